@@ -1,0 +1,1 @@
+"""Benchmarks: polyrepl and what a user would pick instead, alive side by side in one run."""

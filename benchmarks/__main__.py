@@ -1,0 +1,150 @@
+"""`python -m benchmarks`: start the peers, measure, report, and leave no process behind."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+
+from .chart import svg
+from .machine import ROOT, facts, peers_environment, peers_python
+from .measures import MEASUREMENTS
+from .peer import Peer
+from .peer_jupyter import JupyterServer, JupyterServerQuickack, KernelGateway
+from .peer_kernelbox import KernelBox
+from .peer_polyrepl import Polyrepl, PolyreplTypescript
+from .peer_raw import Raw, Xeus
+from .procs import PeerError, adopt_orphans, end_everything, memory
+from .report import as_json, markdown
+from .run import QUICK, Plan, Run, say
+from .targets import MILESTONES, check
+
+OPTIONAL = ("kernel_gateway", "xeus-python")
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, no 32 contexts")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", choices=MEASUREMENTS, help=f"of: {', '.join(MEASUREMENTS)}"
+    )
+    parser.add_argument("--peers", nargs="+", metavar="PEER", help="only these peers (default: all but the optional)")
+    parser.add_argument("--with", dest="extra", nargs="+", default=[], choices=OPTIONAL, help="optional peers to add")
+    parser.add_argument(
+        "--polyrepl", default=str(ROOT / ".venv/bin/polyrepl"), metavar="PATH", help="polyrepl's command"
+    )
+    parser.add_argument("--milestone", default="first", choices=MILESTONES, help="whose targets are checked")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and docs/benchmarks.svg")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON")
+    return parser.parse_args(argv)
+
+
+def _choose(options: argparse.Namespace, absent: dict[str, str]) -> list[Peer]:
+    polyrepl = Polyrepl(options.polyrepl)
+    peers: list[Peer] = [polyrepl, PolyreplTypescript(polyrepl)]
+    try:
+        python = peers_python()
+        server = JupyterServer(python)
+        peers += [Raw(python), server, JupyterServerQuickack(server), KernelBox(python)]
+        peers += [KernelGateway(python), Xeus(python)]
+    except PeerError as error:
+        absent["the other peers"] = str(error)
+    if options.peers is None:
+        return [peer for peer in peers if peer.name not in OPTIONAL or peer.name in options.extra]
+    names = [peer.name for peer in peers]
+    if unknown := [name for name in options.peers if name not in names]:
+        msg = f"no such peer: {', '.join(unknown)}; there are: {', '.join(names)}"
+        raise SystemExit(msg)
+    return [peer for peer in peers if peer.name in options.peers or peer.name in options.extra]
+
+
+def _start(peers: list[Peer], directory: Path, absent: dict[str, str]) -> list[Peer]:
+    """Start the peers; put those that fail into `absent` with the reason."""
+    environment = peers_environment(directory)
+    started = []
+    for peer in peers:
+        try:
+            peer.start(directory / peer.name.replace(" ", "-"), environment)
+            started.append(peer)
+        except (PeerError, OSError) as error:
+            absent[peer.name] = str(error)
+            say(f"{peer.name} is not measured: {error}")
+            peer.stop()
+    return started
+
+
+def _measure(run: Run, names: list[str]) -> None:
+    time.sleep(1.0)
+    run.start_rss = {peer.name: memory([peer.server.pid]).rss for peer in run.peers if peer.is_alive()}
+    for name in names:
+        started = time.monotonic()
+        MEASUREMENTS[name](run)
+        say(f"{name}: {time.monotonic() - started:.1f} s")
+
+
+def _stop(peers: list[Peer]) -> None:
+    for peer in reversed(peers):
+        try:
+            peer.stop()
+        except Exception as error:  # the next peer must be stopped all the same
+            say(f"stopping {peer.name} failed: {error}")
+    end_everything()
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    del frame
+    raise SystemExit(128 + number)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the benchmark; return 1 when polyrepl was asked for and did not start."""
+    options = _arguments(argv)
+    signal.signal(signal.SIGTERM, _leave)
+    adopt_orphans()
+    absent: dict[str, str] = {}
+    peers = _choose(options, absent)
+    where = facts(getattr(next((p for p in peers if isinstance(p, Raw)), None), "python", None))
+    directory = Path(tempfile.mkdtemp(prefix="bench-"))
+    run = Run([], QUICK if options.quick else Plan())
+    began = time.monotonic()
+    try:
+        run.peers = _start(peers, directory, absent)
+        _measure(run, options.only or list(MEASUREMENTS))
+    finally:
+        _stop(peers)
+        shutil.rmtree(directory, ignore_errors=True)
+    where["run"] = f"{'quick' if options.quick else 'full'}, {time.monotonic() - began:.0f} s"
+    verdicts = check(run.results, options.milestone)
+    about = {peer.name: peer.about for peer in run.peers}
+
+    def text(chart: str | None) -> str:
+        return markdown(
+            run.results,
+            peers=about,
+            absent=absent,
+            facts=where,
+            verdicts=verdicts,
+            milestone=options.milestone,
+            chart=chart,
+        )
+
+    print(text(None))
+    if options.write:
+        docs = ROOT / "docs"
+        docs.mkdir(exist_ok=True)
+        (docs / "benchmarks.md").write_text(text("benchmarks.svg"))
+        (docs / "benchmarks.svg").write_text(svg(run.results, list(about), where))
+    if options.json is not None:
+        figures = as_json(run.results, facts=where, absent=absent, verdicts=verdicts, milestone=options.milestone)
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    return 1 if "polyrepl" in absent else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

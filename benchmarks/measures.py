@@ -1,0 +1,262 @@
+"""The measurements of speed and memory. Each runs its peers in alternating blocks and checks every answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from .faults import kill, timeout
+from .peer import Answer, Context, Peer
+from .procs import PeerError, available_mb, cpu_ms, descendants, memory
+from .run import Run
+
+BIG = 10_000_000
+LINES = 100_000
+DISPLAYS = 1000
+BURST = 20
+_STREAM_CODE = "import time\nprint('first' + '-output', flush=True)\ntime.sleep(0.2)"
+
+
+def _must_be_two(answer: Answer) -> float:
+    if not answer.is_two:
+        msg = f"1+1 answered {answer.text!r}, {answer.outcome()}"
+        raise PeerError(msg)
+    return answer.ms
+
+
+def warm(run: Run) -> None:
+    """`1+1` again and again in one context; the server's and the kernel's CPU time of the same requests."""
+    if run.warm_done:
+        return
+    run.warm_done = True
+    spent: dict[str, list[float]] = {}
+
+    def block(peer: Peer) -> None:
+        context = run.context(peer)
+        kernel = run.kernel_tree(peer, context)
+        before = cpu_ms([peer.server.pid]), cpu_ms(kernel)
+        requests = run.plan.own_requests if peer.name == "polyrepl" else run.plan.warm_requests
+        load = peer.load([context], run.plan.warm_seconds, requests)
+        sums = spent.setdefault(peer.name, [0.0, 0.0, 0.0])
+        sums[0] += cpu_ms([peer.server.pid]) - before[0]
+        sums[1] += cpu_ms(kernel) - before[1]
+        sums[2] += len(load.latencies_ms)
+        if load.wrong:
+            msg = f"{load.wrong} wrong answers"
+            raise PeerError(msg)
+        run.results.add("warm", peer.name, load.latencies_ms)
+
+    peers = run.taking_part("warm")
+    run.alternate("warm", ["warm", "server-cpu"], run.plan.warm_rounds, block, peers)
+    servers = {peer.name for peer in peers if peer.has_server}
+    for name, (server, kernel, requests) in spent.items():
+        cell = run.results.add("server-cpu", name, [server / requests], count=int(requests))
+        cell.note(f"kernel {kernel / requests:.2f} ms")
+        if name not in servers:
+            cell.note("no server: the caller's jupyter_client")
+
+
+def new_context(run: Run) -> None:
+    """From nothing to the first result. The context is closed outside of the measured time."""
+
+    def block(peer: Peer) -> None:
+        context, answer = peer.open()
+        run.close(peer, [context])
+        run.results.add("new-context", peer.name, [_must_be_two(answer)])
+
+    def burst(peer: Peer) -> None:
+        opened = [peer.open() for _ in range(BURST)]
+        run.close(peer, [context for context, _ in opened])
+        run.results.add("new-context-burst", peer.name, [_must_be_two(answer) for _, answer in opened])
+
+    peers = run.taking_part("new-context")
+    run.alternate("new-context", ["new-context"], run.plan.new_context_rounds, block, peers)
+    ours = [peer for peer in peers if peer.name == "polyrepl"]
+    run.alternate("new-context", ["new-context-burst"], 1, burst, ours)
+
+
+def throughput(run: Run) -> None:
+    """Concurrent clients, each with a context of its own."""
+    opened: dict[str, list[Context]] = {}
+
+    def block(peer: Peer, level: int) -> None:
+        contexts = opened[peer.name][:level]
+        kernels = [pid for context in contexts for pid in run.kernel_tree(peer, context)]
+        before = cpu_ms([peer.server.pid]), cpu_ms(kernels)
+        load = peer.load(contexts, run.plan.load_seconds)
+        count = len(load.latencies_ms)
+        server, kernel = (cpu_ms([peer.server.pid]) - before[0]) / count, (cpu_ms(kernels) - before[1]) / count
+        if load.wrong:
+            msg = f"{load.wrong} of {count} answers wrong"
+            raise PeerError(msg)
+        cell = run.results.add(f"throughput-{level}", peer.name, [load.per_second], count=count)
+        cell.extra += load.latencies_ms
+        cell = run.results.add(f"cpu-{level}", peer.name, [server + kernel], count=count)
+        cell.parts.append((server, kernel))
+
+    peers = run.taking_part("throughput")
+    try:
+        for level in run.plan.levels:
+            metrics = [f"throughput-{level}", f"cpu-{level}"]
+            need = 45 * level * len(peers)
+            if available_mb() < need:
+                for peer in peers:
+                    run.results.cell(metrics[0], peer.name).failed = f"needs {need} MB of free memory"
+                break
+
+            def grow(peer: Peer, level: int = level) -> None:
+                have = opened.setdefault(peer.name, [])
+                have += peer.open_many(level - len(have))
+                for context in have:
+                    run.kernel_tree(peer, context)
+
+            def load(peer: Peer, level: int = level) -> None:
+                block(peer, level)
+
+            run.alternate("throughput", metrics, 1, grow, peers)
+            peers = [peer for peer in peers if not run.results.cell(metrics[0], peer.name).failed]
+            run.alternate("throughput", metrics, run.plan.load_rounds, load, peers)
+            peers = [peer for peer in peers if not run.results.cell(metrics[0], peer.name).failed]
+    finally:
+        for peer in run.peers:
+            if opened.get(peer.name) and peer.is_alive():
+                run.close(peer, opened[peer.name])
+
+
+def _output(run: Run, metric: str, rounds: int, code: str, lost: Callable[[Answer], str]) -> None:
+    """Time an execution with much output; `lost` tells what is missing from an answer, "" for nothing."""
+
+    def block(peer: Peer) -> None:
+        context = run.context(peer)
+        before = memory([peer.server.pid]).rss
+        answer = context.execute(code, patience=20.0)
+        cell = run.results.add(metric, peer.name, [answer.ms])
+        if peer.has_server:
+            cell.grown = max(cell.grown, memory([peer.server.pid]).rss - before)
+        missing = lost(answer)
+        if missing:
+            cell.lost = f"{missing}; it says {answer.outcome()}"
+            warning = next((line for line in answer.stderr.splitlines() if line.strip()), "")
+            cell.note(warning.strip()[:80])
+
+    run.alternate(metric, [metric], rounds, block, run.taking_part(metric))
+
+
+def big_print(run: Run) -> None:
+    """One print of 10 MB."""
+
+    def lost(answer: Answer) -> str:
+        complete = len(answer.stdout) == BIG + 1 and answer.stdout.count("x") == BIG
+        return "" if complete else f"{len(answer.stdout):,} of {BIG + 1:,} bytes"
+
+    _output(run, "big-print", run.plan.output_rounds, f"print('x' * {BIG})", lost)
+
+
+def many_prints(run: Run) -> None:
+    """100,000 prints of 100 bytes each."""
+    whole = "".join(f"{number:099d}\n" for number in range(LINES))
+
+    def lost(answer: Answer) -> str:
+        if answer.stdout == whole:
+            return ""
+        same = ", another text" if len(answer.stdout) == len(whole) else ""
+        return f"{len(answer.stdout):,} of {len(whole):,} bytes{same}"
+
+    code = f"for number in range({LINES}):\n    print(f'{{number:099d}}')"
+    _output(run, "many-prints", run.plan.many_prints_rounds, code, lost)
+
+
+def displays(run: Run) -> None:
+    """1000 calls of IPython's display."""
+    whole = [str(number) for number in range(DISPLAYS)]
+
+    def lost(answer: Answer) -> str:
+        return "" if answer.displays == whole else f"{len(answer.displays)} of {DISPLAYS} displays"
+
+    code = f"from IPython.display import display\nfor number in range({DISPLAYS}):\n    display(number)"
+    _output(run, "displays", run.plan.output_rounds, code, lost)
+
+
+def idle_memory(run: Run) -> None:
+    """PSS and private memory of idle kernels, each after one `1+1`, and the server's RSS."""
+    _idle_contexts(run, "memory", run.taking_part("memory"))
+
+    def server(peer: Peer) -> None:
+        if not peer.has_server:
+            return
+        run.kernel_tree(peer, run.context(peer))
+        others = [pid for pid in descendants(peer.server.pid) if pid not in run.known_kernels()]
+        cell = run.results.add("server-rss", peer.name, [run.start_rss[peer.name]])
+        cell.note(f"{memory([peer.server.pid]).rss:.0f} MB at this point of the run")
+        if others:
+            cell.note(f"{len(others)} more processes (helpers, pooled kernels) with {memory(others).pss:.0f} MB PSS")
+
+    run.alternate("memory", ["server-rss"], 1, server, run.taking_part("memory"))
+
+
+def _idle_contexts(run: Run, prefix: str, peers: list[Peer]) -> None:
+    def block(peer: Peer) -> None:
+        contexts = peer.open_many(run.plan.memory_contexts)
+        trees = [run.kernel_tree(peer, context) for context in contexts]
+        time.sleep(1.0)
+        measured = [memory(tree) for tree in trees]
+        run.close(peer, contexts)
+        run.results.add(f"{prefix}-pss", peer.name, [each.pss for each in measured])
+        run.results.add(f"{prefix}-private", peer.name, [each.private for each in measured])
+
+    run.alternate(prefix, [f"{prefix}-pss", f"{prefix}-private"], 1, block, peers)
+
+
+def first_byte(run: Run) -> None:
+    """From the request to the first printed line in the client's hands while the cell still runs."""
+
+    def block(peer: Peer) -> None:
+        answer = run.context(peer).stream(_STREAM_CODE, "first-output")
+        if answer is None:
+            run.results.cell("first-byte", peer.name).lost = "does not stream"
+            return
+        if answer.first is None:
+            msg = "the printed line never came"
+            raise PeerError(msg)
+        cell = run.results.add("first-byte", peer.name, [(answer.first - answer.started) * 1000])
+        if answer.ended - answer.first < 0.15:
+            cell.lost = "came only with the end of the cell"
+
+    run.alternate("first-byte", ["first-byte"], run.plan.first_byte_rounds, block, run.taking_part("first-byte"))
+
+
+def typescript(run: Run) -> None:
+    """polyrepl's typescript contexts, with its python contexts in the same rounds for comparison."""
+    peers = [peer for peer in run.peers if peer.is_alive() and peer.name in ("polyrepl", "polyrepl typescript")]
+
+    def warm_block(peer: Peer) -> None:
+        load = peer.load([run.context(peer)], run.plan.warm_seconds / 2, run.plan.warm_requests)
+        if load.wrong:
+            msg = f"{load.wrong} wrong answers"
+            raise PeerError(msg)
+        run.results.add("typescript-warm", peer.name, load.latencies_ms)
+
+    def new_block(peer: Peer) -> None:
+        context, answer = peer.open()
+        run.close(peer, [context])
+        run.results.add("typescript-new", peer.name, [_must_be_two(answer)])
+
+    run.alternate("typescript", ["typescript-warm"], run.plan.warm_rounds, warm_block, peers)
+    run.alternate("typescript", ["typescript-new"], run.plan.new_context_rounds, new_block, peers)
+    _idle_contexts(run, "typescript", peers)
+
+
+MEASUREMENTS: dict[str, Callable[[Run], None]] = {
+    "warm": warm,
+    "server-cpu": warm,
+    "new-context": new_context,
+    "first-byte": first_byte,
+    "big-print": big_print,
+    "many-prints": many_prints,
+    "displays": displays,
+    "memory": idle_memory,
+    "typescript": typescript,
+    "throughput": throughput,
+    "timeout": timeout,
+    "kill": kill,
+}

@@ -1,0 +1,138 @@
+"""The raw peer's process, run with the peers' interpreter: jupyter_client's blocking client, no server.
+
+It reads one JSON command a line and writes one JSON answer a line. All times are taken in here, around
+jupyter_client's own calls, so the pipe to the benchmark costs the raw peer nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty
+from typing import Any
+
+from jupyter_client.manager import start_new_kernel
+
+from .peer import Answer, Context, run_load
+from .procs import PeerError
+
+
+class RawContext(Context):
+    """A kernel and its BlockingKernelClient, started as jupyter_client's documentation does it."""
+
+    def __init__(self, kernel_name: str) -> None:
+        quiet = subprocess.DEVNULL
+        self._manager, self._client = start_new_kernel(kernel_name=kernel_name, stdout=quiet, stderr=quiet)
+
+    def execute(self, code: str, *, limit: float | None = None, patience: float = 60.0) -> Answer:
+        answer = Answer(time.perf_counter())
+        deadline = answer.started + patience
+        interrupt_at = None if limit is None else answer.started + limit
+        parent = self._client.execute(code)
+        while True:
+            until = min(deadline, interrupt_at or deadline)
+            try:
+                message = self._client.get_iopub_msg(timeout=max(0.0, until - time.perf_counter()))
+            except Empty:
+                if interrupt_at is None or time.perf_counter() >= deadline:
+                    return _late(answer)
+                self._manager.interrupt_kernel()
+                answer.status, interrupt_at = "interrupted by the client", None
+                continue
+            if message["parent_header"].get("msg_id") == parent and _is_idle(answer, message):
+                break
+        while True:
+            try:
+                reply = self._client.get_shell_msg(timeout=max(0.0, deadline - time.perf_counter()))
+            except Empty:
+                return _late(answer)
+            if reply["parent_header"].get("msg_id") == parent:
+                break
+        answer.ended = time.perf_counter()
+        return answer
+
+    def close(self) -> None:
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+
+
+def _late(answer: Answer) -> Answer:
+    answer.status, answer.ended = "late", time.perf_counter()
+    return answer
+
+
+def _is_idle(answer: Answer, message: dict[str, Any]) -> bool:
+    """Add an iopub message to the answer; tell whether it was the final idle."""
+    kind, content = message["msg_type"], message["content"]
+    if kind == "status":
+        return content["execution_state"] == "idle"
+    if kind == "stream":
+        answer.first = answer.first or time.perf_counter()
+        if content["name"] == "stdout":
+            answer.stdout += content["text"]
+        else:
+            answer.stderr += content["text"]
+    elif kind == "execute_result":
+        answer.text = content["data"].get("text/plain")
+    elif kind == "display_data":
+        answer.displays.append(content["data"].get("text/plain", ""))
+    elif kind == "error":
+        answer.error = f"{content['ename']}: {content['evalue']}"
+    return False
+
+
+class Worker:
+    """The commands, one method each."""
+
+    def __init__(self, kernel_name: str) -> None:
+        self._kernel_name = kernel_name
+        self._contexts: dict[int, RawContext] = {}
+
+    def open(self) -> dict[str, Any]:
+        started = time.perf_counter()
+        context = RawContext(self._kernel_name)
+        answer = context.execute("1+1")
+        answer.started = started
+        number = id(context)
+        self._contexts[number] = context
+        return {"id": number, "answer": dataclasses.asdict(answer)}
+
+    def open_many(self, count: int) -> list[int]:
+        with ThreadPoolExecutor(4) as threads:
+            return [opened["id"] for opened in threads.map(lambda _: self.open(), range(count))]
+
+    def execute(self, number: int, code: str, limit: float | None, patience: float) -> dict[str, Any]:
+        return dataclasses.asdict(self._contexts[number].execute(code, limit=limit, patience=patience))
+
+    def load(self, numbers: list[int], seconds: float, minimum: int) -> dict[str, Any]:
+        return dataclasses.asdict(run_load([self._contexts[number] for number in numbers], seconds, minimum))
+
+    def close(self, number: int) -> None:
+        self._contexts.pop(number).close()
+
+
+def main() -> None:
+    """Serve commands until stdin ends."""
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    os.environ.pop("PYTHONPATH", None)  # it served to find this module; kernels must not inherit it
+    worker = Worker(sys.argv[1])
+    for line in sys.stdin:
+        command, *arguments = json.loads(line)
+        try:
+            answer = {"value": getattr(worker, command)(*arguments)}
+        except PeerError as error:
+            answer = {"error": str(error)}
+        except Exception as error:  # the benchmark reports the reason and goes on with the other peers
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        out.write(json.dumps(answer) + "\n")
+        out.flush()
+
+
+if __name__ == "__main__":
+    main()

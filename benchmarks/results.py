@@ -1,0 +1,115 @@
+"""The figures: one cell per metric and peer, with medians, 95th percentiles and ratios."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a row of the report shows. `base` names the peer that ratios are taken to."""
+
+    title: str
+    unit: str = "ms"
+    base: str | None = "raw"
+
+
+METRICS: dict[str, Metric] = {
+    "warm": Metric("warm `1+1`, sequential"),
+    "new-context": Metric("new context to the first result of `1+1`"),
+    "new-context-burst": Metric("the same, 20 back to back", base=None),
+    "throughput-1": Metric("throughput, 1 context", "req/s"),
+    "throughput-8": Metric("throughput, 8 contexts", "req/s"),
+    "throughput-32": Metric("throughput, 32 contexts", "req/s"),
+    "cpu-1": Metric("CPU per request, server + kernel, 1 context"),
+    "cpu-8": Metric("CPU per request, server + kernels, 8 contexts"),
+    "cpu-32": Metric("CPU per request, server + kernels, 32 contexts"),
+    "big-print": Metric("10 MB in one print"),
+    "many-prints": Metric("100,000 prints of 100 B"),
+    "displays": Metric("1000 displays"),
+    "memory-pss": Metric("memory per idle context, PSS", "MB"),
+    "memory-private": Metric("memory per idle context, private", "MB"),
+    "server-rss": Metric("server RSS, idle", "MB", base=None),
+    "server-cpu": Metric("server CPU per warm request", base=None),
+    "first-byte": Metric("first streamed output"),
+    "typescript-warm": Metric("typescript, warm `1+1`", base="polyrepl"),
+    "typescript-new": Metric("typescript, new context to the first result", base="polyrepl"),
+    "typescript-pss": Metric("typescript, memory per idle context, PSS", "MB", base="polyrepl"),
+    "typescript-private": Metric("typescript, memory per idle context, private", "MB", base="polyrepl"),
+    "timeout": Metric("`while True: pass` with a limit of 1 s, to the answer"),
+    "timeout-next": Metric("the next call after that timeout", base=None),
+    "kill": Metric("`kill -9` of a busy kernel, to the answer"),
+}
+
+
+@dataclass(slots=True)
+class Cell:
+    """The samples of one metric for one peer, block by block.
+
+    `extra` holds the latencies behind a throughput, `parts` the (server, kernels) shares behind a CPU time,
+    `grown` by how many MB the server's RSS grew at most in one execution.
+    """
+
+    blocks: list[list[float]] = field(default_factory=list)
+    count: int = 0
+    extra: list[float] = field(default_factory=list)
+    parts: list[tuple[float, float]] = field(default_factory=list)
+    grown: float = 0.0
+    lost: str = ""
+    notes: list[str] = field(default_factory=list)
+    failed: str = ""
+
+    @property
+    def samples(self) -> list[float]:
+        return [value for block in self.blocks for value in block]
+
+    @property
+    def median(self) -> float | None:
+        return statistics.median(self.samples) if self.samples else None
+
+    @property
+    def p95(self) -> float | None:
+        """Return the 95th percentile; None below 5 samples, where it would only repeat the maximum."""
+        ordered = sorted(self.samples)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))] if len(ordered) >= 5 else None
+
+    def note(self, text: str) -> None:
+        if text and text not in self.notes:
+            self.notes.append(text)
+
+
+class Results:
+    """All cells of a run."""
+
+    def __init__(self) -> None:
+        self._cells: dict[str, dict[str, Cell]] = {}
+
+    def cell(self, metric: str, peer: str) -> Cell:
+        return self._cells.setdefault(metric, {}).setdefault(peer, Cell())
+
+    def add(self, metric: str, peer: str, values: list[float], *, count: int | None = None) -> Cell:
+        """Append one block of samples; `count` is the number of executions if it is not the number of samples."""
+        cell = self.cell(metric, peer)
+        cell.blocks.append(values)
+        cell.count += len(values) if count is None else count
+        return cell
+
+    def metrics(self) -> list[str]:
+        return [metric for metric in METRICS if metric in self._cells]
+
+    def peers(self, metric: str) -> dict[str, Cell]:
+        return self._cells.get(metric, {})
+
+    def median(self, metric: str, peer: str) -> float | None:
+        cell = self.peers(metric).get(peer)
+        return cell.median if cell else None
+
+    def ratio(self, metric: str, peer: str, base: str) -> float | None:
+        """Return the median over the rounds of (median of the peer's block / median of the base's block)."""
+        ours, theirs = self.peers(metric).get(peer), self.peers(metric).get(base)
+        if ours is None or theirs is None:
+            return None
+        pairs = [(a, b) for a, b in zip(ours.blocks, theirs.blocks, strict=False) if a and b]
+        ratios = [statistics.median(a) / statistics.median(b) for a, b in pairs if statistics.median(b) > 0]
+        return statistics.median(ratios) if ratios else None

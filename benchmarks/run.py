@@ -1,0 +1,119 @@
+"""The run: which peers are alive, what is measured how often, and blocks in alternation."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .peer import Context, Peer
+from .procs import PeerError
+from .results import Results
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much of everything is done."""
+
+    warm_rounds: int = 6
+    warm_requests: int = 84
+    own_requests: int = 84
+    warm_seconds: float = 1.0
+    new_context_rounds: int = 8
+    load_rounds: int = 3
+    load_seconds: float = 1.2
+    levels: tuple[int, ...] = (1, 8, 32)
+    output_rounds: int = 5
+    many_prints_rounds: int = 3
+    memory_contexts: int = 5
+    first_byte_rounds: int = 15
+    fault_rounds: int = 3
+    fault_patience: float = 5.0
+
+
+QUICK = Plan(
+    warm_rounds=3,
+    warm_requests=15,
+    own_requests=168,
+    warm_seconds=0.6,
+    new_context_rounds=2,
+    load_rounds=2,
+    load_seconds=0.6,
+    levels=(1, 8),
+    output_rounds=2,
+    many_prints_rounds=1,
+    memory_contexts=2,
+    first_byte_rounds=4,
+    fault_rounds=1,
+    fault_patience=3.0,
+)
+
+
+def say(text: str) -> None:
+    """Report progress on stderr; stdout holds the report only."""
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
+
+
+@dataclass(slots=True)
+class Run:
+    """The state that the measurements share."""
+
+    peers: list[Peer]
+    plan: Plan
+    results: Results = field(default_factory=Results)
+    warm_done: bool = False
+    start_rss: dict[str, float] = field(default_factory=dict)
+    _contexts: dict[str, Context] = field(default_factory=dict)
+    _kernels: dict[int, list[int]] = field(default_factory=dict)
+
+    def taking_part(self, measurement: str) -> list[Peer]:
+        """Return the peers that take part in a measurement and are still alive."""
+        return [p for p in self.peers if p.is_alive() and (not p.only or measurement in p.only)]
+
+    def context(self, peer: Peer) -> Context:
+        """Return the peer's warm context, which is kept for the whole run."""
+        if peer.name not in self._contexts:
+            self._contexts[peer.name] = peer.open()[0]
+        return self._contexts[peer.name]
+
+    def kernel_tree(self, peer: Peer, context: Context) -> list[int]:
+        """Return the pids of the context's kernel, looked up once."""
+        if id(context) not in self._kernels:
+            self._kernels[id(context)] = peer.kernel_tree(context)
+        return self._kernels[id(context)]
+
+    def known_kernels(self) -> set[int]:
+        """Return the pids of all kernels looked up so far whose contexts are open."""
+        return {pid for tree in self._kernels.values() for pid in tree}
+
+    def alternate(
+        self, measurement: str, metrics: list[str], rounds: int, block: Callable[[Peer], None], peers: list[Peer]
+    ) -> None:
+        """Run one block per peer and round, beginning with another peer each round.
+
+        A peer that fails is reported under all `metrics` with the reason and left out of the remaining rounds.
+        """
+        left = list(peers)
+        for number in range(rounds):
+            turn = number % len(left) if left else 0
+            for peer in left[turn:] + left[:turn]:
+                try:
+                    block(peer)
+                except (PeerError, OSError, KeyError, ValueError, TypeError) as error:
+                    reason = str(error) if isinstance(error, PeerError) else f"{type(error).__name__}: {error}"
+                    say(f"{measurement}: {peer.name} failed: {reason}")
+                    for metric in metrics:
+                        self.results.cell(metric, peer.name).failed = reason
+                    left.remove(peer)
+                    if spoiled := self._contexts.pop(peer.name, None):
+                        self.close(peer, [spoiled])
+
+    def close(self, peer: Peer, contexts: list[Context]) -> None:
+        """Close contexts; one that cannot be closed only costs a line of progress."""
+        for context in contexts:
+            self._kernels.pop(id(context), None)
+        try:
+            peer.close_many(contexts)
+        except (PeerError, OSError) as error:
+            say(f"{peer.name}: closing a context failed: {error}")

@@ -1,0 +1,78 @@
+"""The guard before everything (layer 8): Host and Origin headers, the token, and the size that a request announces."""
+
+from __future__ import annotations
+
+import hmac
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from engine.api.errors import render
+from engine.errors import Forbidden, PolyreplError, RequestTooLarge, Unauthorized
+from engine.settings import Settings
+
+# What a probe or a browser asks for before it can know a token; none of it tells or does anything of a tenant's.
+_OPEN_PATHS = frozenset({"/healthz", "/health", "/readyz", "/openapi.json", "/docs", "/redoc"})
+_OPEN_PREFIX = "/docs/"
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class Guard:
+    """Refuses what must not reach the API: pages of other origins, other host names (DNS rebinding), a missing token."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._token = settings.secret.encode() if settings.secret else None
+        self._max_bytes = settings.max_request_bytes
+        self._origins = frozenset(settings.allowed_origins)
+        self._hosts = frozenset({*_LOOPBACK, settings.host, *settings.allowed_hosts})
+        # With a token and no list of names any name may lead here: a container cannot know its own.
+        self._any_host = "*" in settings.allowed_hosts or (self._token is not None and not settings.allowed_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                self._check(scope)
+            except PolyreplError as error:
+                await render(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not self._any_host and _name(host) not in self._hosts:
+            msg = "This Host header is not allowed; see the setting allowed_hosts"
+            raise Forbidden(msg)
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != host and not self._origins & {origin, "*"}:
+            msg = "Pages of this origin may not call the API; see the setting allowed_origins"
+            raise Forbidden(msg)
+        if self._token is not None and not self._is_open(scope["path"]) and not self._has_token(scope, headers):
+            msg = "A valid token is required: Authorization: Bearer <token>, X-API-Key, X-Access-Token or ?token="
+            raise Unauthorized(msg)
+        length = headers.get("content-length")
+        if length is not None and length.isdigit() and int(length) > self._max_bytes:
+            raise RequestTooLarge(self._max_bytes)
+
+    @staticmethod
+    def _is_open(path: str) -> bool:
+        return path in _OPEN_PATHS or path.startswith(_OPEN_PREFIX)
+
+    def _has_token(self, scope: Scope, headers: Headers) -> bool:
+        assert self._token is not None
+        given = [headers.get("x-api-key"), headers.get("x-access-token")]
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        if scheme.lower() in ("bearer", "token"):
+            given.append(credentials.strip())
+        if b"token=" in scope["query_string"]:
+            given += parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
+        return any(hmac.compare_digest(value.encode(), self._token) for value in given if value)
+
+
+def _name(host: str) -> str:
+    """The host name without its port."""
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0].lower()

@@ -1,0 +1,94 @@
+"""What comes in (layer 8): bodies read within the size limit and checked by pydantic, which names every wrong field."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from starlette.requests import Request
+
+from engine.api.errors import invalid
+from engine.core import Engine
+from engine.errors import FieldError, InvalidRequest, RequestTooLarge
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def _whole_number(value: Any) -> Any:
+    """JSON Schema counts 1000.0 as an integer; a string or a boolean is none."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Milliseconds = Annotated[int, BeforeValidator(_whole_number), Field(ge=1)]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+EnvValue = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+ContextId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:~-]{1,128}$")]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class ExecuteBody(_Body):
+    """Code to run, and how."""
+
+    code: str = Field(description="Source code to execute.", examples=["print('hello')\n1 + 1"])
+    context_id: ContextId | None = Field(None, description="Context to run in; made when there is none of that id. Omitted: a new one.")
+    language: str | None = Field(None, description="Language, or an alias of it. Default python.")
+    env_vars: dict[EnvName, EnvValue] | None = Field(None, description="Environment variables of this execution alone.")
+    timeout_ms: Milliseconds | None = Field(None, description="Milliseconds the code may run. Default 30000.")
+    stdin: list[str] | None = Field(None, description="Lines for input(); after the last one comes the end of input.")
+    on_disconnect: Literal["continue", "interrupt"] | None = Field(
+        None, description="What happens to the execution when this request's client goes away. Default continue."
+    )
+
+
+class ContextBody(_Body):
+    """A context to make. Every field may be left out."""
+
+    language: str | None = Field(None, description="Language, or an alias of it. Default python.")
+    context_id: ContextId | None = Field(None, description="Id of the context. Omitted: a new one.")
+    cwd: str | None = Field(None, description="Existing directory, as an absolute path. Omitted: one of its own.")
+
+
+class InputBody(_Body):
+    """An answer to input()."""
+
+    value: str = Field(description="The line, without its newline.")
+
+
+def engine_of(request: Request) -> Engine:
+    engine: Engine = request.app.state.engine
+    return engine
+
+
+async def read_body(request: Request, model: type[Body], *, optional: bool = False) -> Body:
+    """The request's JSON body. Raises InvalidRequest that names every wrong field, or RequestTooLarge."""
+    raw = await _read(request, engine_of(request).settings.max_request_bytes)
+    if optional and not raw.strip():
+        raw = b"{}"
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise RequestTooLarge(limit)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def whole_number(request: Request, name: str, default: int = 0) -> int:
+    """A query parameter that is a whole number, 0 or more. Raises InvalidRequest."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise InvalidRequest(FieldError(name, "must be a whole number, 0 or more"))
+    return int(text)

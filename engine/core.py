@@ -1,0 +1,358 @@
+"""The engine (layer 7): plain keywords in, an Execution out. Every dialect of the API, and the command line, stand on this."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import zmq
+from jupyter_client.kernelspec import KernelSpec
+
+from engine.channels import Channels, Listener
+from engine.contexts import Context, ContextOptions, Contexts, Workspace
+from engine.environment import kernel_env
+from engine.errors import FieldError, InvalidRequest, MessageError, ShuttingDown, UnknownLanguage
+from engine.executions import Execution, Executions, Request
+from engine.kernel import Kernel
+from engine.kernelspecs import KernelSpecs, honours
+from engine.languages import Language, Languages
+from engine.log import get_logger
+from engine.metrics import Metrics
+from engine.models import LanguageInfo
+from engine.outputs import OutputLimits
+from engine.provisioners import Provisioner
+from engine.provisioners.spawn import SpawnProvisioner
+from engine.rundir import RunDir
+from engine.settings import Settings
+
+_CONTEXT_ID = re.compile(r"[A-Za-z0-9_.:~-]{1,128}")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CULL_INTERVAL = 30.0  # seconds, at most
+
+MakeProvisioner = Callable[[KernelSpec], Provisioner]
+MakeChannels = Callable[[Mapping[str, Any], Listener], Channels]
+
+
+class Engine:
+    """Runs code in contexts. Use it as `async with Engine(settings) as engine`.
+
+    `provisioner` and `channels` say how kernels are run and reached; the fake ones (engine.provisioners.fake) go here."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        provisioner: MakeProvisioner | None = None,
+        channels: MakeChannels | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.metrics = Metrics()
+        self.kernelspecs = KernelSpecs(self.settings)
+        self.languages = Languages(self.kernelspecs.foreign())
+        self.executions = Executions(
+            max_finished=self.settings.max_executions, retained_bytes=self.settings.retained_bytes
+        )
+        self._make_provisioner = provisioner or (lambda spec: SpawnProvisioner(kernel_spec=spec))
+        self._make_channels = channels or self._zmq_channels
+        self._limits = OutputLimits(
+            stream_bytes=self.settings.max_stream_bytes,
+            item_bytes=self.settings.max_item_bytes,
+            items=self.settings.max_items,
+            output_bytes=self.settings.max_output_bytes,
+        )
+        self._usable: set[str] = set()
+        self._zmq: zmq.Context[zmq.Socket[bytes]] | None = None
+        self._culler: asyncio.Task[None] | None = None
+        self._server_env = dict(os.environ)
+        self.run_dir: RunDir | None = None
+        self._contexts: Contexts | None = None
+        self._closed = False
+
+    @property
+    def contexts(self) -> Contexts:
+        if self._contexts is None:
+            raise ShuttingDown
+        return self._contexts
+
+    @property
+    def is_ready(self) -> bool:
+        return self._contexts is not None and not self._closed
+
+    async def __aenter__(self) -> Engine:
+        self.run_dir = RunDir(self.settings.run_dir)
+        options = ContextOptions(
+            queue_size=self.settings.queue_size,
+            interrupt_grace=self.settings.interrupt_grace,
+            kernel_limits={"stream_bytes": self._limits.stream_share, "item_bytes": self._limits.item_share},
+        )
+        self._contexts = Contexts(
+            max_contexts=self.settings.max_contexts,
+            idle_timeout=self.settings.context_idle_timeout,
+            run_dir=self.run_dir,
+            make=partial(Context, options=options, start_kernel=self._start_kernel, on_finished=self._note_finished),
+            on_created=self._note_created,
+            on_ended=self._note_ended,
+        )
+        self._culler = asyncio.create_task(self._cull())
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End every execution, context and kernel; nothing is left behind. May be called again."""
+        if self._closed or self._contexts is None:
+            return
+        self._closed = True
+        if self._culler is not None:
+            self._culler.cancel()
+            await asyncio.wait({self._culler})
+        await self._contexts.aclose()
+        if self._zmq is not None:
+            self._zmq.term()
+        if self.run_dir is not None:
+            await asyncio.to_thread(self.run_dir.close)
+
+    async def execute(
+        self,
+        code: str,
+        *,
+        language: str | None = None,
+        context_id: str | None = None,
+        env_vars: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        stdin: Sequence[str] | None = None,
+        interactive: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Execution:
+        """Queue code in a context and return its Execution at once; `await execution.wait()` or follow its events.
+
+        No `context_id`: a new context. `timeout`: seconds, the setting default_timeout where None. `stdin`: lines that input()
+        gets, then end of input; `interactive`: input requests become events that `Execution.provide_input` answers.
+        With an `idempotency_key` that was used before, the execution of that time is returned.
+
+        Raises InvalidRequest, UnknownLanguage, QueueFull, TooManyContexts, IdempotencyConflict or ShuttingDown."""
+        if self._closed:
+            raise ShuttingDown
+        found = self.check_language(language)
+        request = Request(
+            code=code,
+            timeout=self.check_timeout(timeout),
+            env_vars=check_env_vars(env_vars),
+            stdin=None if stdin is None else tuple(stdin),
+            interactive=interactive,
+        )
+        check_context_id(context_id)
+        if found.name not in self._usable:
+            await self._check_usable(found)
+        if request.env_vars:
+            self._check_env_support(found)
+        fingerprint = b""
+        if idempotency_key is not None:
+            fingerprint = request.fingerprint(found.name, context_id)
+            known = self.executions.find_key(idempotency_key, fingerprint)
+            if known is not None:
+                return known
+        context = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found)
+        execution = Execution(
+            request,
+            context_id=context.id,
+            language=found.name,
+            limits=self._limits,
+            max_events=self.settings.max_events,
+        )
+        context.submit(execution)
+        self.executions.add(execution, key=idempotency_key, fingerprint=fingerprint)
+        return execution
+
+    async def create_context(
+        self, *, language: str | None = None, context_id: str | None = None, cwd: str | None = None
+    ) -> Context:
+        """Make a context, or find it, and return when its kernel is ready.
+
+        `cwd`: an absolute path of an existing directory; None: a directory of its own, removed with the context.
+        Raises what `execute` raises, and KernelStartFailed."""
+        found = self.check_language(language)
+        check_context_id(context_id)
+        path = check_cwd(cwd)
+        if found.name not in self._usable:
+            await self._check_usable(found)
+        context = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found, path)
+        await context.ready()
+        return context
+
+    async def delete_context(self, context_id: str, language: str | None = None) -> None:
+        """End the contexts of an id, of one language or of all, and forget their executions. Raises ContextNotFound."""
+        name = self.check_language(language).name if language else None
+        contexts = self.contexts.get(context_id, name)
+        await asyncio.wait([self.contexts.end(context, "was deleted", asked_for=True) for context in contexts])
+        self.executions.forget_context(context_id, name)
+
+    async def interrupt(self, execution_id: str) -> Execution:
+        """Stop an execution, running or waiting. Raises ExecutionNotFound."""
+        execution = self.executions.get(execution_id)
+        if not execution.is_finished:
+            (context,) = self.contexts.get(execution.context_id, execution.language)
+            await context.interrupt(execution)
+        return execution
+
+    def check_language(self, language: str | None) -> Language:
+        """The language that a name means. Raises UnknownLanguage."""
+        found = self.languages.find(language)
+        if found is None:
+            raise UnknownLanguage(language or "", allowed=self.allowed_languages())
+        return found
+
+    def check_timeout(self, timeout: float | None) -> float:
+        """Raises InvalidRequest for what is not above 0 and at most the setting max_timeout. Seconds."""
+        if timeout is None:
+            return self.settings.default_timeout
+        if not 0 < timeout <= self.settings.max_timeout:
+            most = round(self.settings.max_timeout * 1000)
+            raise InvalidRequest(FieldError("timeout_ms", f"must be between 1 and {most}"))
+        return timeout
+
+    def allowed_languages(self) -> list[str]:
+        """Every name that a request may use on this machine."""
+        names: list[str] = []
+        for language in self.languages.all:
+            if self.kernelspecs.problem(language.kernel_name) is None:
+                names += [language.name, *language.aliases]
+        return names
+
+    def language_infos(self) -> list[LanguageInfo]:
+        """All languages, available or not. Starts interpreters to ask their versions: call it in a thread."""
+        infos = []
+        for language in self.languages.all:
+            info = LanguageInfo(
+                name=language.name, aliases=list(language.aliases), kernel=language.kernel_name, available=True
+            )
+            problem = self.kernelspecs.problem(language.kernel_name)
+            if problem is not None:
+                info.available, info.reason = False, problem
+            else:
+                info.display_name = self.kernelspecs.find(language.kernel_name).display_name
+                version = self.kernelspecs.version(language.kernel_name)
+                if version is not None:
+                    info.version = version
+            infos.append(info)
+        return infos
+
+    async def _check_usable(self, language: Language) -> None:
+        """Raises UnknownLanguage with the reason where this machine cannot run the language."""
+        problem = await asyncio.to_thread(self.kernelspecs.problem, language.kernel_name)
+        if problem is not None:
+            allowed = await asyncio.to_thread(self.allowed_languages)
+            raise UnknownLanguage(language.name, allowed=allowed, reason=problem)
+        self._usable.add(language.name)
+
+    def _check_env_support(self, language: Language) -> None:
+        if not honours(self.kernelspecs.find(language.kernel_name), "env_vars"):
+            raise InvalidRequest(FieldError("env_vars", f"not supported by the kernel of {language.name!r}"))
+
+    async def _start_kernel(self, language: Language, workspace: Workspace) -> Kernel:
+        assert self.run_dir is not None
+        started = time.perf_counter()
+        spec = self.kernelspecs.find(language.kernel_name)
+        directory = self.run_dir.new_kernel_dir()
+        kernel = Kernel(spec, self._make_provisioner(spec), directory)
+        env = kernel_env(
+            self.settings,
+            spec_env=spec.env,
+            tmp_dir=workspace.tmp,
+            cache_dir=self.run_dir.cache,
+            server_env=self._server_env,
+        )
+        await kernel.start(
+            command=lambda connection_file: self.kernelspecs.command(spec, connection_file),
+            connect=self._make_channels,
+            cwd=workspace.cwd,
+            env=env,
+            timeout=self.settings.kernel_start_timeout,
+        )
+        kernel.exited.add_done_callback(lambda _: self._note_exit(kernel, language))
+        seconds = time.perf_counter() - started
+        self.metrics.kernel_start_seconds.labels(language.name).observe(seconds)
+        get_logger().info("kernel_started", kernel=kernel.name, language=language.name, seconds=round(seconds, 3))
+        return kernel
+
+    def _zmq_channels(self, info: Mapping[str, Any], listener: Listener) -> Channels:
+        from engine.channels.zmq import ZmqChannels
+
+        if self._zmq is None:
+            self._zmq = zmq.Context()
+            self._zmq.set(zmq.MAX_SOCKETS, 16 * self.settings.max_contexts + 1024)
+        return ZmqChannels(info, listener, context=self._zmq, on_bad_message=self._note_bad_message)
+
+    def _note_bad_message(self, error: MessageError) -> None:
+        self.metrics.bad_messages.inc()
+        get_logger().warning("bad_message", reason=error.message)
+
+    def _note_exit(self, kernel: Kernel, language: Language) -> None:
+        if not kernel.was_killed:
+            self.metrics.kernel_deaths.labels(language.name).inc()
+
+    def _note_finished(self, execution: Execution) -> None:
+        seconds = execution.duration or 0.0
+        self.metrics.executions.labels(execution.language, execution.status).inc()
+        self.metrics.execution_seconds.labels(execution.language).observe(seconds)
+        if execution.was_truncated:
+            self.metrics.output_truncated.inc()
+        self.executions.note_finished(execution)
+
+    def _note_created(self, context: Context) -> None:
+        self.metrics.contexts.labels(context.language.name).inc()
+        get_logger().info("context_created", context=context.id, language=context.language.name)
+
+    def _note_ended(self, context: Context, reason: str) -> None:
+        self.metrics.contexts.labels(context.language.name).dec()
+        self.metrics.contexts_ended.labels(context.language.name).inc()
+        get_logger().info("context_ended", context=context.id, language=context.language.name, reason=reason)
+
+    async def _cull(self) -> None:
+        interval = min(_CULL_INTERVAL, self.settings.context_idle_timeout / 4)
+        with contextlib.suppress(asyncio.CancelledError):
+            while True:
+                await asyncio.sleep(interval)
+                self.contexts.cull()
+
+
+def check_context_id(context_id: str | None) -> None:
+    if context_id is not None and not _CONTEXT_ID.fullmatch(context_id):
+        error = "must be 1 to 128 of the characters A-Z a-z 0-9 _ . : ~ -"
+        raise InvalidRequest(FieldError("context_id", error))
+
+
+def check_env_vars(env_vars: Mapping[str, str] | None) -> dict[str, str]:
+    """Names as POSIX has them; values without NUL. Raises InvalidRequest that names every wrong one (never a value)."""
+    errors = []
+    for name, value in (env_vars or {}).items():
+        if not _ENV_NAME.fullmatch(name):
+            errors.append(FieldError(f"env_vars.{name}", "a name is letters, digits and _, and starts with no digit"))
+        elif "\0" in value:
+            errors.append(FieldError(f"env_vars.{name}", "a value cannot hold a NUL character"))
+    if errors:
+        raise InvalidRequest(*errors)
+    return dict(env_vars or {})
+
+
+def check_cwd(cwd: str | None) -> Path | None:
+    """The directory that a request names. `/home/user`, the compatible APIs' default, means none where it does not exist."""
+    if cwd is None:
+        return None
+    path = Path(cwd)
+    if "\0" in cwd or not path.is_absolute():
+        raise InvalidRequest(FieldError("cwd", "must be an absolute path"))
+    if path.is_dir():
+        return path
+    if cwd == "/home/user":
+        return None
+    raise InvalidRequest(FieldError("cwd", "no such directory"))

@@ -1,0 +1,152 @@
+"""The one tree of errors (layer 0). `api/errors.py` turns it into HTTP; nothing else does.
+
+PolyreplError
+├── InvalidRequest            what the caller sent is wrong; names every field
+│   └── UnknownLanguage
+├── Unauthorized              no token, or a wrong one
+├── Forbidden                 this host, origin or action is not allowed
+├── NotFound
+│   ├── ContextNotFound
+│   └── ExecutionNotFound
+├── Conflict                  the resource is in another state than the call needs
+│   ├── InputNotExpected
+│   └── IdempotencyConflict
+├── RequestTooLarge
+├── Overloaded                try again later (`retry_after`, seconds)
+│   ├── QueueFull
+│   └── TooManyContexts
+├── ShuttingDown
+├── KernelError
+│   ├── KernelStartFailed
+│   └── KernelDied
+└── MessageError              a kernel sent what is not a Jupyter message
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing wrong with one field of a request."""
+
+    field: str
+    error: str
+
+
+class PolyreplError(Exception):
+    """Base of every error that this package raises on purpose. `message` is fit for a client."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidRequest(PolyreplError):
+    """The request cannot be carried out as sent; `errors` names each field and what is allowed."""
+
+    def __init__(self, *errors: FieldError, message: str = "Invalid request") -> None:
+        super().__init__(message)
+        self.errors = errors
+
+
+class UnknownLanguage(InvalidRequest):
+    """The language is not known, or is known and not available on this machine."""
+
+    def __init__(self, language: str, *, allowed: list[str], reason: str | None = None) -> None:
+        what = f"{language!r} is not available: {reason}" if reason else f"{language!r} is not a known language"
+        super().__init__(FieldError("language", f"{what}; allowed: {', '.join(allowed)}"))
+        self.language = language
+        self.allowed = allowed
+
+
+class Unauthorized(PolyreplError):
+    """The token is missing or wrong."""
+
+
+class Forbidden(PolyreplError):
+    """The request is understood and refused."""
+
+
+class NotFound(PolyreplError):
+    """Base of what does not exist."""
+
+
+class ContextNotFound(NotFound):
+    def __init__(self, context_id: str, *, ended: str | None = None) -> None:
+        super().__init__(f"Context {context_id!r} not found" + (f": it {ended}" if ended else ""))
+        self.context_id = context_id
+
+
+class ExecutionNotFound(NotFound):
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(f"Execution {execution_id!r} not found, or no longer kept")
+        self.execution_id = execution_id
+
+
+class Conflict(PolyreplError):
+    """Base of what the resource's present state does not allow."""
+
+
+class InputNotExpected(Conflict):
+    def __init__(self, execution_id: str, status: str) -> None:
+        super().__init__(f"Execution {execution_id!r} is not waiting for input (status: {status})")
+
+
+class IdempotencyConflict(Conflict):
+    def __init__(self) -> None:
+        super().__init__("Idempotency-Key was used before with a different request")
+
+
+class RequestTooLarge(PolyreplError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request body is larger than {limit} bytes")
+        self.limit = limit
+
+
+class Overloaded(PolyreplError):
+    """Base of what works again later. `retry_after`: seconds, a hint."""
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class QueueFull(Overloaded):
+    def __init__(self, context_id: str, limit: int) -> None:
+        super().__init__(f"Context {context_id!r} has {limit} executions waiting, its limit", retry_after=1)
+
+
+class TooManyContexts(Overloaded):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"All {limit} contexts are in use; delete one, or try again", retry_after=5)
+
+
+class ShuttingDown(PolyreplError):
+    def __init__(self) -> None:
+        super().__init__("The server is shutting down")
+
+
+class KernelError(PolyreplError):
+    """Base of what goes wrong with a kernel process."""
+
+
+class KernelStartFailed(KernelError):
+    """The kernel did not come up. `detail`: the end of what the process printed, for the log only."""
+
+    def __init__(self, kernel_name: str, reason: str, *, detail: str = "") -> None:
+        super().__init__(f"Kernel {kernel_name!r} could not be started: {reason}")
+        self.detail = detail
+
+
+class KernelDied(KernelError):
+    """The kernel process ended while it was needed. `reason` tells the signal or exit code."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The kernel died: {reason}")
+        self.reason = reason
+
+
+class MessageError(PolyreplError):
+    """Bytes from a kernel that are not a valid, correctly signed Jupyter message."""

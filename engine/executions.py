@@ -1,0 +1,284 @@
+"""Executions (layer 5): one cell as a resource, with an event log, a result at any moment, and an end that is reached once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from msgspec import UNSET
+
+from engine.errors import ExecutionNotFound, IdempotencyConflict, InputNotExpected
+from engine.journal import Journal
+from engine.kernel import Run
+from engine.messages import Message
+from engine.models import (
+    TERMINAL,
+    ContextState,
+    Done,
+    ErrorInfo,
+    Event,
+    Failed,
+    InputRequest,
+    Result,
+    Started,
+    Status,
+)
+from engine.normalizer import Normalizer
+from engine.outputs import OutputLimits
+
+END_OF_INPUT = "\x04"  # as an input_reply: ipykernel and our kernels read it as end of input
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be run. `stdin`: lines for input(), then end of input. `interactive`: a reader can answer input requests."""
+
+    code: str
+    timeout: float
+    env_vars: dict[str, str] = field(default_factory=dict)
+    stdin: Sequence[str] | None = None
+    interactive: bool = False
+
+    @property
+    def allow_stdin(self) -> bool:
+        return self.interactive or self.stdin is not None
+
+    def fingerprint(self, *identity: str | None) -> bytes:
+        digest = hashlib.sha256(repr((identity, self)).encode("utf-8", "surrogatepass"))
+        return digest.digest()
+
+
+class Execution:
+    """A cell's run. Its context drives it through `begin`, `receive` and `end`; readers follow it."""
+
+    def __init__(
+        self, request: Request, *, context_id: str, language: str, limits: OutputLimits, max_events: int
+    ) -> None:
+        self.id = str(uuid.uuid4())
+        self.context_id = context_id
+        self.language = language
+        self.timeout = request.timeout
+        self.status: Status = "queued"
+        self.context_state: ContextState | None = None
+        self.interrupt_requested = False
+        self.deadline_passed = False
+        self.journal = Journal(max_events=max_events, max_bytes=limits.output_bytes)
+        self.request: Request | None = request
+        self._stdin = deque(request.stdin or ())
+        self._interactive = request.interactive
+        self._normalizer = Normalizer(limits)
+        self._run: Run | None = None
+        self._awaits_input = False
+        self._started_at = 0.0
+        self._duration: float | None = None
+        self._finished = asyncio.get_running_loop().create_future()
+
+    def __repr__(self) -> str:
+        return f"<Execution {self.id} {self.status}, {self.journal.last} events>"
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds that the cell ran, so far or in all; None before it starts."""
+        if self._duration is not None:
+            return self._duration
+        return time.perf_counter() - self._started_at if self._started_at else None
+
+    @property
+    def size(self) -> int:
+        """Bytes held, roughly."""
+        return self._normalizer.size + self.journal.size
+
+    @property
+    def was_truncated(self) -> bool:
+        return self._normalizer.truncated() is not UNSET
+
+    @property
+    def error(self) -> ErrorInfo | None:
+        return self._normalizer.error
+
+    def start(self) -> None:
+        """The cell is about to be handed to its kernel."""
+        self.status = "running"
+        self._started_at = time.perf_counter()
+        self.journal.append(Started(execution_id=self.id, context_id=self.context_id, language=self.language))
+
+    def attach(self, run: Run) -> None:
+        self._run = run
+
+    def receive(self, message: Message) -> None:
+        """Take a message of this cell; those after its end (threads that outlive it) are still added."""
+        for event in self._normalizer.feed(message):
+            if isinstance(event, InputRequest):
+                self._answer_input(event)
+            elif not (isinstance(event, Failed) and self.deadline_passed):
+                self.journal.append(event)
+        if self.is_finished:
+            self._append(self._normalizer.finish())
+
+    def provide_input(self, value: str) -> None:
+        """Answer the pending input request. Raises InputNotExpected when there is none."""
+        if not self._awaits_input or self._run is None:
+            raise InputNotExpected(self.id, self.status)
+        self._awaits_input = False
+        self._run.reply_input(value)
+
+    def _answer_input(self, request: InputRequest) -> None:
+        if self._run is None:
+            return
+        if self._stdin:
+            self._run.reply_input(self._stdin.popleft())
+        elif self._interactive:
+            self._awaits_input = True
+            self.journal.append(request)
+        else:
+            self._run.reply_input(END_OF_INPUT)
+
+    def end(self, status: Status, *, context_state: ContextState | None, error: ErrorInfo | None = None) -> None:
+        """Reach the end. Only the first call counts."""
+        if self.is_finished:
+            return
+        if self._started_at:
+            self._duration = time.perf_counter() - self._started_at
+        self._append(self._normalizer.finish())
+        if error is not None:
+            self.journal.append(self._normalizer.fail(error))
+        self.status, self.context_state = status, context_state
+        self.request = None
+        self._awaits_input = False
+        result = self.result(with_output=False)
+        self.journal.append(
+            Done(
+                status=status,
+                execution_count=result.execution_count,
+                duration_ms=result.duration_ms,
+                context_state=result.context_state,
+                truncated=result.truncated,
+                primary_index=self._normalizer.primary_index(),
+            )
+        )
+        self.journal.close()
+        self._finished.set_result(None)
+
+    def _append(self, events: list[Event]) -> None:
+        for event in events:
+            self.journal.append(event)
+
+    async def wait(self) -> None:
+        """Return when the execution has ended. It always does: it has a deadline, and its queue is bounded."""
+        if not self.is_finished:
+            await asyncio.shield(self._finished)
+
+    async def follow(self, after: int = 0, *, ping: float | None = None) -> AsyncIterator[tuple[int, Event] | None]:
+        """Every event numbered above `after`, until the end; None after each `ping` seconds of silence."""
+        changed = asyncio.Event()
+        self.journal.subscribe(changed.set)
+        try:
+            while True:
+                changed.clear()
+                for number, event in self.journal.read(after):
+                    after = number
+                    yield number, event
+                if self.journal.closed and after >= self.journal.last:
+                    return
+                try:
+                    async with asyncio.timeout(ping):
+                        await changed.wait()
+                except TimeoutError:
+                    yield None
+        finally:
+            self.journal.unsubscribe(changed.set)
+
+    def result(self, *, with_output: bool = True) -> Result:
+        """The execution as it stands now."""
+        normalizer = self._normalizer
+        duration = self.duration
+        result = Result(
+            execution_id=self.id,
+            context_id=self.context_id,
+            language=self.language,
+            status=self.status,
+            items=normalizer.items() if with_output else [],
+            logs=normalizer.logs() if with_output else normalizer.no_logs(),
+            error=normalizer.error or UNSET,
+            duration_ms=UNSET if duration is None else round(duration * 1000, 3),
+            context_state=self.context_state or UNSET,
+            truncated=normalizer.truncated(),
+        )
+        if normalizer.execution_count is not None:
+            result.execution_count = normalizer.execution_count
+        return result
+
+
+class Executions:
+    """All executions that can still be asked for: those that run, and the last finished ones, within bounds."""
+
+    def __init__(self, *, max_finished: int, retained_bytes: int) -> None:
+        self._max_finished = max_finished
+        self._retained_bytes = retained_bytes
+        self._by_id: dict[str, Execution] = {}
+        self._finished: OrderedDict[str, int] = OrderedDict()
+        self._finished_bytes = 0
+        self._by_key: dict[str, tuple[bytes, str]] = {}
+        self._keys: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def get(self, execution_id: str) -> Execution:
+        """Raises ExecutionNotFound."""
+        try:
+            return self._by_id[execution_id]
+        except KeyError:
+            raise ExecutionNotFound(execution_id) from None
+
+    def find_key(self, key: str, fingerprint: bytes) -> Execution | None:
+        """The execution that a request with this Idempotency-Key made before.
+
+        Raises IdempotencyConflict when that request was a different one."""
+        known = self._by_key.get(key)
+        if known is None:
+            return None
+        if known[0] != fingerprint:
+            raise IdempotencyConflict
+        return self._by_id[known[1]]
+
+    def add(self, execution: Execution, *, key: str | None = None, fingerprint: bytes = b"") -> None:
+        self._by_id[execution.id] = execution
+        if key is not None:
+            self._by_key[key] = (fingerprint, execution.id)
+            self._keys[execution.id] = key
+
+    def note_finished(self, execution: Execution) -> None:
+        """Start the retention of an execution that has ended; the oldest go when the bounds are passed."""
+        if execution.id not in self._by_id:
+            return
+        self._finished[execution.id] = execution.size
+        self._finished_bytes += execution.size
+        while self._finished and (
+            len(self._finished) > self._max_finished
+            or (self._finished_bytes > self._retained_bytes and len(self._finished) > 1)
+        ):
+            self._forget(next(iter(self._finished)))
+
+    def forget_context(self, context_id: str, language: str | None = None) -> None:
+        """Drop the finished executions of a context that has ended."""
+        for execution_id in list(self._finished):
+            execution = self._by_id[execution_id]
+            if execution.context_id == context_id and language in (None, execution.language):
+                self._forget(execution_id)
+
+    def _forget(self, execution_id: str) -> None:
+        self._finished_bytes -= self._finished.pop(execution_id)
+        del self._by_id[execution_id]
+        key = self._keys.pop(execution_id, None)
+        if key is not None:
+            del self._by_key[key]

@@ -1,0 +1,288 @@
+"""A kernel (layer 4): one process, its channels, and the requests it works on. A state machine with one reader."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpec
+
+from engine.channels import Channels, Listener
+from engine.errors import KernelStartFailed
+from engine.kernelspecs import honours
+from engine.messages import Channel, Message
+from engine.provisioners import Exit, Provisioner
+
+_REMEMBERED_RUNS = 100  # finished requests whose late output still finds its execution
+_IDLE_WAIT = 5.0  # seconds that the status `idle` may stay away after a reply, before the request counts as done
+_EXIT_WAIT = 5.0  # seconds a killed process has to be gone
+
+Connect = Callable[[Mapping[str, Any], Listener], Channels]
+
+
+class KernelState(Enum):
+    STARTING = "starting"
+    IDLE = "idle"
+    BUSY = "busy"
+    DEAD = "dead"
+
+
+class Outcome(Enum):
+    """What a wait for a run ends with."""
+
+    DONE = "done"
+    DIED = "died"
+    TIMEOUT = "timeout"
+
+
+class Run:
+    """One execute_request at a kernel. Done is the reply *and* the status `idle`, in either order (both orders occur)."""
+
+    def __init__(self, kernel: Kernel, listener: Listener) -> None:
+        self._kernel = kernel
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[Outcome] | None = None
+        self._outcome: Outcome | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._idle = False
+        self.reply: Message | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self._outcome is not None
+
+    def receive(self, message: Message) -> None:
+        if message.msg_type == "status":
+            if message.content.get("execution_state") == "idle":
+                self._idle = True
+                self._check_done()
+            return
+        self._listener(message)
+        if message.msg_type == "execute_reply":
+            self.reply = message
+            self._check_done()
+
+    def write(self, name: str, text: str) -> None:
+        self._listener(Message(Channel.IOPUB, "stream", "", content={"name": name, "text": text}))
+
+    def reply_input(self, value: str) -> None:
+        """Answer the kernel's input_request. `"\\x04"` means end of input."""
+        self._kernel.send_input(value)
+
+    async def wait(self, timeout: float) -> Outcome:
+        """Wait until the run is over, or for `timeout` seconds."""
+        if self._outcome is not None:
+            return self._outcome
+        self._waiter = self._loop.create_future()
+        timer = self._loop.call_later(timeout, self._wake, Outcome.TIMEOUT)
+        try:
+            return await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def settle(self, outcome: Outcome) -> None:
+        if self._outcome is None:
+            self._outcome = outcome
+            if self._idle_timer is not None:
+                self._idle_timer.cancel()
+            self._kernel.finish(self)
+            self._wake(outcome)
+
+    def _wake(self, outcome: Outcome) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(outcome)
+
+    def _check_done(self) -> None:
+        if self.reply is None:
+            return
+        if self._idle:
+            self.settle(Outcome.DONE)
+        elif self._idle_timer is None and self._outcome is None:
+            self._idle_timer = self._loop.call_later(_IDLE_WAIT, self.settle, Outcome.DONE)
+
+
+class Kernel:
+    """A running kernel. `start` makes one; `exited` resolves, once, when its process is gone."""
+
+    def __init__(self, spec: KernelSpec, provisioner: Provisioner, directory: Path) -> None:
+        self.spec = spec
+        self.name = directory.name
+        self.state = KernelState.STARTING
+        self.execution_count = 0
+        self.was_killed = False
+        self.exited: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self._provisioner = provisioner
+        self._provisioner.on_output = self.drain_process_output
+        self._directory = directory
+        self._channels: Channels | None = None
+        self._current: Run | None = None
+        self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._watcher: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Kernel {self.spec.display_name} {self.state.name}, {self.execution_count} executions>"
+
+    @property
+    def pid(self) -> int | None:
+        pid = getattr(self._provisioner, "pid", None)
+        return pid if isinstance(pid, int) else None
+
+    @property
+    def is_alive(self) -> bool:
+        return self.state is not KernelState.DEAD
+
+    def honours(self, feature: str) -> bool:
+        return honours(self.spec, feature)
+
+    async def start(
+        self, *, command: Callable[[str], list[str]], connect: Connect, cwd: Path, env: dict[str, str], timeout: float
+    ) -> None:
+        """Start the process and return when it takes requests.
+
+        Raises KernelStartFailed when it cannot be started, ends, or is not there within `timeout` seconds."""
+        path = self._directory / "connection.json"
+        written = connection_info(self._directory)
+        write_connection_file(path, written)
+        try:
+            info = await self._provisioner.launch_kernel(command(str(path)), cwd=cwd, env=env, connection_info=written)
+        except OSError as error:
+            self.state = KernelState.DEAD
+            raise KernelStartFailed(self.spec.display_name, error.strerror or str(error)) from None
+        self._watcher = asyncio.create_task(self._watch())
+        self._channels = connect(info, self._receive)
+        opening = asyncio.create_task(self._channels.open())
+        self.exited.add_done_callback(lambda _: opening.cancel())
+        try:
+            await asyncio.wait({opening}, timeout=timeout)
+            if not opening.done() or opening.cancelled():
+                reason = self.exited.result().describe() if self.exited.done() else f"no answer in {timeout:g} s"
+                detail = self._provisioner.last_output()
+                raise KernelStartFailed(self.spec.display_name, reason, detail=detail)
+            opening.result()
+        except BaseException:
+            opening.cancel()
+            await self.kill()
+            raise
+        self.state = KernelState.IDLE
+
+    async def execute(
+        self, code: str, listener: Listener, *, allow_stdin: bool, metadata: dict[str, Any], store_history: bool = True
+    ) -> Run:
+        """Send an execute_request (messaging protocol, "Execute"); `listener` gets its messages, late ones included."""
+        assert self._channels is not None
+        if allow_stdin:
+            await self._channels.open_stdin()
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": store_history,
+            "user_expressions": {},
+            "allow_stdin": allow_stdin,
+            "stop_on_error": False,  # the engine queues; a kernel must never abort a request of another caller
+        }
+        run = Run(self, listener)
+        if self.state is KernelState.DEAD:
+            run.settle(Outcome.DIED)
+            return run
+        self.state = KernelState.BUSY
+        self.execution_count += 1
+        self._current = run
+        msg_id = self._channels.send(Channel.SHELL, "execute_request", content, metadata=metadata)
+        self._runs[msg_id] = run
+        if len(self._runs) > _REMEMBERED_RUNS:
+            self._runs.popitem(last=False)
+        return run
+
+    def finish(self, run: Run) -> None:
+        if self._current is run:
+            self.drain_process_output()
+            self._current = None
+            if self.state is KernelState.BUSY:
+                self.state = KernelState.IDLE
+
+    def send_input(self, value: str) -> None:
+        if self._channels is not None and self.is_alive:
+            self._channels.send(Channel.STDIN, "input_reply", {"value": value})
+
+    async def interrupt(self) -> None:
+        """Stop the running cell, the way the kernelspec's `interrupt_mode` says; nothing happens while idle."""
+        if self._current is None or self._channels is None or not self.is_alive:
+            return
+        if self.spec.interrupt_mode == "message":
+            self._channels.send(Channel.CONTROL, "interrupt_request", {})
+        else:
+            await self._provisioner.send_signal(signal.SIGINT)
+
+    async def kill(self) -> None:
+        """End the process and everything it started, at once, and release what it held."""
+        self.was_killed = True
+        await self._provisioner.kill()
+        if self._watcher is not None:
+            await asyncio.wait({self._watcher}, timeout=_EXIT_WAIT)
+        await self._release()
+
+    async def _watch(self) -> None:
+        await self._provisioner.wait()
+        if self._channels is not None:
+            await self._channels.drain()
+        self.drain_process_output()
+        self.state = KernelState.DEAD
+        if not self.exited.done():
+            self.exited.set_result(self._provisioner.exit or Exit(0))
+        if self._current is not None:
+            self._current.settle(Outcome.DIED)
+        await self._release()
+
+    async def _release(self) -> None:
+        await self._provisioner.cleanup()
+        if self._channels is not None:
+            await self._channels.aclose()
+        with contextlib.suppress(OSError):
+            for path in self._directory.iterdir():
+                path.unlink(missing_ok=True)
+            self._directory.rmdir()
+
+    def _receive(self, message: Message) -> None:
+        run = self._runs.get(message.parent_id)
+        if run is None and message.msg_type == "stream":
+            run = self._current  # output without a parent: C code, or a kernel that lost track
+        if run is not None:
+            run.receive(message)
+
+    def drain_process_output(self) -> None:
+        """What processes wrote past the kernel goes to the running execution (and is kept for a diagnosis)."""
+        for name, text in self._provisioner.read_output():
+            if self._current is not None:
+                self._current.write(name, text)
+
+
+def connection_info(directory: Path) -> dict[str, Any]:
+    """Connection info for ipc sockets in `directory` (jupyter_client docs, "Connection files")."""
+    return {
+        "transport": "ipc",
+        "ip": str(directory / "k"),
+        "shell_port": 1,
+        "iopub_port": 2,
+        "stdin_port": 3,
+        "control_port": 4,
+        "hb_port": 5,
+        "key": os.urandom(16).hex(),
+        "signature_scheme": "hmac-sha256",
+        "kernel_name": "",
+    }
+
+
+def write_connection_file(path: Path, info: dict[str, Any]) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "w") as file:
+        json.dump(info, file)

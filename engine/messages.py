@@ -1,0 +1,188 @@
+"""Jupyter messages as values (layer 1): built, signed, checked and parsed here; no sockets.
+
+Wire form of the Jupyter messaging protocol 5.x: `[<IDS|MSG>, signature, header, parent_header, metadata, content, *buffers]`."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from engine.errors import MessageError
+
+DELIMITER = b"<IDS|MSG>"
+PROTOCOL_VERSION = "5.4"
+EMPTY = b"{}"
+
+
+class Channel(Enum):
+    """The channels of the protocol; `heartbeat` is replaced by watching the process."""
+
+    SHELL = "shell"
+    IOPUB = "iopub"
+    CONTROL = "control"
+    STDIN = "stdin"
+
+
+class _Header(msgspec.Struct):
+    msg_id: str
+    msg_type: str
+
+
+class _Parent(msgspec.Struct):
+    msg_id: str = ""
+
+
+class _OutgoingHeader(msgspec.Struct):
+    msg_id: str
+    session: str
+    username: str
+    date: str
+    msg_type: str
+    version: str
+
+
+_header_decoder = msgspec.json.Decoder(_Header)
+_parent_decoder = msgspec.json.Decoder(_Parent)
+_decoder = msgspec.json.Decoder()
+_encoder = msgspec.json.Encoder()
+
+
+class Message:
+    """A message from a kernel. Only the two headers are parsed on arrival; metadata and content on first use."""
+
+    __slots__ = (
+        "_content",
+        "_metadata",
+        "_raw_content",
+        "_raw_metadata",
+        "buffers",
+        "channel",
+        "msg_type",
+        "parent_id",
+    )
+
+    def __init__(
+        self,
+        channel: Channel,
+        msg_type: str,
+        parent_id: str,
+        *,
+        content: dict[str, Any] | bytes = EMPTY,
+        metadata: dict[str, Any] | bytes = EMPTY,
+        buffers: Sequence[bytes] = (),
+    ) -> None:
+        self.channel = channel
+        self.msg_type = msg_type
+        self.parent_id = parent_id
+        self.buffers = buffers
+        self._raw_content, self._content = _split(content)
+        self._raw_metadata, self._metadata = _split(metadata)
+
+    def __repr__(self) -> str:
+        return f"<Message {self.channel.value} {self.msg_type} of {self.parent_id or '-'}>"
+
+    @property
+    def content(self) -> dict[str, Any]:
+        if self._content is None:
+            self._content = _decode_object(self._raw_content)
+            self._raw_content = b""
+        return self._content
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        if self._metadata is None:
+            self._metadata = {} if self._raw_metadata == EMPTY else _decode_object(self._raw_metadata)
+        return self._metadata
+
+
+def _split(value: dict[str, Any] | bytes) -> tuple[bytes, dict[str, Any] | None]:
+    return (value, None) if isinstance(value, bytes) else (b"", value)
+
+
+def _decode_object(raw: bytes) -> dict[str, Any]:
+    """Decode a JSON object; bytes that are not UTF-8, lone surrogates and NaN (all seen from kernels) are made valid."""
+    try:
+        value = _decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        try:
+            value = _valid(json.loads(raw.decode("utf-8", "replace"), parse_constant=str))
+        except (ValueError, RecursionError) as error:
+            raise MessageError(f"content is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        msg = f"content is not a JSON object but {type(value).__name__}"
+        raise MessageError(msg)
+    return value
+
+
+def _valid(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_valid(entry) for entry in value]
+    if isinstance(value, dict):
+        return {_valid(key): _valid(entry) for key, entry in value.items()}
+    return value
+
+
+class Session:
+    """One side of a conversation with a kernel: numbers, signs and checks messages.
+
+    `key` is the connection's; an empty one means unsigned messages."""
+
+    def __init__(self, key: bytes) -> None:
+        self.id = uuid.uuid4().hex
+        self._count = 0
+        self._mac = hmac.new(key, digestmod=hashlib.sha256) if key else None
+
+    def sign(self, parts: Sequence[bytes]) -> bytes:
+        if self._mac is None:
+            return b""
+        mac = self._mac.copy()
+        for part in parts:
+            mac.update(part)
+        return mac.hexdigest().encode()
+
+    def build(
+        self, msg_type: str, content: Any, *, metadata: Any = None, parent_header: bytes = EMPTY
+    ) -> tuple[str, list[bytes]]:
+        """Make a request; returns its msg_id and its frames, from the delimiter on."""
+        self._count += 1
+        msg_id = f"{self.id}_{self._count}"
+        header = _OutgoingHeader(msg_id, self.id, "polyrepl", datetime.now(UTC).isoformat(), msg_type, PROTOCOL_VERSION)
+        parts = [
+            _encoder.encode(header),
+            parent_header,
+            _encoder.encode(metadata) if metadata else EMPTY,
+            _encoder.encode(content),
+        ]
+        return msg_id, [DELIMITER, self.sign(parts), *parts]
+
+    def parse(self, channel: Channel, frames: Sequence[bytes]) -> Message:
+        """Read the frames of one message, routing prefix included.
+
+        Raises MessageError when the delimiter is missing, the signature is wrong or a header is not one."""
+        try:
+            start = frames.index(DELIMITER)
+            signature, header, parent, metadata, content = frames[start + 1 : start + 6]
+        except ValueError:
+            msg = f"{len(frames)} frames are not a message"
+            raise MessageError(msg) from None
+        if self._mac is not None and not hmac.compare_digest(self.sign((header, parent, metadata, content)), signature):
+            msg = "wrong signature"
+            raise MessageError(msg)
+        try:
+            head = _header_decoder.decode(header)
+            parent_id = "" if parent == EMPTY else _parent_decoder.decode(parent).msg_id
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise MessageError(f"bad header: {error}") from None
+        return Message(
+            channel, head.msg_type, parent_id, content=content, metadata=metadata, buffers=frames[start + 6 :]
+        )

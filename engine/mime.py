@@ -1,0 +1,91 @@
+"""MIME bundles as items (layer 1): which MIME type becomes which field, and in what form."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from engine.models import Item
+
+FIELDS: dict[str, str] = {
+    "text/plain": "text",
+    "text/html": "html",
+    "text/markdown": "markdown",
+    "image/svg+xml": "svg",
+    "image/png": "png",
+    "image/jpeg": "jpeg",
+    "application/pdf": "pdf",
+    "text/latex": "latex",
+    "application/json": "json",
+    "application/javascript": "javascript",
+}
+_BINARY = frozenset({"image/png", "image/jpeg", "application/pdf"})
+_encoder = msgspec.json.Encoder(enc_hook=repr)
+
+
+def is_json(mime_type: str) -> bool:
+    return mime_type == "application/json" or mime_type.endswith("+json")
+
+
+def to_item(
+    data: Mapping[str, Any],
+    *,
+    is_primary: bool,
+    metadata: Mapping[str, Any] | None = None,
+    max_value_bytes: int | None = None,
+) -> tuple[Item, int]:
+    """Make an item of a MIME bundle; returns it with its size in bytes.
+
+    A value above `max_value_bytes` is left out and listed in the item's `omitted`, next to what the kernel itself left out
+    (`metadata["omitted"]`, see runtimes/README.md)."""
+    item = Item(is_primary=is_primary)
+    rest = dict(metadata or {})
+    omitted: dict[str, int] = {str(mime): int(size) for mime, size in dict(rest.pop("omitted", None) or {}).items()}
+    extra: dict[str, Any] = {}
+    total = 0
+    for mime_type, raw in data.items():
+        value, size = _normalize(mime_type, raw)
+        if max_value_bytes is not None and size > max_value_bytes:
+            omitted[mime_type] = size
+            continue
+        total += size
+        field = FIELDS.get(mime_type)
+        if field is None:
+            extra[mime_type] = value
+        else:
+            setattr(item, field, value)
+    if extra:
+        item.extra = extra
+    if rest:
+        item.metadata = rest
+    if omitted:
+        item.omitted = omitted
+    return item, total
+
+
+def _normalize(mime_type: str, value: Any) -> tuple[Any, int]:
+    """The value in the form that an item holds, and its size in bytes."""
+    if is_json(mime_type):
+        return value, len(_encoder.encode(value))
+    text = _text(value)
+    if mime_type in _BINARY:
+        text = "".join(text.split())  # base64 as some kernels break it into lines
+    return text, utf8_size(text)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return base64.b64encode(value).decode()
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return "".join(value)  # nbformat's multi-line strings
+    return _encoder.encode(value).decode()
+
+
+def utf8_size(text: str) -> int:
+    """Length in UTF-8; ASCII text, the usual case, is not encoded for it."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))

@@ -1,0 +1,172 @@
+"""The values that leave the engine (layer 0): events, items and results. Absent fields are omitted, never null."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+Status = Literal["queued", "running", "ok", "error", "timeout", "interrupted", "died"]
+# preserved: what earlier executions left is there; restarted: this one began on a fresh kernel because the earlier state was lost;
+# lost: this one lost it
+ContextState = Literal["preserved", "restarted", "lost"]
+TERMINAL: frozenset[str] = frozenset({"ok", "error", "timeout", "interrupted", "died"})
+
+
+class Item(msgspec.Struct, omit_defaults=False, kw_only=True):
+    """One output of a cell: its MIME bundle mapped to fields. Images and PDF are base64 text, `json` is JSON.
+
+    `extra` holds every other MIME type; `omitted` the MIME types left out at a limit, with their sizes in bytes."""
+
+    is_primary: bool
+    text: str | UnsetType = UNSET
+    html: str | UnsetType = UNSET
+    markdown: str | UnsetType = UNSET
+    svg: str | UnsetType = UNSET
+    png: str | UnsetType = UNSET
+    jpeg: str | UnsetType = UNSET
+    pdf: str | UnsetType = UNSET
+    latex: str | UnsetType = UNSET
+    json: Any | UnsetType = UNSET
+    javascript: str | UnsetType = UNSET
+    extra: dict[str, Any] | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET
+    omitted: dict[str, int] | UnsetType = UNSET
+
+
+class Logs(msgspec.Struct):
+    """Lines without their newlines; a carriage return overwrites its line, as on a terminal."""
+
+    stdout: list[str]
+    stderr: list[str]
+
+
+class ErrorInfo(msgspec.Struct):
+    """The error of a cell. `traceback` is one string without ANSI sequences."""
+
+    name: str
+    value: str
+    traceback: str
+
+
+class Truncation(msgspec.Struct):
+    """What a limit cut: how much there was and how much is kept (bytes; `items` also counts)."""
+
+    total_bytes: int
+    kept_bytes: int
+    total: int | UnsetType = UNSET
+    kept: int | UnsetType = UNSET
+
+
+class Result(msgspec.Struct, kw_only=True):
+    """An execution as its readers see it, at any moment of its life."""
+
+    execution_id: str
+    context_id: str
+    language: str
+    status: Status
+    items: list[Item]
+    logs: Logs
+    error: ErrorInfo | UnsetType = UNSET
+    execution_count: int | UnsetType = UNSET
+    duration_ms: float | UnsetType = UNSET
+    context_state: ContextState | UnsetType = UNSET
+    truncated: dict[str, Truncation] | UnsetType = UNSET
+
+
+class Event(msgspec.Struct, tag_field="type", kw_only=True):
+    """Base of what happens during an execution; its number is given by the log that holds it."""
+
+
+class Started(Event, tag="started"):
+    """The cell was handed to its kernel."""
+
+    execution_id: str
+    context_id: str
+    language: str
+
+
+class Stdout(Event, tag="stdout"):
+    """`omitted_bytes` were left out before this text, at a limit."""
+
+    text: str
+    omitted_bytes: int | UnsetType = UNSET
+
+
+class Stderr(Event, tag="stderr"):
+    text: str
+    omitted_bytes: int | UnsetType = UNSET
+
+
+class ItemAdded(Event, tag="item"):
+    """`index` names the item in later events; it is not its place in the result."""
+
+    index: int
+    item: Item
+
+
+class ItemUpdated(Event, tag="item_update"):
+    index: int
+    item: Item
+
+
+class Cleared(Event, tag="clear"):
+    """All items so far are gone (clear_output). Logs stay."""
+
+
+class InputRequest(Event, tag="input_request"):
+    prompt: str
+    password: bool
+
+
+class Failed(Event, tag="error"):
+    name: str
+    value: str
+    traceback: str
+
+
+class Gap(Event, tag="gap"):
+    """The reader asked for events that are no longer kept; `missed` of them."""
+
+    missed: int
+
+
+class Done(Event, tag="done"):
+    """The last event. `primary_index` names the primary item, if there is one."""
+
+    status: Status
+    execution_count: int | UnsetType = UNSET
+    duration_ms: float | UnsetType = UNSET
+    context_state: ContextState | UnsetType = UNSET
+    truncated: dict[str, Truncation] | UnsetType = UNSET
+    primary_index: int | UnsetType = UNSET
+
+
+AnyEvent = Started | Stdout | Stderr | ItemAdded | ItemUpdated | Cleared | InputRequest | Failed | Gap | Done
+
+
+class ContextInfo(msgspec.Struct, kw_only=True):
+    """A context as listed. `state`: starting, idle, busy or dead. Times are ISO 8601, UTC."""
+
+    id: str
+    language: str
+    cwd: str
+    kernel: str
+    state: str
+    created_at: str
+    last_activity: str
+    queued: int
+    execution_count: int
+
+
+class LanguageInfo(msgspec.Struct, kw_only=True):
+    """A language a request may name. `reason` tells why it is not available."""
+
+    name: str
+    aliases: list[str]
+    kernel: str
+    available: bool
+    version: str | UnsetType = UNSET
+    display_name: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET

@@ -1,0 +1,168 @@
+"""The plain provisioner (layer 3): a kernel as a child process in a session of its own, watched by pidfd."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+import signal
+import subprocess
+from collections import deque
+from typing import Any
+
+from jupyter_client.connect import KernelConnectionInfo
+
+from engine.provisioners import Exit, Provisioner
+
+_PIPE_BYTES = 65536
+_LAST_OUTPUT_CHARS = 16 * 1024
+
+
+class SpawnProvisioner(Provisioner):
+    """Starts `cmd` with exactly the environment given. Ending it ends its whole process group."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pid: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pidfd: int | None = None
+        self._pipes: dict[int, _Pipe] = {}
+        self._last: deque[str] = deque()
+        self._ended: asyncio.Future[int] | None = None
+
+    @property
+    def has_process(self) -> bool:
+        return self._process is not None and self.exit is None
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        process = subprocess.Popen(  # noqa: ASYNC220 - vfork takes a few ms and the parent stays the main thread
+            cmd,
+            cwd=kwargs["cwd"],
+            env={**kwargs["env"], "JPY_PARENT_PID": str(os.getpid())},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            bufsize=0,
+        )
+        self._process, self.pid = process, process.pid
+        for name, stream in (("stdout", process.stdout), ("stderr", process.stderr)):
+            assert stream is not None
+            fd = os.dup(stream.fileno())
+            stream.close()
+            os.set_blocking(fd, False)
+            self._pipes[fd] = _Pipe(name)
+            loop.add_reader(fd, self._output_ready)
+        self._watch(loop)
+        info: KernelConnectionInfo = kwargs["connection_info"]
+        return info
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        assert self.pid is not None
+        try:
+            self._pidfd = os.pidfd_open(self.pid)
+        except OSError:  # a kernel, or a sandbox around us, without pidfds: a thread waits instead
+            loop.run_in_executor(None, self._wait_in_thread, loop)
+        else:
+            loop.add_reader(self._pidfd, self._reap)
+
+    def _wait_in_thread(self, loop: asyncio.AbstractEventLoop) -> None:
+        assert self.pid is not None
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        loop.call_soon_threadsafe(self._reap)
+
+    def _reap(self) -> None:
+        """The process is a zombie now: its group can still be addressed safely, so end what it left behind, then collect it."""
+        assert self._process is not None
+        assert self.pid is not None
+        assert self._ended is not None
+        if self.exit is not None:
+            return
+        if self._pidfd is not None:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = None
+        self._signal_group(signal.SIGKILL)
+        _, status, usage = os.wait4(self.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        self._process.returncode = code  # Popen must not wait for it again
+        self.exit = Exit(code, usage.ru_maxrss * 1024)
+        self._ended.set_result(code)
+
+    def _output_ready(self) -> None:
+        if self.on_output is not None:
+            self.on_output()
+        else:
+            self.read_output()
+
+    def read_output(self) -> list[tuple[str, str]]:
+        found = []
+        for fd, pipe in list(self._pipes.items()):
+            text = pipe.read(fd)
+            if text is None:
+                self._close_pipe(fd)
+            elif text:
+                self._remember(text)
+                found.append((pipe.name, text))
+        return found
+
+    def _close_pipe(self, fd: int) -> None:
+        asyncio.get_running_loop().remove_reader(fd)
+        os.close(fd)
+        del self._pipes[fd]
+
+    def _remember(self, text: str) -> None:
+        self._last.append(text[-_LAST_OUTPUT_CHARS:])
+        while len(self._last) > 1 and sum(map(len, self._last)) > 2 * _LAST_OUTPUT_CHARS:
+            self._last.popleft()
+
+    def last_output(self) -> str:
+        return "".join(self._last)[-_LAST_OUTPUT_CHARS:]
+
+    async def poll(self) -> int | None:
+        return None if self.exit is None else self.exit.code
+
+    async def wait(self) -> int | None:
+        assert self._ended is not None
+        return await asyncio.shield(self._ended)
+
+    async def send_signal(self, signum: int) -> None:
+        """Signal the kernel and the processes it started, as a terminal's Ctrl-C would."""
+        self._signal_group(signum)
+
+    def _signal_group(self, signum: int) -> None:
+        if self.pid is None or self.exit is not None:
+            return
+        try:
+            os.killpg(self.pid, signum)
+        except (ProcessLookupError, PermissionError):
+            if self._pidfd is not None and signum != signal.SIGKILL:
+                signal.pidfd_send_signal(self._pidfd, signum)
+
+    async def kill(self, restart: bool = False) -> None:
+        self._signal_group(signal.SIGKILL)
+
+    async def terminate(self, restart: bool = False) -> None:
+        self._signal_group(signal.SIGTERM)
+
+    async def cleanup(self, restart: bool = False) -> None:
+        for fd in list(self._pipes):
+            self._close_pipe(fd)
+
+
+class _Pipe:
+    """Decodes what comes through one pipe; a character may be split between two reads."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def read(self, fd: int) -> str | None:
+        """What has come; None once all writers are gone."""
+        try:
+            data = os.read(fd, _PIPE_BYTES)
+        except BlockingIOError:
+            return ""
+        return self._decoder.decode(data) if data else None

@@ -1,0 +1,100 @@
+"""The server's private directory (layer 2): sockets, kernels' connection files and contexts' working directories, mode 0700."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+
+_MAX_SOCKET_PATH = 100  # sun_path holds 108 bytes, and "-5" is appended
+
+
+class RunDir:
+    """One directory per server under a base that only its user can enter; gone when the server ends.
+
+    `base` defaults to $XDG_RUNTIME_DIR/polyrepl, or /tmp/polyrepl-<uid>. What servers that were killed left there is removed.
+    Raises PermissionError when the base belongs to somebody else or others may enter it."""
+
+    def __init__(self, base: Path | None = None) -> None:
+        base = base or _default_base()
+        base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_private(base)
+        self._base = base.resolve()
+        self._remove_stale()
+        self.path = Path(tempfile.mkdtemp(prefix="s-", dir=self._base))
+        self._lock = _lock(self.path)
+        self.kernels = self._short_dir()
+        self.contexts = self.path / "contexts"
+        self.cache = self.path / "cache"
+        self.contexts.mkdir(mode=0o700)
+        self.cache.mkdir(mode=0o700)
+
+    def new_kernel_dir(self) -> Path:
+        """A directory for one kernel's sockets and connection file."""
+        return Path(tempfile.mkdtemp(prefix="k", dir=self.kernels))
+
+    def new_context_dir(self, context_id: str) -> Path:
+        """A directory for one context id, never one that another context had, with `work` and `tmp` in it."""
+        slug = re.sub(r"[^A-Za-z0-9_-]", "_", context_id)[:40]
+        root = Path(tempfile.mkdtemp(prefix=f"{slug}-", dir=self.contexts))
+        (root / "work").mkdir(mode=0o700)
+        (root / "tmp").mkdir(mode=0o700)
+        return root
+
+    def remove(self, path: Path) -> None:
+        shutil.rmtree(path, ignore_errors=True)
+
+    def close(self) -> None:
+        if self._lock is None:
+            return
+        self.remove(self.path)
+        self.remove(self.kernels)
+        os.close(self._lock)
+        self._lock = None
+
+    def _short_dir(self) -> Path:
+        """Where the sockets lie: in the run directory, or in /tmp where its path is too long for a socket."""
+        inside = self.path / "k"
+        if len(str(inside)) + len("/kxxxxxxxx/k-5") <= _MAX_SOCKET_PATH:
+            inside.mkdir(mode=0o700)
+            return inside
+        return Path(tempfile.mkdtemp(prefix="polyrepl-", dir="/tmp"))
+
+    def _remove_stale(self) -> None:
+        for path in self._base.glob("s-*"):
+            lock = _lock(path)
+            if lock is not None:
+                self.remove(path)
+                os.close(lock)
+
+
+def _default_base() -> Path:
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and os.access(runtime, os.W_OK):
+        return Path(runtime) / "polyrepl"
+    return Path("/tmp") / f"polyrepl-{os.getuid()}"  # noqa: S108 - checked to be ours and private
+
+
+def _check_private(base: Path) -> None:
+    info = base.lstat()
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o077:
+        msg = f"{base} must be a directory of the user {os.getuid()} with mode 0700"
+        raise PermissionError(msg)
+
+
+def _lock(path: Path) -> int | None:
+    """Take the lock of a server's directory; None where a living server holds it. The lock ends with its process."""
+    try:
+        fd = os.open(path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        return None
+    return fd

@@ -1,0 +1,134 @@
+"""Settings (layer 0): each is defined once here and can be given as a flag, a `POLYREPL_*` variable or a key of a TOML file."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+MIB = 1024 * 1024
+Names = Annotated[list[str], NoDecode]
+
+
+class Settings(BaseSettings):
+    """What a server or an engine is run with. Seconds and bytes throughout; a list is also read from "a,b,c"."""
+
+    model_config = SettingsConfigDict(env_prefix="POLYREPL_", extra="forbid", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Any other than a loopback address needs a token.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    token: SecretStr | None = Field(None, description="Token that every request must carry. None: no authentication.")
+    allowed_hosts: Names = Field([], description="Host header values accepted besides the loopback names and `host`.")
+    allowed_origins: Names = Field(
+        [], description="Origins of web pages that may call the API. None: same origin only."
+    )
+    max_request_bytes: int = Field(10 * MIB, ge=1024, description="Largest request body.")
+
+    run_dir: Path | None = Field(
+        None, description="Private directory for sockets and contexts' files. None: one under $XDG_RUNTIME_DIR or /tmp."
+    )
+    python: Path = Field(Path(sys.executable), description="Interpreter that python kernels run on (it has ipykernel).")
+    node: Path | None = Field(
+        None, description="Node that typescript kernels run on. None: the installed wheel's, or PATH."
+    )
+    kernel_env_allow: Names = Field(
+        [], description="Further variables of the server's environment that kernels get; a trailing * matches any rest."
+    )
+    kernel_env: dict[str, str] = Field({}, description="Variables that every kernel gets, as a JSON object.")
+    kernelspecs: Names = Field(
+        [], description="Other installed Jupyter kernelspecs offered as languages; * offers all."
+    )
+
+    max_contexts: int = Field(100, ge=1, description="Contexts alive at once; idle ones are evicted, oldest first.")
+    context_idle_timeout: float = Field(1800.0, gt=0, description="Seconds after which an idle context is ended.")
+    queue_size: int = Field(32, ge=1, description="Executions that may wait in one context.")
+    default_timeout: float = Field(
+        30.0, gt=0, description="Seconds an execution may run when the request does not say."
+    )
+    max_timeout: float = Field(3600.0, gt=0, description="Largest timeout a request may ask for, in seconds.")
+    interrupt_grace: float = Field(
+        1.0, gt=0, description="Seconds a cell has to end after an interrupt, before its kernel is killed."
+    )
+    kernel_start_timeout: float = Field(60.0, gt=0, description="Seconds a kernel has to come up.")
+    shutdown_timeout: float = Field(5.0, gt=0, description="Seconds the server waits for requests and kernels to end.")
+
+    max_stream_bytes: int = Field(
+        12 * MIB, ge=1024, description="Bytes kept of each of stdout and stderr: first and last half."
+    )
+    max_item_bytes: int = Field(12 * MIB, ge=1024, description="Largest single MIME value of an item.")
+    max_items: int = Field(2000, ge=2, description="Items kept per execution: first and last half.")
+    max_output_bytes: int = Field(48 * MIB, ge=4096, description="Bytes kept of all output of one execution.")
+    max_events: int = Field(10_000, ge=100, description="Events kept per execution for readers that come late.")
+    max_executions: int = Field(1000, ge=1, description="Finished executions kept for GET /executions/{id}.")
+    retained_bytes: int = Field(64 * MIB, ge=0, description="Bytes of finished executions kept.")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line shown.")
+    log_format: Literal["console", "json"] = Field("console", description="Form of the log lines on stderr.")
+
+    @field_validator("allowed_hosts", "allowed_origins", "kernel_env_allow", "kernelspecs", mode="before")
+    @classmethod
+    def _split_names(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [name.strip() for name in value.split(",") if name.strip()]
+        return value
+
+    @model_validator(mode="after")
+    def _check_exposure(self) -> Self:
+        if not self.is_loopback and not self.secret:
+            msg = f"refusing to listen on {self.host} without a token: set POLYREPL_TOKEN, or use a loopback address"
+            raise ValueError(msg)
+        if self.default_timeout > self.max_timeout:
+            msg = "default_timeout is larger than max_timeout"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def is_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def secret(self) -> str | None:
+        return self.token.get_secret_value() or None if self.token else None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order of precedence: flags, environment, TOML file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(config: Path | None = None, **flags: Any) -> Settings:
+    """Read the settings; `config` names a TOML file, `flags` win over everything.
+
+    Raises pydantic.ValidationError that names each wrong setting, or OSError for an unreadable file."""
+    if config is None:
+        return Settings(**flags)
+    if not config.is_file():
+        msg = f"no such settings file: {config}"
+        raise FileNotFoundError(msg)
+
+    class FileSettings(Settings):
+        model_config = SettingsConfigDict(toml_file=config)
+
+    return FileSettings(**flags)

@@ -1,0 +1,53 @@
+/** One execute_request on its way through the kernel, as the worker thread sees it. */
+
+/** Late output of older cells than these loses its parent header. */
+const REMEMBERED = 1000;
+
+export class Execution {
+  isFinished = false;
+  /** Whether an interrupt is being delivered. */
+  isInterrupted = false;
+  /** @type {Map<string, import('./limits.mjs').StreamLimit>} */
+  streamLimits = new Map();
+  /** Streams whose late excess has been reported. @type {Set<string>} */
+  reportedLate = new Set();
+
+  /** @param {{id: number, request: import('./protocol.mjs').Message, count: number}} options */
+  constructor({ id, request, count }) {
+    const { content, metadata } = request;
+    this.id = id;
+    this.file = `cell_${id}.ts`;
+    this.count = count;
+    this.request = request;
+    this.header = request.header;
+    this.isSilent = Boolean(content.silent);
+    this.allowsStdin = Boolean(content.allow_stdin);
+    this.stopsOnError = content.stop_on_error !== false;
+    this.limits = metadata?.output_limits ?? {};
+  }
+
+  finish() {
+    this.isFinished = true;
+    // Only the header is needed for late output; the code and the identities may be large.
+    this.request = null;
+  }
+}
+
+/** The recent executions by id, for output that arrives after the end of its cell. */
+export class Executions {
+  #recent = new Map();
+  #sequence = 0;
+
+  /** @param {{request: import('./protocol.mjs').Message, count: number}} options */
+  begin(options) {
+    const execution = new Execution({ id: ++this.#sequence, ...options });
+    this.#recent.set(execution.id, execution);
+    if (this.#recent.size > REMEMBERED) this.#recent.delete(this.#recent.keys().next().value);
+    return execution;
+  }
+
+  /** @returns {Execution | undefined} */
+  get(id) {
+    return this.#recent.get(id);
+  }
+}

@@ -1,0 +1,362 @@
+/**
+ * Rewrites the JavaScript of a cell so that it can be run as a script in the context's global scope: top-level
+ * names become redeclarable globals, imports become calls, and a cell that awaits at its top level becomes a generator
+ * whose every synchronous stretch the evaluator runs on its own. Worker thread, pure.
+ */
+
+import { parse } from './vendor/acorn/acorn.mjs';
+import { Edits, Rendering } from './edits.mjs';
+
+/** The only name the kernel adds for generated code; see the main thread's `cell-scope.mjs`. */
+const SCOPE = '__polyrepl';
+
+const PARSE_OPTIONS = { ecmaVersion: 'latest', allowAwaitOutsideFunction: true, allowHashBang: true };
+const FUNCTIONS = new Set(['FunctionDeclaration', 'FunctionExpression', 'ArrowFunctionExpression']);
+/** Statements that automatic semicolon insertion may have ended. */
+const UNTERMINATED = new Set([
+  'ExpressionStatement', 'VariableDeclaration', 'ReturnStatement', 'ThrowStatement', 'BreakStatement',
+  'ContinueStatement', 'DoWhileStatement', 'DebuggerStatement',
+]);
+
+/**
+ * @typedef {object} Rewritten
+ * @property {string} code - script text
+ * @property {number[] | null} pieces - see `Rendering`; null when the text is unchanged
+ * @property {'script' | 'generator'} kind - what running the script yields: its value, or a generator function
+ * @property {boolean} hasValue - whether the cell ends in an expression
+ * @property {string[]} names - top-level names that the cell declares
+ */
+
+/**
+ * Parse as a module, or as a sloppy script where only that is valid. Throws acorn's error of the module parse.
+ * @param {string} source
+ */
+export function parseJavaScript(source) {
+  try {
+    return parse(source, { ...PARSE_OPTIONS, sourceType: 'module' });
+  } catch (error) {
+    try {
+      return parse(source, { ...PARSE_OPTIONS, sourceType: 'script' });
+    } catch {
+      throw error;
+    }
+  }
+}
+
+/**
+ * @param {string} source
+ * @param {object} [ast]
+ * @returns {Rewritten}
+ */
+export function rewriteCell(source, ast = parseJavaScript(source)) {
+  return new CellRewriter(source, ast).rewrite();
+}
+
+class CellRewriter {
+  #names = new Set();
+  #functions = [];
+  #iterators = 0;
+
+  constructor(source, ast) {
+    this.source = source;
+    this.body = ast.body;
+    this.edits = new Edits(source);
+    this.isGenerator = this.body.some((node) => node.type === 'ImportDeclaration' || isUsing(node)) ||
+      this.body.some(awaitsAtTopLevel);
+  }
+
+  rewrite() {
+    const last = this.body.findLast((node) => node.type !== 'EmptyStatement');
+    const value = finalExpression(last);
+    for (const node of this.body) this.#topLevel(node, node === last);
+    if (this.source.startsWith('#!')) this.edits.open(0, '//');
+    return {
+      ...this.#render(),
+      kind: this.isGenerator ? 'generator' : 'script',
+      hasValue: value !== null,
+      names: [...this.#names],
+    };
+  }
+
+  #render() {
+    if (!this.isGenerator && this.edits.isEmpty) return { code: this.source, pieces: null };
+    const rendering = new Rendering();
+    if (this.isGenerator) {
+      if (this.#names.size > 0) rendering.literal(`var ${[...this.#names].join(',')};`);
+      for (const { edits, start, end } of this.#functions) edits.render(rendering, start, end);
+      rendering.literal('(function*(){');
+    }
+    this.edits.render(rendering);
+    if (this.isGenerator) rendering.literal('\n})');
+    return { code: rendering.text, pieces: rendering.pieces };
+  }
+
+  #topLevel(node, isLast) {
+    switch (node.type) {
+      case 'ImportDeclaration': return this.#import(node);
+      case 'ExportNamedDeclaration': return this.#exportNamed(node, isLast);
+      case 'ExportDefaultDeclaration': return this.#exportDefault(node, isLast);
+      case 'ExportAllDeclaration': return this.edits.replace(node.start, node.end, ';');
+      case 'FunctionDeclaration': return this.#function(node);
+      case 'ClassDeclaration': return this.#class(node);
+      case 'VariableDeclaration': return this.#topVariables(node);
+      case 'ExpressionStatement': return this.#expression(node, isLast);
+      default: return this.#visit(node, this.edits);
+    }
+  }
+
+  #expression(node, isLast) {
+    this.#terminate(node, this.edits);
+    if (isLast && this.isGenerator) {
+      this.edits.open(node.expression.start, 'return(');
+      this.edits.close(node.expression.end, ')');
+    }
+    this.#visit(node.expression, this.edits);
+  }
+
+  #exportNamed(node, isLast) {
+    if (!node.declaration) return this.edits.replace(node.start, node.end, ';');
+    this.edits.replace(node.start, node.declaration.start, '');
+    this.#topLevel(node.declaration, isLast);
+  }
+
+  #exportDefault(node, isLast) {
+    const { declaration } = node;
+    this.edits.replace(node.start, declaration.start, this.isGenerator ? '' : ';');
+    if (declaration.id) return this.#topLevel(declaration, isLast);
+    if (this.isGenerator && isLast) this.edits.open(declaration.start, 'return');
+    this.edits.open(declaration.start, '(');
+    this.edits.close(declaration.end, ')');
+    this.#visit(declaration, this.edits);
+  }
+
+  /** A function declared by a generator cell moves in front of the generator, to be global like in any other cell. */
+  #function(node) {
+    this.#names.add(node.id.name);
+    if (!this.isGenerator) return this.#visit(node, this.edits);
+    const edits = new Edits(this.source);
+    this.#visit(node, edits);
+    this.#functions.push({ edits, start: node.start, end: node.end });
+    this.edits.replace(node.start, node.end, '');
+  }
+
+  #class(node) {
+    this.#names.add(node.id.name);
+    this.edits.open(node.start, `${this.isGenerator ? '' : 'var '}${node.id.name}=`);
+    this.edits.close(node.end, ';');
+    this.#visitChildren(node, this.edits, true);
+  }
+
+  #topVariables(node) {
+    if (isUsing(node)) {
+      if (node.kind === 'await using') throw positionedError('"await using" is not supported at the top level', node);
+      return this.#visitChildren(node, this.edits, true);
+    }
+    if (this.isGenerator) return this.#assignments(node, this.edits, false);
+    this.#declare(node);
+    if (node.kind !== 'var') this.edits.replace(node.start, node.start + node.kind.length, 'var');
+    for (const { id, init, end } of node.declarations) {
+      if (node.kind === 'let' && !init) this.edits.close(end, '=undefined');
+      this.#visit(id, this.edits);
+      this.#visit(init, this.edits);
+    }
+  }
+
+  /** Turn a declaration inside a generator cell into assignments to the globals of the same names. */
+  #assignments(node, edits, isLoopHead) {
+    this.#declare(node);
+    if (!isLoopHead) this.#terminate(node, edits);
+    edits.replace(node.start, node.declarations[0].start, '');
+    for (const { id, init, start, end } of node.declarations) {
+      const inParentheses = id.type === 'ObjectPattern' && init;
+      if (inParentheses) {
+        edits.open(start, '(');
+        edits.close(end, ')');
+      }
+      if (!init && node.kind === 'let' && !isLoopHead) edits.close(end, '=undefined');
+      this.#visit(id, edits);
+      this.#visit(init, edits);
+    }
+  }
+
+  #declare(node) {
+    for (const { id } of node.declarations) for (const name of boundNames(id)) this.#names.add(name);
+  }
+
+  #import(node) {
+    const parts = [];
+    let namespace = null;
+    for (const { type, local, imported } of node.specifiers) {
+      this.#names.add(local.name);
+      if (type === 'ImportNamespaceSpecifier') namespace = local.name;
+      else parts.push(`${type === 'ImportDefaultSpecifier' ? 'default' : imported.raw ?? imported.name}:${local.name}`);
+    }
+    const call = `yield ${SCOPE}.import(${node.source.raw},${importAttributes(node)},${wantedNames(node)})`;
+    let text = namespace === null ? `${call};` : `${namespace}=${call};`;
+    if (parts.length > 0) {
+      text = namespace === null ? `({${parts.join()}}=${call});` : `${text}({${parts.join()}}=${namespace});`;
+    }
+    this.edits.replace(node.start, node.end, text);
+  }
+
+  /** Make an implied semicolon explicit: what follows may begin with a parenthesis that was not there before. */
+  #terminate(node, edits) {
+    if (this.isGenerator && this.source[node.end - 1] !== ';') edits.close(node.end, ';');
+  }
+
+  /** @param {boolean} isTop - whether an `await` here is the cell's own rather than a function's */
+  #visit(node, edits, isTop = !FUNCTIONS.has(node?.type)) {
+    if (!node) return;
+    switch (node.type) {
+      case 'ImportExpression':
+        edits.replace(node.start, node.start + 'import'.length, `${SCOPE}.import`);
+        break;
+      case 'MetaProperty':
+        if (node.meta.name === 'import') edits.replace(node.start, node.end, `${SCOPE}.meta`);
+        return;
+      case 'AwaitExpression':
+        if (isTop) {
+          edits.replace(node.start, node.start + 'await'.length, '(yield');
+          edits.close(node.end, ')');
+        }
+        break;
+      case 'LabeledStatement':
+        if (isTop && forAwaitBelow(node)) return this.#forAwait(node, edits);
+        break;
+      case 'ForOfStatement':
+        if (isTop && node.await) return this.#forAwait(node, edits);
+        break;
+      case 'VariableDeclaration':
+        if (isTop && node.kind === 'await using') {
+          throw positionedError('"await using" is not supported at the top level', node);
+        }
+        if (isTop && node.kind === 'var') return this.#nestedVariables(node, edits, false);
+        break;
+    }
+    if (isTop && UNTERMINATED.has(node.type)) this.#terminate(node, edits);
+    this.#visitChildren(node, edits, isTop);
+  }
+
+  #nestedVariables(node, edits, isLoopHead) {
+    if (this.isGenerator) return this.#assignments(node, edits, isLoopHead);
+    this.#declare(node);
+    this.#visitChildren(node, edits, true);
+  }
+
+  #visitChildren(node, edits, isTop) {
+    const head = loopHead(node);
+    if (head && isTop) this.#loopHead(head, edits);
+    for (const child of childrenOf(node)) {
+      if (child === head && isTop) continue;
+      this.#visit(child, edits, isTop && !opensOwnScope(child));
+    }
+  }
+
+  #loopHead(head, edits) {
+    if (head.kind === 'var') this.#nestedVariables(head, edits, true);
+    else this.#visitChildren(head, edits, true);
+  }
+
+  /**
+   * `for await` has no counterpart in a generator, so it becomes a plain loop over `AsyncSteps`, each step awaited by
+   * a yield, with the iterator closed in a `finally`. Labels stay directly in front of the loop.
+   */
+  #forAwait(node, edits) {
+    const loop = forAwaitBelow(node) ?? node;
+    const steps = `$steps${++this.#iterators}`;
+    edits.open(node.start, `{const ${steps}=${SCOPE}.asyncSteps();try{`);
+    edits.replace(
+      loop.start, loop.body.start,
+      `for(${steps}.open(`, this.#part(loop.right), `);yield ${steps}.next(),!${steps}.done;){`,
+      ...this.#forAwaitTarget(loop.left, `${steps}.value`),
+    );
+    edits.close(node.end, `}}finally{yield ${steps}.close()}}`);
+    this.#visit(loop.body, edits, true);
+  }
+
+  #forAwaitTarget(left, value) {
+    const isDeclaration = left.type === 'VariableDeclaration';
+    if (isDeclaration && left.kind !== 'var') {
+      return [`${left.kind} `, this.#part(left.declarations[0].id), `=${value};`];
+    }
+    if (isDeclaration) this.#declare(left);
+    // A list pattern of one, because a target in braces cannot begin a statement.
+    return ['[', this.#part(isDeclaration ? left.declarations[0].id : left), `]=[${value}];`];
+  }
+
+  #part(node) {
+    const edits = new Edits(this.source);
+    this.#visit(node, edits, true);
+    return { edits, start: node.start, end: node.end };
+  }
+}
+
+function positionedError(message, node) {
+  return Object.assign(new SyntaxError(message), { pos: node.start });
+}
+
+function isUsing(node) {
+  return node.type === 'VariableDeclaration' && node.kind.endsWith('using');
+}
+
+function finalExpression(node) {
+  if (node?.type === 'ExpressionStatement') return node.expression;
+  const isValue = node?.type === 'ExportDefaultDeclaration' && !node.declaration.id;
+  return isValue ? node.declaration : null;
+}
+
+/** Whether `await` below this node belongs to something other than the cell. */
+function opensOwnScope(node) {
+  return FUNCTIONS.has(node.type) || node.type === 'StaticBlock';
+}
+
+function awaitsAtTopLevel(node) {
+  if (node.type === 'AwaitExpression') return true;
+  if (node.type === 'ForOfStatement' && node.await) return true;
+  if (node.type === 'VariableDeclaration' && node.kind === 'await using') return true;
+  return childrenOf(node).some((child) => !opensOwnScope(child) && awaitsAtTopLevel(child));
+}
+
+function forAwaitBelow(node) {
+  if (node.type === 'LabeledStatement') return forAwaitBelow(node.body);
+  return node.type === 'ForOfStatement' && node.await ? node : null;
+}
+
+/** The declaration in the head of a loop, which takes no semicolon. */
+function loopHead(node) {
+  const head = node.type === 'ForStatement' ? node.init
+    : node.type === 'ForOfStatement' || node.type === 'ForInStatement' ? node.left : null;
+  return head?.type === 'VariableDeclaration' ? head : null;
+}
+
+function childrenOf(node) {
+  const children = [];
+  for (const key in node) {
+    const value = node[key];
+    if (Array.isArray(value)) children.push(...value.filter((item) => item?.type));
+    else if (typeof value?.type === 'string') children.push(value);
+  }
+  return children;
+}
+
+function boundNames(pattern) {
+  switch (pattern?.type) {
+    case 'Identifier': return [pattern.name];
+    case 'ObjectPattern': return pattern.properties.flatMap((item) => boundNames(item.argument ?? item.value));
+    case 'ArrayPattern': return pattern.elements.flatMap(boundNames);
+    case 'AssignmentPattern': return boundNames(pattern.left);
+    case 'RestElement': return boundNames(pattern.argument);
+    default: return [];
+  }
+}
+
+function importAttributes(node) {
+  if (!node.attributes?.length) return 'undefined';
+  const entries = node.attributes.map(({ key, value }) => `${key.raw ?? key.name}:${value.raw}`);
+  return `{with:{${entries.join()}}}`;
+}
+
+function wantedNames(node) {
+  const named = node.specifiers.filter((specifier) => specifier.type === 'ImportSpecifier');
+  return JSON.stringify(named.map(({ imported }) => imported.name ?? imported.value));
+}

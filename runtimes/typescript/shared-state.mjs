@@ -1,0 +1,34 @@
+/**
+ * The words both threads see in one SharedArrayBuffer. Everything else travels as messages; these exist because one
+ * side has to act while the other is inside user code and reads no messages. Lowest layer, no imports.
+ */
+
+/** What the main thread runs under the SIGINT watchdog: one of the SEGMENT_* values. */
+export const SEGMENT = 0;
+/** Id of the cell that the segment belongs to. */
+export const SEGMENT_CELL = 1;
+/** State of a blocked `prompt()`: one of the STDIN_* values. */
+export const STDIN = 2;
+/** Characters of output written by the main thread and not yet handed to the transport. */
+export const OUTPUT_PENDING = 3;
+/** Id of the cell that an interrupt is being delivered to, 0 for none. */
+export const INTERRUPTED_CELL = 4;
+
+export const SEGMENT_NONE = 0;
+export const SEGMENT_RUNNING = 1;
+/** The worker is sending SIGINT: the segment must not end before the signal has been sent. */
+export const SEGMENT_SIGNALLING = 2;
+
+export const STDIN_IDLE = 0;
+export const STDIN_WAITING = 1;
+export const STDIN_ANSWERED = 2;
+export const STDIN_REFUSED = 3;
+export const STDIN_INTERRUPTED = 4;
+
+/** The main thread pauses its output above this many pending characters. */
+export const OUTPUT_HIGH_WATER = 16 * 1024 * 1024;
+
+/** @returns {Int32Array} */
+export function createSharedState() {
+  return new Int32Array(new SharedArrayBuffer(64));
+}

@@ -1,0 +1,84 @@
+/** What cells write, coalesced into `stream` messages and bounded by the limits of its cell. Worker thread. */
+
+import { MESSAGE_BYTES, StreamLimit, splitText } from './limits.mjs';
+
+const COALESCE_MS = 4;
+const COALESCE_CHARACTERS = 256 * 1024;
+
+/** @typedef {{name: 'stdout' | 'stderr', text: string}} Write */
+
+export class Streams {
+  #publish;
+  #pending = [];
+  #pendingCharacters = 0;
+  #timer = null;
+
+  /**
+   * @param {{publish: (execution: import('./execution.mjs').Execution, content: object, metadata?: object) => void,
+   *   onFlushed: (characters: number) => void}} callbacks - `onFlushed` gets how much of what was written is dealt with
+   */
+  constructor({ publish, onFlushed }) {
+    this.#publish = publish;
+    this.onFlushed = onFlushed;
+  }
+
+  /** @param {import('./execution.mjs').Execution} execution @param {Write} write */
+  write(execution, { name, text }) {
+    this.#pendingCharacters += text.length;
+    const allowed = this.#limitOf(execution, name)?.push(text) ?? text;
+    if (allowed !== '') this.#append(execution, name, allowed);
+    else if (execution.isFinished) this.#finishStream(execution, name);
+    if (this.#pendingCharacters >= COALESCE_CHARACTERS) this.flush();
+    else this.#timer ??= setTimeout(() => this.flush(), COALESCE_MS);
+  }
+
+  flush() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    for (const { execution, name, texts } of this.#pending.splice(0)) {
+      for (const text of splitText(texts.join(''))) this.#publish(execution, { name, text });
+    }
+    this.onFlushed(this.#pendingCharacters);
+    this.#pendingCharacters = 0;
+  }
+
+  /** Send all that is left of a cell, with what its limits held back. */
+  finish(execution) {
+    this.flush();
+    for (const name of execution.streamLimits.keys()) this.#finishStream(execution, name);
+  }
+
+  #append(execution, name, text) {
+    const last = this.#pending.at(-1);
+    const fits = last?.execution === execution && last.name === name && last.characters + text.length <= MESSAGE_BYTES;
+    if (fits) {
+      last.texts.push(text);
+      last.characters += text.length;
+    } else {
+      this.#pending.push({ execution, name, texts: [text], characters: text.length });
+    }
+  }
+
+  #limitOf(execution, name) {
+    const bytes = execution.limits.stream_bytes;
+    if (bytes === undefined) return undefined;
+    if (!execution.streamLimits.has(name)) execution.streamLimits.set(name, new StreamLimit(bytes));
+    return execution.streamLimits.get(name);
+  }
+
+  /** Late output beyond the limit is not held: there is no end of the cell left to send it at. */
+  #finishStream(execution, name) {
+    const { text, omittedBytes } = execution.streamLimits.get(name).finish();
+    if (text === '' && omittedBytes === 0) return;
+    if (execution.isFinished) {
+      if (execution.reportedLate.has(name)) return;
+      execution.reportedLate.add(name);
+      this.#publish(execution, { name, text: '' }, { omitted_bytes: omittedBytes + Buffer.byteLength(text) });
+      return;
+    }
+    splitText(text).forEach((part, index) => {
+      const metadata = index === 0 && omittedBytes > 0 ? { omitted_bytes: omittedBytes } : undefined;
+      this.#publish(execution, { name, text: part }, metadata);
+    });
+  }
+}
