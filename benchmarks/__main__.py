@@ -25,6 +25,7 @@ from .report import as_json, markdown
 from .run import QUICK, Plan, Run, say
 from .targets import MILESTONES, check
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OPTIONAL = ("kernel_gateway", "xeus-python")
 
 
@@ -105,7 +106,8 @@ def _leave(number: int, frame: FrameType | None) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark; return 1 when polyrepl was asked for and did not start."""
     options = _arguments(argv)
-    signal.signal(signal.SIGTERM, _leave)
+    for number in _SIGNALS:
+        signal.signal(number, _leave)
     adopt_orphans()
     absent: dict[str, str] = {}
     peers = _choose(options, absent)
@@ -117,6 +119,8 @@ def main(argv: list[str] | None = None) -> int:
         run.peers = _start(peers, directory, absent)
         _measure(run, options.only or list(MEASUREMENTS))
     finally:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         _stop(peers)
         shutil.rmtree(directory, ignore_errors=True)
     where["run"] = f"{'quick' if options.quick else 'full'}, {time.monotonic() - began:.0f} s"

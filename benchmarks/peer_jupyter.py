@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 from .client import HttpClient, WebSocket
 from .peer import Answer, Context, Peer
@@ -101,7 +102,7 @@ class JupyterContext(Context):
         return parent
 
 
-def _add(answer: Answer, kind: str, content: dict) -> None:
+def _add(answer: Answer, kind: str, content: dict[str, Any]) -> None:
     if kind == "stream":
         answer.first = answer.first or time.perf_counter()
         if content["name"] == "stdout":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import selectors
 import subprocess
 import time
@@ -50,7 +51,7 @@ class _Worker(Server):
                     self._process.kill()
                     msg = f"worker gave no answer to {command[0]} in {timeout:.0f} s and was ended"
                     raise LateError(msg)
-                data = stdout.read1(1 << 20)
+                data = os.read(stdout.fileno(), 1 << 20)
                 if not data:
                     msg = f"worker ended: {self._last_line()}"
                     raise PeerError(msg)

@@ -70,7 +70,7 @@ def _is_idle(answer: Answer, message: dict[str, Any]) -> bool:
     """Add an iopub message to the answer; tell whether it was the final idle."""
     kind, content = message["msg_type"], message["content"]
     if kind == "status":
-        return content["execution_state"] == "idle"
+        return bool(content["execution_state"] == "idle")
     if kind == "stream":
         answer.first = answer.first or time.perf_counter()
         if content["name"] == "stdout":

@@ -335,6 +335,11 @@ class Contexts:
             self._workspaces[context_id] = workspace
         return workspace
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a new context would be taken, if need be in the place of an idle one."""
+        return len(self._by_key) < self._max_contexts or any(context.is_idle for context in self)
+
     def _make_room(self) -> None:
         if len(self._by_key) < self._max_contexts:
             return

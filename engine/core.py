@@ -86,6 +86,11 @@ class Engine:
     def is_ready(self) -> bool:
         return self._contexts is not None and not self._closed
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a new context would be taken."""
+        return self.contexts.has_room
+
     async def __aenter__(self) -> Engine:
         self.run_dir = RunDir(self.settings.run_dir)
         options = ContextOptions(

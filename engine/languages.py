@@ -32,6 +32,10 @@ class Languages:
         self.all: tuple[Language, ...] = (*BUILTIN, *foreign)
         self._by_name = {name: language for language in self.all for name in (language.name, *language.aliases)}
 
+    def names(self) -> list[str]:
+        """Every name and alias."""
+        return list(self._by_name)
+
     def find(self, name: str | None) -> Language | None:
         """The language that a request means, whatever its case; None where no language has that name."""
         name = name or DEFAULT

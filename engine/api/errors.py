@@ -75,8 +75,13 @@ _encoder = msgspec.json.Encoder()
 def invalid(error: ValidationError) -> InvalidRequest:
     """Every problem that pydantic found, by field."""
     return InvalidRequest(
-        *(FieldError(".".join(map(str, found["loc"])) or "body", _explain(found)) for found in error.errors())
+        *(FieldError(_path(found["loc"]), _explain(found)) for found in error.errors(include_url=False))
     )
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """The place of a value in the body; pydantic marks the name of a map's entry with a last part "[key]"."""
+    return ".".join(str(part) for part in location if part != "[key]") or "body"
 
 
 def _explain(found: Any) -> str:

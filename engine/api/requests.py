@@ -33,7 +33,9 @@ class ExecuteBody(_Body):
     """Code to run, and how."""
 
     code: str = Field(description="Source code to execute.", examples=["print('hello')\n1 + 1"])
-    context_id: ContextId | None = Field(None, description="Context to run in; made when there is none of that id. Omitted: a new one.")
+    context_id: ContextId | None = Field(
+        None, description="Context to run in; made when there is none of that id. Omitted: a new one."
+    )
     language: str | None = Field(None, description="Language, or an alias of it. Default python.")
     env_vars: dict[EnvName, EnvValue] | None = Field(None, description="Environment variables of this execution alone.")
     timeout_ms: Milliseconds | None = Field(None, description="Milliseconds the code may run. Default 30000.")

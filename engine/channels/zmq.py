@@ -75,7 +75,9 @@ class ZmqChannels(Channels):
         try:
             self._dial(Channel.STDIN)
             async with asyncio.timeout(_HANDSHAKE_TIMEOUT):
-                await connected.wait()
+                while not _is_readable(monitor):
+                    await connected.wait()
+                    connected.clear()
         finally:
             self._loop.remove_reader(_fd(monitor))
             socket.disable_monitor()
@@ -179,3 +181,10 @@ def _fd(socket: zmq.Socket[bytes]) -> int:
     fd = socket.getsockopt(zmq.FD)
     assert isinstance(fd, int)
     return fd
+
+
+def _is_readable(socket: zmq.Socket[bytes]) -> bool:
+    """Whether a message waits; asking also arms the socket's descriptor."""
+    events = socket.getsockopt(zmq.EVENTS)
+    assert isinstance(events, int)
+    return bool(events & zmq.POLLIN)

@@ -186,17 +186,19 @@ def test_the_history_of_the_session_works_without_a_database(kernel: KernelUnder
     assert "remembered" in kernel.run("%history").text()
 
 
-@pytest.mark.parametrize("value", ["plain", "it's \"quoted\"", "two\nlines", "grüße 🎈", ""])
+@pytest.mark.parametrize("value", ["plain", 'it\'s "quoted"', "two\nlines", "grüße 🎈", ""])
 def test_an_environment_value_is_seen_by_the_cell_and_its_children_only(kernel: KernelUnderTest, value: str) -> None:
     code = (
         "import subprocess, sys, os\nprint(ascii(os.environ['PR_X']))\n"
         "subprocess.run([sys.executable, '-c', 'import os; print(ascii(os.environ[\"PR_X\"]))'])"
     )
-    assert kernel.run(code, metadata={"env_vars": {"PR_X": value}}).text() == f"{ascii(value)}\n" * 2
+    assert kernel.run(code, metadata={"env_vars": {"PR_X": value}}).text() == f"{value!a}\n" * 2
     assert kernel.run("'PR_X' in os.environ").value == "False"
 
 
-@pytest.mark.parametrize("code", ["%%bash\necho $PR_X", "!echo $PR_X", "await asyncio.sleep(0); print(os.environ['PR_X'])"])
+@pytest.mark.parametrize(
+    "code", ["%%bash\necho $PR_X", "!echo $PR_X", "await asyncio.sleep(0); print(os.environ['PR_X'])"]
+)
 def test_an_environment_value_reaches_every_kind_of_cell(kernel: KernelUnderTest, code: str) -> None:
     assert kernel.run(code, metadata={"env_vars": {"PR_X": "seen"}}).text().strip() == "seen"
     assert kernel.run("'PR_X' in os.environ").value == "False"
@@ -315,7 +317,9 @@ def test_all_output_of_a_large_child_is_there(kernel: KernelUnderTest) -> None:
 
 
 def test_what_is_written_to_the_descriptors_is_output(kernel: KernelUnderTest) -> None:
-    result = kernel.run("_ = os.write(1, b'one'), os.write(2, b'two'), subprocess.run(['echo', 'three'], stdout=sys.stdout)")
+    result = kernel.run(
+        "_ = os.write(1, b'one'), os.write(2, b'two'), subprocess.run(['echo', 'three'], stdout=sys.stdout)"
+    )
     assert (result.text(), result.text("stderr")) == ("onethree\n", "two")
 
 

@@ -36,6 +36,7 @@ class Interrupts:
         self._shields = 0
         self._deferred = False
         self.cancelled = False
+        self.reported = False
 
     def install(self) -> None:
         """Make this the handler of SIGINT."""
@@ -74,7 +75,7 @@ class Interrupts:
         if signal.getsignal(signal.SIGINT) != self._on_signal:
             self.install()  # an earlier cell had replaced it
         self._user_globals = user_globals
-        self._early = self._deferred = self.cancelled = False
+        self._early = self._deferred = self.cancelled = self.reported = False
         self._task = None
         self._cells += 1
         self._in_cell = True
@@ -123,13 +124,11 @@ class Interrupts:
 
     def _user_code_runs(self, frame: FrameType | None) -> bool:
         """Say whether an exception raised in this frame reaches user code, or the shell that reports its errors."""
-        if frame is not None and frame.f_code in self._runners:
-            return True
         seen = False
         while frame is not None:
             if frame.f_code in self._runners:
-                # Without user code below the runner the kernel is reporting an error: not to be torn apart.
-                return seen
+                # Around the user's own frames the runner prepares them, or the kernel reports their error.
+                return seen or not self.reported
             seen = seen or frame.f_globals is self._user_globals
             frame = frame.f_back
         # A task that the awaiting cell has started.

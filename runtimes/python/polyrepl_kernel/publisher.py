@@ -23,7 +23,7 @@ class Publisher(IOPubThread):
     def __init__(self, socket: zmq.Socket[Any], session: Session, interrupts: Interrupts) -> None:
         self._interrupts = interrupts
         self._socket_lock = threading.RLock()
-        super().__init__(socket, session=session)  # type: ignore[arg-type]
+        super().__init__(socket, session=session)
 
     def schedule(self, f: Callable[[], Any]) -> None:
         """Run a function on the loop of this thread, or at once when the thread has ended."""
@@ -41,6 +41,12 @@ class Publisher(IOPubThread):
             # Sending swallows the edge by which the loop would have learned of a subscription.
             if self.socket.EVENTS & zmq.POLLIN:
                 self._receive_subscriptions()
+
+    def stop(self) -> None:
+        """End the thread; its loop closes what it still watches, which must not be the socket's own descriptor."""
+        if self.thread.is_alive() and self.socket is not None:
+            self.io_loop.add_callback(self.io_loop.remove_handler, self.socket.FD)
+        super().stop()
 
     def _setup_event_pipe(self) -> None:
         """Leave out the inproc sockets of the hop."""

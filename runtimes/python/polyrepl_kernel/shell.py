@@ -8,8 +8,8 @@ import warnings
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from IPython.core.interactiveshell import InteractiveShell
 from ipykernel import displayhook, zmqshell
+from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Type
 
 from .cells import Cell, InheritedParent
@@ -55,6 +55,7 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
 
     displayhook_class = Type(DisplayHook)
     display_pub_class = Type(DisplayPublisher)
+    keepkernel_on_exit: bool | None
 
     @property
     def interrupts(self) -> Interrupts:
@@ -67,7 +68,7 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
         self.keepkernel_on_exit = True
         super().ask_exit()
 
-    def _tee(self, channel: str) -> AbstractContextManager[None]:
+    def _tee(self, channel: str) -> AbstractContextManager[None]:  # type: ignore[override]
         """Do without IPython's copy of everything that is printed, which would stay in memory for good."""
         return nullcontext()
 
@@ -91,6 +92,7 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
 
     def showtraceback(self, exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
         """Report an error; the cancellation by which an awaiting cell was interrupted is a KeyboardInterrupt."""
+        self.interrupts.reported = True
         error = exc_tuple[1] if exc_tuple else sys.exc_info()[1]
         if self.interrupts.cancelled:
             error = _interrupt_for(error)

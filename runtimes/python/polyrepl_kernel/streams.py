@@ -47,8 +47,8 @@ class Capture:
         """Return the next piece of what was written, or None when there is nothing more at the moment."""
         try:
             data = os.read(self.reader, _PIPE_BYTES)
-        except BlockingIOError:
-            return None
+        except OSError:
+            return None  # empty, or closed at shutdown
         return self._decoder.decode(data) if data else None
 
 

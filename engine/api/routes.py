@@ -1,0 +1,209 @@
+"""The native dialect's table of routes (layer 8): what the server answers and what the API document says are one list."""
+
+from __future__ import annotations
+
+from engine.api import contexts, execute, operations
+from engine.api.errors import InvalidProblem, Problem
+from engine.api.openapi import Answer, Operation, Parameter
+from engine.api.requests import ContextBody, ExecuteBody, InputBody
+from engine.api.streaming import NDJSON, SSE
+from engine.models import ContextInfo, Result
+
+_STREAMS = ("application/json", SSE, NDJSON)
+_NO_EXECUTION = Answer("No such execution, or no longer kept", Problem)
+_NO_CONTEXT = Answer("No such context", Problem)
+_BUSY = Answer("The queue, or the server, is full", Problem, headers=("Retry-After",))
+_ENDING = Answer("The server is shutting down", Problem)
+_BAD_QUERY = Answer("A parameter is wrong", InvalidProblem)
+
+_LANGUAGE = Parameter("language", "query", "Only the context of this language.", {"type": "string"})
+_AFTER = Parameter(
+    "after", "query", "Only events numbered above this.", {"type": "integer", "minimum": 0, "maximum": 10**15}
+)
+_LAST_EVENT_ID = Parameter(
+    "Last-Event-ID",
+    "header",
+    "As `after`; browsers send it when they reconnect.",
+    {"type": "string", "pattern": "^[0-9]{1,15}$"},
+)
+_PREFER = Parameter("Prefer", "header", "`respond-async` answers 202 at once.", {"type": "string"})
+_KEY = Parameter("Idempotency-Key", "header", "A repeated request returns the first execution.", {"type": "string"})
+
+OPERATIONS: list[Operation] = [
+    Operation(
+        "POST",
+        "/execute",
+        execute.execute,
+        "Run code, and wait for its result or follow its events",
+        "executions",
+        {
+            200: Answer("The execution has ended, also when the code failed", Result, _STREAMS),
+            202: Answer("Accepted (Prefer: respond-async)", Result, headers=("Location",)),
+            404: _NO_CONTEXT,
+            422: Answer("Idempotency-Key was used for another request", Problem),
+            429: _BUSY,
+            500: Answer("The kernel could not be started; the execution tells why in `error`", Result),
+            503: _ENDING,
+        },
+        body=ExecuteBody,
+        parameters=(_PREFER, _KEY),
+    ),
+    Operation(
+        "POST",
+        "/execute/async",
+        execute.execute_async,
+        "Run code as a script and stream its output, in the shape of the compatible API",
+        "executions",
+        {200: Answer('Lines `data: {"type": 0|1|2|3, ...}`', media_types=(SSE,)), 429: _BUSY, 503: _ENDING},
+        body=ExecuteBody,
+    ),
+    Operation(
+        "GET",
+        "/executions/{execution_id}",
+        execute.get_execution,
+        "An execution's state and its result so far",
+        "executions",
+        {200: Answer("The execution", Result), 404: _NO_EXECUTION},
+    ),
+    Operation(
+        "GET",
+        "/executions/{execution_id}/events",
+        execute.get_events,
+        "An execution's events, as a list or followed as a stream",
+        "executions",
+        {200: Answer("The events", execute.EventPage, _STREAMS), 400: _BAD_QUERY, 404: _NO_EXECUTION},
+        parameters=(_AFTER, _LAST_EVENT_ID),
+    ),
+    Operation(
+        "POST",
+        "/executions/{execution_id}/interrupt",
+        execute.interrupt_execution,
+        "Stop an execution, running or waiting; the state is kept",
+        "executions",
+        {200: Answer("The execution's state", execute.ExecutionState), 404: _NO_EXECUTION},
+    ),
+    Operation(
+        "POST",
+        "/executions/{execution_id}/input",
+        execute.provide_input,
+        "Answer an input request",
+        "executions",
+        {204: Answer("Taken"), 404: _NO_EXECUTION, 409: Answer("It is not waiting for input", Problem)},
+        body=InputBody,
+    ),
+    Operation(
+        "POST",
+        "/contexts",
+        contexts.create_context,
+        "Make a context; its kernel is ready when the answer comes",
+        "contexts",
+        {
+            201: Answer("The context", ContextInfo, headers=("Location",)),
+            429: _BUSY,
+            500: Answer("The kernel could not be started", Problem),
+            503: _ENDING,
+        },
+        body=ContextBody,
+        body_required=False,
+    ),
+    Operation(
+        "GET",
+        "/contexts",
+        contexts.list_contexts,
+        "All contexts",
+        "contexts",
+        {200: Answer("Them", contexts.ContextList)},
+    ),
+    Operation(
+        "GET",
+        "/contexts/{context_id}",
+        contexts.get_context,
+        "One context; of several languages the oldest",
+        "contexts",
+        {200: Answer("The context", ContextInfo), 400: _BAD_QUERY, 404: _NO_CONTEXT},
+        parameters=(_LANGUAGE,),
+    ),
+    Operation(
+        "DELETE",
+        "/contexts/{context_id}",
+        contexts.delete_context,
+        "End a context, in all its languages or in one, at once",
+        "contexts",
+        {204: Answer("Gone"), 400: _BAD_QUERY, 404: _NO_CONTEXT},
+        parameters=(_LANGUAGE,),
+    ),
+    Operation(
+        "POST",
+        "/contexts/{context_id}/restart",
+        contexts.restart_context,
+        "Replace a context's kernel by a fresh one",
+        "contexts",
+        {
+            200: Answer("The context", ContextInfo),
+            400: _BAD_QUERY,
+            404: _NO_CONTEXT,
+            500: Answer("The kernel could not be started", Problem),
+        },
+        parameters=(_LANGUAGE,),
+    ),
+    Operation(
+        "POST",
+        "/contexts/{context_id}/interrupt",
+        contexts.interrupt_context,
+        "Stop what runs in a context; the state is kept",
+        "contexts",
+        {200: Answer("What was stopped", contexts.Interrupted), 400: _BAD_QUERY, 404: _NO_CONTEXT},
+        parameters=(_LANGUAGE,),
+    ),
+    Operation(
+        "GET",
+        "/languages",
+        contexts.list_languages,
+        "The languages, their aliases, and which are available",
+        "languages",
+        {200: Answer("Them", contexts.LanguageList)},
+    ),
+    Operation(
+        "GET",
+        "/",
+        operations.index,
+        "Where to go from here",
+        "operations",
+        {200: Answer("Links", operations.Discovery)},
+    ),
+    Operation(
+        "GET",
+        "/healthz",
+        operations.healthz,
+        "Whether the server lives",
+        "operations",
+        {200: Answer("It does", operations.Health)},
+        is_open=True,
+    ),
+    Operation(
+        "GET",
+        "/health",
+        operations.health,
+        "Whether the server lives, and its version",
+        "operations",
+        {200: Answer("It does", operations.ServiceHealth)},
+        is_open=True,
+    ),
+    Operation(
+        "GET",
+        "/readyz",
+        operations.readyz,
+        "Whether the server takes work",
+        "operations",
+        {200: Answer("It does", operations.Readiness), 503: Answer("It does not", operations.Readiness)},
+        is_open=True,
+    ),
+    Operation(
+        "GET",
+        "/metrics",
+        operations.metrics,
+        "Metrics in Prometheus' text format",
+        "operations",
+        {200: Answer("Metrics", media_types=("text/plain",))},
+    ),
+]

@@ -1,0 +1,54 @@
+"""The ASGI application (layer 9): an engine, the routes of its dialects, and the guard before them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from engine.api import errors, operations
+from engine.api.auth import Guard
+from engine.api.openapi import document
+from engine.api.routes import OPERATIONS
+from engine.core import Engine
+from engine.errors import PolyreplError
+
+_PAGES = [
+    Route("/openapi.json", operations.openapi),
+    Route("/docs", operations.docs),
+    Route("/redoc", operations.redoc),
+    Route("/docs/{name}", operations.asset),
+]
+
+
+def create_app(engine: Engine) -> Starlette:
+    """The application over `engine`, which lives as long as it does."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with engine:
+            yield
+
+    app = Starlette(
+        routes=[*(operation.route() for operation in OPERATIONS), *_PAGES],
+        middleware=[Middleware(Guard, settings=engine.settings)],
+        exception_handlers={
+            PolyreplError: errors.on_polyrepl_error,
+            HTTPException: errors.on_http_error,
+            Exception: errors.on_unexpected_error,
+        },
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.engine = engine
+    app.state.openapi = document(
+        OPERATIONS,
+        languages=engine.languages.names(),
+        max_timeout_ms=round(engine.settings.max_timeout * 1000),
+        has_token=engine.settings.secret is not None,
+    )
+    return app

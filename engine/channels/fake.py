@@ -1,0 +1,47 @@
+"""The channels to a scripted kernel (layer 2), in this process; the kernel itself is engine.provisioners.fake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from engine.channels import Channels, Listener
+from engine.messages import Channel
+
+
+class Peer(Protocol):
+    """The kernel's side."""
+
+    def attach(self, listener: Listener) -> None: ...
+
+    def receive(
+        self, channel: Channel, msg_id: str, msg_type: str, content: Any, metadata: Mapping[str, Any]
+    ) -> None: ...
+
+
+class FakeChannels(Channels):
+    """Hands requests to the peer in `connection_info["peer"]` and its messages to the listener."""
+
+    def __init__(self, connection_info: Mapping[str, Any], listener: Listener) -> None:
+        super().__init__(listener)
+        self._peer: Peer = connection_info["peer"]
+        self._count = 0
+        self.closed = False
+
+    async def open(self) -> None:
+        self._peer.attach(self._listener)
+
+    async def open_stdin(self) -> None:
+        return
+
+    def send(self, channel: Channel, msg_type: str, content: Any, *, metadata: Mapping[str, Any] | None = None) -> str:
+        self._count += 1
+        msg_id = f"fake_{self._count}"
+        self._peer.receive(channel, msg_id, msg_type, content, metadata or {})
+        return msg_id
+
+    async def drain(self) -> None:
+        return
+
+    async def aclose(self) -> None:
+        self.closed = True

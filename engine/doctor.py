@@ -1,0 +1,100 @@
+"""`polyrepl doctor` (layer 10): what works on this machine, and why the rest does not."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from engine import __version__
+from engine.core import Engine
+from engine.rundir import RunDir
+from engine.settings import Settings
+
+_NEEDED = ("python", "typescript")
+_DATA = ("numpy", "pandas", "matplotlib", "PIL", "scipy", "sklearn", "plotly", "altair", "sympy")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    name: str
+    works: bool
+    detail: str
+    needed: bool = False
+
+
+def show(settings: Settings) -> int:
+    """Print the findings; returns 1 where something needed does not work."""
+    findings = examine(settings)
+    table = Table(title=f"polyrepl {__version__}", title_justify="left", box=None)
+    for heading in ("", "what", "detail"):
+        table.add_column(heading, overflow="fold")
+    for finding in findings:
+        mark = "[green]ok[/]" if finding.works else "[red]no[/]" if finding.needed else "[yellow]--[/]"
+        table.add_row(mark, finding.name, finding.detail)
+    Console(highlight=False).print(table)
+    return 1 if any(finding.needed and not finding.works for finding in findings) else 0
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything that the engine depends on."""
+    return [
+        Finding("machine", True, f"{platform.platform()}, {os.cpu_count()} cores, uid {os.getuid()}"),
+        *_languages(settings),
+        _run_dir(settings),
+        _pidfd(),
+        _accelerators(),
+        _data_packages(settings),
+        Finding("access", True, _access(settings)),
+    ]
+
+
+def _languages(settings: Settings) -> list[Finding]:
+    findings = []
+    for info in Engine(settings).language_infos():
+        names = ", ".join((info.name, *info.aliases))
+        version = f" {info.version}" if isinstance(info.version, str) else ""
+        detail = f"kernelspec {info.kernel}{version} ({names})" if info.available else f"{info.reason} ({names})"
+        findings.append(Finding(f"language {info.name}", info.available, detail, needed=info.name in _NEEDED))
+    return findings
+
+
+def _run_dir(settings: Settings) -> Finding:
+    try:
+        run_dir = RunDir(settings.run_dir)
+    except OSError as error:
+        return Finding("run directory", False, str(error), needed=True)
+    path = run_dir.path.parent
+    run_dir.close()
+    return Finding("run directory", True, f"{path}, private")
+
+
+def _pidfd() -> Finding:
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as error:
+        return Finding("death watch by pidfd", False, f"{error.strerror}; a thread per kernel waits instead")
+    return Finding("death watch by pidfd", True, "a kernel's death is noticed at once")
+
+
+def _accelerators() -> Finding:
+    missing = [name for name in ("uvloop", "httptools") if importlib.util.find_spec(name) is None]
+    detail = "uvloop, httptools" if not missing else f"without {', '.join(missing)} the server is slower"
+    return Finding("accelerators", not missing, detail)
+
+
+def _data_packages(settings: Settings) -> Finding:
+    missing = [name for name in _DATA if importlib.util.find_spec(name) is None]
+    detail = (
+        "installed beside the server" if not missing else f"missing: {', '.join(missing)}; pip install 'polyrepl[data]'"
+    )
+    return Finding("data packages", not missing, detail)
+
+
+def _access(settings: Settings) -> str:
+    token = "a token is required" if settings.secret else "no token: anyone on this machine may run code"
+    return f"{settings.host}:{settings.port}, {token}"

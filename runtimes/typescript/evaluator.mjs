@@ -1,0 +1,175 @@
+/** Runs programs in the context's global scope, in stretches that an interrupt can end. Main thread. */
+
+import { types } from 'node:util';
+import vm from 'node:vm';
+import { KeyboardInterrupt } from './cell.mjs';
+import {
+  SafePromise, compareExchange, defineProperty, generatorNext, generatorThrow, getOwnPropertyDescriptor, load, notify,
+  reflectApply, store, uncurryThis, wait,
+} from './primordials.mjs';
+import {
+  INTERRUPTED_CELL, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING, SEGMENT_SIGNALLING,
+} from './shared-state.mjs';
+
+const { isPromise } = types;
+const { Script } = vm;
+const runScript = uncurryThis(Script.prototype.runInThisContext);
+const WATCHED = { breakOnSigint: true, displayErrors: false };
+const PLAIN = { displayErrors: false };
+const SIGNAL_WAIT_MS = 50;
+
+export class Evaluator {
+  #shared;
+  #trampoline;
+  #action = null;
+  #cell = null;
+
+  /** @param {{shared: Int32Array, scope: {name: string, onSegment: (run: () => any) => void}}} options */
+  constructor({ shared, scope }) {
+    this.#shared = shared;
+    scope.onSegment(() => this.#runSegment());
+    this.#trampoline = new Script(`${scope.name}.segment()`, { filename: 'node:internal/polyrepl' });
+    // Between two segments, and when idle, a SIGINT from outside must not end the process.
+    process.on('SIGINT', ignoreSignal);
+  }
+
+  /** Whether the code that runs right now is inside a watched segment. */
+  get isInSegment() {
+    return load(this.#shared, SEGMENT) !== SEGMENT_NONE;
+  }
+
+  /**
+   * Run a program to its end. The value is boxed, since a promise as a value must not be awaited on the way.
+   * @param {import('./cell.mjs').Cell} cell
+   * @param {import('./transform.mjs').Program & {file: string}} program
+   * @returns {Promise<{value: any}>}
+   */
+  async evaluate(cell, program) {
+    prepareNames(program);
+    const script = new Script(program.code, { filename: program.file });
+    let value = this.segment(cell, () => runScript(script, PLAIN));
+    if (program.kind === 'generator') value = (await this.#drain(cell, reflectApply(value, globalThis, []))).value;
+    if (!program.hasValue) return { value: undefined };
+    return isPromise(value) ? this.settle(cell, value) : { value };
+  }
+
+  /** Run a generator cell: each yield is a top-level await. */
+  async #drain(cell, generator) {
+    let resume = generatorNext;
+    let argument;
+    for (;;) {
+      const step = this.segment(cell, () => resume(generator, argument));
+      if (step.done) return step;
+      try {
+        argument = (await this.settle(cell, step.value)).value;
+        resume = generatorNext;
+      } catch (error) {
+        argument = error;
+        resume = generatorThrow;
+      }
+      // A cell that was given up meanwhile must not go on.
+      if (cell.isSettled) throw new KeyboardInterrupt();
+    }
+  }
+
+  /**
+   * Await something for a cell, until it settles or the cell is interrupted.
+   * @returns {Promise<{value: any}>}
+   */
+  settle(cell, awaited) {
+    return new SafePromise((resolve, reject) => {
+      if (load(this.#shared, INTERRUPTED_CELL) === cell.id && !cell.sawInterrupt) {
+        cell.sawInterrupt = true;
+        reject(new KeyboardInterrupt());
+        return;
+      }
+      cell.rejectAwait = reject;
+      forward(awaited, resolve, reject);
+    });
+  }
+
+  /**
+   * Run a synchronous action under the SIGINT watchdog.
+   * @template T
+   * @param {import('./cell.mjs').Cell} cell
+   * @param {() => T} action
+   * @returns {T}
+   * @throws {KeyboardInterrupt} when it was interrupted
+   */
+  segment(cell, action) {
+    if (cell.isSettled) throw new KeyboardInterrupt();
+    cell.rejectAwait = null;
+    this.#cell = cell;
+    this.#action = action;
+    keepSignalListener();
+    try {
+      return runScript(this.#trampoline, WATCHED);
+    } catch (error) {
+      throw error?.code === 'ERR_SCRIPT_EXECUTION_INTERRUPTED' ? new KeyboardInterrupt() : error;
+    } finally {
+      store(this.#shared, SEGMENT, SEGMENT_NONE);
+      keepSignalListener();
+    }
+  }
+
+  /** Called by the trampoline, so that all between the two marks is inside the watchdog's reach. */
+  #runSegment() {
+    const action = this.#action;
+    this.#action = null;
+    if (action === null) return undefined;
+    store(this.#shared, SEGMENT_CELL, this.#cell.id);
+    store(this.#shared, SEGMENT, SEGMENT_RUNNING);
+    try {
+      return action();
+    } finally {
+      this.#leaveSegment();
+    }
+  }
+
+  /** If the worker is about to send SIGINT, stay until it has: outside the segment the signal would be lost or worse. */
+  #leaveSegment() {
+    const shared = this.#shared;
+    if (compareExchange(shared, SEGMENT, SEGMENT_RUNNING, SEGMENT_NONE) !== SEGMENT_SIGNALLING) return;
+    while (load(shared, SEGMENT) === SEGMENT_SIGNALLING) wait(shared, SEGMENT, SEGMENT_SIGNALLING, SIGNAL_WAIT_MS);
+  }
+}
+
+/** `await` rather than `.then`: user code may have replaced that. */
+async function forward(awaited, resolve, reject) {
+  let value;
+  try {
+    value = await awaited;
+  } catch (error) {
+    reject(error);
+    return;
+  }
+  resolve({ value });
+}
+
+/** A global accessor (`crypto`, `navigator`) or constant must not swallow what the cell assigns to its own name. */
+function prepareNames({ names, resetNames }) {
+  for (let i = 0; i < names.length; i++) {
+    const descriptor = getOwnPropertyDescriptor(globalThis, names[i]);
+    if (descriptor === undefined) continue;
+    const isPlain = 'value' in descriptor && descriptor.writable;
+    if (!isPlain && descriptor.configurable) {
+      defineProperty(globalThis, names[i], {
+        value: resetNames ? undefined : descriptor.value, writable: true, enumerable: true, configurable: true,
+      });
+    } else if (isPlain && resetNames) {
+      globalThis[names[i]] = undefined;
+    }
+  }
+}
+
+function ignoreSignal() {}
+
+const listeners = process.rawListeners.bind(process);
+const addListener = process.on.bind(process);
+
+/** User code may have removed all listeners, and without one the next SIGINT would end the process. */
+function keepSignalListener() {
+  const current = listeners('SIGINT');
+  for (let i = 0; i < current.length; i++) if (current[i] === ignoreSignal) return;
+  addListener('SIGINT', ignoreSignal);
+}

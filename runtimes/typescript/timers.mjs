@@ -1,0 +1,61 @@
+/** Timers of the running cell, so that an interrupt stops loops that wait between their rounds. Main thread. */
+
+import { promisify } from 'node:util';
+import {
+  SafeMap, clearImmediate, clearInterval, clearTimeout, defineProperty, reflectApply, setImmediate, setInterval,
+  setTimeout,
+} from './primordials.mjs';
+
+const TIMERS = [
+  { name: 'setTimeout', start: setTimeout, clear: clearTimeout, repeats: false },
+  { name: 'setInterval', start: setInterval, clear: clearInterval, repeats: true },
+  { name: 'setImmediate', start: setImmediate, clear: clearImmediate, repeats: false },
+];
+
+export class CellTimers {
+  #context;
+  /** Timers of the running cell with the function that clears each; a cell that has ended keeps its own. */
+  #timers = new SafeMap();
+
+  /** @param {import('./cell.mjs').CellContext} context */
+  constructor(context) {
+    this.#context = context;
+  }
+
+  /** Replace the global timer functions by ones that remember what the running cell started. */
+  install() {
+    for (const timer of TIMERS) {
+      const value = this.#tracked(timer);
+      defineProperty(value, 'name', { value: timer.name });
+      defineProperty(value, promisify.custom, { value: timer.start[promisify.custom] });
+      globalThis[timer.name] = value;
+    }
+  }
+
+  cancel() {
+    this.#timers.forEach((clear, handle) => clear(handle));
+    this.#timers.clear();
+  }
+
+  release() {
+    this.#timers.clear();
+  }
+
+  #tracked({ start, clear, repeats }) {
+    const timers = this.#timers;
+    const context = this.#context;
+    return (callback, ...rest) => {
+      const cell = context.origin;
+      if (cell === null || cell !== context.running || typeof callback !== 'function') {
+        return start(callback, ...rest);
+      }
+      const once = function (...args) {
+        timers.delete(handle);
+        return reflectApply(callback, this, args);
+      };
+      const handle = start(repeats ? callback : once, ...rest);
+      timers.set(handle, clear);
+      return handle;
+    };
+  }
+}
