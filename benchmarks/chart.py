@@ -9,7 +9,7 @@ from .results import METRICS, Results
 
 PANELS = ("warm", "new-context", "throughput-32", "throughput-8", "cpu-8", "memory-pss", "many-prints", "displays")
 _COLUMNS = 2
-_WIDTH, _LABELS, _BAR, _ROW, _HEAD, _GAP = 520, 160, 260, 22, 34, 18
+_WIDTH, _LABELS, _BAR, _ROW, _HEAD, _GAP = 540, 176, 240, 22, 34, 18
 _US, _OTHERS, _LOST = "#2463eb", "#a3adba", "#d9a441"
 
 

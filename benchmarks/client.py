@@ -17,6 +17,7 @@ from typing import Any
 from .procs import PeerError
 
 _CHUNK = 1 << 18
+_LONGEST_SILENCE = 4.0
 
 
 class LateError(PeerError):
@@ -108,11 +109,15 @@ class _Stream:
 
 
 class HttpClient:
-    """One keep-alive connection. It reconnects when the server has closed the idle connection."""
+    """One keep-alive connection, renewed when the server has closed it or is about to.
+
+    Servers on uvicorn close after 5 s of silence; a request sent at that very moment would be reset.
+    """
 
     def __init__(self, port: int, headers: dict[str, str] | None = None) -> None:
         self._port = port
         self._stream: _Stream | None = None
+        self._used = 0.0
         lines = {"Host": f"127.0.0.1:{port}", **(headers or {})}
         self._head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
 
@@ -132,14 +137,16 @@ class HttpClient:
         head = (
             f"{method} {path} HTTP/1.1\r\n{self._head}Accept: {accept}\r\n{kind}Content-Length: {len(payload)}\r\n\r\n"
         )
-        if self._stream is None or not self._stream.is_open():
+        if self._stream is None or time.perf_counter() - self._used > _LONGEST_SILENCE or not self._stream.is_open():
             self.close()
             self._stream = _Stream(self._port)
         stream = self._stream
         stream.deadline = time.perf_counter() + timeout
         try:
             stream.send(head.encode() + payload)
-            return self._read(stream, on_data)
+            answer = self._read(stream, on_data)
+            self._used = time.perf_counter()
+            return answer
         except BaseException:
             self.close()
             raise

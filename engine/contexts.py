@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.errors import ContextNotFound, KernelStartFailed, QueueFull, ShuttingDown, TooManyContexts
+from engine.errors import ContextEnded, ContextNotFound, KernelStartFailed, QueueFull, ShuttingDown, TooManyContexts
 from engine.executions import Execution
 from engine.kernel import Kernel, Outcome, Run
 from engine.languages import Language
@@ -179,7 +179,11 @@ class Context:
         if self._starting is None:
             self._starting = asyncio.create_task(self._start_kernel(self.language, self.workspace))
             self._starting.add_done_callback(self._started)
-        return await asyncio.shield(self._starting)
+        starting = self._starting
+        await asyncio.wait({starting})
+        if starting.cancelled():
+            raise ContextEnded(self.id)
+        return starting.result()
 
     def _started(self, task: asyncio.Task[Kernel]) -> None:
         self._starting = None
@@ -237,7 +241,8 @@ class Context:
         traceback = execution.error.traceback if execution.error else ""
         if outcome is Outcome.DONE:
             message = f"{said}; it was interrupted and the state is kept"
-            self._end(execution, "timeout", state, ErrorInfo("TimeoutError", message, traceback or message))
+            shown = f"{traceback}\n\nTimeoutError: {message}".lstrip()
+            self._end(execution, "timeout", state, ErrorInfo("TimeoutError", message, shown))
             return
         if outcome is Outcome.TIMEOUT:
             message = f"{said} and did not stop when interrupted; its kernel was killed and the state is lost"

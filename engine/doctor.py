@@ -12,6 +12,7 @@ from rich.table import Table
 
 from engine import __version__
 from engine.core import Engine
+from engine.kernelspecs import missing_modules
 from engine.rundir import RunDir
 from engine.settings import Settings
 
@@ -88,11 +89,11 @@ def _accelerators() -> Finding:
 
 
 def _data_packages(settings: Settings) -> Finding:
-    missing = [name for name in _DATA if importlib.util.find_spec(name) is None]
-    detail = (
-        "installed beside the server" if not missing else f"missing: {', '.join(missing)}; pip install 'polyrepl[data]'"
-    )
-    return Finding("data packages", not missing, detail)
+    missing = missing_modules(settings.python, _DATA)
+    if missing is None:
+        return Finding("data packages", False, f"{settings.python} does not run")
+    detail = f"missing: {', '.join(missing)}; pip install 'polyrepl[data]'" if missing else "all installed"
+    return Finding("data packages", not missing, f"{detail} ({settings.python})")
 
 
 def _access(settings: Settings) -> str:

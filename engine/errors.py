@@ -89,6 +89,11 @@ class Conflict(PolyreplError):
     """Base of what the resource's present state does not allow."""
 
 
+class ContextEnded(Conflict):
+    def __init__(self, context_id: str) -> None:
+        super().__init__(f"Context {context_id!r} was ended or restarted while its kernel was starting")
+
+
 class InputNotExpected(Conflict):
     def __init__(self, execution_id: str, status: str) -> None:
         super().__init__(f"Execution {execution_id!r} is not waiting for input (status: {status})")

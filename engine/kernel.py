@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -48,7 +49,8 @@ class Run:
 
     def __init__(self, kernel: Kernel, listener: Listener) -> None:
         self._kernel = kernel
-        self._listener = listener
+        # Weak: the kernel remembers finished runs for their late output, which must not keep their executions in memory.
+        self._listener = weakref.WeakMethod(listener)
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[Outcome] | None = None
         self._outcome: Outcome | None = None
@@ -66,13 +68,18 @@ class Run:
                 self._idle = True
                 self._check_done()
             return
-        self._listener(message)
+        self._tell(message)
         if message.msg_type == "execute_reply":
             self.reply = message
             self._check_done()
 
     def write(self, name: str, text: str) -> None:
-        self._listener(Message(Channel.IOPUB, "stream", "", content={"name": name, "text": text}))
+        self._tell(Message(Channel.IOPUB, "stream", "", content={"name": name, "text": text}))
+
+    def _tell(self, message: Message) -> None:
+        listener = self._listener()
+        if listener is not None:
+            listener(message)
 
     def reply_input(self, value: str) -> None:
         """Answer the kernel's input_request. `"\\x04"` means end of input."""
@@ -178,7 +185,8 @@ class Kernel:
     async def execute(
         self, code: str, listener: Listener, *, allow_stdin: bool, metadata: dict[str, Any], store_history: bool = True
     ) -> Run:
-        """Send an execute_request (messaging protocol, "Execute"); `listener` gets its messages, late ones included."""
+        """Send an execute_request (messaging protocol, "Execute"); `listener`, a bound method whose object the caller keeps,
+        gets its messages, late ones included."""
         assert self._channels is not None
         if allow_stdin:
             await self._channels.open_stdin()

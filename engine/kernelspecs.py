@@ -133,10 +133,17 @@ def node_problem(node: Path | None) -> str | None:
 
 @cache
 def python_problem(python: Path) -> str | None:
-    check = "import importlib.util as u; print(u.find_spec('ipykernel').name)"
-    if _output(str(python), "-c", check) is None:
-        return f"{python} does not run, or has no ipykernel: {python} -m pip install 'ipykernel>=7.4'"
-    return None
+    missing = missing_modules(python, ("ipykernel",))
+    if missing is None:
+        return f"{python} does not run"
+    return f"{python} has no ipykernel: {python} -m pip install 'ipykernel>=7.4'" if missing else None
+
+
+def missing_modules(python: Path, names: tuple[str, ...]) -> list[str] | None:
+    """Which of these modules the interpreter cannot import; None where it does not run."""
+    check = "import importlib.util as u, sys; print(*(n for n in sys.argv[1:] if u.find_spec(n) is None))"
+    found = _output(str(python), "-c", check, *names)
+    return None if found is None else found.split()
 
 
 def _output(*command: str) -> str | None:

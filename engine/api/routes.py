@@ -13,6 +13,7 @@ _STREAMS = ("application/json", SSE, NDJSON)
 _NO_EXECUTION = Answer("No such execution, or no longer kept", Problem)
 _NO_CONTEXT = Answer("No such context", Problem)
 _BUSY = Answer("The queue, or the server, is full", Problem, headers=("Retry-After",))
+_ENDED = Answer("The context was ended or restarted meanwhile", Problem)
 _ENDING = Answer("The server is shutting down", Problem)
 _BAD_QUERY = Answer("A parameter is wrong", InvalidProblem)
 
@@ -99,6 +100,7 @@ OPERATIONS: list[Operation] = [
         "contexts",
         {
             201: Answer("The context", ContextInfo, headers=("Location",)),
+            409: _ENDED,
             429: _BUSY,
             500: Answer("The kernel could not be started", Problem),
             503: _ENDING,
@@ -142,6 +144,7 @@ OPERATIONS: list[Operation] = [
             200: Answer("The context", ContextInfo),
             400: _BAD_QUERY,
             404: _NO_CONTEXT,
+            409: _ENDED,
             500: Answer("The kernel could not be started", Problem),
         },
         parameters=(_LANGUAGE,),

@@ -135,27 +135,17 @@ class ZmqChannels(Channels):
         """Read every socket until it is empty: the descriptor says nothing again before that."""
         self._drain_scheduled = False
         left = _BATCH
-        while True:
-            received = 0
+        received = True
+        while received and left > 0:
+            received = False
             for channel, socket in list(self._sockets.items()):
-                received += self._read(channel, socket, left)
-            left -= received
-            if left <= 0:
-                self._schedule_drain()
-                return
-            if not received:
-                return
-
-    def _read(self, channel: Channel, socket: zmq.Socket[bytes], most: int) -> int:
-        count = 0
-        try:
-            while count < most and not socket.closed:
-                frames = socket.recv_multipart(zmq.NOBLOCK)
-                count += 1
-                self._receive_frames(channel, frames)
-        except zmq.Again:
-            pass
-        return count
+                while left > 0 and not socket.closed and _is_readable(socket):
+                    frames = socket.recv_multipart(zmq.NOBLOCK)
+                    received = True
+                    left -= 1
+                    self._receive_frames(channel, frames)
+        if left <= 0:
+            self._schedule_drain()
 
     def _receive_frames(self, channel: Channel, frames: list[bytes]) -> None:
         try:

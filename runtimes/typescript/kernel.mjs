@@ -160,6 +160,7 @@ export class Kernel {
     // A terminated execution may have taken the turn that was to send the outcome.
     if (cell.isSettled) return this.#postOutcome(cell);
     this.#timers.cancel();
+    cell.sawInterrupt = true;
     if (cell.rejectAwait !== null && !abandon) cell.rejectAwait(new KeyboardInterrupt());
     else this.#settleError(cell, new KeyboardInterrupt());
   }

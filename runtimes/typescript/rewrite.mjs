@@ -45,11 +45,11 @@ export function parseJavaScript(source) {
 
 /**
  * @param {string} source
- * @param {object} [ast]
+ * @param {{isTransformed?: boolean}} [options] - whether TypeScript was transformed rather than only stripped
  * @returns {Rewritten}
  */
-export function rewriteCell(source, ast = parseJavaScript(source)) {
-  return new CellRewriter(source, ast).rewrite();
+export function rewriteCell(source, { isTransformed = false } = {}) {
+  return new CellRewriter(source, { ast: parseJavaScript(source), isTransformed }).rewrite();
 }
 
 class CellRewriter {
@@ -57,8 +57,9 @@ class CellRewriter {
   #functions = [];
   #iterators = 0;
 
-  constructor(source, ast) {
+  constructor(source, { ast, isTransformed }) {
     this.source = source;
+    this.isTransformed = isTransformed;
     this.body = ast.body;
     this.edits = new Edits(source);
     this.isGenerator = this.body.some((node) => node.type === 'ImportDeclaration' || isUsing(node)) ||
@@ -66,7 +67,7 @@ class CellRewriter {
   }
 
   rewrite() {
-    const last = this.body.findLast((node) => node.type !== 'EmptyStatement');
+    const last = this.body.findLast((node) => node.type !== 'EmptyStatement' && !this.#isHoisted(node));
     const value = finalExpression(last);
     for (const node of this.body) this.#topLevel(node, node === last);
     if (this.source.startsWith('#!')) this.edits.open(0, '//');
@@ -89,6 +90,12 @@ class CellRewriter {
     this.edits.render(rendering);
     if (this.isGenerator) rendering.literal('\n})');
     return { code: rendering.text, pieces: rendering.pieces };
+  }
+
+  /** The transform declares a namespace's variable behind everything else: that is not how the user's cell ends. */
+  #isHoisted(node) {
+    return this.isTransformed && node.type === 'VariableDeclaration' && node.kind === 'var' &&
+      node.declarations.every(({ init }) => init === null);
   }
 
   #topLevel(node, isLast) {

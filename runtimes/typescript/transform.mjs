@@ -67,7 +67,7 @@ function compileParenthesized(source) {
 function compile(source, prefix) {
   const { code, mappings } = toJavaScriptOrPlain(prefix + source, prefix.length);
   try {
-    const { pieces, ...program } = rewriteCell(code);
+    const { pieces, ...program } = rewriteCell(code, { isTransformed: mappings !== null });
     const positions = describePositions({ generated: program.code, code, pieces, mappings, prefix: prefix.length });
     return { ...program, resetNames: mappings !== null, positions };
   } catch (error) {

@@ -69,9 +69,8 @@ class Interrupts:
         loop.add_reader(reader, reader.recv, 4096)
         signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)
 
-    @contextmanager
-    def cell(self, user_globals: dict[str, Any]) -> Iterator[None]:
-        """Mark the time in which an interrupt is meant for a cell."""
+    def begin_cell(self, user_globals: dict[str, Any]) -> None:
+        """Say that interrupts are meant for a new cell from now on."""
         if signal.getsignal(signal.SIGINT) != self._on_signal:
             self.install()  # an earlier cell had replaced it
         self._user_globals = user_globals
@@ -79,10 +78,10 @@ class Interrupts:
         self._task = None
         self._cells += 1
         self._in_cell = True
-        try:
-            yield
-        finally:
-            self._in_cell = self._early = self._deferred = False
+
+    def end_cell(self) -> None:
+        """Say that there is nothing to interrupt any more."""
+        self._in_cell = self._early = self._deferred = False
 
     @contextmanager
     def awaiting(self, task: asyncio.Task[Any] | None) -> Iterator[None]:

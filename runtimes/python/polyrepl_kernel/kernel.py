@@ -62,6 +62,9 @@ class PolyreplKernel(IPythonKernel):
         """Take our metadata out of a request before anything else looks at it."""
         if channel == "shell" and "header" in parent and not isinstance(parent["header"], Cell):
             parent["header"] = Cell.from_request(parent)
+            if parent["header"]["msg_type"] == "execute_request":
+                # Before the client can know of it: an interrupt that it sends then must not be lost.
+                self.interrupts.begin_cell(self.shell.user_global_ns)
         super().set_parent(ident, parent, channel)
 
     def pre_handler_hook(self) -> None:
@@ -73,6 +76,13 @@ class PolyreplKernel(IPythonKernel):
     def _cancel_on_sigint(self, future: asyncio.Future[Any]) -> AbstractContextManager[None]:
         return nullcontext()
 
+    async def execute_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
+        """Run a cell; once it is answered an interrupt has nothing to stop."""
+        try:
+            await super().execute_request(stream, ident, parent)
+        finally:
+            self.interrupts.end_cell()
+
     async def do_execute(self, code: str, silent: bool, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Run a cell in its environment and send all of its output before the reply is made."""
         cell = self.get_parent("shell")["header"]
@@ -80,7 +90,7 @@ class PolyreplKernel(IPythonKernel):
         self.shell.displayhook.msg = None
         self.shell._last_traceback_during_displayhook = False
         try:
-            with environment(cell.env), self.interrupts.cell(self.shell.user_global_ns):
+            with environment(cell.env):
                 return await super().do_execute(code, silent, *args, **kwargs)
         except asyncio.CancelledError as error:
             return self._cancelled_reply(error)

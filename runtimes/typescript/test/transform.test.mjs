@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import vm from 'node:vm';
+import { PositionMap, PositionMaps, decodeMappings } from '../positions.mjs';
+import { completeness, transformCell, transformExpression } from '../transform.mjs';
+
+/** The position in the user's text of a marker's occurrence in the generated code. */
+function trace(source, marker) {
+  const program = transformCell(source);
+  const before = program.code.slice(0, program.code.indexOf(marker)).split('\n');
+  const position = { line: before.length, column: before.at(-1).length + 1 };
+  return program.positions ? new PositionMap(program.positions).original(position.line, position.column) : position;
+}
+
+function expected(source, marker) {
+  const before = source.slice(0, source.indexOf(marker)).split('\n');
+  return { line: before.length, column: before.at(-1).length + 1 };
+}
+
+const TRACED = [
+  'const a: number = 1; MARK()',
+  'let x = 1\nclass K { m() { MARK() } }',
+  'await first\nlet { a, b } = await second; MARK()',
+  'function f() {\n  MARK()\n}\nawait f()',
+  'import a, { b } from "x"; import * as c from "y"; MARK()',
+  'await (async () => { MARK() })()',
+  'outer: for await (const x of y) { MARK() }',
+  '{ a: MARK(), b: 2 }',
+  'export const q = await MARK()',
+  'let n = 1 as number, m = <T,>(t: T) => MARK(t)',
+];
+
+for (const source of TRACED) {
+  test(`generated positions lead back to the user's text: ${source.slice(0, 40)}`, () => {
+    assert.deepEqual(trace(source, 'MARK'), expected(source, 'MARK'));
+  });
+}
+
+test('positions lead back through the source map of transformed TypeScript', () => {
+  const source = 'enum E { A }\n\nfunction broken(x: number) {\n  throw new Error(x)\n}';
+  assert.deepEqual(trace(source, 'new Error'), { line: 4, column: 9 });
+});
+
+test('every generated program is a valid script', () => {
+  for (const source of TRACED) new vm.Script(transformCell(source).code);
+});
+
+test('a cell without declarations, imports or awaits is left as it is', () => {
+  const program = transformCell('f(1)\nif (x) y()');
+  assert.equal(program.code, 'f(1)\nif (x) y()');
+  assert.equal(program.positions, null);
+  assert.equal(program.kind, 'script');
+});
+
+test('an implied semicolon in front of an await becomes explicit', () => {
+  const { code } = transformCell('const a = 1\nawait f()\n[1].map(g)');
+  assert.match(code, /a = 1;\n\(yield f\(\)\)/);
+});
+
+test('declared names are reported whatever declares them', () => {
+  const { names } = transformCell('const {a, b: [c, ...d], e = 1} = o; class F {}; function g() {}; for (var h of x) { var i }');
+  assert.deepEqual([...names].sort(), ['F', 'a', 'c', 'd', 'e', 'g', 'h', 'i']);
+  const imported = transformCell('import j, { k as l } from "m"; import * as n from "o"');
+  assert.deepEqual(imported.names, ['j', 'l', 'n']);
+});
+
+test('an await inside a function does not make a cell asynchronous', () => {
+  assert.equal(transformCell('async function f() { await 1; for await (const x of y) z }').kind, 'script');
+  assert.equal(transformCell('class A { async m() { await 1 } }').kind, 'script');
+  assert.equal(transformCell('class A extends (await b) {}').kind, 'generator');
+});
+
+test('only a cell that ends in an expression has a value', () => {
+  for (const source of ['1', 'a; b', 'export default 3', '"use strict"', 'await x', 'namespace N { export const a = 1 }; N.a']) {
+    assert.equal(transformCell(source).hasValue, true, source);
+  }
+  for (const source of ['', 'let a = 1', '1; let b', 'if (x) y', 'function f() {}', 'import "x"']) {
+    assert.equal(transformCell(source).hasValue, false, source);
+  }
+});
+
+test('braces at the start are an object where they can be one', () => {
+  assert.equal(vm.runInThisContext(transformCell('{ a: 1 }').code).a, 1);
+  assert.equal(transformCell('{ a: 1 };').hasValue, false);
+  assert.equal(transformCell('{ let a = 1 }').hasValue, false);
+  assert.equal(vm.runInThisContext(transformExpression('{ k: 2 }').code).k, 2);
+});
+
+test('syntax errors carry the position and the reason', () => {
+  const errorOf = (source) => {
+    try {
+      return void transformCell(source);
+    } catch ({ name, message, line, column, incomplete }) {
+      return { name, message, line, column, incomplete };
+    }
+  };
+  assert.deepEqual(errorOf('const a = 1\nlet a'), {
+    name: 'SyntaxError', message: "Identifier 'a' has already been declared", line: 2, column: 5, incomplete: false,
+  });
+  assert.deepEqual(errorOf('let x ='), {
+    name: 'SyntaxError', message: 'Unexpected end of input', line: 1, column: 8, incomplete: true,
+  });
+  assert.equal(errorOf('await using x = y').message, '"await using" is not supported at the top level');
+});
+
+test('unfinished text is told from wrong text', () => {
+  for (const source of ['f(', '{', '`a', '/* a', 'class A {', 'x +']) assert.equal(completeness(source), 'incomplete', source);
+  for (const source of [')', 'let let', '"a', 'a b']) assert.equal(completeness(source), 'invalid', source);
+  for (const source of ['', 'f()', 'await x']) assert.equal(completeness(source), 'complete', source);
+});
+
+test('source map fields are decoded with their signs and continuations', () => {
+  assert.deepEqual(decodeMappings('AAAA;AACA,GAAK;;gBADgB'), [
+    [0, 0, 0], [0, 1, 0, 3, 1, 5], [], [16, 0, 21],
+  ]);
+});
+
+test('position maps of old cells are dropped once all together are too large', () => {
+  const maps = new PositionMaps(1000);
+  const data = { generated: ' '.repeat(150), code: ' '.repeat(150), pieces: [0, 5, 100], mappings: null, prefix: 0 };
+  for (let i = 0; i < 10; i++) maps.add(`cell_${i}.ts`, data);
+  assert.deepEqual(maps.original('cell_0.ts', 1, 1), { line: 1, column: 1 });
+  assert.deepEqual(maps.original('cell_9.ts', 1, 1), { line: 1, column: 6 });
+});
