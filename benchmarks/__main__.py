@@ -31,7 +31,7 @@ OPTIONAL = ("kernel_gateway", "xeus-python")
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, no 32 contexts")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, 8 contexts instead of 1, 8 and 32")
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", choices=MEASUREMENTS, help=f"of: {', '.join(MEASUREMENTS)}"
     )

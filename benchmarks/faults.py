@@ -14,7 +14,7 @@ from .results import Cell
 from .run import Run
 
 LIMIT = 1.0
-NEXT_PATIENCE = 2.0
+NEXT_PATIENCE = 1.5
 
 
 def timeout(run: Run) -> None:
@@ -33,7 +33,7 @@ def timeout(run: Run) -> None:
                 answer = context.execute("while True: pass", limit=LIMIT, patience=LIMIT + run.plan.fault_patience)
             except LateError:
                 finished.add(peer.name)
-                msg = f"no answer {run.plan.fault_patience:.0f} s after the limit"
+                msg = f"no answer {run.plan.fault_patience} s after the limit"
                 raise PeerError(msg) from None
             cell = run.results.add("timeout", peer.name, [answer.ms])
             cell.note(answer.outcome())
@@ -95,7 +95,7 @@ def kill(run: Run) -> None:
         except LateError:
             finished.add(peer.name)
             cell = run.results.cell("kill", peer.name)
-            cell.lost = f"no answer within {run.plan.fault_patience:.0f} s"
+            cell.lost = f"no answer within {run.plan.fault_patience} s"
         finally:
             timer.join()
         cell.note(_next_call(context))
@@ -109,7 +109,7 @@ def _next_call(context: Context) -> str:
     try:
         answer = context.execute("1+1", patience=NEXT_PATIENCE)
     except (PeerError, OSError):
-        return f"next call: no answer within {NEXT_PATIENCE:.0f} s"
+        return f"next call: no answer within {NEXT_PATIENCE} s"
     if answer.is_two:
         seconds = time.perf_counter() - started
         return f"next call works ({'at once' if seconds < 1 else f'after {seconds:.1f} s'})"

@@ -72,7 +72,7 @@ def new_context(run: Run) -> None:
     peers = run.taking_part("new-context")
     run.alternate("new-context", ["new-context"], run.plan.new_context_rounds, block, peers)
     ours = [peer for peer in peers if peer.name == "polyrepl"]
-    run.alternate("new-context", ["new-context-burst"], 1, burst, ours)
+    run.alternate("new-context", ["new-context-burst"], run.plan.burst_rounds, burst, ours)
 
 
 def throughput(run: Run) -> None:

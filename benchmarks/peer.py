@@ -19,14 +19,17 @@ PID_OF_TYPESCRIPT = "`${process.pid} ${require('fs').statSync('/proc/self/ns/pid
 
 @dataclass(slots=True)
 class Answer:
-    """The outcome of one execution as the client got it. Times are values of time.perf_counter."""
+    """The outcome of one execution as the client got it: pieces of stdout and stderr, displays, result, error.
+
+    Times are values of time.perf_counter.
+    """
 
     started: float
     ended: float = 0.0
     first: float | None = None
     text: str | None = None
-    stdout: str = ""
-    stderr: str = ""
+    out: list[str] = field(default_factory=list)
+    err: list[str] = field(default_factory=list)
     displays: list[str] = field(default_factory=list)
     error: str | None = None
     status: str = ""
@@ -34,6 +37,14 @@ class Answer:
     @property
     def ms(self) -> float:
         return (self.ended - self.started) * 1000
+
+    @property
+    def stdout(self) -> str:
+        return "".join(self.out)
+
+    @property
+    def stderr(self) -> str:
+        return "".join(self.err)
 
     @property
     def is_two(self) -> bool:

@@ -105,10 +105,7 @@ class JupyterContext(Context):
 def _add(answer: Answer, kind: str, content: dict[str, Any]) -> None:
     if kind == "stream":
         answer.first = answer.first or time.perf_counter()
-        if content["name"] == "stdout":
-            answer.stdout += content["text"]
-        else:
-            answer.stderr += content["text"]
+        (answer.out if content["name"] == "stdout" else answer.err).append(content["text"])
     elif kind == "execute_result":
         answer.text = content["data"].get("text/plain")
     elif kind == "display_data":

@@ -108,12 +108,12 @@ class PolyreplTypescript(Polyrepl):
 
 
 def _answer(started: float, body: dict[str, Any]) -> Answer:
+    """Decode the body. Its logs are lists of lines without their newlines; every print here ends with one."""
     error = body.get("error")
     answer = Answer(
         started,
-        time.perf_counter(),
-        stdout="".join(body["logs"]["stdout"]),
-        stderr="".join(body["logs"]["stderr"]),
+        out=[f"{line}\n" for line in body["logs"]["stdout"]],
+        err=[f"{line}\n" for line in body["logs"]["stderr"]],
         error=None if error is None else f"{error['name']}: {error['value']}"[:120],
         status=str(body.get("status", "")),
     )
@@ -122,4 +122,5 @@ def _answer(started: float, body: dict[str, Any]) -> Answer:
         answer.displays.append(text)
         if item.get("is_primary"):
             answer.text = text
+    answer.ended = time.perf_counter()
     return answer

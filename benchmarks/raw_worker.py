@@ -73,10 +73,7 @@ def _is_idle(answer: Answer, message: dict[str, Any]) -> bool:
         return bool(content["execution_state"] == "idle")
     if kind == "stream":
         answer.first = answer.first or time.perf_counter()
-        if content["name"] == "stdout":
-            answer.stdout += content["text"]
-        else:
-            answer.stderr += content["text"]
+        (answer.out if content["name"] == "stdout" else answer.err).append(content["text"])
     elif kind == "execute_result":
         answer.text = content["data"].get("text/plain")
     elif kind == "display_data":

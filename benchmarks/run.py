@@ -21,6 +21,7 @@ class Plan:
     own_requests: int = 84
     warm_seconds: float = 1.0
     new_context_rounds: int = 8
+    burst_rounds: int = 1
     load_rounds: int = 3
     load_seconds: float = 1.2
     levels: tuple[int, ...] = (1, 8, 32)
@@ -33,20 +34,21 @@ class Plan:
 
 
 QUICK = Plan(
-    warm_rounds=3,
-    warm_requests=15,
-    own_requests=168,
+    warm_rounds=2,
+    warm_requests=20,
+    own_requests=252,
     warm_seconds=0.6,
     new_context_rounds=2,
     load_rounds=2,
     load_seconds=0.6,
-    levels=(1, 8),
+    burst_rounds=0,
+    levels=(8,),
     output_rounds=2,
     many_prints_rounds=1,
     memory_contexts=2,
     first_byte_rounds=4,
     fault_rounds=1,
-    fault_patience=3.0,
+    fault_patience=2.5,
 )
 
 

@@ -133,10 +133,16 @@ def node_problem(node: Path | None) -> str | None:
 
 @cache
 def python_problem(python: Path) -> str | None:
-    missing = missing_modules(python, ("ipykernel",))
-    if missing is None:
+    """Our launcher is written for one range of ipykernel versions (runtimes/python/README.md)."""
+    check = "import importlib.metadata as m; print(*[d.version for d in m.distributions(name='ipykernel')][:1])"
+    version = _output(str(python), "-c", check)
+    if version is None:
         return f"{python} does not run"
-    return f"{python} has no ipykernel: {python} -m pip install 'ipykernel>=7.4'" if missing else None
+    remedy = f"{python} -m pip install 'ipykernel>=7.4,<8'"
+    if not version:
+        return f"{python} has no ipykernel: {remedy}"
+    major, minor = (int(part) for part in version.split(".")[:2])
+    return None if (major, minor) >= (7, 4) and major < 8 else f"{python} has ipykernel {version}: {remedy}"
 
 
 def missing_modules(python: Path, names: tuple[str, ...]) -> list[str] | None:

@@ -4,11 +4,11 @@ import { types } from 'node:util';
 import vm from 'node:vm';
 import { KeyboardInterrupt } from './cell.mjs';
 import {
-  SafePromise, compareExchange, defineProperty, generatorNext, generatorThrow, getOwnPropertyDescriptor, load, notify,
-  reflectApply, store, uncurryThis, wait,
+  SafePromise, compareExchange, defineProperty, generatorNext, generatorThrow, getOwnPropertyDescriptor, load, reflectApply,
+  store, uncurryThis, wait,
 } from './primordials.mjs';
 import {
-  INTERRUPTED_CELL, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING, SEGMENT_SIGNALLING,
+  INTERRUPTED_CELL, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING,
 } from './shared-state.mjs';
 
 const { isPromise } = types;
@@ -16,7 +16,9 @@ const { Script } = vm;
 const runScript = uncurryThis(Script.prototype.runInThisContext);
 const WATCHED = { breakOnSigint: true, displayErrors: false };
 const PLAIN = { displayErrors: false };
-const SIGNAL_WAIT_MS = 50;
+const SIGNAL_WAIT_MS = 20;
+/** Termination follows a signal within a millisecond; this is for a signal that somebody else swallowed. */
+const MAX_SIGNAL_WAITS = 100;
 
 export class Evaluator {
   #shared;
@@ -126,11 +128,14 @@ export class Evaluator {
     }
   }
 
-  /** If the worker is about to send SIGINT, stay until it has: outside the segment the signal would be lost or worse. */
+  /** Once the worker has sent SIGINT the segment may only end by it; otherwise the signal would hit the next one. */
   #leaveSegment() {
     const shared = this.#shared;
-    if (compareExchange(shared, SEGMENT, SEGMENT_RUNNING, SEGMENT_NONE) !== SEGMENT_SIGNALLING) return;
-    while (load(shared, SEGMENT) === SEGMENT_SIGNALLING) wait(shared, SEGMENT, SEGMENT_SIGNALLING, SIGNAL_WAIT_MS);
+    for (let waits = 0; waits < MAX_SIGNAL_WAITS; waits++) {
+      const state = compareExchange(shared, SEGMENT, SEGMENT_RUNNING, SEGMENT_NONE);
+      if (state === SEGMENT_RUNNING || state === SEGMENT_NONE) return;
+      wait(shared, SEGMENT, state, SIGNAL_WAIT_MS);
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 /** `process.exit` ends the cell, not the kernel. Main thread. */
 
 import { ProcessExit } from './cell.mjs';
-import { SEGMENT, SEGMENT_RUNNING, SEGMENT_SIGNALLING } from './shared-state.mjs';
+import { SEGMENT, SEGMENT_RUNNING, SEGMENT_SIGNALLED } from './shared-state.mjs';
 import { compareExchange } from './primordials.mjs';
 
 /** Far more than a signal takes to end the segment that sent it. */
@@ -22,7 +22,7 @@ export function installExit({ context, shared, evaluator, settle }) {
 
   /** A thrown error could be caught by the user's code; the end of the watched segment cannot. */
   function endSegment() {
-    if (compareExchange(shared, SEGMENT, SEGMENT_RUNNING, SEGMENT_SIGNALLING) === SEGMENT_RUNNING) kill(pid, 'SIGINT');
+    if (compareExchange(shared, SEGMENT, SEGMENT_RUNNING, SEGMENT_SIGNALLED) === SEGMENT_RUNNING) kill(pid, 'SIGINT');
     const deadline = now() + SIGNAL_DEADLINE_MS;
     while (now() < deadline);
   }

@@ -10,8 +10,8 @@
 import { Session as InspectorSession } from 'node:inspector';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
-  INTERRUPTED_CELL, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING, SEGMENT_SIGNALLING, OUTPUT_PENDING, STDIN,
-  STDIN_INTERRUPTED, STDIN_WAITING,
+  INTERRUPTED_CELL, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING, SEGMENT_SIGNALLED, SEGMENT_SIGNALLING,
+  OUTPUT_PENDING, STDIN, STDIN_INTERRUPTED, STDIN_WAITING,
 } from './shared-state.mjs';
 
 const POLL_MS = 1;
@@ -80,7 +80,7 @@ export class Interrupter {
 
   /**
    * Send SIGINT if the cell is inside a watched segment. The segment cannot end between the check and the signal:
-   * leaving it waits for the SIGNALLING state to pass, so that the signal always finds the watchdog in place.
+   * leaving it waits for the SIGNALLING state to pass, and once signalled for the termination.
    * @returns {boolean} whether a signal was sent
    */
   #signal(execution) {
@@ -88,7 +88,7 @@ export class Interrupter {
     if (Atomics.compareExchange(shared, SEGMENT, SEGMENT_RUNNING, SEGMENT_SIGNALLING) !== SEGMENT_RUNNING) return false;
     const isOurs = Atomics.load(shared, SEGMENT_CELL) === execution.id;
     if (isOurs) process.kill(process.pid, 'SIGINT');
-    const after = isOurs ? SEGMENT_NONE : SEGMENT_RUNNING;
+    const after = isOurs ? SEGMENT_SIGNALLED : SEGMENT_RUNNING;
     Atomics.compareExchange(shared, SEGMENT, SEGMENT_SIGNALLING, after);
     Atomics.notify(shared, SEGMENT);
     return isOurs;

@@ -63,7 +63,7 @@ class CellRewriter {
     this.body = ast.body;
     this.edits = new Edits(source);
     this.isGenerator = this.body.some((node) => node.type === 'ImportDeclaration' || isUsing(node)) ||
-      this.body.some(awaitsAtTopLevel);
+      this.body.some((node) => !opensOwnScope(node) && awaitsAtTopLevel(node));
   }
 
   rewrite() {

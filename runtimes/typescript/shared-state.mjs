@@ -16,8 +16,13 @@ export const INTERRUPTED_CELL = 4;
 
 export const SEGMENT_NONE = 0;
 export const SEGMENT_RUNNING = 1;
-/** The worker is sending SIGINT: the segment must not end before the signal has been sent. */
+/** The worker decides whether to send SIGINT: the segment must not end before it has. */
 export const SEGMENT_SIGNALLING = 2;
+/**
+ * SIGINT has been sent: the segment must not end before it has been terminated. Node's watchdog thread keeps a signal
+ * that it did not see in time and ends the next segment with it.
+ */
+export const SEGMENT_SIGNALLED = 3;
 
 export const STDIN_IDLE = 0;
 export const STDIN_WAITING = 1;
