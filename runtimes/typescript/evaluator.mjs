@@ -4,12 +4,10 @@ import { types } from 'node:util';
 import vm from 'node:vm';
 import { KeyboardInterrupt } from './cell.mjs';
 import {
-  SafePromise, compareExchange, defineProperty, generatorNext, generatorThrow, getOwnPropertyDescriptor, load, reflectApply,
-  store, uncurryThis, wait,
+  SafePromise, compareExchange, defineProperty, generatorNext, generatorThrow, getOwnPropertyDescriptor, load,
+  reflectApply, store, uncurryThis, wait,
 } from './primordials.mjs';
-import {
-  INTERRUPTED_CELL, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING,
-} from './shared-state.mjs';
+import { INTERRUPTED_CELL, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING } from './shared-state.mjs';
 
 const { isPromise } = types;
 const { Script } = vm;
@@ -22,17 +20,22 @@ const MAX_SIGNAL_WAITS = 100;
 
 export class Evaluator {
   #shared;
+  #listeners;
   #trampoline;
   #action = null;
   #cell = null;
 
-  /** @param {{shared: Int32Array, scope: {name: string, onSegment: (run: () => any) => void}}} options */
-  constructor({ shared, scope }) {
+  /**
+   * @param {{shared: Int32Array, scope: {name: string, onSegment: (run: () => any) => void},
+   *   listeners: import('./listeners.mjs').KeptListeners}} options
+   */
+  constructor({ shared, scope, listeners }) {
     this.#shared = shared;
+    this.#listeners = listeners;
     scope.onSegment(() => this.#runSegment());
     this.#trampoline = new Script(`${scope.name}.segment()`, { filename: 'node:internal/polyrepl' });
     // Between two segments, and when idle, a SIGINT from outside must not end the process.
-    process.on('SIGINT', ignoreSignal);
+    listeners.add('SIGINT', ignoreSignal);
   }
 
   /** Whether the code that runs right now is inside a watched segment. */
@@ -103,14 +106,14 @@ export class Evaluator {
     cell.rejectAwait = null;
     this.#cell = cell;
     this.#action = action;
-    keepSignalListener();
+    this.#listeners.restore();
     try {
       return runScript(this.#trampoline, WATCHED);
     } catch (error) {
       throw error?.code === 'ERR_SCRIPT_EXECUTION_INTERRUPTED' ? new KeyboardInterrupt() : error;
     } finally {
       store(this.#shared, SEGMENT, SEGMENT_NONE);
-      keepSignalListener();
+      this.#listeners.restore();
     }
   }
 
@@ -168,13 +171,3 @@ function prepareNames({ names, resetNames }) {
 }
 
 function ignoreSignal() {}
-
-const listeners = process.rawListeners.bind(process);
-const addListener = process.on.bind(process);
-
-/** User code may have removed all listeners, and without one the next SIGINT would end the process. */
-function keepSignalListener() {
-  const current = listeners('SIGINT');
-  for (let i = 0; i < current.length; i++) if (current[i] === ignoreSignal) return;
-  addListener('SIGINT', ignoreSignal);
-}

@@ -8,6 +8,7 @@ import { ErrorFormatter } from './errors.mjs';
 import { Evaluator } from './evaluator.mjs';
 import { installExit } from './exit.mjs';
 import { describeValue, listMembers, listNames } from './introspection.mjs';
+import { KeptListeners } from './listeners.mjs';
 import { Modules } from './modules.mjs';
 import { installOutput } from './output.mjs';
 import { installPrompts } from './stdin.mjs';
@@ -24,6 +25,7 @@ export class Kernel {
   #post;
   #context = new CellContext();
   #errors = new ErrorFormatter();
+  #listeners = new KeptListeners();
   #display;
   #evaluator;
   #timers;
@@ -39,7 +41,7 @@ export class Kernel {
     this.#post = post;
     const modules = new Modules();
     const scope = installCellScope(modules);
-    this.#evaluator = new Evaluator({ shared, scope });
+    this.#evaluator = new Evaluator({ shared, scope, listeners: this.#listeners });
     this.#timers = new CellTimers(context);
     this.#display = new Display({ post, context });
     this.#exit = installExit({ context, shared, evaluator: this.#evaluator, settle: this.#settleError.bind(this) });
@@ -171,10 +173,10 @@ export class Kernel {
       if (this.#exit.isExit(error) || error instanceof KeyboardInterrupt) return;
       output.write('stderr', `${label}${this.#errors.format(error)}\n`);
     };
-    process.on('uncaughtException', (error) => report('Uncaught ', error));
-    process.on('unhandledRejection', (error) => report('Unhandled promise rejection: ', error));
+    this.#listeners.add('uncaughtException', (error) => report('Uncaught ', error));
+    this.#listeners.add('unhandledRejection', (error) => report('Unhandled promise rejection: ', error));
     process.removeAllListeners('warning');
-    process.on('warning', (warning) => {
+    this.#listeners.add('warning', (warning) => {
       if (warning.name === 'ExperimentalWarning') return;
       output.write('stderr', `(node) ${warning.name}: ${warning.message}\n`);
     });
