@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
 from engine.api import errors, operations
@@ -16,6 +17,7 @@ from engine.api.openapi import document
 from engine.api.routes import OPERATIONS
 from engine.core import Engine
 from engine.errors import PolyreplError
+from engine.settings import Settings
 
 _PAGES = [
     Route("/openapi.json", operations.openapi),
@@ -23,6 +25,21 @@ _PAGES = [
     Route("/redoc", operations.redoc),
     Route("/docs/{name}", operations.asset),
 ]
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    guard = Middleware(Guard, settings=settings)
+    if not settings.allowed_origins:
+        return [guard]
+    # A browser asks before it sends, without a token: this answers for the origins of the setting, and tags answers for them.
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=["Location", "Retry-After"],
+    )
+    return [cors, guard]
 
 
 def create_app(engine: Engine) -> Starlette:
@@ -35,7 +52,7 @@ def create_app(engine: Engine) -> Starlette:
 
     app = Starlette(
         routes=[*(operation.route() for operation in OPERATIONS), *_PAGES],
-        middleware=[Middleware(Guard, settings=engine.settings)],
+        middleware=_middleware(engine.settings),
         exception_handlers={
             PolyreplError: errors.on_polyrepl_error,
             HTTPException: errors.on_http_error,

@@ -145,8 +145,8 @@ class Context:
 
     async def restart(self) -> None:
         """Replace the kernel by a fresh one; what runs or waits ends as interrupted."""
-        await self._stop(_error("ContextRestarted", "The context was restarted"))
         self.note_lost_state()
+        await self._stop(_error("ContextRestarted", "The context was restarted"))
         await self._living_kernel()
 
     async def aclose(self, reason: str) -> None:
@@ -155,17 +155,22 @@ class Context:
         await self._stop(_error("ContextEnded", f"The context {reason}"))
 
     async def _stop(self, error: ErrorInfo) -> None:
+        """End everything and be as new, at once; what has to be waited for is no part of the context any more."""
         worker, self._worker = self._worker, None
+        starting, self._starting = self._starting, None
+        kernel, self.kernel = self.kernel, None
         running = [self.current] if self.current else []
-        for execution in (*running, *self._queue):
-            self._end(execution, "interrupted", "lost", error)
-        self._queue.clear()
+        waiting = list(self._queue)
         self.current = None
-        for task in (worker, self._starting):
+        self._queue.clear()
+        for execution in (*running, *waiting):
+            self._end(execution, "interrupted", "lost", error)
+        for task in (worker, starting):
             if task is not None:
                 task.cancel()
                 await asyncio.wait({task})
-        kernel, self.kernel = self.kernel, None
+        if starting is not None and not starting.cancelled() and starting.exception() is None:
+            await starting.result().kill()
         if kernel is not None:
             await kernel.kill()
 
@@ -186,9 +191,10 @@ class Context:
         return starting.result()
 
     def _started(self, task: asyncio.Task[Kernel]) -> None:
-        self._starting = None
-        if not task.cancelled() and task.exception() is None:
-            self.kernel = task.result()
+        if self._starting is task:
+            self._starting = None
+            if not task.cancelled() and task.exception() is None:
+                self.kernel = task.result()
 
     async def _work(self) -> None:
         while self._queue:
@@ -223,6 +229,8 @@ class Context:
         execution.start()
         run = await kernel.execute(request.code, execution.receive, allow_stdin=request.allow_stdin, metadata=metadata)
         execution.attach(run)
+        if execution.interrupt_requested:  # while the request was on its way
+            await kernel.interrupt()
         state, self._state_of_next = self._state_of_next, "preserved"
         outcome = await run.wait(request.timeout)
         if outcome is Outcome.TIMEOUT:

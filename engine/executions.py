@@ -49,8 +49,9 @@ class Request:
         return self.interactive or self.stdin is not None
 
     def fingerprint(self, *identity: str | None) -> bytes:
-        digest = hashlib.sha256(repr((identity, self)).encode("utf-8", "surrogatepass"))
-        return digest.digest()
+        """Equal for requests that ask for the same; how the answer is read (`interactive`) is no part of that."""
+        asked = (identity, self.code, self.timeout, sorted(self.env_vars.items()), self.stdin)
+        return hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).digest()
 
 
 class Execution:
@@ -116,13 +117,24 @@ class Execution:
 
     def receive(self, message: Message) -> None:
         """Take a message of this cell; those after its end (threads that outlive it) are still added."""
+        if self.is_finished:
+            self._receive_late(message)
+            return
         for event in self._normalizer.feed(message):
             if isinstance(event, InputRequest):
                 self._answer_input(event)
             elif not (isinstance(event, Failed) and self.deadline_passed):
-                self.journal.append(event)
-        if self.is_finished:
-            self._append(self._normalizer.finish())
+                self.journal.append(event, message.size)
+
+    def _receive_late(self, message: Message) -> None:
+        """Output is added to what there is; an error that comes now is output as well: the end is not changed."""
+        if message.msg_type == "error":
+            traceback = message.content.get("traceback")
+            lines = map(str, traceback) if isinstance(traceback, list) else [str(traceback)]
+            self._append(self._normalizer.write("stderr", "\n".join(lines) + "\n"))
+        elif message.msg_type not in ("execute_reply", "input_request"):
+            self._append(self._normalizer.feed(message))
+        self._append(self._normalizer.finish())
 
     def provide_input(self, value: str) -> None:
         """Answer the pending input request. Raises InputNotExpected when there is none."""

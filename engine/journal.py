@@ -6,16 +6,18 @@ from collections import deque
 from collections.abc import Callable
 from itertools import islice
 
-from engine.mime import utf8_size
-from engine.models import Event, Gap, ItemAdded, ItemUpdated, Stderr, Stdout
+import msgspec
+
+from engine.models import Event, Gap
 
 _EVENT_BYTES = 200  # an event without its payload, roughly, in memory
+_encoder = msgspec.json.Encoder()
 
 
 class Journal:
     """Events in order. When it is full the oldest go, and a reader who asks for them gets one `Gap` instead.
 
-    `max_bytes` bounds the text of stream events; items are bounded by the normalizer, and their updates by `max_events`."""
+    `max_bytes` bounds their content, whatever it is."""
 
     def __init__(self, *, max_events: int, max_bytes: int) -> None:
         self._events: deque[tuple[Event, int]] = deque()
@@ -38,8 +40,9 @@ class Journal:
     def size(self) -> int:
         return self._bytes
 
-    def append(self, event: Event) -> None:
-        size = _size(event)
+    def append(self, event: Event, size: int = 0) -> None:
+        """Add an event. `size`: that of the message it came from, in bytes, where that is known."""
+        size = _EVENT_BYTES + (size or len(_encoder.encode(event)))
         self._events.append((event, size))
         self._bytes += size
         while len(self._events) > self._max_events or (self._bytes > self._max_bytes and len(self._events) > 1):
@@ -74,23 +77,3 @@ class Journal:
     def _wake(self) -> None:
         for waker in self._wakers:
             waker()
-
-
-def _size(event: Event) -> int:
-    if isinstance(event, (Stdout, Stderr)):
-        return _EVENT_BYTES + utf8_size(event.text)
-    if isinstance(event, (ItemAdded, ItemUpdated)):
-        item = event.item
-        values = (
-            item.text,
-            item.html,
-            item.svg,
-            item.png,
-            item.jpeg,
-            item.pdf,
-            item.markdown,
-            item.latex,
-            item.javascript,
-        )
-        return _EVENT_BYTES + sum(len(value) for value in values if isinstance(value, str))
-    return _EVENT_BYTES

@@ -1,36 +1,42 @@
-"""Logging (layer 0): structlog on stderr. Lines carry ids, sizes and durations, never code, output, environment or tokens."""
+"""Logging (layer 0): structlog on stderr. Lines carry ids, sizes and durations, never code, output, environment or tokens.
+
+The logger is our own, so that a program that embeds the engine keeps its own configuration; it shows warnings until `configure`."""
 
 from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 
+_WARNING = logging.WARNING
+
 
 def configure(level: str = "info", form: str = "console") -> None:
-    """Set up the process's logging once, before the first line."""
+    """Set the least severe level shown, and the form of the lines: console or json."""
+    global _logger
     number = logging.getLevelName(level.upper())
-    renderer = (
-        structlog.processors.JSONRenderer()
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    logging.basicConfig(
-        stream=sys.stderr, level=max(number, logging.WARNING), format="%(levelname)s %(name)s %(message)s"
-    )
+    _logger = _make(number, form)
+    logging.basicConfig(stream=sys.stderr, level=max(number, _WARNING), format="%(levelname)s %(name)s %(message)s")
 
 
 def get_logger() -> structlog.typing.FilteringBoundLogger:
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    return _logger
+
+
+def _make(level: int, form: str) -> structlog.typing.FilteringBoundLogger:
+    processors: list[Any] = [structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
+    if form == "json":
+        processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    else:
+        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+    logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr),
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+    )
     return logger
+
+
+_logger = _make(_WARNING, "console")

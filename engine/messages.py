@@ -20,6 +20,8 @@ from engine.errors import MessageError
 DELIMITER = b"<IDS|MSG>"
 PROTOCOL_VERSION = "5.4"
 EMPTY = b"{}"
+_MAX_DEPTH = 200  # of nested JSON; encoders, ours and clients', give up somewhat deeper
+_TOO_DEEP = f"content is nested more than {_MAX_DEPTH} deep"
 
 
 class Channel(Enum):
@@ -67,6 +69,7 @@ class Message:
         "channel",
         "msg_type",
         "parent_id",
+        "size",
     )
 
     def __init__(
@@ -85,6 +88,7 @@ class Message:
         self.buffers = buffers
         self._raw_content, self._content = _split(content)
         self._raw_metadata, self._metadata = _split(metadata)
+        self.size = len(self._raw_content) + len(self._raw_metadata)  # bytes; 0 when it was made from objects
 
     def __repr__(self) -> str:
         return f"<Message {self.channel.value} {self.msg_type} of {self.parent_id or '-'}>"
@@ -111,15 +115,36 @@ def _decode_object(raw: bytes) -> dict[str, Any]:
     """Decode a JSON object; bytes that are not UTF-8, lone surrogates and NaN (all seen from kernels) are made valid."""
     try:
         value = _decoder.decode(raw)
+    except RecursionError:
+        raise MessageError(_TOO_DEEP) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         try:
             value = _valid(json.loads(raw.decode("utf-8", "replace"), parse_constant=str))
-        except (ValueError, RecursionError) as error:
+        except RecursionError:
+            raise MessageError(_TOO_DEEP) from None
+        except ValueError as error:
             raise MessageError(f"content is not JSON: {error}") from None
     if not isinstance(value, dict):
         msg = f"content is not a JSON object but {type(value).__name__}"
         raise MessageError(msg)
+    if raw.count(b"[") + raw.count(b"{") > _MAX_DEPTH and _depth(value) > _MAX_DEPTH:
+        raise MessageError(_TOO_DEEP)
     return value
+
+
+def _depth(value: Any) -> int:
+    """How deeply a value is nested; without recursion, and no further than the limit."""
+    level = [value]
+    depth = 0
+    while level and depth <= _MAX_DEPTH:
+        depth += 1
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+    return depth
 
 
 def _valid(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -39,11 +39,11 @@ def to_item(
 ) -> tuple[Item, int]:
     """Make an item of a MIME bundle; returns it with its size in bytes.
 
-    A value above `max_value_bytes` is left out and listed in the item's `omitted`, next to what the kernel itself left out
-    (`metadata["omitted"]`, see runtimes/README.md)."""
+    A value above `max_value_bytes` is left out and listed in the item's `omitted` (the bundle's metadata as "metadata"),
+    next to what the kernel itself left out (`metadata["omitted"]`, see runtimes/README.md)."""
     item = Item(is_primary=is_primary)
     rest = dict(metadata or {})
-    omitted: dict[str, int] = {str(mime): int(size) for mime, size in dict(rest.pop("omitted", None) or {}).items()}
+    omitted = _sizes(rest.pop("omitted", None))
     extra: dict[str, Any] = {}
     total = 0
     for mime_type, raw in data.items():
@@ -60,10 +60,27 @@ def to_item(
     if extra:
         item.extra = extra
     if rest:
-        item.metadata = rest
+        size = len(_encoder.encode(rest))
+        if max_value_bytes is not None and size > max_value_bytes:
+            omitted["metadata"] = size
+        else:
+            item.metadata = rest
+            total += size
     if omitted:
         item.omitted = omitted
     return item, total
+
+
+def _sizes(value: Any) -> dict[str, int]:
+    """A kernel's own list of what it left out, as far as it is one."""
+    if not isinstance(value, dict):
+        return {}
+    return {str(name): size for name, size in value.items() if is_count(size)}
+
+
+def is_count(value: Any) -> TypeGuard[int]:
+    """A whole number, 0 or more; JSON's true is none, though Python counts it as one."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _normalize(mime_type: str, value: Any) -> tuple[Any, int]:

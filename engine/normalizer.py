@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from engine.messages import Message
-from engine.mime import utf8_size
+from engine.mime import is_count, utf8_size
 from engine.models import (
     Cleared,
     ErrorInfo,
@@ -29,6 +29,7 @@ from engine.outputs import ItemBuffer, OutputLimits, StreamBuffer
 # CSI, OSC (ended by BEL or ST) and two-byte escape sequences: ECMA-48, 5.3-5.6
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _MAX_ERROR_CHARS = 256 * 1024
+_MAX_NAME_CHARS = 1024
 
 
 class Normalizer:
@@ -50,10 +51,7 @@ class Normalizer:
             case "display_data" | "execute_result":
                 return self._display(message)
             case "update_display_data":
-                content = message.content
-                return self._items.update(
-                    _display_id(content), content.get("data") or {}, _item_metadata(content, message)
-                )
+                return self._update(message)
             case "clear_output":
                 return self._clear(wait=bool(message.content.get("wait")))
             case "error":
@@ -124,7 +122,7 @@ class Normalizer:
         text = content.get("text")
         omitted = metadata.get("omitted_bytes") if metadata else None
         passed = self._streams[name].add(
-            text if isinstance(text, str) else str(text or ""), omitted if isinstance(omitted, int) else 0
+            text if isinstance(text, str) else str(text or ""), omitted if is_count(omitted) else 0
         )
         return self._cleared([_stream_event(name, passed)] if passed else [])
 
@@ -136,11 +134,18 @@ class Normalizer:
         # A clear_output(wait=True) acts first, so that the new item survives it.
         cleared = self._cleared([])
         return cleared + self._items.add(
-            content.get("data") or {},
+            _bundle(content.get("data")),
             _item_metadata(content, message),
             is_primary=is_primary,
             display_id=_display_id(content),
         )
+
+    def _update(self, message: Message) -> list[Event]:
+        content = message.content
+        display_id = _display_id(content)
+        # Only an update that shows something new is output that a clear_output(wait=True) waits for.
+        cleared = [] if self._items.knows(display_id) else self._cleared([])
+        return cleared + self._items.update(display_id, _bundle(content.get("data")), _item_metadata(content, message))
 
     def _clear(self, *, wait: bool) -> list[Event]:
         self._clear_pending = True
@@ -155,15 +160,17 @@ class Normalizer:
 
     def _count(self, content: dict[str, Any]) -> None:
         count = content.get("execution_count")
-        if isinstance(count, int):
+        if is_count(count):
             self.execution_count = count
 
     def _reply(self, content: dict[str, Any]) -> list[Event]:
         """A kernel may tell the error, and text to show (`?` in IPython pages it), in its reply only."""
         events: list[Event] = []
-        for payload in content.get("payload") or ():
-            if isinstance(payload, dict) and payload.get("source") == "page" and isinstance(payload.get("data"), dict):
-                events += self._items.add(payload["data"], {}, is_primary=False, display_id=None)
+        payloads = content.get("payload")
+        for payload in payloads if isinstance(payloads, list) else ():
+            if isinstance(payload, dict) and payload.get("source") == "page":
+                events += self._cleared([])
+                events += self._items.add(_bundle(payload.get("data")), {}, is_primary=False, display_id=None)
         if content.get("status") == "error" and self.error is None:
             events.append(self.fail(_error_info(content)))
         return events
@@ -187,12 +194,16 @@ def _shorten(text: str) -> str:
 
 def _error_info(content: dict[str, Any]) -> ErrorInfo:
     traceback = content.get("traceback") or []
-    joined = traceback if isinstance(traceback, str) else "\n".join(str(part) for part in traceback)
+    joined = "\n".join(map(str, traceback)) if isinstance(traceback, list) else str(traceback)
     return ErrorInfo(
-        name=str(content.get("ename") or "Error"),
+        name=str(content.get("ename") or "Error")[:_MAX_NAME_CHARS],
         value=strip_ansi(str(content.get("evalue") or "")),
         traceback=strip_ansi(joined),
     )
+
+
+def _bundle(data: Any) -> dict[str, Any]:
+    return data if isinstance(data, dict) else {}
 
 
 def _display_id(content: dict[str, Any]) -> str | None:

@@ -182,6 +182,10 @@ class ItemBuffer:
                 if not same:
                     del self._by_display_id[dropped.display_id]
 
+    def knows(self, display_id: str | None) -> bool:
+        """Whether an update with this display_id replaces something."""
+        return display_id in self._by_display_id
+
     def update(self, display_id: str | None, data: dict[str, Any], metadata: dict[str, Any]) -> list[Event]:
         """Replace every item with this display_id; an unknown id (shown by an earlier cell) is a new item."""
         entries = self._by_display_id.get(display_id) if display_id is not None else None
@@ -208,7 +212,9 @@ class ItemBuffer:
         limit = min(self._limits.item_share, room)
         item, size = to_item(data, is_primary=is_primary, metadata=metadata, max_value_bytes=limit)
         if size > room:  # each value fits, all of them do not
-            item, size = to_item(data, is_primary=is_primary, metadata=metadata, max_value_bytes=room // len(data))
+            item, size = to_item(
+                data, is_primary=is_primary, metadata=metadata, max_value_bytes=room // (len(data) + 1)
+            )
         self._cut = self._cut or item.omitted is not UNSET
         return item, size
 
@@ -272,10 +278,15 @@ def to_lines(text: str) -> list[str]:
 
 
 def _overwrite(line: str) -> str:
-    shown = ""
-    for part in line.split("\r"):
-        shown = part + shown[len(part) :]
-    return shown
+    """What remains of a line: at each place the last part that reaches it."""
+    last, *earlier = reversed(line.split("\r"))
+    shown = [last]
+    length = len(last)
+    for part in earlier:
+        if len(part) > length:
+            shown.append(part[length:])
+            length = len(part)
+    return "".join(shown)
 
 
 def cut(text: str, size: int, *, round_up: bool = False) -> tuple[str, str]:

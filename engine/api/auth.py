@@ -46,7 +46,7 @@ class Guard:
             msg = "This Host header is not allowed; see the setting allowed_hosts"
             raise Forbidden(msg)
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host and not self._origins & {origin, "*"}:
+        if origin is not None and _netloc(origin) != host and not self._origins & {origin, "*"}:
             msg = "Pages of this origin may not call the API; see the setting allowed_origins"
             raise Forbidden(msg)
         if self._token is not None and not self._is_open(scope["path"]) and not self._has_token(scope, headers):
@@ -69,6 +69,13 @@ class Guard:
         if b"token=" in scope["query_string"]:
             given += parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
         return any(hmac.compare_digest(value.encode(), self._token) for value in given if value)
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _name(host: str) -> str:

@@ -73,7 +73,7 @@ async def _start(
         language=body.language,
         context_id=body.context_id,
         env_vars=body.env_vars,
-        timeout=None if body.timeout_ms is None else body.timeout_ms / 1000,
+        timeout=None if body.timeout_ms is None else min(body.timeout_ms, 10**15) / 1000,
         stdin=body.stdin,
         interactive=interactive,
         idempotency_key=idempotency_key,

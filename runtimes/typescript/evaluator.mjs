@@ -88,8 +88,12 @@ export class Evaluator {
         reject(new KeyboardInterrupt());
         return;
       }
-      cell.rejectAwait = reject;
-      forward(awaited, resolve, reject);
+      const settled = (action) => (result) => {
+        cell.rejectAwait = null;
+        action(result);
+      };
+      cell.rejectAwait = settled(reject);
+      forward(awaited, settled(resolve), cell.rejectAwait);
     });
   }
 
@@ -103,7 +107,6 @@ export class Evaluator {
    */
   segment(cell, action) {
     if (cell.isSettled) throw new KeyboardInterrupt();
-    cell.rejectAwait = null;
     this.#cell = cell;
     this.#action = action;
     this.#listeners.restore();

@@ -27,6 +27,8 @@ export class Interrupter {
   #main;
   #isCurrent;
   #inspector = null;
+  /** @type {Promise<unknown> | null} */
+  #termination = null;
   #seen = 0;
   #isHurried = false;
 
@@ -43,12 +45,19 @@ export class Interrupter {
     });
   }
 
+  /** Resolved when no trace of an interrupt is left that could reach the next cell. */
+  settled = Promise.resolve();
+
   /** @param {import('./execution.mjs').Execution | null} execution - the running one; null does nothing */
-  async interrupt(execution) {
+  interrupt(execution) {
     if (execution === null) return;
     this.#isHurried = execution.isInterrupted;
     if (execution.isInterrupted) return;
     execution.isInterrupted = true;
+    this.settled = this.#deliver(execution);
+  }
+
+  async #deliver(execution) {
     Atomics.store(this.#shared, INTERRUPTED_CELL, execution.id);
     Atomics.notify(this.#shared, OUTPUT_PENDING);
     Atomics.compareExchange(this.#shared, STDIN, STDIN_WAITING, STDIN_INTERRUPTED);
@@ -56,6 +65,7 @@ export class Interrupter {
     const start = performance.now();
     while (this.#isCurrent(execution)) await this.#attempt(execution, performance.now() - start > PATIENCE_MS);
     Atomics.compareExchange(this.#shared, INTERRUPTED_CELL, execution.id, 0);
+    if (this.#termination !== null) await this.#useUpTermination();
   }
 
   async #attempt(execution, abandon) {
@@ -97,8 +107,26 @@ export class Interrupter {
   #terminate() {
     this.#inspector ??= this.#connectInspector();
     const { promise, resolve } = Promise.withResolvers();
+    this.#termination = promise;
     this.#inspector.post('Runtime.terminateExecution', resolve);
     return Promise.race([promise, delay(STUCK_MS)]);
+  }
+
+  /**
+   * A termination that found the main thread idle ends whatever it runs next. Give it questions to end until one is
+   * answered, rather than the next cell.
+   */
+  async #useUpTermination() {
+    let isUsedUp = false;
+    this.#termination.then(() => {
+      isUsedUp = true;
+    });
+    this.#termination = null;
+    const end = performance.now() + PATIENCE_MS;
+    while (performance.now() < end) {
+      const wasUsedUp = isUsedUp;
+      if (await this.#main.ask({ type: 'ping' }, STUCK_MS) !== null && wasUsedUp) return;
+    }
   }
 
   #connectInspector() {

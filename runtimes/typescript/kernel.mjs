@@ -42,7 +42,7 @@ export class Kernel {
     const modules = new Modules();
     const scope = installCellScope(modules);
     this.#evaluator = new Evaluator({ shared, scope, listeners: this.#listeners });
-    this.#timers = new CellTimers(context);
+    this.#timers = new CellTimers({ context, evaluator: this.#evaluator });
     this.#display = new Display({ post, context });
     this.#exit = installExit({ context, shared, evaluator: this.#evaluator, settle: this.#settleError.bind(this) });
     const output = installOutput({ post, context, shared });
@@ -59,6 +59,7 @@ export class Kernel {
     const handlers = {
       execute: (program) => this.#execute(program),
       interrupt: (message) => this.#interrupt(message),
+      ping: ({ id }) => this.#answer(id, true),
       names: ({ id }) => this.#answer(id, listNames()),
       members: ({ id, path }) => this.#answer(id, listMembers(path)),
       describe: ({ id, path }) => this.#answer(id, describeValue(path)),

@@ -39,11 +39,11 @@ export class MainThread {
   }
 
   /** Ask something about the context's values. @returns {Promise<any>} null when the main thread does not answer */
-  async ask(question) {
+  async ask(question, timeout = ANSWER_TIMEOUT_MS) {
     await this.#isReady.promise;
     const id = ++this.#sequence;
     const { promise, resolve } = Promise.withResolvers();
-    const timer = setTimeout(resolve, ANSWER_TIMEOUT_MS, null);
+    const timer = setTimeout(resolve, timeout, null);
     this.#answers.set(id, resolve);
     this.post({ ...question, id });
     const value = await promise;

@@ -142,6 +142,7 @@ export class Session {
 
   async #run(execution, code, environment) {
     const { transformCell } = await loadTransform();
+    await this.#interrupter.settled;
     let program;
     try {
       program = transformCell(code);

@@ -14,12 +14,14 @@ const TIMERS = [
 
 export class CellTimers {
   #context;
+  #evaluator;
   /** Timers of the running cell with the function that clears each; a cell that has ended keeps its own. */
   #timers = new SafeMap();
 
-  /** @param {import('./cell.mjs').CellContext} context */
-  constructor(context) {
+  /** @param {{context: import('./cell.mjs').CellContext, evaluator: import('./evaluator.mjs').Evaluator}} options */
+  constructor({ context, evaluator }) {
     this.#context = context;
+    this.#evaluator = evaluator;
   }
 
   /** Replace the global timer functions by ones that remember what the running cell started. */
@@ -44,16 +46,19 @@ export class CellTimers {
   #tracked({ start, clear, repeats }) {
     const timers = this.#timers;
     const context = this.#context;
+    const evaluator = this.#evaluator;
     return (callback, ...rest) => {
       const cell = context.origin;
       if (cell === null || cell !== context.running || typeof callback !== 'function') {
         return start(callback, ...rest);
       }
-      const once = function (...args) {
-        timers.delete(handle);
-        return reflectApply(callback, this, args);
+      const run = function (...args) {
+        if (!repeats) timers.delete(handle);
+        const action = () => reflectApply(callback, this, args);
+        // Node's timer queues do not survive an execution that the inspector ends, so a callback is a segment.
+        return cell.isSettled ? action() : evaluator.segment(cell, action);
       };
-      const handle = start(repeats ? callback : once, ...rest);
+      const handle = start(run, ...rest);
       timers.set(handle, clear);
       return handle;
     };

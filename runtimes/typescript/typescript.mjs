@@ -43,9 +43,9 @@ function splitSourceMap(output) {
   return { code: output.slice(0, at), mappings: map.mappings };
 }
 
-/** Node gives the position only as the drawing in front of the stack: the line number, the line and its carets. */
+/** Node gives the position only as the drawing in front of the stack: the line number, lines and carets. */
 function positioned(error, source) {
-  const drawing = /^[^\n]*:(\d+)\n[^\n]*\n( *)\^/.exec(error.stack ?? '');
+  const drawing = /^[^\n]*:(\d+)\n[^]*?\n( *)\^+\s*\n/.exec(error.stack ?? '');
   if (drawing) return new CellSyntaxError(error.message, {
     line: Number(drawing[1]), column: drawing[2].length + 1, incomplete: isUnterminated(error.message),
   });

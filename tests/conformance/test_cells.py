@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -76,16 +77,21 @@ def test_an_error_tells_its_name_its_value_and_its_line(repl: Repl, dialect: Dia
 
 def test_an_error_in_a_function_of_an_earlier_cell_names_both_lines(repl: Repl, dialect: Dialect) -> None:
     define = {
-        "python": "\n\ndef fail():\n    raise KeyError('inner')",
-        "typescript": "\n\nfunction fail(): never {\n  throw new TypeError('inner') }",
+        "python": "0\n\ndef fail():\n    raise KeyError('inner')",
+        "typescript": "0\n\nfunction fail(): never {\n  throw new TypeError('inner') }",
     }[dialect.name]
     first = repl.run(define)["execution_count"]
-    result = repl.run("\nfail()")
+    result = repl.run("0\nfail()")
     lines = {
         "python": ("line 4", "line 2"),
         "typescript": (f"cell_{first}.ts:4:", f"cell_{result['execution_count']}.ts:2:"),
     }
     assert all(line in result.traceback for line in lines[dialect.name]), result.traceback
+
+
+def test_leading_blank_lines_count_as_lines(repl: Repl) -> None:
+    result = repl.run("\n\nunknown_name")
+    assert {"python": "line 3", "typescript": ".ts:3:"}[repl.language] in result.traceback
 
 
 def test_a_syntax_error_is_named_and_located(repl: Repl, dialect: Dialect) -> None:
@@ -120,7 +126,7 @@ def test_languages_of_one_id_share_the_working_directory(new_repl: Callable[...,
 
 
 def test_a_context_can_work_in_a_directory_that_its_user_names(
-    client: Client, dialect: Dialect, tmp_path: pytest.TempPathFactory
+    client: Client, dialect: Dialect, tmp_path: Path
 ) -> None:
     context = client.create(dialect.name, cwd=str(tmp_path))
     result = client.execute(dialect.cwd, context_id=context["id"], language=dialect.name)

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ipykernel import displayhook, zmqshell
+from IPython.core.inputtransformer2 import leading_empty_lines
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Type
 
@@ -63,6 +64,12 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
         interrupts: Interrupts = self.kernel.interrupts
         return interrupts
 
+    def init_instance_attrs(self) -> None:
+        """Count leading blank lines, so that errors name the lines that the user sees."""
+        super().init_instance_attrs()
+        transforms = self.input_transformer_manager.cleanup_transforms
+        transforms[transforms.index(leading_empty_lines)] = _blank_lines_before_marks
+
     def ask_exit(self) -> None:
         """Tell the frontend that the user wants to leave; the kernel stays."""
         self.keepkernel_on_exit = True
@@ -100,6 +107,13 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
             without_kernel_frames(error.__traceback__)
             exc_tuple = (type(error), error, error.__traceback__)
         super().showtraceback(exc_tuple, *args, **kwargs)
+
+
+def _blank_lines_before_marks(lines: list[str]) -> list[str]:
+    """Drop leading blank lines only where IPython looks for a mark in the first line: a cell magic, a pasted prompt."""
+    kept = leading_empty_lines(lines)
+    marked = bool(kept) and kept[0].lstrip().startswith(("%%", ">>>", "In ["))
+    return list(kept) if marked else lines
 
 
 def _interrupt_for(error: BaseException | None) -> BaseException | None:

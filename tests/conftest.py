@@ -1,0 +1,85 @@
+"""What all tests share: a deadline, the loop's backend, and engines over scripted kernels."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+from engine.channels.fake import FakeChannels
+from engine.core import Engine
+from engine.provisioners.fake import FakeKernel, FakeProvisioner, Script
+from engine.settings import Settings
+
+for _name in [name for name in os.environ if name.startswith("POLYREPL_")]:
+    del os.environ[_name]  # the tests say which settings they use
+
+# The same examples in every run: a red test is red for everybody. Reduce nothing by time, machines are busy.
+hypothesis.settings.register_profile("polyrepl", deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=3000, database=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "polyrepl"))
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def deadline(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that hangs fails, with the place where it hangs."""
+
+    def expire(signum: int, frame: object) -> None:
+        msg = "the test took too long"
+        raise TimeoutError(msg)
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, 600 if request.node.get_closest_marker("slow") else 120)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@dataclass
+class Fake:
+    """An engine over scripted kernels. `kernels` lists all that were started, newest last."""
+
+    engine: Engine
+    kernels: list[FakeKernel] = field(default_factory=list)
+
+
+MakeEngine = Callable[..., Fake]
+StartEngine = Callable[..., Awaitable[Fake]]
+
+
+@pytest.fixture
+def make_fake(tmp_path: Path) -> MakeEngine:
+    """`make_fake(script, **settings)` makes an engine over scripted kernels that is not entered yet."""
+
+    def make(script: Script | None = None, *, channels: Any = FakeChannels, **settings: Any) -> Fake:
+        values = {"run_dir": tmp_path / "run", "default_timeout": 20.0, "interrupt_grace": 0.3, **settings}
+        kernels: list[FakeKernel] = []
+        provisioner = FakeProvisioner.of(script or {}, kernels)
+        return Fake(Engine(Settings(**values), provisioner=provisioner, channels=channels), kernels)
+
+    return make
+
+
+@pytest.fixture
+async def fake_engine(make_fake: MakeEngine) -> AsyncIterator[StartEngine]:
+    """`await fake_engine(script, **settings)` starts an engine over scripted kernels, which ends with the test."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(script: Script | None = None, **settings: Any) -> Fake:
+            fake = make_fake(script, **settings)
+            await stack.enter_async_context(fake.engine)
+            return fake
+
+        yield start

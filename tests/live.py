@@ -1,0 +1,88 @@
+"""An engine's application under a real uvicorn server, in a thread, for HTTP clients.
+
+with serve(engine) as live:
+    httpx.get(live.url + "/healthz")"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import uvicorn
+
+from engine.app import create_app
+from engine.core import Engine
+
+_DEADLINE = 30.0  # seconds
+Value = TypeVar("Value")
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.loop = asyncio.get_running_loop()
+        self.ready.set()
+
+
+class Live:
+    """A running server. `call` runs a function in the server's loop, where the engine lives."""
+
+    def __init__(self, engine: Engine, server: _Server, port: int) -> None:
+        self.engine = engine
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self._server = server
+
+    def call(self, function: Callable[[], Value]) -> Value:
+        async def run() -> Value:
+            return function()
+
+        assert self._server.loop is not None
+        return asyncio.run_coroutine_threadsafe(run(), self._server.loop).result(_DEADLINE)
+
+    def wait_until(self, condition: Callable[[], Any]) -> None:
+        """Look in the server's loop, at every turn of it, until the condition holds."""
+
+        async def look() -> None:
+            async with asyncio.timeout(_DEADLINE):
+                while not condition():
+                    await asyncio.sleep(0.005)
+
+        assert self._server.loop is not None
+        asyncio.run_coroutine_threadsafe(look(), self._server.loop).result(_DEADLINE + 1)
+
+    def tasks(self) -> set[str]:
+        """Names of what runs in the server's loop, by coroutine."""
+        return self.call(
+            lambda: {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks() if not task.done()}
+        )
+
+
+@contextlib.contextmanager
+def serve(engine: Engine) -> Iterator[Live]:
+    """Serve until the block ends. Raises RuntimeError when the server does not come up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(
+            create_app(engine), ws="none", lifespan="on", log_config=None, timeout_graceful_shutdown=1
+        )
+        server = _Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        try:
+            if not server.ready.wait(_DEADLINE):
+                msg = "the server did not start"
+                raise RuntimeError(msg)
+            yield Live(engine, server, listener.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join(_DEADLINE)
+            assert not thread.is_alive()

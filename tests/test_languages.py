@@ -1,0 +1,64 @@
+"""Languages: every name of the contract means its language; nothing else does."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.languages import BUILTIN, DEFAULT, Languages
+
+LANGUAGES = Languages()
+
+
+@pytest.mark.parametrize(
+    ("name", "language"),
+    [
+        *((name, "python") for name in ("python", "py", "python3")),
+        *((name, "typescript") for name in ("typescript", "ts", "javascript", "js", "node")),
+        ("bun", "bun"),
+        ("deno", "deno"),
+    ],
+)
+def test_a_name_of_the_contract_means_its_language(name: str, language: str):
+    found = LANGUAGES.find(name)
+    assert found is not None
+    assert found.name == language
+
+
+@pytest.mark.parametrize("name", [None, ""])
+def test_no_name_means_python(name: str | None):
+    found = LANGUAGES.find(name)
+    assert found is not None
+    assert found.name == DEFAULT == "python"
+
+
+def test_case_does_not_matter():
+    assert LANGUAGES.find("Python") is LANGUAGES.find("python")
+    assert LANGUAGES.find("TypeScript") is LANGUAGES.find("ts")
+
+
+@pytest.mark.parametrize("name", ["cobol", "python 3", " python", "polyrepl-python", "py\0", "ﬁ"])
+def test_an_unknown_name_means_nothing(name: str):
+    assert LANGUAGES.find(name) is None
+
+
+def test_other_kernelspecs_are_languages_under_their_own_names():
+    languages = Languages(("bash", "IRkernel"))
+    bash = languages.find("bash")
+    assert bash is not None
+    assert (bash.name, bash.kernel_name) == ("bash", "bash")
+    assert languages.find("IRkernel") is not None
+    assert LANGUAGES.find("bash") is None
+
+
+def test_a_kernelspec_cannot_take_a_name_of_ours():
+    languages = Languages(("python3", "node", "deno", "polyrepl-python"))
+    assert languages.all == BUILTIN
+    assert languages.find("python3") is languages.find("python")
+
+
+def test_the_names_are_all_that_a_request_may_use():
+    names = Languages(("bash",)).names()
+    assert len(names) == len(set(names))
+    assert {"python", "py", "python3", "typescript", "ts", "javascript", "js", "node", "bun", "deno", "bash"} == set(
+        names
+    )
