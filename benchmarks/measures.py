@@ -41,10 +41,7 @@ def warm(run: Run) -> None:
         sums[0] += cpu_ms([peer.server.pid]) - before[0]
         sums[1] += cpu_ms(kernel) - before[1]
         sums[2] += len(load.latencies_ms)
-        if load.wrong:
-            msg = f"{load.wrong} wrong answers"
-            raise PeerError(msg)
-        run.results.add("warm", peer.name, load.latencies_ms)
+        run.results.add("warm", peer.name, load.latencies_ms).check(load)
 
     peers = run.taking_part("warm")
     run.alternate("warm", ["warm", "server-cpu"], run.plan.warm_rounds, block, peers)
@@ -86,10 +83,8 @@ def throughput(run: Run) -> None:
         load = peer.load(contexts, run.plan.load_seconds)
         count = len(load.latencies_ms)
         server, kernel = (cpu_ms([peer.server.pid]) - before[0]) / count, (cpu_ms(kernels) - before[1]) / count
-        if load.wrong:
-            msg = f"{load.wrong} of {count} answers wrong"
-            raise PeerError(msg)
         cell = run.results.add(f"throughput-{level}", peer.name, [load.per_second], count=count)
+        cell.check(load)
         cell.extra += load.latencies_ms
         cell = run.results.add(f"cpu-{level}", peer.name, [server + kernel], count=count)
         cell.parts.append((server, kernel))
@@ -231,10 +226,7 @@ def typescript(run: Run) -> None:
 
     def warm_block(peer: Peer) -> None:
         load = peer.load([run.context(peer)], run.plan.warm_seconds / 2, run.plan.warm_requests)
-        if load.wrong:
-            msg = f"{load.wrong} wrong answers"
-            raise PeerError(msg)
-        run.results.add("typescript-warm", peer.name, load.latencies_ms)
+        run.results.add("typescript-warm", peer.name, load.latencies_ms).check(load)
 
     def new_block(peer: Peer) -> None:
         context, answer = peer.open()

@@ -58,11 +58,12 @@ class Answer:
 
 @dataclass(slots=True)
 class Load:
-    """What a closed loop of concurrent clients did."""
+    """What a closed loop of concurrent clients did; `example` describes one of the `wrong` answers."""
 
     seconds: float
     latencies_ms: list[float]
     wrong: int
+    example: str
 
     @property
     def per_second(self) -> float:
@@ -183,4 +184,5 @@ def run_load(contexts: Sequence[Context], seconds: float, minimum: int) -> Load:
     if any(thread.is_alive() for thread in threads) or not latencies:
         msg = "clients did not finish under load"
         raise PeerError(msg)
-    return Load(elapsed, latencies, len(wrong))
+    example = f"{wrong[0].text!r}, {wrong[0].outcome()}" if wrong else ""
+    return Load(elapsed, latencies, len(wrong), example)

@@ -105,7 +105,9 @@ def markdown(
     if chart is not None:
         lines += ["", f"![Medians of the peers]({chart})"]
     lines += ["", "## Overview", ""]
-    lines += ["Trust the ratios within this table more than the absolute figures. † = the answer was not complete."]
+    lines += [
+        "Trust the ratios within this table more than the absolute figures. † = an answer was not complete or not right."
+    ]
     lines += ["", *_overview(results, list(peers))]
     lines += ["", f"## Targets, milestone `{milestone}`", "", *_targets(verdicts)]
     lines += ["", "## Details", "", *_details(results), ""]

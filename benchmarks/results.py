@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass, field
 
+from .peer import Load
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -57,6 +59,7 @@ class Cell:
     parts: list[tuple[float, float]] = field(default_factory=list)
     grown: float = 0.0
     lost: str = ""
+    wrong: int = 0
     notes: list[str] = field(default_factory=list)
     failed: str = ""
 
@@ -73,6 +76,12 @@ class Cell:
         """Return the 95th percentile; None below 5 samples, where it would only repeat the maximum."""
         ordered = sorted(self.samples)
         return ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))] if len(ordered) >= 5 else None
+
+    def check(self, load: Load) -> None:
+        """Count the wrong answers of a load that was added to this cell."""
+        self.wrong += load.wrong
+        if load.wrong:
+            self.lost = f"{self.wrong} of {self.count} answers wrong ({load.example})"
 
     def note(self, text: str) -> None:
         if text and text not in self.notes:

@@ -39,13 +39,9 @@ class TestStreams:
         stream = StreamBuffer(10)
         stream.add("head\n" + "x" * 100 + "\ntail")
         stream.release()
-        assert stream.lines() == ["head", "[... 100 bytes omitted ...]", "", "tail"] or stream.lines() == [
-            "head",
-            "",
-            "[... 100 bytes omitted ...]",
-            "",
-            "tail",
-        ]
+        lines = stream.lines()
+        assert (lines[0], lines[-1]) == ("head", "tail")
+        assert "[... 100 bytes omitted ...]" in lines
 
     def test_what_the_kernel_left_out_counts_as_missing(self):
         stream = StreamBuffer(100)

@@ -21,15 +21,18 @@ const MAX_SIGNAL_WAITS = 100;
 export class Evaluator {
   #shared;
   #listeners;
+  #onCallbackInterrupted;
   #trampoline;
   #action = null;
   #cell = null;
 
   /**
    * @param {{shared: Int32Array, scope: {name: string, onSegment: (run: () => any) => void},
-   *   listeners: import('./listeners.mjs').KeptListeners}} options
+   *   listeners: import('./listeners.mjs').KeptListeners,
+   *   onCallbackInterrupted: (cell: import('./cell.mjs').Cell, error: Error) => void}} options
    */
-  constructor({ shared, scope, listeners }) {
+  constructor({ shared, scope, listeners, onCallbackInterrupted }) {
+    this.#onCallbackInterrupted = onCallbackInterrupted;
     this.#shared = shared;
     this.#listeners = listeners;
     scope.onSegment(() => this.#runSegment());
@@ -117,6 +120,18 @@ export class Evaluator {
     } finally {
       store(this.#shared, SEGMENT, SEGMENT_NONE);
       this.#listeners.restore();
+    }
+  }
+
+  /** Run a callback that nobody awaits: an interrupt of it has to end what the cell itself awaits. */
+  segmentOfCallback(cell, action) {
+    try {
+      return this.segment(cell, action);
+    } catch (error) {
+      if (!(error instanceof KeyboardInterrupt)) throw error;
+      cell.sawInterrupt = true;
+      this.#onCallbackInterrupted(cell, error);
+      return undefined;
     }
   }
 

@@ -41,7 +41,10 @@ export class Kernel {
     this.#post = post;
     const modules = new Modules();
     const scope = installCellScope(modules);
-    this.#evaluator = new Evaluator({ shared, scope, listeners: this.#listeners });
+    this.#evaluator = new Evaluator({
+      shared, scope, listeners: this.#listeners,
+      onCallbackInterrupted: (cell, error) => this.#interruptAwait(cell, error),
+    });
     this.#timers = new CellTimers({ context, evaluator: this.#evaluator });
     this.#display = new Display({ post, context });
     this.#exit = installExit({ context, shared, evaluator: this.#evaluator, settle: this.#settleError.bind(this) });
@@ -130,6 +133,8 @@ export class Kernel {
   #settleError(cell, error) {
     if (cell.isSettled) return;
     const cause = cell.exit ?? error;
+    // A timer left behind could keep the thread busy for good, with no cell left to interrupt.
+    if (cause instanceof KeyboardInterrupt) this.#timers.cancel();
     const isOwn = cause instanceof KeyboardInterrupt || cause === cell.exit;
     this.#settle(cell, isOwn ? this.#errors.describe(cell, cause) : this.#describeError(cell, cause));
   }
@@ -162,10 +167,15 @@ export class Kernel {
     }
     // A terminated execution may have taken the turn that was to send the outcome.
     if (cell.isSettled) return this.#postOutcome(cell);
-    this.#timers.cancel();
     cell.sawInterrupt = true;
-    if (cell.rejectAwait !== null && !abandon) cell.rejectAwait(new KeyboardInterrupt());
-    else this.#settleError(cell, new KeyboardInterrupt());
+    if (abandon) this.#settleError(cell, new KeyboardInterrupt());
+    else this.#interruptAwait(cell, new KeyboardInterrupt());
+  }
+
+  #interruptAwait(cell, error) {
+    this.#timers.cancel();
+    if (cell.rejectAwait !== null && cell.exit === null) cell.rejectAwait(error);
+    else this.#settleError(cell, error);
   }
 
   /** What fails after or beside its cell is told on that cell's stderr; the kernel stays. */

@@ -56,7 +56,7 @@ export class CellTimers {
         if (!repeats) timers.delete(handle);
         const action = () => reflectApply(callback, this, args);
         // Node's timer queues do not survive an execution that the inspector ends, so a callback is a segment.
-        return cell.isSettled ? action() : evaluator.segment(cell, action);
+        return cell.isSettled ? action() : evaluator.segmentOfCallback(cell, action);
       };
       const handle = start(run, ...rest);
       timers.set(handle, clear);

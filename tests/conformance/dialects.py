@@ -20,7 +20,9 @@ class Dialect:
     throw_line_3: str  # name OddError, value "boom"
     syntax_error: str
     kill_itself: str
-    exit_at_once: str  # ends the process with status 3
+    end_at_once: str  # ends the process in another way
+    end_reason: str  # what is said of that
+    polite_exit: str  # what a script ends itself with
     pid: str
     cwd: str
     all_env: str  # prints the whole environment as one JSON line
@@ -49,7 +51,11 @@ class Dialect:
         return f"process.stdout.write(process.env.{name} ?? '(unset)')"
 
     def set_env(self, name: str, value: str) -> str:
-        return f"import os; os.environ['{name}'] = {value!r}" if self.name == "python" else f"process.env.{name} = {value!r}"
+        return (
+            f"import os; os.environ['{name}'] = {value!r}"
+            if self.name == "python"
+            else f"process.env.{name} = {value!r}"
+        )
 
     def shell(self, command: str) -> str:
         """Prints what a shell command prints."""
@@ -84,12 +90,14 @@ PYTHON = Dialect(
     stubborn=dedent("""\
         while True:
             try:
-                while True: pass
+                while True: int()  # in `while True: pass` CPython 3.11 lets the interrupt past the handler
             except KeyboardInterrupt: pass"""),
     throw_line_3="class OddError(Exception): pass\n\nraise OddError('boom')",
     syntax_error="1 +* 2",
     kill_itself="import os; os.kill(os.getpid(), 9)",
-    exit_at_once="import os; os._exit(3)",
+    end_at_once="import os; os._exit(3)",
+    end_reason="3",
+    polite_exit="import sys; sys.exit(3)",
     pid="import os; os.getpid()",
     cwd="import os; print(os.getcwd())",
     all_env="import json, os; print(json.dumps(dict(os.environ)))",
@@ -110,7 +118,9 @@ TYPESCRIPT = Dialect(
     throw_line_3="class OddError extends Error { name: string = 'OddError' }\n\nthrow new OddError('boom')",
     syntax_error="1 +* 2",
     kill_itself="process.kill(process.pid, 'SIGKILL')",
-    exit_at_once="process.reallyExit(3)",
+    end_at_once="process.abort()",
+    end_reason="SIGABRT",
+    polite_exit="process.exit(3)",
     pid="process.pid",
     cwd="console.log(process.cwd())",
     all_env="console.log(JSON.stringify(process.env))",

@@ -207,9 +207,10 @@ class Server:
         settings: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
         flags: Sequence[str] = (),
+        run_dir: Path | None = None,
     ) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="pr-", dir="/tmp"))
-        self.run_dir = self.base / "run"
+        self.run_dir = run_dir or self.base / "run"
         self.log: list[str] = []
         variables = {name: value for name, value in os.environ.items() if not name.startswith("POLYREPL_")}
         variables |= {"POLYREPL_RUN_DIR": str(self.run_dir), **(env or {})}
@@ -217,7 +218,7 @@ class Server:
         self._url: str | None = None
         self._url_found = threading.Event()
         self._process = subprocess.Popen(
-            [str(POLYREPL), "serve", *(flags or ("--port", "0"))],
+            [str(POLYREPL), "serve", "--port", "0", *flags],
             cwd=self.base,
             env=variables,
             stdin=subprocess.DEVNULL,
@@ -264,6 +265,10 @@ class Server:
             return self._process.wait(deadline)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"not ended {deadline:g} s after SIGTERM:\n{self.log_text}") from None
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(STOP_DEADLINE)
 
     def close(self) -> None:
         try:

@@ -32,10 +32,15 @@ def test_each_execution_is_counted(fresh: Repl) -> None:
     assert [fresh.run("7")["execution_count"] for _ in range(3)] == [1, 2, 3]
 
 
-def test_names_of_one_context_are_unknown_in_another(repl: Repl, dialect: Dialect, new_repl: Callable[..., Repl]) -> None:
+def test_names_of_one_context_are_unknown_in_another(
+    repl: Repl, dialect: Dialect, new_repl: Callable[..., Repl]
+) -> None:
     repl.run(dialect.set("only_here", 1))
     result = new_repl(dialect.name).run("only_here")
-    assert (result.status, result.error) == ("error", {"python": "NameError", "typescript": "ReferenceError"}[dialect.name])
+    assert (result.status, result.error) == (
+        "error",
+        {"python": "NameError", "typescript": "ReferenceError"}[dialect.name],
+    )
 
 
 def test_a_call_without_a_context_id_gets_a_context_of_its_own(client: Client, dialect: Dialect) -> None:
@@ -52,7 +57,9 @@ def test_aliases_of_a_language_share_their_context(client: Client, repl: Repl, d
 
 
 def test_output_comes_as_lines_of_its_stream(repl: Repl, dialect: Dialect) -> None:
-    code = "\n".join([dialect.print("'one'", "'two\\nthree'"), dialect.print_error("careful"), dialect.print("'äöü €'")])
+    code = "\n".join(
+        [dialect.print("'one'", "'two\\nthree'"), dialect.print_error("careful"), dialect.print("'äöü €'")]
+    )
     result = repl.run(code)
     assert (result.stdout, result.stderr) == (["one", "two", "three", "äöü €"], ["careful"])
 

@@ -81,7 +81,7 @@ def test_variables_are_restored_after_an_interrupt(client: Client, repl: Repl, d
 
 def test_subprocesses_see_the_variables(repl: Repl, dialect: Dialect) -> None:
     shell = dialect.shell('printf %s "$FOR_CHILD"')
-    assert repl.run(shell, env_vars={"FOR_CHILD": "it's\n\"here\""}).stdout == ["it's", '"here"']
+    assert repl.run(shell, env_vars={"FOR_CHILD": 'it\'s\n"here"'}).stdout == ["it's", '"here"']
     assert repl.run(shell).stdout == []
 
 
@@ -143,7 +143,13 @@ def test_a_kernel_sees_no_variable_of_the_server(new_repl: Callable[..., Repl], 
     seen = json.loads(line)
     assert SECRET not in line
     assert TOKEN not in line
-    assert not {"SECRET_OF_THE_OPERATOR", "AWS_SECRET_ACCESS_KEY", "DATABASE_URL", "POLYREPL_TOKEN", "JUPYTER_PATH"} & set(seen)
+    assert not {
+        "SECRET_OF_THE_OPERATOR",
+        "AWS_SECRET_ACCESS_KEY",
+        "DATABASE_URL",
+        "POLYREPL_TOKEN",
+        "JUPYTER_PATH",
+    } & set(seen)
     assert {"PATH", "HOME", "TMPDIR"} <= set(seen)
 
 

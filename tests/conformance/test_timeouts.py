@@ -71,7 +71,9 @@ def test_a_timeout_that_is_none_is_a_400_that_names_the_field(client: Client, mi
 
 
 @pytest.mark.parametrize("way", ["loop", "print_loop", "sleep", "wait"])
-def test_an_interrupted_execution_says_so_and_keeps_the_state(client: Client, repl: Repl, dialect: Dialect, way: str) -> None:
+def test_an_interrupted_execution_says_so_and_keeps_the_state(
+    client: Client, repl: Repl, dialect: Dialect, way: str
+) -> None:
     repl.run(dialect.set("kept", 5))
     execution = repl.start(dialect.print("'begun'") + "\n" + getattr(dialect, way))
     client.wait_for_output(execution, "begun")
@@ -82,6 +84,21 @@ def test_an_interrupted_execution_says_so_and_keeps_the_state(client: Client, re
     assert (result.status, result.error, result["context_state"]) == ("interrupted", "KeyboardInterrupt", "preserved")
     following = repl.run("kept")
     assert (following.text, following.stdout) == ("5", [])
+
+
+def test_an_interrupt_right_after_the_request_is_not_lost(client: Client, repl: Repl, dialect: Dialect) -> None:
+    for _ in range(10):
+        execution = repl.start(dialect.loop, timeout_ms=3000)
+        client.interrupt(execution)
+        assert client.wait(execution).status == "interrupted"
+
+
+def test_a_timeout_right_after_the_start_keeps_the_state(repl: Repl, dialect: Dialect) -> None:
+    repl.run(dialect.set("kept", 1))
+    for _ in range(5):
+        result = repl.run(dialect.loop, timeout_ms=1)
+        assert (result.status, result["context_state"]) == ("timeout", "preserved")
+    assert repl.run("kept").text == "1"
 
 
 def test_a_context_can_be_interrupted_without_knowing_what_runs(client: Client, repl: Repl, dialect: Dialect) -> None:
@@ -103,7 +120,9 @@ def test_an_interrupt_of_what_waits_leaves_what_runs_alone(client: Client, repl:
     assert client.execution(waiting).stdout == []
 
 
-def test_an_interrupt_of_an_idle_context_does_not_reach_the_next_cell(client: Client, repl: Repl, dialect: Dialect) -> None:
+def test_an_interrupt_of_an_idle_context_does_not_reach_the_next_cell(
+    client: Client, repl: Repl, dialect: Dialect
+) -> None:
     done = repl.run("1")["execution_id"]
     for _ in range(5):
         client.interrupt(done)
@@ -111,20 +130,29 @@ def test_an_interrupt_of_an_idle_context_does_not_reach_the_next_cell(client: Cl
         assert repl.run("2").text == "2"
 
 
-@pytest.mark.parametrize("way", ["kill_itself", "exit_at_once"])
+@pytest.mark.parametrize("way", ["kill_itself", "end_at_once"])
 def test_a_kernel_that_ends_itself_is_named_and_replaced(fresh: Repl, dialect: Dialect, way: str) -> None:
     fresh.run(dialect.set("lost", 1))
     start = time.monotonic()
     result = fresh.run(dialect.print("'last words'") + "\n" + getattr(dialect, way))
     assert elapsed_since(start) < SOON
     assert (result.status, result.error, result["context_state"]) == ("died", "KernelDied", "lost")
-    reason = {"kill_itself": "SIGKILL", "exit_at_once": "3"}[way]
-    assert reason in result["error"]["value"]
+    assert {"kill_itself": "SIGKILL", "end_at_once": dialect.end_reason}[way] in result["error"]["value"]
     following = fresh.run("6 * 7")
     assert (following.text, following["context_state"], following["execution_count"]) == ("42", "restarted", 1)
 
 
-def test_a_kernel_killed_from_outside_is_named_within_half_a_second(client: Client, fresh: Repl, dialect: Dialect) -> None:
+def test_a_script_that_exits_is_an_error_and_keeps_the_state(repl: Repl, dialect: Dialect) -> None:
+    repl.run(dialect.set("kept", 9))
+    result = repl.run(dialect.polite_exit)
+    assert (result.status, result["context_state"]) == ("error", "preserved")
+    assert result.error == {"python": "SystemExit", "typescript": "ProcessExit"}[dialect.name]
+    assert repl.run("kept").text == "9"
+
+
+def test_a_kernel_killed_from_outside_is_named_within_half_a_second(
+    client: Client, fresh: Repl, dialect: Dialect
+) -> None:
     pid = int(fresh.run(dialect.pid).text or 0)
     execution = fresh.start(dialect.print("'begun'") + "\n" + dialect.loop)
     client.wait_for_output(execution, "begun")
@@ -193,7 +221,9 @@ def test_a_deleted_context_leaves_no_process_and_no_directory(
     assert kernel not in [process.pid for process in psutil.Process(server.pid).children()]
 
 
-def test_a_reader_of_an_execution_whose_context_is_deleted_gets_its_end(client: Client, fresh: Repl, dialect: Dialect) -> None:
+def test_a_reader_of_an_execution_whose_context_is_deleted_gets_its_end(
+    client: Client, fresh: Repl, dialect: Dialect
+) -> None:
     with client.stream(dialect.print("'begun'") + "\n" + dialect.loop, **fresh.fields) as events:
         next(event for event in events if event["type"] == "stdout")
         assert client.delete(fresh.id) == 204
