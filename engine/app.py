@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from engine.api import errors, operations
 from engine.api.auth import Guard
-from engine.api.openapi import document
+from engine.api.openapi import document, routes
 from engine.api.routes import OPERATIONS
 from engine.core import Engine
 from engine.errors import PolyreplError
@@ -51,7 +51,7 @@ def create_app(engine: Engine) -> Starlette:
             yield
 
     app = Starlette(
-        routes=[*(operation.route() for operation in OPERATIONS), *_PAGES],
+        routes=[*routes(OPERATIONS), *_PAGES],
         middleware=_middleware(engine.settings),
         exception_handlers={
             PolyreplError: errors.on_polyrepl_error,

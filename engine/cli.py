@@ -50,14 +50,22 @@ def _load(config: Path | None, flags: dict[str, Any]) -> Settings:
     from engine.settings import load_settings
 
     given = {name: value for name, value in flags.items() if value is not None}
-    if "kernel_env" in given:
-        import json
-
-        given["kernel_env"] = json.loads(given["kernel_env"])
     try:
+        if "kernel_env" in given:
+            given["kernel_env"] = _json_object("kernel_env", given["kernel_env"])
         return load_settings(config, **given)
     except (ValidationError, OSError, ValueError) as error:
         raise click.ClickException(_explain(error)) from None
+
+
+def _json_object(name: str, text: str) -> Any:
+    import json
+
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        msg = f"{name}: must be a JSON object: {error}"
+        raise ValueError(msg) from None
 
 
 def _explain(error: Exception) -> str:

@@ -295,6 +295,7 @@ class Contexts:
         make: Callable[[str, Language, Workspace], Context],
         on_created: Callable[[Context], None],
         on_ended: Callable[[Context, str], None],
+        on_deleted: Callable[[Context], None],
     ) -> None:
         self._max_contexts = max_contexts
         self._idle_timeout = idle_timeout
@@ -302,6 +303,7 @@ class Contexts:
         self._make = make
         self._on_created = on_created
         self._on_ended = on_ended
+        self._on_deleted = on_deleted
         self._by_key: dict[tuple[str, str], Context] = {}
         self._workspaces: dict[str, Workspace] = {}
         self._endings: OrderedDict[tuple[str, str], _Ending] = OrderedDict()
@@ -377,13 +379,15 @@ class Contexts:
         if len(self._endings) > _REMEMBERED_ENDINGS:
             self._endings.popitem(last=False)
         self._on_ended(context, reason)
-        task = asyncio.create_task(self._close(context, reason, workspace))
+        task = asyncio.create_task(self._close(context, reason, workspace, asked_for=asked_for))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
         return task
 
-    async def _close(self, context: Context, reason: str, workspace: Workspace | None) -> None:
+    async def _close(self, context: Context, reason: str, workspace: Workspace | None, *, asked_for: bool) -> None:
         await context.aclose(reason)
+        if asked_for:
+            self._on_deleted(context)
         if workspace is not None:
             await asyncio.to_thread(self._run_dir.remove, workspace.root)
 

@@ -19,7 +19,7 @@ from jupyter_client.kernelspec import KernelSpec
 from engine.channels import Channels, Listener
 from engine.contexts import Context, ContextOptions, Contexts, Workspace
 from engine.environment import kernel_env
-from engine.errors import FieldError, InvalidRequest, MessageError, ShuttingDown, UnknownLanguage
+from engine.errors import FieldError, InvalidRequest, KernelStartFailed, MessageError, ShuttingDown, UnknownLanguage
 from engine.executions import Execution, Executions, Request
 from engine.kernel import Kernel
 from engine.kernelspecs import KernelSpecs, honours
@@ -105,6 +105,7 @@ class Engine:
             make=partial(Context, options=options, start_kernel=self._start_kernel, on_finished=self._note_finished),
             on_created=self._note_created,
             on_ended=self._note_ended,
+            on_deleted=lambda context: self.executions.forget_context(context.id, context.language.name),
         )
         self._culler = asyncio.create_task(self._cull())
         return self
@@ -190,8 +191,14 @@ class Engine:
         path = check_cwd(cwd)
         if found.name not in self._usable:
             await self._check_usable(found)
+        known = len(self.contexts)
         context = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found, path)
-        await context.ready()
+        try:
+            await context.ready()
+        except KernelStartFailed:
+            if len(self.contexts) > known:
+                self.contexts.end(context, "could not be started", asked_for=True)
+            raise
         return context
 
     async def delete_context(self, context_id: str, language: str | None = None) -> None:
@@ -199,7 +206,6 @@ class Engine:
         name = self.check_language(language).name if language else None
         contexts = self.contexts.get(context_id, name)
         await asyncio.wait([self.contexts.end(context, "was deleted", asked_for=True) for context in contexts])
-        self.executions.forget_context(context_id, name)
 
     async def interrupt(self, execution_id: str) -> Execution:
         """Stop an execution, running or waiting. Raises ExecutionNotFound."""
@@ -268,7 +274,7 @@ class Engine:
         started = time.perf_counter()
         spec = self.kernelspecs.find(language.kernel_name)
         directory = self.run_dir.new_kernel_dir()
-        kernel = Kernel(spec, self._make_provisioner(spec), directory)
+        kernel = Kernel(spec, self._make_provisioner(spec), directory, on_bad_message=self._note_bad_message)
         env = kernel_env(
             self.settings,
             spec_env=spec.env,
@@ -356,8 +362,11 @@ def check_cwd(cwd: str | None) -> Path | None:
     path = Path(cwd)
     if "\0" in cwd or not path.is_absolute():
         raise InvalidRequest(FieldError("cwd", "must be an absolute path"))
-    if path.is_dir():
-        return path
+    try:
+        if path.is_dir():
+            return path
+    except OSError as error:  # a name that is too long, a directory that may not be entered
+        raise InvalidRequest(FieldError("cwd", error.strerror or str(error))) from None
     if cwd == "/home/user":
         return None
     raise InvalidRequest(FieldError("cwd", "no such directory"))

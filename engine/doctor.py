@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from engine import __version__
 from engine.core import Engine
@@ -36,7 +37,7 @@ def show(settings: Settings) -> int:
         table.add_column(heading, overflow="fold")
     for finding in findings:
         mark = "[green]ok[/]" if finding.works else "[red]no[/]" if finding.needed else "[yellow]--[/]"
-        table.add_row(mark, finding.name, finding.detail)
+        table.add_row(mark, finding.name, Text(finding.detail))
     Console(highlight=False).print(table)
     return 1 if any(finding.needed and not finding.works for finding in findings) else 0
 

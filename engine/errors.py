@@ -9,6 +9,7 @@ PolyreplError
 │   ├── ContextNotFound
 │   └── ExecutionNotFound
 ├── Conflict                  the resource is in another state than the call needs
+│   ├── ContextEnded
 │   ├── InputNotExpected
 │   └── IdempotencyConflict
 ├── RequestTooLarge

@@ -17,7 +17,7 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpec
 
 from engine.channels import Channels, Listener
-from engine.errors import KernelStartFailed
+from engine.errors import KernelStartFailed, MessageError
 from engine.kernelspecs import honours
 from engine.messages import Channel, Message
 from engine.provisioners import Exit, Provisioner
@@ -56,6 +56,8 @@ class Run:
         self._outcome: Outcome | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle = False
+        self.has_begun = False
+        self.interrupt_when_begun = False
         self.reply: Message | None = None
 
     @property
@@ -68,7 +70,18 @@ class Run:
                 self._idle = True
                 self._check_done()
             return
+        if not self.has_begun:
+            self.has_begun = True
+            if self.interrupt_when_begun:
+                self._kernel.signal_interrupt()
         self._tell(message)
+        if message.msg_type == "execute_reply":
+            self.reply = message
+            self._check_done()
+
+    def note_unreadable(self, message: Message, error: MessageError) -> None:
+        """Say what is lost; a reply that cannot be read is a reply all the same."""
+        self.write("stderr", f"[polyrepl: {message.msg_type} left out: {error.message}]\n")
         if message.msg_type == "execute_reply":
             self.reply = message
             self._check_done()
@@ -121,7 +134,14 @@ class Run:
 class Kernel:
     """A running kernel. `start` makes one; `exited` resolves, once, when its process is gone."""
 
-    def __init__(self, spec: KernelSpec, provisioner: Provisioner, directory: Path) -> None:
+    def __init__(
+        self,
+        spec: KernelSpec,
+        provisioner: Provisioner,
+        directory: Path,
+        *,
+        on_bad_message: Callable[[MessageError], None],
+    ) -> None:
         self.spec = spec
         self.name = directory.name
         self.state = KernelState.STARTING
@@ -131,9 +151,11 @@ class Kernel:
         self._provisioner = provisioner
         self._provisioner.on_output = self.drain_process_output
         self._directory = directory
+        self._on_bad_message = on_bad_message
         self._channels: Channels | None = None
         self._current: Run | None = None
         self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._signals: set[asyncio.Future[None]] = set()
         self._watcher: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -228,8 +250,18 @@ class Kernel:
             return
         if self.spec.interrupt_mode == "message":
             self._channels.send(Channel.CONTROL, "interrupt_request", {})
-        else:
+        elif self._current.has_begun:
             await self._provisioner.send_signal(signal.SIGINT)
+        else:
+            # A signal can overtake the request; a kernel that has nothing to stop ignores it. The first message of the cell
+            # (execute_input) says that there is something.
+            self._current.interrupt_when_begun = True
+
+    def signal_interrupt(self) -> None:
+        """Send the signal of an interrupt that came before its cell had begun."""
+        task = asyncio.ensure_future(self._provisioner.send_signal(signal.SIGINT))
+        self._signals.add(task)
+        task.add_done_callback(self._signals.discard)
 
     async def kill(self) -> None:
         """End the process and everything it started, at once, and release what it held."""
@@ -264,8 +296,13 @@ class Kernel:
         run = self._runs.get(message.parent_id)
         if run is None and message.msg_type == "stream":
             run = self._current  # output without a parent: C code, or a kernel that lost track
-        if run is not None:
+        if run is None:
+            return
+        try:
             run.receive(message)
+        except MessageError as error:
+            self._on_bad_message(error)
+            run.note_unreadable(message, error)
 
     def drain_process_output(self) -> None:
         """What processes wrote past the kernel goes to the running execution (and is kept for a diagnosis)."""

@@ -85,7 +85,7 @@ def is_count(value: Any) -> TypeGuard[int]:
 
 def _normalize(mime_type: str, value: Any) -> tuple[Any, int]:
     """The value in the form that an item holds, and its size in bytes."""
-    if is_json(mime_type):
+    if is_json(mime_type) or (mime_type not in FIELDS and not _is_text(value)):
         return value, len(_encoder.encode(value))
     text = _text(value)
     if mime_type in _BINARY:
@@ -93,14 +93,19 @@ def _normalize(mime_type: str, value: Any) -> tuple[Any, int]:
     return text, utf8_size(text)
 
 
+def _is_text(value: Any) -> bool:
+    """Text, bytes that become base64, or one of nbformat's multi-line strings."""
+    if isinstance(value, list):
+        return all(isinstance(part, str) for part in value)
+    return isinstance(value, (str, bytes, bytearray, memoryview))
+
+
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, (bytes, bytearray, memoryview)):
         return base64.b64encode(value).decode()
-    if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return "".join(value)  # nbformat's multi-line strings
-    return _encoder.encode(value).decode()
+    return "".join(value) if _is_text(value) else _encoder.encode(value).decode()
 
 
 def utf8_size(text: str) -> int:

@@ -26,8 +26,8 @@ from engine.models import (
 )
 from engine.outputs import ItemBuffer, OutputLimits, StreamBuffer
 
-# CSI, OSC (ended by BEL or ST) and two-byte escape sequences: ECMA-48, 5.3-5.6
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+# CSI, OSC (ended by BEL or ST), and all other escape sequences: ECMA-48, 5.3-5.6, and ISO 2022
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 _MAX_ERROR_CHARS = 256 * 1024
 _MAX_NAME_CHARS = 1024
 

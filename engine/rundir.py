@@ -10,6 +10,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+_ELSEWHERE = "k-elsewhere"
 _MAX_SOCKET_PATH = 100  # sun_path holds 108 bytes, and "-5" is appended
 
 
@@ -62,14 +63,23 @@ class RunDir:
         if len(str(inside)) + len("/kxxxxxxxx/k-5") <= _MAX_SOCKET_PATH:
             inside.mkdir(mode=0o700)
             return inside
-        return Path(tempfile.mkdtemp(prefix="polyrepl-", dir="/tmp"))
+        outside = Path(tempfile.mkdtemp(prefix="polyrepl-", dir="/tmp"))
+        (self.path / _ELSEWHERE).symlink_to(outside)
+        return outside
 
     def _remove_stale(self) -> None:
         for path in self._base.glob("s-*"):
             lock = _lock(path)
             if lock is not None:
+                self._remove_outside(path)
                 self.remove(path)
                 os.close(lock)
+
+    def _remove_outside(self, path: Path) -> None:
+        """Remove the sockets of a server whose own directory has too long a path for them."""
+        link = path / _ELSEWHERE
+        if link.is_symlink():
+            self.remove(link.readlink())
 
 
 def _default_base() -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.text import Text
 
 from engine.core import Engine
 from engine.errors import InvalidRequest, PolyreplError
@@ -61,7 +62,7 @@ class _View:
         self._saved = 0
 
     def complain(self, text: str) -> None:
-        Console(stderr=True, highlight=False, style="red").print(text, markup=False)
+        Console(stderr=True, highlight=False, style="red").print(Text(text), soft_wrap=True)
 
     def show(self, event: object) -> None:
         match event:
@@ -83,14 +84,15 @@ class _View:
             value = getattr(item, name)
             if isinstance(value, str):
                 self._image(name, suffix, base64.b64decode(value))
+                break  # the same picture in several forms
         if isinstance(item.svg, str):
             self._image("svg", "svg", item.svg.encode())
         if isinstance(item.markdown, str):
             self._console.print(Markdown(item.markdown))
         elif isinstance(item.text, str):
-            self._console.print(item.text, markup=False)
+            self._console.print(Text(item.text), soft_wrap=True)
         elif isinstance(item.html, str):
-            self._console.print(item.html, markup=False)
+            self._console.print(Text(item.html), soft_wrap=True)
 
     def _image(self, name: str, suffix: str, content: bytes) -> None:
         where = "use --save DIR to keep it"
@@ -100,4 +102,4 @@ class _View:
             path = self._save / f"output-{self._saved}.{suffix}"
             path.write_bytes(content)
             where = str(path)
-        self._console.print(f"[{name}, {len(content)} bytes: {where}]", markup=False, style="dim")
+        self._console.print(Text(f"[{name}, {len(content)} bytes: {where}]", style="dim"), soft_wrap=True)

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import hypothesis
 import pytest
 
+from engine.app import create_app
 from engine.channels.fake import FakeChannels
 from engine.core import Engine
 from engine.provisioners.fake import FakeKernel, FakeProvisioner, Script
@@ -81,5 +83,27 @@ async def fake_engine(make_fake: MakeEngine) -> AsyncIterator[StartEngine]:
             fake = make_fake(script, **settings)
             await stack.enter_async_context(fake.engine)
             return fake
+
+        yield start
+
+
+@dataclass
+class Api(Fake):
+    """Such an engine with its API, in this process and this loop."""
+
+    client: httpx.AsyncClient = field(kw_only=True)
+
+
+@pytest.fixture
+async def api(fake_engine: StartEngine) -> AsyncIterator[Callable[..., Awaitable[Api]]]:
+    """`await api(script, **settings)` starts an engine over scripted kernels and gives a client of its API."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(script: Script | None = None, **settings: Any) -> Api:
+            fake = await fake_engine(script, **settings)
+            transport = httpx.ASGITransport(create_app(fake.engine), raise_app_exceptions=False)
+            client = httpx.AsyncClient(transport=transport, base_url="http://localhost:8000", timeout=30)
+            await stack.enter_async_context(client)
+            return Api(fake.engine, fake.kernels, client=client)
 
         yield start

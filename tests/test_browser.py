@@ -96,7 +96,8 @@ def test_code_can_be_tried_out_in_docs(server: Server, visit: Visit) -> None:
 
 def test_redoc_shows_the_operations_and_asks_no_other_host(server: Server, visit: Visit) -> None:
     visit.page.goto(f"{server.url}/redoc")
-    visit.page.wait_for_selector("text=/contexts/{context_id}/restart")
+    path = visit.page.get_by_text("/contexts/{context_id}/restart", exact=True)
+    sync_api.expect(path.first).to_be_attached(timeout=DEADLINE)
     assert "polyrepl" in visit.page.locator("h1").first.inner_text()
     assert "Run code, and wait for its result or follow its events" in visit.page.inner_text("body")
     assert visit.hosts - {""} == {urlsplit(server.url).netloc}

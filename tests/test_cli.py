@@ -99,6 +99,18 @@ def test_run_of_code_that_fails_exits_with_1_and_shows_the_traceback(polyrepl: R
     assert "line 2" in done.stderr
 
 
+def test_run_does_not_break_long_lines(polyrepl: Run) -> None:
+    done = polyrepl("run", "'y' * 500", COLUMNS="80")
+    assert done.stdout == repr("y" * 500) + "\n"
+    done = polyrepl("run", "raise ValueError('z' * 500)", COLUMNS="80")
+    assert "ValueError: " + "z" * 500 in done.stderr
+
+
+def test_run_shows_square_brackets_as_they_are(polyrepl: Run) -> None:
+    done = polyrepl("run", "print('[red]a[/]'); '[bold]b[/bold] :smile:'")
+    assert done.stdout.splitlines() == ["[red]a[/]", "'[bold]b[/bold] :smile:'"]
+
+
 def test_run_that_takes_too_long_exits_with_124(polyrepl: Run) -> None:
     start = time.monotonic()
     done = polyrepl("run", "-t", "1", "print('begun')\nwhile True: pass")
@@ -126,7 +138,7 @@ def test_run_saves_images(polyrepl: Run, tmp_path: Path) -> None:
     code = "from PIL import Image\ndisplay(Image.new('RGB', (9, 5)))\nImage.new('RGB', (7, 3))"
     done = polyrepl("run", "--save", "pictures", code)
     assert done.returncode == 0
-    files = sorted((tmp_path / "pictures").iterdir())
+    files = sorted((tmp_path / "pictures").glob("*.png"))
     sizes = []
     for file in files:
         assert file.name in done.stdout
@@ -152,6 +164,15 @@ def test_doctor_says_what_works(polyrepl: Run) -> None:
     for said in ("language python", "language typescript", "bun", "deno", "run directory", "data packages", "pidfd"):
         assert said in done.stdout
     assert "127.0.0.1:8000" in done.stdout
+
+
+def test_doctor_says_how_to_get_missing_data_packages(polyrepl: Run) -> None:
+    without_packages = "/usr/bin/python3"
+    if not Path(without_packages).exists():
+        pytest.skip(f"{without_packages} is not there")
+    done = polyrepl("doctor", POLYREPL_PYTHON=without_packages)
+    assert done.returncode == 1
+    assert "polyrepl[data]" in done.stdout
 
 
 def test_doctor_fails_where_a_language_does_not_work_and_says_why(polyrepl: Run) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ from tests.conformance.server import Client, Repl, Server, is_running, wait_unti
 
 MIB = 1024 * 1024
 SHUTDOWN_DEADLINE = 12.0
+ENDED_ORDERLY = (0, -signal.SIGTERM)  # uvicorn repeats the signal that it has handled
 PLAIN_CELLS = {
     PYTHON: ("1 + 1", "print('x' * 1000)", "1 / 0", "display({'text/html': '<b>x</b>'}, raw=True)", "input()"),
     TYPESCRIPT: (
@@ -97,8 +100,11 @@ def test_1000_executions_and_100_contexts_leave_nothing_behind(server: Server) -
     wait_until(lambda: not server.children(), what="no kernel is left of the warm-up")
     before, memory = Footprint.of(server), server.memory()
     work(server, executions=1000, contexts=100)
-    wait_until(lambda: Footprint.of(server) == before, deadline=10, what=f"{before} but {Footprint.of(server)}")
-    assert server.memory() - memory < 30 * MIB
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: Footprint.of(server) == before, deadline=10)
+    assert Footprint.of(server) == before
+    growth = server.memory() - memory
+    assert growth < 30 * MIB, f"grew by {growth / MIB:.1f} MiB"
     assert "Traceback" not in server.log_text
 
 
@@ -138,7 +144,7 @@ def test_timeouts_deaths_and_readers_that_leave_leave_nothing_behind(server: Ser
     descriptors, threads = len(server.fds()), server.threads()
     for _ in range(5):
         disturb()
-    wait_until(lambda: len(server.fds()) <= descriptors, deadline=10, what=f"{descriptors} descriptors: {server.fds()}")
+    wait_until(lambda: len(server.fds()) <= descriptors, deadline=10, what="no descriptor is left")
     wait_until(lambda: (tuple(server.files()), len(server.children())) == before, what="everything is gone")
     assert server.threads() <= threads
     client.close()
@@ -174,7 +180,7 @@ def test_a_terminated_server_ends_in_time_with_all_that_it_started() -> None:
             client.start("1", language="typescript")  # its kernel is starting
             pids += [process.pid for process in server.children()]
             assert len(set(pids)) >= 8
-            assert server.terminate(deadline=SHUTDOWN_DEADLINE) == 0
+            assert server.terminate(deadline=SHUTDOWN_DEADLINE) in ENDED_ORDERLY
             follower.join(SHUTDOWN_DEADLINE)
         assert reader[-1] == "done"
         client.close()
@@ -216,7 +222,7 @@ def test_a_server_refuses_new_work_while_it_ends_and_says_so() -> None:
         caller = threading.Thread(target=lambda: ended.append(repl.run("'waits behind it'").status))
         caller.start()
         wait_until(lambda: (repl.info or {}).get("queued") == 1, what="the second call waits")
-        assert server.terminate(deadline=SHUTDOWN_DEADLINE) == 0
+        assert server.terminate(deadline=SHUTDOWN_DEADLINE) in ENDED_ORDERLY
         caller.join(SHUTDOWN_DEADLINE)
         assert ended == ["interrupted"]
         client.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 600
 CHECKS = (
-    (("doctor",), ("language python", "language typescript")),
+    (("doctor",), ("language python", "language typescript", "polyrepl[data]")),
     (("run", "print(1); 6*7"), ("1", "42")),
     (("run", "-l", "ts", "const x: number = 6; x*7"), ("42",)),
 )

@@ -62,13 +62,15 @@ class Guard:
 
     def _has_token(self, scope: Scope, headers: Headers) -> bool:
         assert self._token is not None
-        given = [headers.get("x-api-key"), headers.get("x-access-token")]
+        texts = [headers.get("x-api-key", ""), headers.get("x-access-token", "")]
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         if scheme.lower() in ("bearer", "token"):
-            given.append(credentials.strip())
+            texts.append(credentials.strip())
+        given = [text.encode("latin-1") for text in texts]  # as it came: headers are bytes
         if b"token=" in scope["query_string"]:
-            given += parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
-        return any(hmac.compare_digest(value.encode(), self._token) for value in given if value)
+            query = parse_qs(scope["query_string"].decode("latin-1"))
+            given += [text.encode("utf-8", "replace") for text in query.get("token", [])]
+        return any(hmac.compare_digest(value, self._token) for value in given if value)
 
 
 def _netloc(origin: str) -> str | None:

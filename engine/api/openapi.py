@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -16,6 +16,8 @@ from starlette.types import ASGIApp
 
 from engine import __version__
 from engine.api import errors
+
+Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 
 _REF = "#/components/schemas/{}"
 _DESCRIPTION = (
@@ -49,17 +51,33 @@ class Operation:
 
     method: str
     path: str
-    endpoint: Callable[[Request], Awaitable[ASGIApp]]
+    endpoint: Endpoint
     summary: str
     tag: str
     answers: dict[int, Answer]
     body: type[BaseModel] | None = None
     body_required: bool = True
     parameters: tuple[Parameter, ...] = ()
-    is_open: bool = field(default=False)
+    is_open: bool = False
 
-    def route(self) -> Route:
-        return Route(self.path, self.endpoint, methods=[self.method])
+
+def routes(operations: list[Operation]) -> list[Route]:
+    """One route per path, so that a 405 tells all the methods that the path has."""
+    paths: dict[str, dict[str, Endpoint]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method] = operation.endpoint
+    return [Route(path, _by_method(endpoints), methods=list(endpoints)) for path, endpoints in paths.items()]
+
+
+def _by_method(endpoints: dict[str, Endpoint]) -> Endpoint:
+    if len(endpoints) == 1:
+        return next(iter(endpoints.values()))
+
+    async def endpoint(request: Request) -> ASGIApp:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await endpoints[method](request)
+
+    return endpoint
 
 
 def document(operations: list[Operation], *, languages: list[str], max_timeout_ms: int, has_token: bool) -> bytes:

@@ -154,10 +154,7 @@ class ZmqChannels(Channels):
             self._on_bad_message(error)
             return
         self._note_first(message)
-        try:
-            self._listener(message)
-        except MessageError as error:
-            self._on_bad_message(error)
+        self._listener(message)
 
     def _note_first(self, message: Message) -> None:
         if message.channel is Channel.IOPUB and not self._heard.done():

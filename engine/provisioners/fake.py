@@ -111,7 +111,10 @@ class FakeKernel:
         while True:
             msg_id, content = await self._requests.get()
             self.count += 1
+            self._interrupted = False
+            self._woken.clear()
             self.say(msg_id, "status", {"execution_state": "busy"})
+            self.say(msg_id, "execute_input", {"code": content["code"], "execution_count": self.count})
             await self._play(msg_id, content["code"])
 
     async def _play(self, msg_id: str, code: str) -> None:
@@ -145,14 +148,12 @@ class FakeKernel:
 
     async def _hold(self, *, ignore_interrupts: bool) -> bool:
         """Wait; returns whether an interrupt ended it."""
-        self._woken.clear()
-        self._interrupted = False
         while True:
             await self._woken.wait()
             self._woken.clear()
-            if not (self._interrupted and ignore_interrupts):
-                return self._interrupted
-            self._interrupted = False
+            interrupted, self._interrupted = self._interrupted, False
+            if not (interrupted and ignore_interrupts):
+                return interrupted
 
 
 class FakeProvisioner(Provisioner):

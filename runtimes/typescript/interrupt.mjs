@@ -11,7 +11,7 @@ import { Session as InspectorSession } from 'node:inspector';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   INTERRUPTED_CELL, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING, SEGMENT_SIGNALLED, SEGMENT_SIGNALLING,
-  OUTPUT_PENDING, STDIN, STDIN_INTERRUPTED, STDIN_WAITING,
+  STDIN, STDIN_INTERRUPTED, STDIN_WAITING,
 } from './shared-state.mjs';
 
 const POLL_MS = 1;
@@ -59,7 +59,6 @@ export class Interrupter {
 
   async #deliver(execution) {
     Atomics.store(this.#shared, INTERRUPTED_CELL, execution.id);
-    Atomics.notify(this.#shared, OUTPUT_PENDING);
     Atomics.compareExchange(this.#shared, STDIN, STDIN_WAITING, STDIN_INTERRUPTED);
     Atomics.notify(this.#shared, STDIN);
     const start = performance.now();

@@ -3,6 +3,9 @@
 /** One `stream` message carries at most this many bytes of text. */
 export const MESSAGE_BYTES = 1024 * 1024;
 
+/** How much held-back text is encoded at a time. */
+const CHUNK_CHARACTERS = 64 * 1024;
+
 const TEXT_PLAIN = 'text/plain';
 
 /** @returns {string} the longest head of the text that fits, cut between characters */
@@ -14,12 +17,11 @@ export function headOf(text, bytes) {
   return encoded.toString('utf8', 0, end);
 }
 
-/** @returns {string} the longest tail of the text that fits, cut between characters */
-export function tailOf(text, bytes) {
-  const encoded = Buffer.from(text);
-  let start = Math.max(0, encoded.length - Math.max(0, bytes));
+/** @returns {number} where the longest tail begins that fits, between characters */
+function startOfTail(encoded, bytes) {
+  let start = Math.max(0, encoded.length - bytes);
   while (start < encoded.length && isContinuation(encoded[start])) start++;
-  return start === 0 ? text : encoded.toString('utf8', start);
+  return start;
 }
 
 /** @returns {string[]} the text in parts of at most `bytes` each, cut between characters */
@@ -44,10 +46,10 @@ function isContinuation(byte) {
 export class StreamLimit {
   #headLeft;
   #tailLimit;
-  #tail = [];
-  /** Index of the first write that still counts: dropping from the front of a long array would cost its length. */
-  #first = 0;
-  #tailBytes = 0;
+  /** What is held back, oldest first, and behind it writes that are not encoded yet. @type {Buffer[]} */
+  #held = [];
+  #heldBytes = 0;
+  #unencoded = '';
   #omitted = 0;
 
   /** @param {number} bytes */
@@ -75,42 +77,33 @@ export class StreamLimit {
 
   /** @returns {{text: string, omittedBytes: number}} what was held back, and how much is missing in front of it */
   finish() {
-    const joined = this.#tail.slice(this.#first).map((part) => part.text).join('');
-    const text = tailOf(joined, this.#tailLimit);
-    const omittedBytes = this.#omitted + Buffer.byteLength(joined) - Buffer.byteLength(text);
-    this.#tail = [];
-    this.#first = 0;
-    this.#tailBytes = 0;
+    this.#encode();
+    const held = Buffer.concat(this.#held);
+    const start = startOfTail(held, this.#tailLimit);
+    const omittedBytes = this.#omitted + start;
+    this.#held = [];
+    this.#heldBytes = 0;
     this.#omitted = 0;
-    return { text, omittedBytes };
+    return { text: held.toString('utf8', start), omittedBytes };
   }
 
+  /** Small writes are joined first: a million of them, each kept on its own, would take long to collect and to join. */
   #hold(text) {
-    const bytes = Buffer.byteLength(text);
-    if (bytes > this.#tailLimit) return this.#holdOnly(text, bytes);
-    this.#tail.push({ text, bytes });
-    this.#tailBytes += bytes;
-    // Dropping whole writes only while the rest still fills the tail keeps the cut exact; `finish` trims the first.
-    while (this.#tailBytes - this.#tail[this.#first].bytes >= this.#tailLimit) {
-      this.#tailBytes -= this.#tail[this.#first].bytes;
-      this.#omitted += this.#tail[this.#first].bytes;
-      this.#tail[this.#first++] = null;
+    this.#unencoded += text;
+    if (this.#unencoded.length >= CHUNK_CHARACTERS) this.#encode();
+  }
+
+  #encode() {
+    const chunk = Buffer.from(this.#unencoded);
+    this.#unencoded = '';
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+    // Dropping whole chunks only while the rest still fills the tail keeps the cut exact; `finish` trims the first.
+    while (this.#held.length > 0 && this.#heldBytes - this.#held[0].length >= this.#tailLimit) {
+      const { length } = this.#held.shift();
+      this.#heldBytes -= length;
+      this.#omitted += length;
     }
-    if (this.#first > this.#tail.length / 2) this.#compact();
-  }
-
-  #holdOnly(text, bytes) {
-    const kept = tailOf(text, this.#tailLimit);
-    const keptBytes = Buffer.byteLength(kept);
-    this.#omitted += bytes - keptBytes + this.#tailBytes;
-    this.#tail = [{ text: kept, bytes: keptBytes }];
-    this.#first = 0;
-    this.#tailBytes = keptBytes;
-  }
-
-  #compact() {
-    this.#tail = this.#tail.slice(this.#first);
-    this.#first = 0;
   }
 }
 

@@ -3,16 +3,21 @@
 import { Console } from 'node:console';
 import { Readable, Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
-import { atomicAdd, defineProperty, keys, load, wait } from './primordials.mjs';
-import { INTERRUPTED_CELL, OUTPUT_HIGH_WATER, OUTPUT_PENDING } from './shared-state.mjs';
+import { charCodeAt, defineProperty, keys, load, stringSlice, wait } from './primordials.mjs';
+import { OUTPUT_HIGH_WATER, OUTPUT_TAKEN, WRITE_COST } from './shared-state.mjs';
 
 const PAUSE_MS = 100;
+/** A longer text goes in pieces: while the worker is busy with one message it cannot take an interrupt. */
+const PIECE_LENGTH = 128 * 1024;
+const nextTick = process.nextTick.bind(process);
 
 /** Sends text to the worker as the output of the cell that wrote it. */
 class Output {
   #post;
   #context;
   #shared;
+  /** How much was ever sent, as 32 bits: a sum that an interrupt cannot put out of step, unlike adding and taking off. */
+  #sent = 0;
 
   constructor({ post, context, shared }) {
     this.#post = post;
@@ -22,58 +27,77 @@ class Output {
 
   /** @param {'stdout' | 'stderr'} name @param {string} text */
   write(name, text) {
-    if (text === '') return;
     const cell = this.#context.originId;
-    this.#post({ type: 'stream', name, text, cell });
-    const pending = atomicAdd(this.#shared, OUTPUT_PENDING, text.length) + text.length;
-    if (pending > OUTPUT_HIGH_WATER) this.#pause(cell);
+    for (let start = 0; start < text.length;) {
+      const end = endOfPiece(text, start);
+      this.#sent = (this.#sent + end - start + WRITE_COST) | 0;
+      this.#post({ type: 'stream', name, text: stringSlice(text, start, end), cell, sent: this.#sent });
+      this.#pause();
+      start = end;
+    }
   }
 
   /** Wait until the worker has sent enough of what it was given: what was written must not pile up in memory. */
-  #pause(cell) {
+  #pause() {
     for (;;) {
-      const pending = load(this.#shared, OUTPUT_PENDING);
-      if (pending <= OUTPUT_HIGH_WATER || load(this.#shared, INTERRUPTED_CELL) === cell) return;
-      wait(this.#shared, OUTPUT_PENDING, pending, PAUSE_MS);
+      const taken = load(this.#shared, OUTPUT_TAKEN);
+      if (((this.#sent - taken) | 0) <= OUTPUT_HIGH_WATER) return;
+      wait(this.#shared, OUTPUT_TAKEN, taken, PAUSE_MS);
     }
   }
 }
 
-/** A standard stream that cannot be ended: later cells write to it too. */
+/**
+ * A standard stream that cannot be ended: later cells write to it too. It bypasses the bookkeeping of Writable, which
+ * would wait for ever for a write that an interrupt cut short.
+ */
 class OutputStream extends Writable {
   #output;
   #name;
   #decoder = new StringDecoder('utf8');
 
   constructor(output, name, fd) {
-    super({ decodeStrings: false });
+    super();
     this.#output = output;
     this.#name = name;
     this.fd = fd;
     this._type = 'pipe';
   }
 
-  _write(chunk, encoding, callback) {
-    const isText = typeof chunk === 'string' && isUnicode(encoding);
-    const text = isText ? chunk : this.#decoder.write(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk);
-    this.#output.write(this.#name, text);
-    callback();
+  write(chunk, encoding, callback) {
+    const done = typeof encoding === 'function' ? encoding : callback;
+    this.#output.write(this.#name, this.#decode(chunk, encoding));
+    if (typeof done === 'function') nextTick(done);
+    return true;
   }
 
   end(chunk, encoding, callback) {
     if (chunk !== undefined && typeof chunk !== 'function') this.write(chunk, encoding);
     const done = [chunk, encoding, callback].find((argument) => typeof argument === 'function');
-    if (done) process.nextTick(done);
+    if (done) nextTick(done);
     return this;
   }
 
   destroy() {
     return this;
   }
+
+  #decode(chunk, encoding) {
+    if (typeof chunk !== 'string') return this.#decoder.write(chunk);
+    return isUnicode(encoding) ? chunk : this.#decoder.write(Buffer.from(chunk, encoding));
+  }
+}
+
+/** Pieces end between characters. */
+function endOfPiece(text, start) {
+  const end = start + PIECE_LENGTH;
+  if (end >= text.length) return text.length;
+  const last = charCodeAt(text, end - 1);
+  return last >= 0xd800 && last <= 0xdbff ? end - 1 : end;
 }
 
 function isUnicode(encoding) {
-  return encoding === 'utf8' || encoding === 'utf-8' || encoding === undefined || encoding === null;
+  return typeof encoding !== 'string' || encoding === 'utf8' || encoding === 'utf-8';
 }
 
 /**

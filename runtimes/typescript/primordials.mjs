@@ -19,7 +19,7 @@ export const {
 export const { isArray } = Array;
 export const { isFinite: isFiniteNumber } = Number;
 export const { parse: jsonParse, stringify: jsonStringify } = JSON;
-export const { add: atomicAdd, compareExchange, load, notify, store, wait } = Atomics;
+export const { compareExchange, load, notify, store, wait } = Atomics;
 export const { max, min } = Math;
 export const SafePromise = Promise;
 export const { setTimeout, setInterval, setImmediate, clearTimeout, clearInterval, clearImmediate, queueMicrotask } =

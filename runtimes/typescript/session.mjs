@@ -9,8 +9,7 @@ import { limitBundle } from './limits.mjs';
 import { MainThread } from './main-thread.mjs';
 import { PROTOCOL_VERSION } from './protocol.mjs';
 import { Streams } from './streams.mjs';
-import { OUTPUT_PENDING, STDIN, STDIN_ANSWERED, STDIN_REFUSED, STDIN_WAITING }
-  from './shared-state.mjs';
+import { OUTPUT_TAKEN, STDIN, STDIN_ANSWERED, STDIN_REFUSED, STDIN_WAITING } from './shared-state.mjs';
 
 const VERSION = '0.1.0';
 const KILL_DELAY_MS = 500;
@@ -34,6 +33,9 @@ export class Session {
   #isWorking = false;
   #count = 0;
   #inputRequest = null;
+  /** The `sent` of the last write that came from the main thread. */
+  #taken = 0;
+  #acknowledgement = null;
 
   /** @param {{shared: Int32Array, stdinPort: MessagePort}} options */
   constructor({ shared, stdinPort }) {
@@ -45,15 +47,13 @@ export class Session {
   attach({ transport, main }) {
     this.#transport = transport;
     this.#main = new MainThread(main, {
-      stream: ({ cell, ...write }) => this.#write(cell, write),
+      stream: (write) => this.#write(write),
       display: (message) => this.#display(message),
       clear_output: ({ cell, wait }) => this.#clearOutput(cell, wait),
       input: (message) => this.#askInput(message),
     });
-    this.#streams = new Streams({
-      publish: (execution, content, metadata) => this.#publishFor(execution, 'stream', content, metadata),
-      onFlushed: (characters) => this.#release(characters),
-    });
+    this.#streams = new Streams(
+      (execution, content, metadata) => this.#publishFor(execution, 'stream', content, metadata));
     this.#interrupter = new Interrupter({ shared: this.#shared, main: this.#main, isCurrent: (e) => e === this.#current });
   }
 
@@ -182,11 +182,12 @@ export class Session {
 
   // ---- output
 
-  #write(cell, write) {
+  #write({ cell, name, text, sent }) {
     const execution = this.#executions.get(cell);
-    if (execution) return this.#streams.write(execution, write);
-    this.#transport.publish('stream', write);
-    this.#release(write.text.length);
+    if (execution) this.#streams.write(execution, { name, text });
+    else this.#transport.publish('stream', { name, text });
+    this.#taken = sent;
+    this.#acknowledgement ??= setImmediate(() => this.#acknowledge());
   }
 
   #display({ cell, data, metadata, displayId, update }) {
@@ -212,12 +213,13 @@ export class Session {
     if (!execution?.isSilent) this.#transport.publish(type, content, execution?.header, metadata);
   }
 
-  /** Let the main thread write on, once the subscribers keep up. */
-  #release(characters) {
-    if (characters === 0) return;
+  /** Let the main thread write on, once the subscribers keep up. After each burst of writes, not after each write. */
+  #acknowledge() {
+    this.#acknowledgement = null;
+    const taken = this.#taken;
     this.#transport.whenDrained(() => {
-      Atomics.sub(this.#shared, OUTPUT_PENDING, characters);
-      Atomics.notify(this.#shared, OUTPUT_PENDING);
+      Atomics.store(this.#shared, OUTPUT_TAKEN, taken);
+      Atomics.notify(this.#shared, OUTPUT_TAKEN);
     });
   }
 

@@ -9,8 +9,8 @@ export const SEGMENT = 0;
 export const SEGMENT_CELL = 1;
 /** State of a blocked `prompt()`: one of the STDIN_* values. */
 export const STDIN = 2;
-/** Characters of output written by the main thread and not yet handed to the transport. */
-export const OUTPUT_PENDING = 3;
+/** How much of the main thread's output the worker has dealt with: the `sent` of the last write it took. */
+export const OUTPUT_TAKEN = 3;
 /** Id of the cell that an interrupt is being delivered to, 0 for none. */
 export const INTERRUPTED_CELL = 4;
 
@@ -30,8 +30,10 @@ export const STDIN_ANSWERED = 2;
 export const STDIN_REFUSED = 3;
 export const STDIN_INTERRUPTED = 4;
 
-/** The main thread pauses its output above this many pending characters. */
-export const OUTPUT_HIGH_WATER = 16 * 1024 * 1024;
+/** The main thread pauses while the worker is behind by more than this, in characters and WRITE_COST of each write. */
+export const OUTPUT_HIGH_WATER = 2 * 1024 * 1024;
+/** What a write counts besides its text: the worker reads its sockets only between bursts of pending messages. */
+export const WRITE_COST = 1024;
 
 /** @returns {Int32Array} */
 export function createSharedState() {

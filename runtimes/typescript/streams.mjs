@@ -13,13 +13,9 @@ export class Streams {
   #pendingCharacters = 0;
   #timer = null;
 
-  /**
-   * @param {{publish: (execution: import('./execution.mjs').Execution, content: object, metadata?: object) => void,
-   *   onFlushed: (characters: number) => void}} callbacks - `onFlushed` gets how much of what was written is dealt with
-   */
-  constructor({ publish, onFlushed }) {
+  /** @param {(execution: import('./execution.mjs').Execution, content: object, metadata?: object) => void} publish */
+  constructor(publish) {
     this.#publish = publish;
-    this.onFlushed = onFlushed;
   }
 
   /** @param {import('./execution.mjs').Execution} execution @param {Write} write */
@@ -38,7 +34,6 @@ export class Streams {
     for (const { execution, name, texts } of this.#pending.splice(0)) {
       for (const text of splitText(texts.join(''))) this.#publish(execution, { name, text });
     }
-    this.onFlushed(this.#pendingCharacters);
     this.#pendingCharacters = 0;
   }
 

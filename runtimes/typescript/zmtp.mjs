@@ -12,7 +12,7 @@ const COMMAND = 4;
 const GREETING_LENGTH = 64;
 const SMALL_MESSAGE = 64 * 1024;
 /** A connection with more unsent bytes than this asks the kernel to pause its output. */
-const SEND_HIGH_WATER = 4 * 1024 * 1024;
+const SEND_HIGH_WATER = 1024 * 1024;
 
 /** @returns {Buffer} */
 export function greeting() {
