@@ -140,7 +140,7 @@ class Kernel:
         provisioner: Provisioner,
         directory: Path,
         *,
-        on_bad_message: Callable[[MessageError], None],
+        on_bad_message: Callable[[MessageError], None] = lambda error: None,
     ) -> None:
         self.spec = spec
         self.name = directory.name

@@ -37,6 +37,5 @@ class Languages:
         return list(self._by_name)
 
     def find(self, name: str | None) -> Language | None:
-        """The language that a request means, whatever its case; None where no language has that name."""
-        name = name or DEFAULT
-        return self._by_name.get(name) or self._by_name.get(name.lower())
+        """The language that a request means, the default one for None; None where no language has that name."""
+        return self._by_name.get(DEFAULT if name is None else name)

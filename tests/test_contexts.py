@@ -443,7 +443,7 @@ class TestEnd:
 
     async def test_an_unknown_context_cannot_be_deleted(self, fake_engine):
         fake = await fake_engine()
-        with pytest.raises(ContextNotFound, match="'nope' not found$"):
+        with pytest.raises(ContextNotFound, match=r"'nope' not found$"):
             await fake.engine.delete_context("nope")
 
     async def test_shutdown_ends_everything_and_refuses_what_comes(self, make_fake):

@@ -24,8 +24,20 @@ def env_of(server_env: dict[str, str], *, spec_env: dict[str, str] | None = None
 
 @pytest.mark.parametrize(
     "name",
-    "POLYREPL_TOKEN AWS_SECRET_ACCESS_KEY OPENAI_API_KEY SSH_AUTH_SOCK LD_PRELOAD PYTHONPATH NODE_OPTIONS "
-    "HTTP_PROXY JPY_PARENT_PID XDG_RUNTIME_DIR HOMEX VIRTUAL_ENV".split(),
+    [
+        "POLYREPL_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "OPENAI_API_KEY",
+        "SSH_AUTH_SOCK",
+        "LD_PRELOAD",
+        "PYTHONPATH",
+        "NODE_OPTIONS",
+        "HTTP_PROXY",
+        "JPY_PARENT_PID",
+        "XDG_RUNTIME_DIR",
+        "HOMEX",
+        "VIRTUAL_ENV",
+    ],
 )
 def test_a_variable_that_is_not_allowed_does_not_reach_kernels(name: str):
     assert name not in env_of({name: "secret", "HOME": "/h"})

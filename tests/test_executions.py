@@ -316,22 +316,22 @@ class TestRetention:
         assert executions.find_key("k", b"b") is None
 
 
-class TestFingerprint:
-    BASE = {"code": "x", "timeout": 1.0, "env_vars": {"A": "1", "B": "2"}, "stdin": ("a",)}
+BASE: dict[str, Any] = {"code": "x", "timeout": 1.0, "env_vars": {"A": "1", "B": "2"}, "stdin": ("a",)}
 
+
+class TestFingerprint:
     def test_equal_requests_have_equal_fingerprints_in_whatever_order_and_however_they_are_read(self):
-        first = Request(**self.BASE)
-        second = Request(**{**self.BASE, "env_vars": {"B": "2", "A": "1"}, "interactive": True})
+        first = Request(**BASE)
+        second = Request(**{**BASE, "env_vars": {"B": "2", "A": "1"}, "interactive": True})
         assert first.fingerprint("python", None) == second.fingerprint("python", None)
 
     @pytest.mark.parametrize(
         "change", [{"code": "y"}, {"timeout": 2.0}, {"env_vars": {}}, {"stdin": None}, {"stdin": ("a", "b")}]
     )
     def test_a_different_request_has_another_fingerprint(self, change: dict[str, Any]):
-        assert Request(**self.BASE).fingerprint("p", None) != Request(**{**self.BASE, **change}).fingerprint("p", None)
+        assert Request(**BASE).fingerprint("p", None) != Request(**{**BASE, **change}).fingerprint("p", None)
 
     def test_the_context_and_the_language_belong_to_the_request(self):
-        request = Request(**self.BASE)
+        request = Request(**BASE)
         prints = {request.fingerprint(*identity) for identity in (("p", None), ("t", None), ("p", "c"), (None, "p"))}
         assert len(prints) == 4
-

@@ -126,9 +126,7 @@ def test_a_journal_shows_its_range_and_whether_it_is_closed():
     assert repr(log) == "<Journal 4..5 closed>"
 
 
-@given(
-    st.lists(st.text(max_size=400), max_size=40), st.integers(1, 10), st.integers(300, 3000), st.integers(0, 50)
-)
+@given(st.lists(st.text(max_size=400), max_size=40), st.integers(1, 10), st.integers(300, 3000), st.integers(0, 50))
 def test_a_reader_gets_a_number_exactly_once_and_in_order_or_a_gap_for_it(
     sent: list[str], max_events: int, max_bytes: int, after: int
 ):

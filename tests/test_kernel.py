@@ -14,9 +14,9 @@ from jupyter_client.kernelspec import KernelSpec
 import engine.kernel
 from engine.channels import Listener
 from engine.channels.fake import FakeChannels
-from engine.errors import KernelStartFailed
+from engine.errors import KernelStartFailed, MessageError
 from engine.kernel import Kernel, KernelState, Outcome, Run
-from engine.messages import Message
+from engine.messages import Channel, Message
 from engine.provisioners.fake import Ask, Die, FakeKernel, FakeProvisioner, Hold, Misbehave, Say, Script
 
 pytestmark = pytest.mark.anyio
@@ -57,7 +57,8 @@ class Rig:
         self.directory = directory
         spec = KernelSpec(display_name="Fake", interrupt_mode=interrupt_mode, metadata={"polyrepl": {"env_vars": True}})
         self.provisioner = FakeProvisioner.of(script, self.fakes)(spec)
-        self.kernel = Kernel(spec, self.provisioner, directory)
+        self.bad: list[MessageError] = []
+        self.kernel = Kernel(spec, self.provisioner, directory, on_bad_message=self.bad.append)
 
     async def start(self, *, channels: Any = FakeChannels, timeout: float = 10.0) -> Kernel:
         def connect(info: Mapping[str, Any], listener: Listener) -> FakeChannels:
@@ -114,7 +115,7 @@ async def test_an_execution_is_busy_until_its_reply_and_idle_came(rig):
     made.fakes[0].release()
     assert await run.wait(10) is Outcome.DONE
     assert kernel.state is KernelState.IDLE
-    assert made.reader.types() == ["stream", "execute_reply"]
+    assert made.reader.types() == ["execute_input", "stream", "execute_reply"]
 
 
 async def test_the_idle_status_may_come_before_the_reply(rig):
@@ -166,6 +167,16 @@ async def test_an_interrupt_stops_the_cell_in_the_way_of_the_kernelspec(rig, mod
 
 
 @pytest.mark.parametrize("mode", ["signal", "message"])
+async def test_an_interrupt_right_after_the_request_is_not_lost(rig, mode: str):
+    made = rig({"x": [Hold()]}, interrupt_mode=mode)
+    await made.start()
+    run = await made.execute("x")
+    await made.kernel.interrupt()
+    assert await run.wait(10) is Outcome.DONE
+    assert (await made.reader.until("error")).content["ename"] == "KeyboardInterrupt"
+
+
+@pytest.mark.parametrize("mode", ["signal", "message"])
 async def test_an_interrupt_of_an_idle_kernel_reaches_nobody(rig, mode: str, monkeypatch: pytest.MonkeyPatch):
     made = rig({}, interrupt_mode=mode)
     await made.start()
@@ -187,7 +198,7 @@ async def test_a_death_ends_the_request_and_tells_how(rig):
     assert kernel.state is KernelState.DEAD
     assert not kernel.is_alive
     assert not kernel.was_killed
-    assert made.reader.types() == ["stream"]
+    assert made.reader.types() == ["execute_input", "stream"]
 
 
 @pytest.mark.parametrize(
@@ -275,6 +286,36 @@ async def test_an_answer_to_input_reaches_the_cell(rig):
     run.reply_input("Ada")
     assert await run.wait(10) is Outcome.DONE
     assert (await made.reader.until("stream")).content["text"] == "Ada\n"
+
+
+async def test_a_message_that_is_none_is_told_of_and_the_request_goes_on(rig):
+    made = rig({"x": [Say("display_data", b"no JSON"), READY]})  # type: ignore[arg-type]
+    await made.start()
+
+    class Parser(Reader):
+        def receive(self, message: Message) -> None:
+            assert message.content is not None  # parsed on first use
+            super().receive(message)
+
+    reader = Parser()
+    run = await made.kernel.execute("x", reader.receive, allow_stdin=False, metadata={})
+    assert await run.wait(10) is Outcome.DONE
+    note, ready = [message.content for message in reader.messages if message.msg_type == "stream"]
+    assert note["name"] == "stderr"
+    assert "display_data" in note["text"]
+    assert ready["text"] == "ready\n"
+    assert len(made.bad) == 1
+
+
+async def test_a_reply_that_cannot_be_read_is_a_reply(rig):
+    made = rig({"x": [Misbehave(reply=False, idle=False)]})
+    await made.start()
+    run = await made.execute("x")
+    await made.reader.until("execute_input")
+    made.fakes[0].say("fake_1", "status", {"execution_state": "idle"})
+    await asyncio.sleep(0)
+    made.kernel._receive(Message(Channel.SHELL, "execute_reply", "fake_1", content=b"["))
+    assert await run.wait(10) is Outcome.DONE
 
 
 async def test_a_program_that_is_not_there_is_a_failed_start(rig):

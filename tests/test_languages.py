@@ -24,19 +24,13 @@ def test_a_name_of_the_contract_means_its_language(name: str, language: str):
     assert found.name == language
 
 
-@pytest.mark.parametrize("name", [None, ""])
-def test_no_name_means_python(name: str | None):
-    found = LANGUAGES.find(name)
+def test_no_name_means_python():
+    found = LANGUAGES.find(None)
     assert found is not None
     assert found.name == DEFAULT == "python"
 
 
-def test_case_does_not_matter():
-    assert LANGUAGES.find("Python") is LANGUAGES.find("python")
-    assert LANGUAGES.find("TypeScript") is LANGUAGES.find("ts")
-
-
-@pytest.mark.parametrize("name", ["cobol", "python 3", " python", "polyrepl-python", "py\0", "ﬁ"])
+@pytest.mark.parametrize("name", ["", "Python", "cobol", "python 3", " python", "polyrepl-python", "py\0", "ﬁ"])
 def test_an_unknown_name_means_nothing(name: str):
     assert LANGUAGES.find(name) is None
 

@@ -85,7 +85,9 @@ def test_no_modules_import_each_other_in_a_circle():
     names = {name_of(path): path for path in MODULES if name_of(path)}
 
     def targets(name: str) -> set[str]:
-        found = {each.removeprefix("engine.") for each in imports(names[name], lazy=False) if each.startswith("engine.")}
+        found = {
+            each.removeprefix("engine.") for each in imports(names[name], lazy=False) if each.startswith("engine.")
+        }
         return {other for each in found for other in (each, each.rpartition(".")[0]) if other in names} - {name}
 
     done: set[str] = set()
@@ -137,7 +139,16 @@ def test_a_package_is_imported_only_where_its_concern_lies(package: str):
 
 def test_the_command_line_imports_nothing_heavy_until_a_command_needs_it():
     top = {name.split(".")[0] for name in imports(ENGINE / "cli.py", lazy=False)}
-    assert not top & {"pydantic", "pydantic_settings", "zmq", "jupyter_client", "starlette", "uvicorn", "rich", "msgspec"}
+    assert not top & {
+        "pydantic",
+        "pydantic_settings",
+        "zmq",
+        "jupyter_client",
+        "starlette",
+        "uvicorn",
+        "rich",
+        "msgspec",
+    }
     assert {name for name in imports(ENGINE / "cli.py", lazy=False) if name.startswith("engine")} == {
         "engine.__version__"
     }
@@ -152,7 +163,9 @@ def test_no_dialect_imports_another():
 
 
 def test_the_fakes_are_not_used_by_the_engine():
-    users = [name_of(path) for path in MODULES if any(name.rpartition(".")[0].endswith(".fake") for name in imports(path))]
+    users = [
+        name_of(path) for path in MODULES if any(name.rpartition(".")[0].endswith(".fake") for name in imports(path))
+    ]
     assert set(users) <= {"provisioners.fake", "channels.fake"}
 
 

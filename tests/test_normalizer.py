@@ -264,14 +264,15 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-KEYS = (
-    "name text data metadata transient display_id wait ename evalue traceback execution_count status payload source "
-    "prompt password omitted omitted_bytes text/plain image/png application/json page"
-).split()
-TYPES = (
-    "stream display_data execute_result update_display_data clear_output error execute_reply execute_input "
-    "input_request status comm_open nonsense"
-).split()
+KEYS = [
+    "name", "text", "data", "metadata", "transient", "display_id", "wait", "ename", "evalue", "traceback",
+    "execution_count", "status", "payload", "source", "prompt", "password", "omitted", "omitted_bytes",
+    "text/plain", "image/png", "application/json", "page",
+]  # fmt: skip
+TYPES = [
+    "stream", "display_data", "execute_result", "update_display_data", "clear_output", "error", "execute_reply",
+    "execute_input", "input_request", "status", "comm_open", "nonsense",
+]  # fmt: skip
 odd_values = json_values | st.dictionaries(st.sampled_from(KEYS), json_values, max_size=3)
 odd_contents = st.dictionaries(st.sampled_from(KEYS), odd_values, max_size=6)
 odd = st.builds(message, st.sampled_from(TYPES), odd_contents, odd_contents)

@@ -176,8 +176,10 @@ def _answer(answer: Answer) -> dict[str, Any]:
     described: dict[str, Any] = {"description": answer.description}
     content: dict[str, Any] = {}
     for media_type in answer.media_types:
-        if media_type != "application/json":
+        if media_type == "text/plain":
             content[media_type] = {"schema": {"type": "string"}}
+        elif media_type != "application/json":
+            content[media_type] = {}  # a stream: what a schema of it describes, the specification leaves open
         elif answer.model is not None:
             content[media_type] = {"schema": {"$ref": _REF.format(answer.model.__name__)}}
     if content:

@@ -2,11 +2,13 @@
 
 import { readFileSync } from 'node:fs';
 import { enableCompileCache, flushCompileCache } from 'node:module';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 
 const { connectionFile, cacheDirectory, parentPid } = workerData;
 const PARENT_POLL_MS = 1000;
-const WARM_UP_DELAY_MS = 1;
+/** Long enough to stay out of the way of a first cell that follows at once. */
+const WARM_UP_DELAY_MS = 50;
 
 // Node warns that its type stripping is experimental, which is no concern of the user's.
 process.removeAllListeners('warning');
@@ -19,22 +21,31 @@ function watchParent() {
   }, PARENT_POLL_MS).unref();
 }
 
-/** The first transform costs 20 ms, better spent before the first cell than in it. */
+/**
+ * The parser is needed by the first cell, Node's type stripping, which takes 40 ms to load, by the first with types.
+ * Neither by kernel_info: a client that waits for that is answered first.
+ */
 async function warmUp() {
   const { transformCell } = await import('./transform.mjs');
-  transformCell('const warm: number = await 1; warm');
+  transformCell('await 1');
+  await delay(WARM_UP_DELAY_MS);
+  transformCell('const warm: number = 1');
   if (cacheDirectory) flushCompileCache();
 }
 
 watchParent();
-const { ZmtpTransport } = await import('./transport.mjs');
-const { Session } = await import('./session.mjs');
+const [{ ZmtpTransport }, { Session }] = await Promise.all([import('./transport.mjs'), import('./session.mjs')]);
+const firstRequest = Promise.withResolvers();
 const session = new Session(workerData);
 const transport = new ZmtpTransport(JSON.parse(readFileSync(connectionFile, 'utf8')), {
-  onRequest: (channel, message) => session.receive(channel, message),
+  onRequest: (channel, message) => {
+    session.receive(channel, message);
+    firstRequest.resolve(undefined);
+  },
   onInvalid: (reason) => process._rawDebug(`polyrepl: dropped a message: ${reason}`),
 });
 session.attach({ transport, main: parentPort });
 await transport.open();
 session.opened();
-setTimeout(warmUp, WARM_UP_DELAY_MS);
+await firstRequest.promise;
+await warmUp();

@@ -45,11 +45,12 @@ export function parseJavaScript(source) {
 
 /**
  * @param {string} source
- * @param {{isTransformed?: boolean}} [options] - whether TypeScript was transformed rather than only stripped
+ * @param {{isTransformed?: boolean, ast?: object}} [options] - whether TypeScript was transformed rather than only
+ *   stripped; the parsed source where that is known
  * @returns {Rewritten}
  */
-export function rewriteCell(source, { isTransformed = false } = {}) {
-  return new CellRewriter(source, { ast: parseJavaScript(source), isTransformed }).rewrite();
+export function rewriteCell(source, { isTransformed = false, ast = parseJavaScript(source) } = {}) {
+  return new CellRewriter(source, { ast, isTransformed }).rewrite();
 }
 
 class CellRewriter {

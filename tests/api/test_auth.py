@@ -74,7 +74,9 @@ class TestToken:
         assert response.headers["www-authenticate"] == "Bearer"
         assert TOKEN not in response.text
 
-    @pytest.mark.parametrize("query", ["token=", "token=wrong", "Token=" + TOKEN, "token", "token=%ff", "xtoken=" + TOKEN])
+    @pytest.mark.parametrize(
+        "query", ["token=", "token=wrong", "Token=" + TOKEN, "token", "token=%ff", "xtoken=" + TOKEN]
+    )
     async def test_a_wrong_token_in_the_query_is_refused(self, api, query: str):
         is_problem(await (await api(token=TOKEN)).client.get(f"/contexts?{query}"), 401)
 

@@ -121,11 +121,12 @@ class TestRead:
         assert (await client.get("/contexts/a?language=js")).json()["language"] == "typescript"
         is_problem(await client.get("/contexts/a?language=deno"), 404)
 
-    async def test_an_unknown_language_in_the_query_is_a_400(self, api):
+    @pytest.mark.parametrize("name", ["cobol", ""])
+    async def test_an_unknown_language_in_the_query_is_a_400(self, api, name: str):
         client = (await api()).client
         await client.post("/contexts", json={"context_id": "a"})
         for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/restart"), ("POST", "/interrupt")):
-            response = await client.request(method, f"/contexts/a{path}?language=cobol")
+            response = await client.request(method, f"/contexts/a{path}?language={name}")
             assert response.status_code == 400
             assert response.json()["errors"][0]["field"] == "language"
 

@@ -209,7 +209,7 @@ class TestRefused:
         [
             *(("code", value) for value in (None, 1, True, [], {}, ["x"])),
             *(("context_id", value) for value in (1, "", "a b", "é", "a/b", "x" * 129, "a\n", [], "\0")),
-            *(("language", value) for value in (1, [], "cobol", "py thon", "\0", "x" * 10_000)),
+            *(("language", value) for value in (1, [], "", "cobol", "py thon", "\0", "x" * 10_000)),
             *(("timeout_ms", value) for value in (0, -1, 1.5, "1000", True, [], 3_600_001, 10**18, 10**400)),
             *(("env_vars", value) for value in ([], "A=1", 1)),
             *(("stdin", value) for value in ("a", 1, {})),
@@ -324,17 +324,14 @@ class TestIdempotency:
 
     async def test_a_retried_post_returns_the_first_execution(self, api):
         fake = await api()
-        bodies = [
-            (await fake.client.post("/execute", json={"code": "x"}, headers=self.KEY)).json() for _ in range(3)
-        ]
+        bodies = [(await fake.client.post("/execute", json={"code": "x"}, headers=self.KEY)).json() for _ in range(3)]
         assert bodies[0] == bodies[1] == bodies[2]
         assert len(fake.kernels) == 1
 
     async def test_a_retry_while_the_first_runs_waits_for_it(self, api):
         fake = await api(SCRIPT)
         posts = [
-            asyncio.create_task(fake.client.post("/execute", json={"code": "loop"}, headers=self.KEY))
-            for _ in range(2)
+            asyncio.create_task(fake.client.post("/execute", json={"code": "loop"}, headers=self.KEY)) for _ in range(2)
         ]
         async with asyncio.timeout(10):
             while not fake.kernels or not fake.kernels[0].count:

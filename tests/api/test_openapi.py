@@ -72,7 +72,9 @@ class TestDocument:
             assert isinstance(route, Route)
             if route.path not in PAGES:
                 served.setdefault(route.path, set()).update(m.lower() for m in route.methods or () if m != "HEAD")
-        documented = {path: set(item) & {"get", "post", "put", "delete", "patch"} for path, item in document["paths"].items()}
+        documented = {
+            path: set(item) & {"get", "post", "put", "delete", "patch"} for path, item in document["paths"].items()
+        }
         assert documented == served
 
     def test_the_operations_of_the_issue_are_there(self, document: dict[str, Any]):
@@ -181,7 +183,9 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 load_all_checks()
 schema = schemathesis.openapi.from_dict(
     json.loads(create_app(Engine(SETTINGS)).state.openapi),
-    config=SchemathesisConfig.from_dict({"generation": {"max-examples": 40, "deterministic": True, "database": "none"}}),
+    config=SchemathesisConfig.from_dict(
+        {"generation": {"max-examples": 40, "deterministic": True, "database": "none"}}
+    ),
 )
 SHAPES = [
     CHECKS.get_one(name)

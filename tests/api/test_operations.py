@@ -189,7 +189,9 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 async def test_logs_tell_no_code_no_output_no_variables_and_no_token(api, log: io.StringIO):
     error = {"ename": "E", "evalue": "SECRET-error", "traceback": ["SECRET-traceback"]}
     output = Say("stream", {"name": "stdout", "text": "SECRET-output"})
-    fake = await api({"SECRET-code": [output, Say("error", error)], "SECRET-death": [output, Die()]}, token="SECRET-token")
+    fake = await api(
+        {"SECRET-code": [output, Say("error", error)], "SECRET-death": [output, Die()]}, token="SECRET-token"
+    )
     key = {"X-API-Key": "SECRET-token"}
     for code in ("SECRET-code", "SECRET-death"):
         body = {"code": code, "env_vars": {"A": "SECRET-value"}, "stdin": ["SECRET-line"], "context_id": "c"}

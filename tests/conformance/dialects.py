@@ -31,6 +31,7 @@ class Dialect:
     input: str  # the value is the line that was read
     overwrite_line: str  # "10%\r50%\r100%\n"
     child: str  # starts `sleep 300` in the background, the value is its pid
+    detached_child: str  # the same in a session of its own
 
     def set(self, name: str, value: object) -> str:
         return f"{name} = {json.dumps(value)}" if self.name == "python" else f"let {name} = {json.dumps(value)};"
@@ -106,6 +107,7 @@ PYTHON = Dialect(
     input="print(input('name? '))",
     overwrite_line="print('10%', end='\\r', flush=True); print('50%', end='\\r', flush=True); print('100%')",
     child="import subprocess; subprocess.Popen(['sleep', '300']).pid",
+    detached_child="import subprocess; subprocess.Popen(['sleep', '300'], start_new_session=True).pid",
 )
 
 TYPESCRIPT = Dialect(
@@ -129,6 +131,7 @@ TYPESCRIPT = Dialect(
     input="console.log(prompt('name? '))",
     overwrite_line="process.stdout.write('10%\\r'); process.stdout.write('50%\\r'); console.log('100%')",
     child="import { spawn } from 'node:child_process'; spawn('sleep', ['300']).pid",
+    detached_child="import { spawn } from 'node:child_process'; spawn('sleep', ['300'], { detached: true }).pid",
 )
 
 DIALECTS = (PYTHON, TYPESCRIPT)

@@ -85,6 +85,25 @@ def test_thousands_of_displays_keep_the_first_and_the_last(python: Repl) -> None
     assert (result["truncated"]["items"]["total"], result["truncated"]["items"]["kept"]) == (5000, 2000)
 
 
+@pytest.mark.parametrize("update", [False, True], ids=["displays", "updates"])
+def test_a_flood_of_large_displays_leaves_the_servers_memory_bounded(
+    server: Server, client: Client, repl: Repl, dialect: Dialect, update: bool
+) -> None:
+    code = {
+        "python": "for i in range(400):\n"
+        f"    display({{'text/html': str(i) + 'x' * 1_000_000}}, raw=True, display_id='d', update={update} and i > 0)",
+        "typescript": "for (let i = 0; i < 400; i++)\n"
+        f"  display.html(i + 'x'.repeat(1_000_000), {{ display_id: 'd', update: {str(update).lower()} && i > 0 }})",
+    }[dialect.name]
+    server.reset_peak_memory()
+    before = server.memory()
+    result = repl.run(code, timeout_ms=60_000)
+    growth = server.peak_memory() - before
+    assert result.status == "ok"
+    assert growth < 200 * MIB, f"the server grew by {growth / MIB:.0f} MiB"
+    assert result["items"][-1]["html"].startswith("399x")
+
+
 def test_a_value_that_is_too_large_is_named_with_its_size(repl: Repl, dialect: Dialect) -> None:
     code = {"python": "'x' * 30_000_000", "typescript": "'x'.repeat(30_000_000)"}[dialect.name]
     result = repl.run(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -53,6 +54,17 @@ def test_a_cell_that_ignores_interrupts_is_killed_and_the_loss_is_said(fresh: Re
     assert (following.text, following["context_state"], following["execution_count"]) == ("42", "restarted", 1)
     assert fresh.run("1")["context_state"] == "preserved"
     assert fresh.run("lost").status == "error"
+
+
+def test_a_kernel_that_hangs_is_killed_at_the_timeout(fresh: Repl, dialect: Dialect) -> None:
+    pid = int(fresh.run(dialect.pid).text or 0)
+    execution = fresh.start(dialect.print("'begun'") + "\n" + dialect.loop, timeout_ms=1000)
+    fresh.client.wait_for_output(execution, "begun")
+    os.kill(pid, signal.SIGSTOP)
+    result = fresh.client.wait(execution)
+    assert (result.status, result["context_state"]) == ("timeout", "lost")
+    assert not is_running(pid)
+    assert fresh.run("1")["context_state"] == "restarted"
 
 
 def test_executions_queued_behind_a_timeout_run_after_it(client: Client, repl: Repl, dialect: Dialect) -> None:
@@ -195,6 +207,13 @@ def test_a_restart_gives_a_fresh_kernel_and_ends_what_runs(client: Client, fresh
     assert (following.status, following["context_state"], following["execution_count"]) == ("error", "restarted", 1)
 
 
+def test_a_restart_makes_a_removed_working_directory_again(client: Client, fresh: Repl, dialect: Dialect) -> None:
+    (where,) = fresh.run(dialect.cwd).stdout
+    shutil.rmtree(where)
+    assert client.http.post(f"/contexts/{fresh.id}/restart").status_code == 200
+    assert fresh.run(dialect.cwd).stdout == [where]
+
+
 def test_a_restart_keeps_the_files(client: Client, fresh: Repl, dialect: Dialect) -> None:
     fresh.run(dialect.write_file("kept.txt", "still here"))
     assert client.http.post(f"/contexts/{fresh.id}/restart").status_code == 200
@@ -219,6 +238,17 @@ def test_a_deleted_context_leaves_no_process_and_no_directory(
     assert client.http.get(f"/contexts/{repl.id}").status_code == 404
     assert "was deleted" in client.http.get(f"/contexts/{repl.id}").json()["message"]
     assert kernel not in [process.pid for process in psutil.Process(server.pid).children()]
+
+
+def test_a_deleted_context_takes_detached_children_with_it(fresh: Repl, dialect: Dialect) -> None:
+    child = int(fresh.run(dialect.detached_child).text or 0)
+    try:
+        assert is_running(child)
+        fresh.delete()
+        wait_until(lambda: not is_running(child), deadline=SOON, what="the detached child is gone")
+    finally:
+        if is_running(child):
+            os.kill(child, signal.SIGKILL)
 
 
 def test_a_reader_of_an_execution_whose_context_is_deleted_gets_its_end(

@@ -79,6 +79,7 @@ class KernelUnderTest:
             pass
         assert stdin_connected.poll(DEADLINE * 1000)
         self.sockets["stdin"].disable_monitor()
+        stdin_connected.close()
 
     def _connect(self, name: str, base: str) -> zmq.Socket[bytes]:
         """Connect a channel; returns a socket on which a message appears once the kernel has taken the connection."""
