@@ -43,6 +43,12 @@ class Workspace:
     tmp: Path
     languages: set[str] = field(default_factory=set)
 
+    def prepare(self) -> None:
+        """Have the directories that are ours; a cell may have removed them."""
+        self.tmp.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.cwd.is_relative_to(self.root):
+            self.cwd.mkdir(mode=0o700, parents=True, exist_ok=True)
+
 
 @dataclass(frozen=True, slots=True)
 class _Ending:

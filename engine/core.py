@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import zmq
 from jupyter_client.kernelspec import KernelSpec
@@ -28,7 +28,7 @@ from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.models import LanguageInfo
 from engine.outputs import OutputLimits
-from engine.provisioners import Provisioner
+from engine.provisioners import KERNEL_MARK, Provisioner
 from engine.provisioners.spawn import SpawnProvisioner
 from engine.rundir import RunDir
 from engine.settings import Settings
@@ -38,7 +38,12 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CULL_INTERVAL = 30.0  # seconds, at most
 
 MakeProvisioner = Callable[[KernelSpec], Provisioner]
-MakeChannels = Callable[[Mapping[str, Any], Listener], Channels]
+
+
+class MakeChannels(Protocol):
+    """Makes the channels to a kernel of this connection info. `kernel_waits`: it never sends more than is read."""
+
+    def __call__(self, info: Mapping[str, Any], listener: Listener, /, *, kernel_waits: bool) -> Channels: ...
 
 
 class Engine:
@@ -277,14 +282,15 @@ class Engine:
         kernel = Kernel(spec, self._make_provisioner(spec), directory, on_bad_message=self._note_bad_message)
         env = kernel_env(
             self.settings,
-            spec_env=spec.env,
+            spec_env={**spec.env, KERNEL_MARK: kernel.name},
             tmp_dir=workspace.tmp,
             cache_dir=self.run_dir.cache,
             server_env=self._server_env,
         )
+        workspace.prepare()
         await kernel.start(
             command=lambda connection_file: self.kernelspecs.command(spec, connection_file),
-            connect=self._make_channels,
+            connect=partial(self._make_channels, kernel_waits=honours(spec, "output_limits")),
             cwd=workspace.cwd,
             env=env,
             timeout=self.settings.kernel_start_timeout,
@@ -295,13 +301,15 @@ class Engine:
         get_logger().info("kernel_started", kernel=kernel.name, language=language.name, seconds=round(seconds, 3))
         return kernel
 
-    def _zmq_channels(self, info: Mapping[str, Any], listener: Listener) -> Channels:
+    def _zmq_channels(self, info: Mapping[str, Any], listener: Listener, *, kernel_waits: bool) -> Channels:
         from engine.channels.zmq import ZmqChannels
 
         if self._zmq is None:
             self._zmq = zmq.Context()
             self._zmq.set(zmq.MAX_SOCKETS, 16 * self.settings.max_contexts + 1024)
-        return ZmqChannels(info, listener, context=self._zmq, on_bad_message=self._note_bad_message)
+        return ZmqChannels(
+            info, listener, context=self._zmq, on_bad_message=self._note_bad_message, kernel_waits=kernel_waits
+        )
 
     def _note_bad_message(self, error: MessageError) -> None:
         self.metrics.bad_messages.inc()

@@ -24,6 +24,7 @@ from engine.provisioners import Exit, Provisioner
 
 _REMEMBERED_RUNS = 100  # finished requests whose late output still finds its execution
 _IDLE_WAIT = 5.0  # seconds that the status `idle` may stay away after a reply, before the request counts as done
+_BEGIN_WAIT = 0.5  # seconds that an interrupt waits for the first message of its cell
 _EXIT_WAIT = 5.0  # seconds a killed process has to be gone
 
 Connect = Callable[[Mapping[str, Any], Listener], Channels]
@@ -56,8 +57,8 @@ class Run:
         self._outcome: Outcome | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle = False
-        self.has_begun = False
-        self.interrupt_when_begun = False
+        self._has_begun = False
+        self._begin_waiter: asyncio.Event | None = None
         self.reply: Message | None = None
 
     @property
@@ -70,10 +71,10 @@ class Run:
                 self._idle = True
                 self._check_done()
             return
-        if not self.has_begun:
-            self.has_begun = True
-            if self.interrupt_when_begun:
-                self._kernel.signal_interrupt()
+        if not self._has_begun:
+            self._has_begun = True
+            if self._begin_waiter is not None:
+                self._begin_waiter.set()
         self._tell(message)
         if message.msg_type == "execute_reply":
             self.reply = message
@@ -97,6 +98,15 @@ class Run:
     def reply_input(self, value: str) -> None:
         """Answer the kernel's input_request. `"\\x04"` means end of input."""
         self._kernel.send_input(value)
+
+    async def begun(self, timeout: float) -> None:
+        """Return once the kernel has begun with the cell, or after `timeout` seconds."""
+        if self._has_begun:
+            return
+        self._begin_waiter = self._begin_waiter or asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._begin_waiter.wait()
 
     async def wait(self, timeout: float) -> Outcome:
         """Wait until the run is over, or for `timeout` seconds."""
@@ -155,7 +165,6 @@ class Kernel:
         self._channels: Channels | None = None
         self._current: Run | None = None
         self._runs: OrderedDict[str, Run] = OrderedDict()
-        self._signals: set[asyncio.Future[None]] = set()
         self._watcher: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -246,22 +255,18 @@ class Kernel:
 
     async def interrupt(self) -> None:
         """Stop the running cell, the way the kernelspec's `interrupt_mode` says; nothing happens while idle."""
-        if self._current is None or self._channels is None or not self.is_alive:
+        run = self._current
+        if run is None or self._channels is None or not self.is_alive:
+            return
+        # An interrupt can overtake the request, and a kernel that has nothing to stop ignores it. The first message of the cell
+        # (execute_input) says that there is something; a kernel that sends none is not waited for long.
+        await run.begun(_BEGIN_WAIT)
+        if run.is_done or not self.is_alive:
             return
         if self.spec.interrupt_mode == "message":
             self._channels.send(Channel.CONTROL, "interrupt_request", {})
-        elif self._current.has_begun:
-            await self._provisioner.send_signal(signal.SIGINT)
         else:
-            # A signal can overtake the request; a kernel that has nothing to stop ignores it. The first message of the cell
-            # (execute_input) says that there is something.
-            self._current.interrupt_when_begun = True
-
-    def signal_interrupt(self) -> None:
-        """Send the signal of an interrupt that came before its cell had begun."""
-        task = asyncio.ensure_future(self._provisioner.send_signal(signal.SIGINT))
-        self._signals.add(task)
-        task.add_done_callback(self._signals.discard)
+            await self._provisioner.send_signal(signal.SIGINT)
 
     async def kill(self) -> None:
         """End the process and everything it started, at once, and release what it held."""

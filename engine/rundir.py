@@ -30,21 +30,19 @@ class RunDir:
         self._lock = _lock(self.path)
         self.kernels = self._short_dir()
         self.contexts = self.path / "contexts"
-        self.cache = self.path / "cache"
         self.contexts.mkdir(mode=0o700)
-        self.cache.mkdir(mode=0o700)
+        # What kernels would otherwise make anew for every server (fonts known to matplotlib, compiled code) stays.
+        self.cache = self._base / "cache"
+        self.cache.mkdir(mode=0o700, exist_ok=True)
 
     def new_kernel_dir(self) -> Path:
         """A directory for one kernel's sockets and connection file."""
         return Path(tempfile.mkdtemp(prefix="k", dir=self.kernels))
 
     def new_context_dir(self, context_id: str) -> Path:
-        """A directory for one context id, never one that another context had, with `work` and `tmp` in it."""
+        """A directory for one context id, never one that another context had."""
         slug = re.sub(r"[^A-Za-z0-9_-]", "_", context_id)[:40]
-        root = Path(tempfile.mkdtemp(prefix=f"{slug}-", dir=self.contexts))
-        (root / "work").mkdir(mode=0o700)
-        (root / "tmp").mkdir(mode=0o700)
-        return root
+        return Path(tempfile.mkdtemp(prefix=f"{slug}-", dir=self.contexts))
 
     def remove(self, path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from engine.errors import (
     IdempotencyConflict,
     InputNotExpected,
     InvalidRequest,
+    PolyreplError,
     ShuttingDown,
     UnknownLanguage,
 )
@@ -368,3 +370,70 @@ class TestResults:
         assert not execution.is_finished
         await fake.engine.interrupt(execution.id)
         await ended(execution)
+
+
+RANDOM = {**SCRIPT, "die": [READY, Die()], "bad": [Say("error", {"ename": "E", "evalue": "v", "traceback": []})]}
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_happens_every_execution_ends_once_and_nothing_is_left(
+    make_fake, seed: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engine.kernel, "_IDLE_WAIT", 0.02)
+    before = asyncio.all_tasks()
+    chance = random.Random(seed)
+    fake = make_fake(RANDOM, max_contexts=3, queue_size=4, interrupt_grace=0.03, context_idle_timeout=0.08)
+    executions: list[Execution] = []
+
+    async def act(engine: Engine) -> None:
+        context_id = chance.choice("abcd")
+        match chance.randrange(12):
+            case 0:
+                for context in engine.contexts.get(context_id):
+                    await context.restart()
+            case 1:
+                await engine.delete_context(context_id, chance.choice([None, "ts"]))
+            case 2:
+                await engine.create_context(context_id=context_id)
+            case 3 | 4 if executions:
+                await engine.interrupt(chance.choice(executions).id)
+            case 5 if fake.kernels:
+                fake.kernels[-1]._on_death(-9)
+            case 6:
+                for kernel in fake.kernels:
+                    kernel.release()
+            case 7:
+                engine.contexts.cull()
+            case _:
+                code = chance.choice([*RANDOM, "x", "x"])
+                language = chance.choice(["python", "python", "ts"])
+                timeout = chance.choice([0.02, 0.1, 5.0 if code in ("x", "die", "bad") else 0.05])
+                executions.append(await engine.execute(code, context_id=context_id, language=language, timeout=timeout))
+
+    async def attempt(engine: Engine) -> None:
+        with contextlib.suppress(PolyreplError):
+            await act(engine)
+
+    async with fake.engine as running:
+        attempts = []
+        for _ in range(150):
+            attempts.append(asyncio.create_task(attempt(running)))
+            for _ in range(chance.randrange(4)):
+                await asyncio.sleep(0)
+            if chance.random() < 0.1:
+                await asyncio.sleep(0.02)
+            assert len(running.contexts) <= 3
+        async with asyncio.timeout(30):
+            await asyncio.gather(*attempts)
+            for execution in executions[: len(executions) // 2]:
+                await execution.wait()
+    assert len(executions) > 30
+    for execution in executions:
+        assert execution.is_finished, execution
+        numbers, events = zip(*execution.journal.read(0), strict=True)
+        assert list(numbers) == list(range(1, len(numbers) + 1))
+        assert [type(event).__name__ for event in events].count("Done") == 1
+        result = msgspec.json.decode(msgspec.json.encode(execution.result()), type=Result)
+        assert (result.error is not msgspec.UNSET) == (result.status != "ok")
+        assert result.context_state in ("preserved", "restarted", "lost", msgspec.UNSET)
+    await until(lambda: asyncio.all_tasks() == before)

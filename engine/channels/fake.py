@@ -22,7 +22,7 @@ class Peer(Protocol):
 class FakeChannels(Channels):
     """Hands requests to the peer in `connection_info["peer"]` and its messages to the listener."""
 
-    def __init__(self, connection_info: Mapping[str, Any], listener: Listener) -> None:
+    def __init__(self, connection_info: Mapping[str, Any], listener: Listener, /, *, kernel_waits: bool = True) -> None:
         super().__init__(listener)
         self._peer: Peer = connection_info["peer"]
         self._count = 0

@@ -22,12 +22,16 @@ _PORTS = {
 }
 _NUDGE_INTERVAL = 0.5  # seconds between kernel_info requests to a kernel that does not greet (ipykernel before 7)
 _BATCH = 256  # messages read before other tasks of the loop get their turn
+_BACKLOG = 64  # messages of a kernel that waits for us
 _RECONNECT_MS = 5
 _HANDSHAKE_TIMEOUT = 5.0  # seconds
 
 
 class ZmqChannels(Channels):
-    """Sockets to the ports of `connection_info`; `on_bad_message` is told of messages that were thrown away."""
+    """Sockets to the ports of `connection_info`; `on_bad_message` is told of messages that were thrown away.
+
+    `kernel_waits`: the kernel sends no more than we read, so that a bounded backlog loses nothing. The others drop what does
+    not fit, silently, and for those everything is taken in."""
 
     def __init__(
         self,
@@ -36,9 +40,11 @@ class ZmqChannels(Channels):
         *,
         context: zmq.Context[zmq.Socket[bytes]],
         on_bad_message: Callable[[MessageError], None],
+        kernel_waits: bool = False,
     ) -> None:
         super().__init__(listener)
         self._info = connection_info
+        self._iopub_backlog = _BACKLOG if kernel_waits else 0
         self._context = context
         self._on_bad_message = on_bad_message
         key = connection_info.get("key", b"")
@@ -109,7 +115,7 @@ class ZmqChannels(Channels):
         socket = self._context.socket(zmq.SUB if channel is Channel.IOPUB else zmq.DEALER)
         socket.linger = 0
         socket.setsockopt(zmq.SNDHWM, 0)
-        socket.setsockopt(zmq.RCVHWM, 0)  # never drop; what is kept is bounded by the normalizer
+        socket.setsockopt(zmq.RCVHWM, self._iopub_backlog if channel is Channel.IOPUB else 0)
         socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
         if channel is Channel.IOPUB:
             socket.setsockopt(zmq.SUBSCRIBE, b"")

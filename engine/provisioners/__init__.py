@@ -10,6 +10,9 @@ from typing import Any
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
+KERNEL_MARK = "POLYREPL_KERNEL"
+"""Variable that names the kernel in its own environment, and so in that of every process it starts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exit:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import contextlib
 import os
 import signal
 import subprocess
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 
-from engine.provisioners import Exit, Provisioner
+from engine.provisioners import KERNEL_MARK, Exit, Provisioner
 
 _PIPE_BYTES = 65536
+_END_ROUNDS = 5
 _LAST_OUTPUT_CHARS = 16 * 1024
 
 
 class SpawnProvisioner(Provisioner):
-    """Starts `cmd` with exactly the environment given. Ending it ends its whole process group."""
+    """Starts `cmd` with exactly the environment given. Ending it ends its process group, and what left the group but kept its mark."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -29,6 +32,7 @@ class SpawnProvisioner(Provisioner):
         self._pipes: dict[int, _Pipe] = {}
         self._last: deque[str] = deque()
         self._ended: asyncio.Future[int] | None = None
+        self._mark = ""
 
     @property
     def has_process(self) -> bool:
@@ -37,6 +41,7 @@ class SpawnProvisioner(Provisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
+        self._mark = kwargs["env"].get(KERNEL_MARK, "")
         process = subprocess.Popen(  # noqa: ASYNC220 - vfork takes a few ms and the parent stays the main thread
             cmd,
             cwd=kwargs["cwd"],
@@ -148,6 +153,9 @@ class SpawnProvisioner(Provisioner):
         self._signal_group(signal.SIGTERM)
 
     async def cleanup(self, restart: bool = False) -> None:
+        mark, self._mark = self._mark, ""
+        if mark:
+            await asyncio.to_thread(end_marked, mark)
         for fd in list(self._pipes):
             self._close_pipe(fd)
 
@@ -166,3 +174,24 @@ class _Pipe:
         except BlockingIOError:
             return ""
         return self._decoder.decode(data) if data else None
+
+
+def end_marked(mark: str) -> None:
+    """End every process that has this kernel's mark in its environment: those that left the kernel's process group.
+
+    A process that cleans its environment escapes; nothing short of a pid namespace holds that one."""
+    wanted = f"{KERNEL_MARK}={mark}".encode()
+    for _ in range(_END_ROUNDS):  # they may start others meanwhile
+        found = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _has(entry, wanted)]
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _has(process: Path, variable: bytes) -> bool:
+    try:
+        return variable in (process / "environ").read_bytes().split(b"\0")
+    except OSError:  # gone, or somebody else's
+        return False

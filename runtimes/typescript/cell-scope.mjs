@@ -16,6 +16,13 @@ export function installCellScope(modules) {
     import: (specifier, options, wanted) => modules.import(specifier, options, wanted),
     asyncSteps: () => new AsyncSteps(),
     meta: modules.meta,
+    // What the rewrite makes of an assignment to a constant: like Node's own, it fails once the value is known.
+    get constant() {
+      return undefined;
+    },
+    set constant(_value) {
+      throw new TypeError('Assignment to constant variable.');
+    },
   });
   // Not writable: without it no cell would run any more.
   defineProperty(globalThis, NAME, { value, writable: false, enumerable: false, configurable: false });

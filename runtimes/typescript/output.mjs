@@ -57,7 +57,7 @@ class OutputStream extends Writable {
   #decoder = new StringDecoder('utf8');
 
   constructor(output, name, fd) {
-    super();
+    super({ autoDestroy: false, emitClose: false });
     this.#output = output;
     this.#name = name;
     this.fd = fd;
@@ -74,7 +74,11 @@ class OutputStream extends Writable {
   end(chunk, encoding, callback) {
     if (chunk !== undefined && typeof chunk !== 'function') this.write(chunk, encoding);
     const done = [chunk, encoding, callback].find((argument) => typeof argument === 'function');
-    if (done) nextTick(done);
+    // A pipeline ends its last stream and waits for that.
+    nextTick(() => {
+      this.emit('finish');
+      done?.();
+    });
     return this;
   }
 

@@ -6,6 +6,7 @@
 
 import { parse } from './vendor/acorn/acorn.mjs';
 import { Edits, Rendering } from './edits.mjs';
+import { assignmentsToConstants, boundNames, childrenOf } from './syntax-tree.mjs';
 
 /** The only name the kernel adds for generated code; see the main thread's `cell-scope.mjs`. */
 const SCOPE = '__polyrepl';
@@ -57,12 +58,14 @@ class CellRewriter {
   #names = new Set();
   #functions = [];
   #iterators = 0;
+  #constantTargets;
 
   constructor(source, { ast, isTransformed }) {
     this.source = source;
     this.isTransformed = isTransformed;
     this.body = ast.body;
     this.edits = new Edits(source);
+    this.#constantTargets = assignmentsToConstants(this.body);
     this.isGenerator = this.body.some((node) => node.type === 'ImportDeclaration' || isUsing(node)) ||
       this.body.some((node) => !opensOwnScope(node) && awaitsAtTopLevel(node));
   }
@@ -216,6 +219,13 @@ class CellRewriter {
   #visit(node, edits, isTop = !FUNCTIONS.has(node?.type)) {
     if (!node) return;
     switch (node.type) {
+      case 'Identifier':
+        if (this.#constantTargets.has(node)) edits.replace(node.start, node.end, `${SCOPE}.constant`);
+        return;
+      case 'Property':
+        // A shorthand's key and value are the same place.
+        if (node.shorthand) return this.#shorthand(node, edits, isTop);
+        break;
       case 'ImportExpression':
         edits.replace(node.start, node.start + 'import'.length, `${SCOPE}.import`);
         break;
@@ -243,6 +253,12 @@ class CellRewriter {
     }
     if (isTop && UNTERMINATED.has(node.type)) this.#terminate(node, edits);
     this.#visitChildren(node, edits, isTop);
+  }
+
+  #shorthand(node, edits, isTop) {
+    const target = node.value.type === 'AssignmentPattern' ? node.value.left : node.value;
+    if (this.#constantTargets.has(target)) edits.open(node.start, `${node.key.name}:`);
+    this.#visit(node.value, edits, isTop);
   }
 
   #nestedVariables(node, edits, isLoopHead) {
@@ -335,27 +351,6 @@ function loopHead(node) {
   const head = node.type === 'ForStatement' ? node.init
     : node.type === 'ForOfStatement' || node.type === 'ForInStatement' ? node.left : null;
   return head?.type === 'VariableDeclaration' ? head : null;
-}
-
-function childrenOf(node) {
-  const children = [];
-  for (const key in node) {
-    const value = node[key];
-    if (Array.isArray(value)) children.push(...value.filter((item) => item?.type));
-    else if (typeof value?.type === 'string') children.push(value);
-  }
-  return children;
-}
-
-function boundNames(pattern) {
-  switch (pattern?.type) {
-    case 'Identifier': return [pattern.name];
-    case 'ObjectPattern': return pattern.properties.flatMap((item) => boundNames(item.argument ?? item.value));
-    case 'ArrayPattern': return pattern.elements.flatMap(boundNames);
-    case 'AssignmentPattern': return boundNames(pattern.left);
-    case 'RestElement': return boundNames(pattern.argument);
-    default: return [];
-  }
 }
 
 function importAttributes(node) {

@@ -15,7 +15,8 @@ const VERSION = '0.1.0';
 const KILL_DELAY_MS = 500;
 
 // Loaded with the first cell rather than before the first kernel_info_reply: the parser is the largest module.
-const loadTransform = () => import('./transform.mjs');
+let transform = null;
+const loadTransform = () => (transform ??= import('./transform.mjs'));
 const loadCompletion = () => import('./completion.mjs');
 
 export class Session {

@@ -197,6 +197,13 @@ class TestResume:
             assert response.status_code == 400
             assert response.json()["errors"][0]["field"] == "Last-Event-ID"
 
+    async def test_a_post_with_a_number_that_is_none_runs_nothing(self, api):
+        fake = await api(SCRIPT)
+        headers = {"Accept": SSE, "Last-Event-ID": "x"}
+        response = await fake.client.post("/execute", json={"code": "all"}, headers=headers)
+        assert response.status_code == 400
+        assert not len(fake.engine.executions)
+
 
 class Client:
     """One request at the ASGI level, whose client goes away when it is told to."""

@@ -15,6 +15,8 @@ from .lifetime import die_with_parent
 from .publisher import Publisher
 from .streams import OutStream
 
+_WAITING_MESSAGES = 64
+
 
 class KernelApp(IPKernelApp):
     """ipykernel's application with our kernel, one thread less and no hop between a message and its socket."""
@@ -38,9 +40,13 @@ class KernelApp(IPKernelApp):
         self.shell_channel_thread = NoShellThread()
 
     def init_iopub(self, context: zmq.Context[Any]) -> None:
-        """Open the iopub channel; it drops nothing, the limits of the cells bound what waits in it."""
+        """Open the iopub channel; it drops nothing: a reader on this machine that falls behind makes the cell wait."""
         self.iopub_socket = context.socket(zmq.XPUB)
-        self.iopub_socket.sndhwm = 0
+        if self.transport == "ipc":
+            self.iopub_socket.sndhwm = _WAITING_MESSAGES
+            self.iopub_socket.setsockopt(zmq.XPUB_NODROP, 1)
+        else:
+            self.iopub_socket.sndhwm = 0  # a reader elsewhere may be gone without a word; nobody waits for it
         self.iopub_socket.linger = 1000
         self._apply_curve_server_options(self.iopub_socket)
         self.iopub_port = self._bind_socket(self.iopub_socket, self.iopub_port)

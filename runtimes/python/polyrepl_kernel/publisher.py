@@ -17,7 +17,7 @@ from .interrupts import Interrupts
 class Publisher(IOPubThread):
     """ipykernel's IOPub thread without the hop: its loop is left with timers, subscriptions and captured output.
 
-    A zmq socket may be used from several threads if a lock orders the uses; the lock is never held while waiting.
+    A zmq socket may be used from several threads if a lock orders the uses. Over ipc the lock is held while the reader is behind.
     """
 
     def __init__(self, socket: zmq.Socket[Any], session: Session, interrupts: Interrupts) -> None:

@@ -18,7 +18,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE = 30.0
-INTERRUPTS = int(os.environ.get("POLYREPL_TEST_INTERRUPTS", "200"))
+INTERRUPTS = int(os.environ.get("POLYREPL_TEST_INTERRUPTS", "120"))
+FLOOD_INTERRUPTS = int(os.environ.get("POLYREPL_TEST_FLOOD_INTERRUPTS", "45"))
 
 
 def find_node():
@@ -79,8 +80,15 @@ class Kernel:
         return Result(messages, reply)
 
     def send(self, code, metadata=None, **content):
-        body = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False,
-                "stop_on_error": True, **content}
+        body = {
+            "code": code,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": True,
+            **content,
+        }
         message = self.client.session.msg("execute_request", body, metadata=metadata)
         self.client.shell_channel.send(message)
         return message["header"]["msg_id"]
@@ -153,7 +161,9 @@ def directory(tmp_path_factory):
     package = folder / "node_modules" / "left"
     package.mkdir(parents=True)
     (package / "package.json").write_text('{"name": "left", "version": "1.0.0", "main": "index.js"}')
-    (package / "index.js").write_text("const o = {}; for (const k of ['pad', 'trim']) o[k] = () => k; module.exports = o;")
+    (package / "index.js").write_text(
+        "const o = {}; for (const k of ['pad', 'trim']) o[k] = () => k; module.exports = o;"
+    )
     return folder
 
 
@@ -199,8 +209,14 @@ VALUES = [
     ("Promise.resolve(9)", "9"),
     ("const first = 1\nawait null\nfirst + 1", "2"),
     ("let total = 0; for await (const x of [1, Promise.resolve(2)]) total += x; total", "3"),
-    ("async function* gen() { yield 1; yield 2 }; var seen = []; for await (var g of gen()) seen.push(g); seen", "[ 1, 2 ]"),
-    ("outer: for await (const x of [1, 2]) { for (const y of [1, 2]) { if (y > 1) continue outer } }; 'done'", "'done'"),
+    (
+        "async function* gen() { yield 1; yield 2 }; var seen = []; for await (var g of gen()) seen.push(g); seen",
+        "[ 1, 2 ]",
+    ),
+    (
+        "outer: for await (const x of [1, 2]) { for (const y of [1, 2]) { if (y > 1) continue outer } }; 'done'",
+        "'done'",
+    ),
     ("const { a, ...rest } = await Promise.resolve({ a: 1, b: 2 }); rest", "{ b: 2 }"),
     ("if (true) await null\nelse await null\nfor (var i = 0; i < 3; i++) await null\ni", "3"),
     ("await null; function hoisted() { return 'up' }; hoisted()", "'up'"),
@@ -235,9 +251,18 @@ def test_a_cell_gives_the_value_of_its_last_expression(kernel, code, expected):
 
 def test_a_name_can_be_declared_again_as_any_other_kind(kernel):
     declarations = [
-        "const name1 = 1", "let name1 = 1", "var name1 = 1", "class name1 {}", "function name1() {}", "enum name1 { A }",
-        "import { sep as name1 } from 'node:path'", "await 0; const name1 = 1", "await 0; class name1 {}",
-        "await 0; function name1() {}", "const { name1 } = { name1: 2 }", "namespace name1 { export const x = 1 }",
+        "const name1 = 1",
+        "let name1 = 1",
+        "var name1 = 1",
+        "class name1 {}",
+        "function name1() {}",
+        "enum name1 { A }",
+        "import { sep as name1 } from 'node:path'",
+        "await 0; const name1 = 1",
+        "await 0; class name1 {}",
+        "await 0; function name1() {}",
+        "const { name1 } = { name1: 2 }",
+        "namespace name1 { export const x = 1 }",
     ]
     order = declarations + random.Random(1).choices(declarations, k=40)
     for code in order:
@@ -256,22 +281,61 @@ def test_a_top_level_await_sees_and_sets_globals_of_other_cells(kernel):
     assert kernel.value("counter") == "11"
 
 
+def test_a_constant_cannot_be_assigned_in_its_own_cell_and_can_in_later_ones(kernel):
+    result = kernel.run("const fixed: number = 1;\nfixed = 2")
+    assert (result.reply["ename"], result.reply["evalue"]) == ("TypeError", "Assignment to constant variable.")
+    assert ".ts:2:7" in result.traceback
+    assert ".mjs" not in result.traceback
+    assert kernel.value("fixed") == "1"
+    assert kernel.value("fixed = 3; fixed") == "3"
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "fixed++",
+        "fixed += 1",
+        "[fixed] = [2]",
+        "({ fixed } = { fixed: 2 })",
+        "for (fixed of [1]);",
+        "await 0; fixed = 2",
+        "(() => { fixed = 2 })()",
+        "({ fixed = 5 } = {})",
+        "for await (fixed of [1]);",
+    ],
+)
+def test_every_form_of_assignment_to_a_constant_is_refused(kernel, assignment):
+    result = kernel.run(f"const fixed = 1; {assignment}")
+    assert result.reply["evalue"] == "Assignment to constant variable."
+
+
+def test_a_parameter_may_be_called_like_a_constant(kernel):
+    assert kernel.value("const same = 1; ((same) => { same = 2; return same })(0) + same") == "3"
+
+
 # ---- errors
 
 
 def test_an_error_shows_the_users_own_typescript_positions(kernel):
-    result = kernel.run("enum E { A }\nfunction broken(x: number): never {\n  throw new TypeError('bad ' + x)\n}\n\nbroken(1)")
+    result = kernel.run(
+        "enum E { A }\nfunction broken(x: number): never {\n  throw new TypeError('bad ' + x)\n}\n\nbroken(1)"
+    )
     assert (result.reply["ename"], result.reply["evalue"]) == ("TypeError", "bad 1")
     lines = result.traceback.split("\n")
     assert lines[0] == "TypeError: bad 1"
     assert [line.strip().split("cell_")[0] for line in lines[1:]] == ["at broken (", "at "]
-    assert lines[1].endswith(".ts:3:9)") and ".ts:6:1" in lines[2]
+    assert lines[1].endswith(".ts:3:9)")
+    assert ".ts:6:1" in lines[2]
 
 
 def test_an_error_after_an_await_shows_the_users_own_position(kernel):
-    result = kernel.run("const before = await 1; await null\nconst after: number = await (async () => { throw new Error('x') })()")
+    result = kernel.run(
+        "const before = await 1; await null\nconst after: number = await (async () => { throw new Error('x') })()"
+    )
     assert ".ts:2:50" in result.traceback
-    assert "node:" not in result.traceback and "polyrepl" not in result.traceback and ".mjs" not in result.traceback
+    assert "node:" not in result.traceback
+    assert "polyrepl" not in result.traceback
+    assert ".mjs" not in result.traceback
 
 
 def test_a_function_of_an_earlier_cell_keeps_its_cell_in_traces(kernel):
@@ -282,7 +346,8 @@ def test_a_function_of_an_earlier_cell_keeps_its_cell_in_traces(kernel):
 
 def test_a_frame_in_a_local_file_is_kept(kernel):
     result = kernel.run("import { fail } from './bad.ts'; fail()")
-    assert "bad.ts:3:9" in result.traceback and "cell_" in result.traceback
+    assert "bad.ts:3:9" in result.traceback
+    assert "cell_" in result.traceback
 
 
 SYNTAX_ERRORS = [
@@ -311,10 +376,13 @@ def test_causes_and_aggregates_are_shown(kernel):
     assert "[cause]: RangeError: inner" in result.traceback
     result = kernel.run("await Promise.any([Promise.reject(new Error('one')), Promise.reject(new Error('two'))])")
     assert result.reply["ename"] == "AggregateError"
-    assert "Error: one" in result.traceback and "Error: two" in result.traceback
+    assert "Error: one" in result.traceback
+    assert "Error: two" in result.traceback
 
 
-@pytest.mark.parametrize(("thrown", "evalue"), [("'text'", "text"), ("42", "42"), ("null", "null"), ("{ a: 1 }", "{ a: 1 }")])
+@pytest.mark.parametrize(
+    ("thrown", "evalue"), [("'text'", "text"), ("42", "42"), ("null", "null"), ("{ a: 1 }", "{ a: 1 }")]
+)
 def test_something_thrown_that_is_no_error_is_reported(kernel, thrown, evalue):
     result = kernel.run(f"throw {thrown}")
     assert (result.status, result.reply["evalue"]) == ("error", evalue)
@@ -323,7 +391,8 @@ def test_something_thrown_that_is_no_error_is_reported(kernel, thrown, evalue):
 
 def test_a_missing_export_is_a_syntax_error(kernel):
     result = kernel.run("import { nope } from 'node:fs'")
-    assert result.reply["ename"] == "SyntaxError" and "nope" in result.reply["evalue"]
+    assert result.reply["ename"] == "SyntaxError"
+    assert "nope" in result.reply["evalue"]
 
 
 def test_a_value_whose_inspection_fails_is_an_error_of_the_cell(kernel):
@@ -332,7 +401,9 @@ def test_a_value_whose_inspection_fails_is_an_error_of_the_cell(kernel):
 
 
 def test_late_errors_go_to_the_stderr_of_their_cell(kernel):
-    code = "setTimeout(() => { throw new Error('late') }, 30); setTimeout(() => Promise.reject(new Error('lost')), 30); 1"
+    code = (
+        "setTimeout(() => { throw new Error('late') }, 30); setTimeout(() => Promise.reject(new Error('lost')), 30); 1"
+    )
     first = kernel.send(code)
     kernel.collect(first)
     second = kernel.run("await new Promise(resolve => setTimeout(resolve, 1)); 2")
@@ -350,13 +421,18 @@ def test_late_errors_go_to_the_stderr_of_their_cell(kernel):
 
 
 def test_console_is_formatted_as_nodes_own(kernel):
-    result = kernel.run("console.log('a %d', 1, { b: [1] }); console.error('e'); console.table([{ x: 1 }]); process.stdout.write('raw')")
-    assert result.stream().startswith("a 1 { b: [ 1 ] }\n┌") and result.stream().endswith("raw")
+    result = kernel.run(
+        "console.log('a %d', 1, { b: [1] }); console.error('e'); console.table([{ x: 1 }]); process.stdout.write('raw')"
+    )
+    assert result.stream().startswith("a 1 { b: [ 1 ] }\n┌")
+    assert result.stream().endswith("raw")
     assert result.stream("stderr") == "e\n"
 
 
 def test_writes_come_before_the_result_and_in_their_order_with_displays(kernel):
-    result = kernel.run("console.log('1'); display.text('2'); console.log('3'); Promise.resolve().then(() => console.log('4')); 5")
+    result = kernel.run(
+        "console.log('1'); display.text('2'); console.log('3'); Promise.resolve().then(() => console.log('4')); 5"
+    )
     kinds = [m["msg_type"] for m in result.messages]
     assert kinds == ["status", "execute_input", "stream", "display_data", "stream", "execute_result", "status"]
     assert result.stream() == "1\n3\n4\n"
@@ -377,8 +453,23 @@ def test_late_output_belongs_to_the_cell_that_started_it(kernel):
 
 
 def test_bytes_are_decoded_across_writes(kernel):
-    result = kernel.run("const eur = Buffer.from('€'); process.stdout.write(eur.subarray(0, 1)); process.stdout.write(eur.subarray(1))")
+    result = kernel.run(
+        "const eur = Buffer.from('€'); process.stdout.write(eur.subarray(0, 1)); process.stdout.write(eur.subarray(1))"
+    )
     assert result.stream() == "€"
+
+
+def test_a_write_calls_back_and_a_pipe_and_an_encoding_work(kernel):
+    result = kernel.run(
+        "await new Promise(done => process.stdout.write('6869', 'hex', done)); await new Promise(done => process.stdout.write('!', done));"
+        "await require('node:stream/promises').pipeline(require('node:stream').Readable.from(['a', 'b']), process.stdout)"
+    )
+    assert (result.status, result.stream()) == ("ok", "hi!ab")
+
+
+def test_a_long_text_is_sent_in_pieces_that_end_between_characters(kernel):
+    result = kernel.run("process.stdout.write('-' + '\U0001f600'.repeat(200000))")
+    assert result.stream() == "-" + "\U0001f600" * 200_000
 
 
 def test_ending_stdout_does_not_silence_later_cells(kernel):
@@ -387,9 +478,12 @@ def test_ending_stdout_does_not_silence_later_cells(kernel):
 
 
 def test_a_flood_arrives_whole(kernel):
-    result = kernel.run("for (let i = 0; i < 100000; i++) console.log('line ' + i); console.log('x'.repeat(5e6)); 'end'")
+    result = kernel.run(
+        "for (let i = 0; i < 100000; i++) console.log('line ' + i); console.log('x'.repeat(5e6)); 'end'"
+    )
     text = result.stream()
-    assert text.endswith("x\n") and len(text) == sum(len(f"line {i}\n") for i in range(100000)) + 5_000_001
+    assert text.endswith("x\n")
+    assert len(text) == sum(len(f"line {i}\n") for i in range(100000)) + 5_000_001
     assert max(len(m["content"]["text"].encode()) for m in result.streams()) <= 1024 * 1024
     assert result.text == "'end'"
 
@@ -406,10 +500,13 @@ def test_a_flood_does_not_pile_up_in_memory(fresh_kernel):
 # ---- limits
 
 
-@pytest.mark.parametrize("code", [
-    "for (let i = 0; i < 100000; i++) console.log(String(i).padStart(9, '0'))",
-    "process.stdout.write(Array.from({ length: 100000 }, (_, i) => String(i).padStart(9, '0') + '\\n').join(''))",
-])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "for (let i = 0; i < 100000; i++) console.log(String(i).padStart(9, '0'))",
+        "process.stdout.write(Array.from({ length: 100000 }, (_, i) => String(i).padStart(9, '0') + '\\n').join(''))",
+    ],
+)
 def test_a_limited_stream_keeps_its_head_and_its_tail(kernel, code):
     result = kernel.run(code, {"output_limits": {"stream_bytes": 2001, "item_bytes": 10000}})
     whole = "".join(f"{i:09}\n" for i in range(100000))
@@ -430,7 +527,9 @@ def test_limits_cut_between_characters_and_say_nothing_when_nothing_is_missing(k
 
 
 def test_stdout_and_stderr_are_limited_each_on_its_own(kernel):
-    result = kernel.run("console.log('a'.repeat(50)); console.error('b'.repeat(5))", {"output_limits": {"stream_bytes": 10}})
+    result = kernel.run(
+        "console.log('a'.repeat(50)); console.error('b'.repeat(5))", {"output_limits": {"stream_bytes": 10}}
+    )
     assert result.stream() == "aaaaaaaaa\n"
     assert result.stream("stderr") == "bbbbb\n"
 
@@ -439,8 +538,10 @@ def test_a_large_item_is_left_out_and_a_large_text_is_cut(kernel):
     limits = {"output_limits": {"item_bytes": 100}}
     result = kernel.run("display.html('h'.repeat(101)); display.html('h'.repeat(100)); 'z'.repeat(200)", limits)
     large, fits = [m for m in result.messages if m["msg_type"] == "display_data"]
-    assert large["content"]["data"] == {} and large["metadata"]["omitted"] == {"text/html": 101}
-    assert len(fits["content"]["data"]["text/html"]) == 100 and "omitted" not in fits["metadata"]
+    assert large["content"]["data"] == {}
+    assert large["metadata"]["omitted"] == {"text/html": 101}
+    assert len(fits["content"]["data"]["text/html"]) == 100
+    assert "omitted" not in fits["metadata"]
     assert len(result.text) == 100
     final = next(m for m in result.messages if m["msg_type"] == "execute_result")
     assert final["metadata"]["omitted"] == {"text/plain": 102}
@@ -458,27 +559,41 @@ def test_plain_data_comes_as_json_too(kernel):
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
-@pytest.mark.parametrize(("code", "mime", "value"), [
-    ("({ [Symbol.for('Jupyter.display')]() { return { 'text/html': '<i>' } } })", "text/html", "<i>"),
-    ("({ async [Symbol.for('Jupyter.display')]() { return { 'text/html': '<b>' } } })", "text/html", "<b>"),
-    (f"Buffer.from('{PNG}', 'base64')", "image/png", PNG),
-    ("new Uint8Array([0xff, 0xd8, 0xff, 0])", "image/jpeg", base64.b64encode(b"\xff\xd8\xff\0").decode()),
-    ("({ outerHTML: '<p>hi</p>', tagName: 'P' })", "text/html", "<p>hi</p>"),
-    ("({ outerHTML: '<svg></svg>' })", "image/svg+xml", "<svg></svg>"),
-    ("({ $schema: 'https://vega.github.io/schema/vega-lite/v5.json', mark: 'bar' })", "application/vnd.vegalite.v5+json",
-     {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "mark": "bar"}),
-])
+@pytest.mark.parametrize(
+    ("code", "mime", "value"),
+    [
+        ("({ [Symbol.for('Jupyter.display')]() { return { 'text/html': '<i>' } } })", "text/html", "<i>"),
+        ("({ async [Symbol.for('Jupyter.display')]() { return { 'text/html': '<b>' } } })", "text/html", "<b>"),
+        (f"Buffer.from('{PNG}', 'base64')", "image/png", PNG),
+        ("new Uint8Array([0xff, 0xd8, 0xff, 0])", "image/jpeg", base64.b64encode(b"\xff\xd8\xff\0").decode()),
+        ("({ outerHTML: '<p>hi</p>', tagName: 'P' })", "text/html", "<p>hi</p>"),
+        ("({ outerHTML: '<svg></svg>' })", "image/svg+xml", "<svg></svg>"),
+        (
+            "({ $schema: 'https://vega.github.io/schema/vega-lite/v5.json', mark: 'bar' })",
+            "application/vnd.vegalite.v5+json",
+            {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "mark": "bar"},
+        ),
+    ],
+)
 def test_a_rich_value_is_recognised(kernel, code, mime, value):
     assert kernel.run(code).data[mime] == value
 
 
-@pytest.mark.parametrize(("name", "argument", "mime", "value"), [
-    ("html", "'<b>'", "text/html", "<b>"), ("markdown", "'# h'", "text/markdown", "# h"),
-    ("svg", "'<svg/>'", "image/svg+xml", "<svg/>"), ("latex", "'x^2'", "text/latex", "x^2"),
-    ("json", "{ a: 1 }", "application/json", {"a": 1}), ("javascript", "'1'", "application/javascript", "1"),
-    ("png", "new Uint8Array([1])", "image/png", "AQ=="), ("jpeg", "'AQ=='", "image/jpeg", "AQ=="),
-    ("pdf", "new Uint8Array([1])", "application/pdf", "AQ=="), ("text", "'t'", "text/plain", "t"),
-])
+@pytest.mark.parametrize(
+    ("name", "argument", "mime", "value"),
+    [
+        ("html", "'<b>'", "text/html", "<b>"),
+        ("markdown", "'# h'", "text/markdown", "# h"),
+        ("svg", "'<svg/>'", "image/svg+xml", "<svg/>"),
+        ("latex", "'x^2'", "text/latex", "x^2"),
+        ("json", "{ a: 1 }", "application/json", {"a": 1}),
+        ("javascript", "'1'", "application/javascript", "1"),
+        ("png", "new Uint8Array([1])", "image/png", "AQ=="),
+        ("jpeg", "'AQ=='", "image/jpeg", "AQ=="),
+        ("pdf", "new Uint8Array([1])", "application/pdf", "AQ=="),
+        ("text", "'t'", "text/plain", "t"),
+    ],
+)
 def test_display_has_a_shorthand_for_each_type(kernel, name, argument, mime, value):
     result = kernel.run(f"display.{name}({argument})")
     assert result.displays[0]["data"] == {mime: value}
@@ -486,9 +601,12 @@ def test_display_has_a_shorthand_for_each_type(kernel, name, argument, mime, val
 
 
 def test_a_display_can_be_updated(kernel):
-    result = kernel.run("display({ 'text/html': 'x' }, { raw: true, display_id: 'd', metadata: { m: 1 } });"
-                        "display.html('y', { display_id: 'd', update: true })")
-    assert result.displays[0]["transient"] == {"display_id": "d"} and result.displays[0]["metadata"] == {"m": 1}
+    result = kernel.run(
+        "display({ 'text/html': 'x' }, { raw: true, display_id: 'd', metadata: { m: 1 } });"
+        "display.html('y', { display_id: 'd', update: true })"
+    )
+    assert result.displays[0]["transient"] == {"display_id": "d"}
+    assert result.displays[0]["metadata"] == {"m": 1}
     assert result.of("update_display_data")[0]["data"] == {"text/html": "y"}
 
 
@@ -535,8 +653,55 @@ def test_an_interrupt_at_any_moment_stops_the_cell_and_only_that_cell(fresh_kern
     assert kernel.manager.is_alive()
 
 
+FLOODS = {
+    "console.log": "while (true) console.log('tick')",
+    "console.error": "while (true) console.error('tick')",
+    "process.stdout.write": "for (;;) process.stdout.write('x')",
+    "bytes": "const bytes = Buffer.alloc(1e5, 'b'); for (;;) process.stdout.write(bytes)",
+    "large strings": "const large = 'y'.repeat(1e6); for (;;) console.log(large)",
+    "huge strings": "const huge = 'z'.repeat(2e7); for (;;) console.log(huge)",
+    "an async function": "await (async () => { await null; for (;;) console.log('x') })()",
+    "between awaits": "for (;;) { console.log('x'); await null }",
+    "a timer": "await new Promise(() => setInterval(() => { for (let i = 0; i < 1000; i++) console.log(i) }, 0))",
+}
+SERVER_LIMITS = {"output_limits": {"stream_bytes": 12_582_912, "item_bytes": 12_582_912}}
+
+
+def read_for(kernel, seconds):
+    """Take messages as they come, for a while."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        try:
+            kernel.client.get_iopub_msg(timeout=left)
+        except queue.Empty:
+            return
+
+
+def test_a_flood_of_output_is_interrupted_at_once_and_takes_no_later_output_along(fresh_kernel):
+    kernel = fresh_kernel
+    chance = random.Random(7)
+    floods = list(FLOODS.items())
+    late = []
+    for number in range(FLOOD_INTERRUPTS):
+        name, code = floods[number % len(floods)]
+        msg_id = kernel.send(code, SERVER_LIMITS if number % 3 else None)
+        read_for(kernel, chance.choice([0, chance.uniform(0, 0.05), chance.uniform(0, 0.3)]))
+        # From here on nobody reads what the cell prints, until it has been told of its end.
+        start = time.monotonic()
+        kernel.interrupt()
+        assert kernel.client.shell_channel.socket.poll(DEADLINE * 1000), f"interrupt {number} ({name}) was lost"
+        late.append((time.monotonic() - start, name))
+        assert kernel.collect(msg_id).reply["ename"] == "KeyboardInterrupt", name
+        later = kernel.run("console.log('hi'); console.error('err'); 7")
+        assert (later.stream(), later.stream("stderr"), later.text) == ("hi\n", "err\n", "7"), name
+    # The server kills a kernel that takes a second.
+    assert max(late)[0] < 1.0, sorted(late)[-5:]
+
+
 def test_an_interrupt_of_an_await_runs_finally_blocks(kernel):
-    msg_id = kernel.send("var ran = 'no'; console.log('go'); try { await new Promise(() => {}) } finally { await null; ran = 'yes' }")
+    msg_id = kernel.send(
+        "var ran = 'no'; console.log('go'); try { await new Promise(() => {}) } finally { await null; ran = 'yes' }"
+    )
     kernel.wait_for(lambda m: m["msg_type"] == "stream")
     kernel.interrupt()
     assert kernel.collect(msg_id).reply["ename"] == "KeyboardInterrupt"
@@ -574,19 +739,23 @@ def test_removing_the_sigint_listeners_does_not_make_an_interrupt_deadly(kernel)
 
 def answer(kernel, msg_id, value):
     request = kernel.client.get_stdin_msg(timeout=DEADLINE)
-    assert request["msg_type"] == "input_request" and request["parent_header"]["msg_id"] == msg_id
+    assert request["msg_type"] == "input_request"
+    assert request["parent_header"]["msg_id"] == msg_id
     kernel.client.input(value)
     return request["content"]
 
 
-@pytest.mark.parametrize(("code", "question", "reply", "value"), [
-    ("prompt('name?')", "name?", "Ada", "'Ada'"),
-    ("prompt('name?', 'nobody')", "name?", "", "'nobody'"),
-    ("prompt('name?')", "name?", "\x04", "null"),
-    ("confirm('sure?')", "sure? [y/N] ", "yes", "true"),
-    ("confirm('sure?')", "sure? [y/N] ", "", "false"),
-    ("await (async () => { await null; return prompt('late?') })()", "late?", "x", "'x'"),
-])
+@pytest.mark.parametrize(
+    ("code", "question", "reply", "value"),
+    [
+        ("prompt('name?')", "name?", "Ada", "'Ada'"),
+        ("prompt('name?', 'nobody')", "name?", "", "'nobody'"),
+        ("prompt('name?')", "name?", "\x04", "null"),
+        ("confirm('sure?')", "sure? [y/N] ", "yes", "true"),
+        ("confirm('sure?')", "sure? [y/N] ", "", "false"),
+        ("await (async () => { await null; return prompt('late?') })()", "late?", "x", "'x'"),
+    ],
+)
 def test_a_prompt_blocks_until_it_is_answered(kernel, code, question, reply, value):
     msg_id = kernel.send(code, allow_stdin=True)
     assert answer(kernel, msg_id, reply) == {"prompt": question, "password": False}
@@ -602,11 +771,17 @@ def test_stdin_is_empty(kernel):
     assert kernel.value("let read = ''; for await (const chunk of process.stdin) read += chunk; read") == "''"
 
 
-@pytest.mark.parametrize("code", [
-    "process.exit(3)", "await null; process.exit(3)", "try { process.exit(3) } catch {}; for (;;) {}",
-    "await (async () => { await null; process.exit(3) })()", "await new Promise(() => setTimeout(() => process.exit(3), 0))",
-    "process.exitCode = 3; process.exit()",
-])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "process.exit(3)",
+        "await null; process.exit(3)",
+        "try { process.exit(3) } catch {}; for (;;) {}",
+        "await (async () => { await null; process.exit(3) })()",
+        "await new Promise(() => setTimeout(() => process.exit(3), 0))",
+        "process.exitCode = 3; process.exit()",
+    ],
+)
 def test_an_exit_ends_the_cell_and_not_the_context(kernel, code):
     kernel.run("process.exitCode = undefined; var survivor = 1")
     result = kernel.run(code)
@@ -643,7 +818,8 @@ def test_a_cells_environment_shows_up_nowhere(kernel):
 
 def test_kernel_info_names_the_kernel(kernel):
     info = kernel.info
-    assert info["status"] == "ok" and info["implementation"] == "polyrepl-typescript"
+    assert info["status"] == "ok"
+    assert info["implementation"] == "polyrepl-typescript"
     assert tuple(map(int, info["protocol_version"].split("."))) >= (5, 3)
     assert info["language_info"]["name"] == "typescript"
 
@@ -657,10 +833,14 @@ def test_silent_cells_send_no_output_and_do_not_count(kernel):
 
 
 def test_user_expressions_are_evaluated_after_the_cell(kernel):
-    result = kernel.run("let ux: number = 4", user_expressions={"a": "ux * 2", "b": "missing9", "c": "{ k: 1 }", "d": "1 +"})
+    result = kernel.run(
+        "let ux: number = 4", user_expressions={"a": "ux * 2", "b": "missing9", "c": "{ k: 1 }", "d": "1 +"}
+    )
     answers = result.reply["user_expressions"]
-    assert answers["a"]["status"] == "ok" and answers["a"]["data"]["text/plain"] == "8"
-    assert answers["b"]["status"] == "error" and answers["b"]["ename"] == "ReferenceError"
+    assert answers["a"]["status"] == "ok"
+    assert answers["a"]["data"]["text/plain"] == "8"
+    assert answers["b"]["status"] == "error"
+    assert answers["b"]["ename"] == "ReferenceError"
     assert answers["c"]["data"]["application/json"] == {"k": 1}
     assert answers["d"]["ename"] == "SyntaxError"
 
@@ -677,9 +857,11 @@ def test_an_error_aborts_what_is_queued_unless_told_not_to(kernel, stop, status)
 def test_completion_knows_globals_and_members(kernel):
     kernel.run("const shelf = { booksRead: 1, get trap() { throw new Error('getter ran') } }")
     reply = kernel.request("complete_request", {"code": "she", "cursor_pos": 3})
-    assert "shelf" in reply["matches"] and (reply["cursor_start"], reply["cursor_end"]) == (0, 3)
+    assert "shelf" in reply["matches"]
+    assert (reply["cursor_start"], reply["cursor_end"]) == (0, 3)
     reply = kernel.request("complete_request", {"code": "'\U0001f600'; shelf.bo", "cursor_pos": 13})
-    assert reply["matches"] == ["booksRead"] and (reply["cursor_start"], reply["cursor_end"]) == (11, 13)
+    assert reply["matches"] == ["booksRead"]
+    assert (reply["cursor_start"], reply["cursor_end"]) == (11, 13)
     assert kernel.request("complete_request", {"code": "f().x", "cursor_pos": 5})["matches"] == []
     assert kernel.request("complete_request", {"code": "process.argv0", "cursor_pos": 13})["matches"] == ["argv0"]
 
@@ -687,14 +869,25 @@ def test_completion_knows_globals_and_members(kernel):
 def test_inspection_tells_type_and_value(kernel):
     kernel.run("const inspected = { a: 1 }")
     reply = kernel.request("inspect_request", {"code": "inspected", "cursor_pos": 4, "detail_level": 0})
-    assert reply["found"] and reply["data"]["text/plain"] == "object: { a: 1 }"
+    assert reply["found"]
+    assert reply["data"]["text/plain"] == "object: { a: 1 }"
     assert not kernel.request("inspect_request", {"code": "missing1", "cursor_pos": 4, "detail_level": 0})["found"]
 
 
-@pytest.mark.parametrize(("code", "status"), [
-    ("1 + 1", "complete"), ("let x = ", "incomplete"), ("function f() {", "incomplete"), ("`text", "incomplete"),
-    ("/* open", "incomplete"), ("f(", "incomplete"), ("}", "invalid"), ("let let = 1", "invalid"), ("'open", "invalid"),
-])
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("1 + 1", "complete"),
+        ("let x = ", "incomplete"),
+        ("function f() {", "incomplete"),
+        ("`text", "incomplete"),
+        ("/* open", "incomplete"),
+        ("f(", "incomplete"),
+        ("}", "invalid"),
+        ("let let = 1", "invalid"),
+        ("'open", "invalid"),
+    ],
+)
 def test_is_complete_tells_unfinished_from_wrong(kernel, code, status):
     assert kernel.request("is_complete_request", {"code": code})["status"] == status
 
@@ -714,7 +907,7 @@ BREAKAGES = {
     "console": "console.log = null; globalThis.console = null",
     "JSON": "JSON.stringify = JSON.parse = null; globalThis.JSON = null",
     "arrays": "for (const k of ['map', 'push', 'join', 'filter', 'splice', 'forEach']) Array.prototype[k] = null;"
-              "Array.prototype[Symbol.iterator] = null",
+    "Array.prototype[Symbol.iterator] = null",
     "maps": "for (const k of ['get', 'set', 'has', 'delete']) Map.prototype[k] = null; Set.prototype.add = null",
     "timers": "globalThis.setTimeout = globalThis.setImmediate = globalThis.queueMicrotask = null",
     "objects": "Object.keys = Object.defineProperty = Object.getOwnPropertyDescriptor = null; Reflect.apply = null",
@@ -741,9 +934,37 @@ def test_the_kernel_works_over_tcp_and_shuts_down_when_asked(directory):
     kernel = Kernel(directory, transport="tcp")
     try:
         assert kernel.value("1 + 1") == "2"
-        assert kernel.request("shutdown_request", {"restart": False}, channel="control") == {"status": "ok", "restart": False}
+        assert kernel.request("shutdown_request", {"restart": False}, channel="control") == {
+            "status": "ok",
+            "restart": False,
+        }
         kernel.wait_for(lambda m: m["msg_type"] == "shutdown_reply")
         assert kernel.manager.provisioner.process.wait(timeout=DEADLINE) == 0
+    finally:
+        kernel.close()
+
+
+def test_a_simple_cell_waits_for_no_timer(kernel):
+    """Output is coalesced for 4 ms: a cell that waited for that, or for another timer, could not be faster."""
+    for code in ("1 + 1", "console.log('x')"):
+        times = []
+        for _ in range(50):
+            start = time.monotonic()
+            kernel.run(code)
+            times.append(time.monotonic() - start)
+        assert min(times) < 0.004, code
+
+
+def test_compiled_code_is_kept_in_the_cache_directory_of_the_server(directory, tmp_path, monkeypatch):
+    monkeypatch.setenv("POLYREPL_CACHE_DIR", str(tmp_path))
+    kernel = Kernel(directory)
+    try:
+        kernel.value("const typed: number = 1; typed")
+        # The kernel writes it a second after its start.
+        deadline = time.monotonic() + DEADLINE
+        while not any(path.is_file() for path in tmp_path.rglob("*")):
+            assert time.monotonic() < deadline
+            kernel.run("await new Promise(resolve => setTimeout(resolve, 50))")
     finally:
         kernel.close()
 
@@ -757,22 +978,31 @@ def test_sigterm_ends_the_kernel(fresh_kernel, code):
 
 
 def test_the_kernel_ends_when_its_parent_is_gone(tmp_path):
-    connection = {"transport": "ipc", "ip": str(tmp_path / "k"), "key": "", "signature_scheme": "hmac-sha256",
-                  **{f"{name}_port": i for i, name in enumerate(["shell", "iopub", "stdin", "control", "hb"], 1)}}
+    connection = {
+        "transport": "ipc",
+        "ip": str(tmp_path / "k"),
+        "key": "",
+        "signature_scheme": "hmac-sha256",
+        **{f"{name}_port": i for i, name in enumerate(["shell", "iopub", "stdin", "control", "hb"], 1)},
+    }
     (tmp_path / "c.json").write_text(json.dumps(connection))
     main = str(ROOT / "runtimes" / "typescript" / "main.mjs")
     # The shell starts the kernel, waits for its sockets, and ends; its pipe closes only once the kernel has ended too.
     script = '"$0" "$1" "$2" & until [ -S "$3" ]; do sleep 0.01; done'
-    shell = subprocess.Popen(["sh", "-c", script, find_node(), main, str(tmp_path / "c.json"), f"{tmp_path / 'k'}-1"],
-                             stdout=subprocess.PIPE)
+    shell = subprocess.Popen(
+        ["sh", "-c", script, find_node(), main, str(tmp_path / "c.json"), f"{tmp_path / 'k'}-1"], stdout=subprocess.PIPE
+    )
     assert shell.communicate(timeout=DEADLINE)[0] == b""
 
 
 def test_thousands_of_cells_do_not_pile_up_in_memory(fresh_kernel):
-    measure = "globalThis.gc ??= require('node:v8').setFlagsFromString('--expose-gc') ?? require('node:vm').runInNewContext('gc'); gc(); gc(); process.memoryUsage().rss"
+    measure = (
+        "globalThis.gc ??= require('node:v8').setFlagsFromString('--expose-gc') ?? require('node:vm').runInNewContext('gc');"
+        "gc(); gc(); process.memoryUsage().rss"
+    )
     for i in range(300):
         fresh_kernel.run(f"const v{i % 7} = await {i}; enum E{{A}}; v{i % 7}")
     before = int(fresh_kernel.value(measure))
-    for i in range(2000):
+    for i in range(1000):
         fresh_kernel.run(f"const v{i % 7} = await {i}; enum E{{A}}; v{i % 7}")
-    assert int(fresh_kernel.value(measure)) - before < 40_000_000
+    assert int(fresh_kernel.value(measure)) - before < 25_000_000

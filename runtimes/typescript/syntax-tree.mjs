@@ -1,0 +1,77 @@
+/** Questions about acorn's syntax trees. Worker thread, pure. */
+
+/** @returns {object[]} */
+export function childrenOf(node) {
+  const children = [];
+  for (const key in node) {
+    const value = node[key];
+    if (Array.isArray(value)) children.push(...value.filter((item) => item?.type));
+    else if (typeof value?.type === 'string') children.push(value);
+  }
+  return children;
+}
+
+/** @returns {string[]} the names that a pattern binds */
+export function boundNames(pattern) {
+  return boundIdentifiers(pattern).map(({ name }) => name);
+}
+
+function boundIdentifiers(pattern) {
+  switch (pattern?.type) {
+    case 'Identifier': return [pattern];
+    case 'ObjectPattern': return pattern.properties.flatMap((item) => boundIdentifiers(item.argument ?? item.value));
+    case 'ArrayPattern': return pattern.elements.flatMap(boundIdentifiers);
+    case 'AssignmentPattern': return boundIdentifiers(pattern.left);
+    case 'RestElement': return boundIdentifiers(pattern.argument);
+    default: return [];
+  }
+}
+
+/**
+ * Find the assignments to a top-level `const` of the same cell. A name that is declared a second time anywhere in the
+ * cell is left out: which of the two is meant would take an analysis of scopes.
+ * @param {object[]} body
+ * @returns {Set<object>} identifiers that are assigned to
+ */
+export function assignmentsToConstants(body) {
+  const constants = new Set();
+  for (const { declaration, ...statement } of body) {
+    const { type, kind, declarations } = declaration ?? statement;
+    if (type !== 'VariableDeclaration' || kind !== 'const') continue;
+    for (const { id } of declarations) for (const name of boundNames(id)) constants.add(name);
+  }
+  if (constants.size === 0) return new Set();
+  const declared = new Map();
+  const targets = [];
+  for (const node of body) collect(node, declared, targets);
+  return new Set(targets.filter(({ name }) => constants.has(name) && declared.get(name) === 1));
+}
+
+function collect(node, declared, targets) {
+  for (const pattern of declaredPatterns(node)) {
+    for (const name of boundNames(pattern)) declared.set(name, (declared.get(name) ?? 0) + 1);
+  }
+  const target = assignedPattern(node);
+  if (target) targets.push(...boundIdentifiers(target));
+  for (const child of childrenOf(node)) collect(child, declared, targets);
+}
+
+function declaredPatterns(node) {
+  switch (node.type) {
+    case 'VariableDeclarator': case 'ClassDeclaration': case 'ClassExpression': return [node.id];
+    case 'FunctionDeclaration': case 'FunctionExpression': return [node.id, ...node.params];
+    case 'ArrowFunctionExpression': return node.params;
+    case 'CatchClause': return [node.param];
+    default: return [];
+  }
+}
+
+function assignedPattern(node) {
+  switch (node.type) {
+    // What `||=` and its like do depends on the value there is.
+    case 'AssignmentExpression': return /^(\|\||&&|\?\?)=$/.test(node.operator) ? null : node.left;
+    case 'UpdateExpression': return node.argument;
+    case 'ForOfStatement': case 'ForInStatement': return node.left;
+    default: return null;
+  }
+}
