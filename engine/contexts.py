@@ -337,10 +337,18 @@ class Contexts:
             return context
         if self._closed:
             raise ShuttingDown
-        self._make_room()
-        workspace = self._workspace(context_id, cwd)
-        context = self._make(context_id, language, workspace)
+        joined = self._workspaces.get(context_id)
+        if joined is not None:
+            joined.languages.add(language.name)  # first, so that making room cannot take its files away
+        try:
+            self._make_room()
+        except TooManyContexts:
+            if joined is not None:
+                joined.languages.discard(language.name)
+            raise
+        workspace = joined or self._new_workspace(context_id, cwd)
         workspace.languages.add(language.name)
+        context = self._make(context_id, language, workspace)
         self._by_key[context_id, language.name] = context
         ending = self._endings.pop((context_id, language.name), None)
         if ending is not None and not ending.asked_for:
@@ -348,12 +356,10 @@ class Contexts:
         self._on_created(context)
         return context
 
-    def _workspace(self, context_id: str, cwd: Path | None) -> Workspace:
-        workspace = self._workspaces.get(context_id)
-        if workspace is None:
-            root = self._run_dir.new_context_dir(context_id)
-            workspace = Workspace(root, cwd or root / "work", root / "tmp")
-            self._workspaces[context_id] = workspace
+    def _new_workspace(self, context_id: str, cwd: Path | None) -> Workspace:
+        root = self._run_dir.new_context_dir(context_id)
+        workspace = Workspace(root, cwd or root / "work", root / "tmp")
+        self._workspaces[context_id] = workspace
         return workspace
 
     @property

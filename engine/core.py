@@ -208,7 +208,7 @@ class Engine:
 
     async def delete_context(self, context_id: str, language: str | None = None) -> None:
         """End the contexts of an id, of one language or of all, and forget their executions. Raises ContextNotFound."""
-        name = self.check_language(language).name if language else None
+        name = None if language is None else self.check_language(language).name
         contexts = self.contexts.get(context_id, name)
         await asyncio.wait([self.contexts.end(context, "was deleted", asked_for=True) for context in contexts])
 

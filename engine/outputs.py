@@ -67,16 +67,22 @@ class StreamBuffer:
         size = utf8_size(text)
         if size > self._head_left:
             self._holding = True
-            head, tail = cut(text, self._head_left)
-            self._hold(tail)
-            text, size = head, utf8_size(head)
+            end = place_of(text, self._head_left)
+            self._hold(text, start=end)
+            text = text[:end]
+            size = utf8_size(text)
         if text:
             self._head.append(text)
             self._head_left -= size
             self._head_bytes += size
         return text
 
-    def _hold(self, text: str) -> None:
+    def _hold(self, text: str, *, start: int = 0) -> None:
+        """Hold the end of `text[start:]`; a large text is not copied for it."""
+        end = max(start, len(text) - self._tail_left)
+        if end > start:
+            self._omitted += utf8_size(text[start:end])
+        text = text[end:] if end else text
         size = utf8_size(text)
         self._held.append((text, size))
         self._held_bytes += size
@@ -84,7 +90,7 @@ class StreamBuffer:
             text, size = self._held.popleft()
             excess = self._held_bytes - self._tail_left
             if size > excess:
-                text = text[len(cut(text, excess, round_up=True)[0]) :]
+                text = text[place_of(text, excess, round_up=True) :]
                 rest = utf8_size(text)
                 self._held.appendleft((text, rest))
                 size -= rest
@@ -289,12 +295,11 @@ def _overwrite(line: str) -> str:
     return "".join(shown)
 
 
-def cut(text: str, size: int, *, round_up: bool = False) -> tuple[str, str]:
-    """Cut after at most (or, rounding up, at least) `size` UTF-8 bytes, between characters."""
+def place_of(text: str, size: int, *, round_up: bool = False) -> int:
+    """The place, in characters, after at most (or, rounding up, at least) `size` UTF-8 bytes."""
     if text.isascii():
-        return text[:size], text[size:]
+        return min(size, len(text))
     encoded = text.encode("utf-8", "replace")
     while 0 < size < len(encoded) and encoded[size] & 0xC0 == 0x80:  # inside a character
         size += 1 if round_up else -1
-    head = encoded[:size].decode("utf-8")
-    return head, text[len(head) :]
+    return len(encoded[:size].decode("utf-8"))

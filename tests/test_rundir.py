@@ -22,21 +22,26 @@ def test_everything_in_it_is_private(tmp_path: Path):
     root = run_dir.new_context_dir("c1")
     kernel = run_dir.new_kernel_dir()
     for path in (
-        tmp_path / "base", run_dir.path, run_dir.contexts, run_dir.kernels, run_dir.cache, root, root / "work",
-        root / "tmp", kernel,
-    ):  # fmt: skip
+        tmp_path / "base",
+        run_dir.path,
+        run_dir.contexts,
+        run_dir.kernels,
+        run_dir.cache,
+        root,
+        kernel,
+    ):
         assert mode(path) == 0o700, path
     run_dir.close()
 
 
 def test_closing_removes_it_and_may_be_repeated(tmp_path: Path):
     run_dir = RunDir(tmp_path / "base")
-    (run_dir.new_context_dir("c") / "work" / "file").write_text("x")
+    (run_dir.new_context_dir("c") / "file").write_text("x")
     kernels = run_dir.kernels
     run_dir.close()
     run_dir.close()
     assert not kernels.exists()
-    assert list((tmp_path / "base").iterdir()) == []
+    assert [path.name for path in (tmp_path / "base").iterdir()] == ["cache"]
 
 
 def test_a_base_that_others_may_enter_is_refused(tmp_path: Path):

@@ -41,6 +41,7 @@ async def execute(request: Request) -> ASGIApp:
     headers = request.headers
     stream = wanted_stream(headers.get("accept", ""))
     detached = "respond-async" in headers.get("prefer", "")
+    after = _last_event_id(request)
     execution = await _start(
         engine, body, interactive=bool(stream) or detached, idempotency_key=headers.get("idempotency-key")
     )
@@ -53,7 +54,7 @@ async def execute(request: Request) -> ASGIApp:
         return EventStream(
             execution,
             stream,
-            after=_last_event_id(request),
+            after=after,
             on_disconnect=(lambda: _interrupt(engine, execution)) if interrupts else None,
         )
     if interrupts:

@@ -70,12 +70,14 @@ class FakeKernel:
         self._woken = asyncio.Event()
         self._interrupted = False
         self._task: asyncio.Task[None] | None = None
+        self._stopped = False
         self.count = 0
         self.requests: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
     def attach(self, listener: Listener) -> None:
         self._listener = listener
-        self._task = asyncio.create_task(self._serve())
+        if not self._stopped:
+            self._task = asyncio.create_task(self._serve())
 
     def receive(self, channel: Channel, msg_id: str, msg_type: str, content: Any, metadata: Mapping[str, Any]) -> None:
         if msg_type == "execute_request":
@@ -95,6 +97,7 @@ class FakeKernel:
         self._woken.set()
 
     def stop(self) -> None:
+        self._stopped = True
         if self._task is not None:
             self._task.cancel()
 

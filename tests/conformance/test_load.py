@@ -12,7 +12,7 @@ from tests.conformance.dialects import DIALECTS, PYTHON, TYPESCRIPT, Dialect
 from tests.conformance.server import Client, Repl, Server
 
 MIB = 1024 * 1024
-FLOOD = {"python": PYTHON.flood_200_mb, "typescript": TYPESCRIPT.flood_200_mb, "stock": PYTHON.flood_200_mb}
+FLOOD = {"python": PYTHON.flood_200_mb, "typescript": TYPESCRIPT.flood_200_mb}
 
 
 def test_100_concurrent_calls_on_20_contexts_do_not_mix(client: Client, new_repl: Callable[..., Repl]) -> None:

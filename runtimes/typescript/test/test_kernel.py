@@ -43,9 +43,11 @@ class Kernel:
         self.manager = NodeKernelManager(
             kernel_name="polyrepl-typescript", kernel_spec_manager=specs, transport=transport
         )
+        self.sockets = None
         if transport == "ipc":
             # The default is relative to the client's directory, not to the kernel's.
-            self.manager.ip = str(Path(tempfile.mkdtemp(prefix="polyrepl-")) / "kernel")
+            self.sockets = tempfile.TemporaryDirectory(prefix="polyrepl-")
+            self.manager.ip = str(Path(self.sockets.name) / "kernel")
         self.manager.start_kernel(cwd=str(directory))
         self.client: BlockingKernelClient = self.manager.blocking_client()
         self.client.start_channels()
@@ -118,6 +120,8 @@ class Kernel:
     def close(self):
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
+        if self.sockets:
+            self.sockets.cleanup()
 
 
 class Result:
