@@ -325,6 +325,14 @@ class Engine:
         self.metrics.execution_seconds.labels(execution.language).observe(seconds)
         if execution.was_truncated:
             self.metrics.output_truncated.inc()
+        get_logger().debug(
+            "execution_finished",
+            execution=execution.id,
+            context=execution.context_id,
+            status=execution.status,
+            seconds=round(seconds, 4),
+            bytes=execution.size,
+        )
         self.executions.note_finished(execution)
 
     def _note_created(self, context: Context) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,15 @@ class TestIdentity:
         await run(fake.engine, "x", language="typescript")
         await until(lambda: len(fake.engine.contexts) == 1 and not fake.engine.contexts._closing)
         assert (Path(only(fake.engine).info().cwd) / "file").exists()
+
+    async def test_a_working_directory_that_a_cell_removed_is_there_again_for_the_next_kernel(self, fake_engine):
+        fake = await fake_engine()
+        await run(fake.engine, "x")
+        workspace = only(fake.engine).workspace
+        shutil.rmtree(workspace.root)
+        await only(fake.engine).restart()
+        assert workspace.cwd.is_dir()
+        assert workspace.tmp.is_dir()
 
     async def test_a_context_tells_about_itself(self, fake_engine):
         fake = await fake_engine(SCRIPT)

@@ -1,0 +1,198 @@
+"""What a cell sends: streams, limits, rich results."""
+
+import base64
+
+import pytest
+
+
+def test_console_is_formatted_as_nodes_own(kernel):
+    result = kernel.run(
+        "console.log('a %d', 1, { b: [1] }); console.error('e'); console.table([{ x: 1 }]); process.stdout.write('raw')"
+    )
+    assert result.stream().startswith("a 1 { b: [ 1 ] }\n┌")
+    assert result.stream().endswith("raw")
+    assert result.stream("stderr") == "e\n"
+
+
+def test_writes_come_before_the_result_and_in_their_order_with_displays(kernel):
+    result = kernel.run(
+        "console.log('1'); display.text('2'); console.log('3'); Promise.resolve().then(() => console.log('4')); 5"
+    )
+    kinds = [m["msg_type"] for m in result.messages]
+    assert kinds == ["status", "execute_input", "stream", "display_data", "stream", "execute_result", "status"]
+    assert result.stream() == "1\n3\n4\n"
+
+
+def test_many_small_writes_are_coalesced(kernel):
+    result = kernel.run("for (let i = 0; i < 2000; i++) console.log(i)")
+    assert result.stream() == "".join(f"{i}\n" for i in range(2000))
+    assert len(result.streams()) < 1000
+
+
+def test_late_output_belongs_to_the_cell_that_started_it(kernel):
+    first = kernel.send("setTimeout(() => console.log('from the first'), 50); 0")
+    kernel.collect(first)
+    kernel.run("'second'")
+    message = kernel.wait_for(lambda m: m["msg_type"] == "stream")
+    assert message["parent_header"]["msg_id"] == first
+
+
+def test_bytes_are_decoded_across_writes(kernel):
+    result = kernel.run(
+        "const eur = Buffer.from('€'); process.stdout.write(eur.subarray(0, 1)); process.stdout.write(eur.subarray(1))"
+    )
+    assert result.stream() == "€"
+
+
+def test_a_write_calls_back_and_a_pipe_and_an_encoding_work(kernel):
+    result = kernel.run(
+        "await new Promise(done => process.stdout.write('6869', 'hex', done)); await new Promise(done => process.stdout.write('!', done));"
+        "await require('node:stream/promises').pipeline(require('node:stream').Readable.from(['a', 'b']), process.stdout)"
+    )
+    assert (result.status, result.stream()) == ("ok", "hi!ab")
+
+
+def test_a_long_text_is_sent_in_pieces_that_end_between_characters(kernel):
+    result = kernel.run("process.stdout.write('-' + '\U0001f600'.repeat(200000))")
+    assert result.stream() == "-" + "\U0001f600" * 200_000
+
+
+def test_ending_stdout_does_not_silence_later_cells(kernel):
+    kernel.run("process.stdout.end('bye\\n'); process.stdout.destroy()")
+    assert kernel.run("console.log('still')").stream() == "still\n"
+
+
+def test_a_flood_arrives_whole(kernel):
+    result = kernel.run(
+        "for (let i = 0; i < 100000; i++) console.log('line ' + i); console.log('x'.repeat(5e6)); 'end'"
+    )
+    text = result.stream()
+    assert text.endswith("x\n")
+    assert len(text) == sum(len(f"line {i}\n") for i in range(100000)) + 5_000_001
+    assert max(len(m["content"]["text"].encode()) for m in result.streams()) <= 1024 * 1024
+    assert result.text == "'end'"
+
+
+def test_a_flood_does_not_pile_up_in_memory(fresh_kernel):
+    result = fresh_kernel.run(
+        "const before = process.memoryUsage().rss; const big = 'y'.repeat(1e6); for (let i = 0; i < 150; i++) process.stdout.write(big);"
+        "process.memoryUsage().rss - before"
+    )
+    assert len(result.stream()) == 150_000_000
+    assert int(result.text) < 120_000_000
+
+
+# ---- limits
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "for (let i = 0; i < 100000; i++) console.log(String(i).padStart(9, '0'))",
+        "process.stdout.write(Array.from({ length: 100000 }, (_, i) => String(i).padStart(9, '0') + '\\n').join(''))",
+    ],
+)
+def test_a_limited_stream_keeps_its_head_and_its_tail(kernel, code):
+    result = kernel.run(code, {"output_limits": {"stream_bytes": 2001, "item_bytes": 10000}})
+    whole = "".join(f"{i:09}\n" for i in range(100000))
+    tail = result.streams()[-1]
+    head = "".join(m["content"]["text"] for m in result.streams()[:-1])
+    assert head == whole[:1000]
+    assert tail["content"]["text"] == whole[-1001:]
+    assert tail["metadata"] == {"omitted_bytes": len(whole) - 2001}
+
+
+def test_limits_cut_between_characters_and_say_nothing_when_nothing_is_missing(kernel):
+    result = kernel.run("process.stdout.write('€'.repeat(1000))", {"output_limits": {"stream_bytes": 100}})
+    assert result.stream() == "€" * 32
+    assert result.streams()[-1]["metadata"] == {"omitted_bytes": 3000 - 96}
+    result = kernel.run("console.log('123456789')", {"output_limits": {"stream_bytes": 10}})
+    assert result.stream() == "123456789\n"
+    assert all("omitted_bytes" not in m["metadata"] for m in result.streams())
+
+
+def test_stdout_and_stderr_are_limited_each_on_its_own(kernel):
+    result = kernel.run(
+        "console.log('a'.repeat(50)); console.error('b'.repeat(5))", {"output_limits": {"stream_bytes": 10}}
+    )
+    assert result.stream() == "aaaaaaaaa\n"
+    assert result.stream("stderr") == "bbbbb\n"
+
+
+def test_a_large_item_is_left_out_and_a_large_text_is_cut(kernel):
+    limits = {"output_limits": {"item_bytes": 100}}
+    result = kernel.run("display.html('h'.repeat(101)); display.html('h'.repeat(100)); 'z'.repeat(200)", limits)
+    large, fits = [m for m in result.messages if m["msg_type"] == "display_data"]
+    assert large["content"]["data"] == {}
+    assert large["metadata"]["omitted"] == {"text/html": 101}
+    assert len(fits["content"]["data"]["text/html"]) == 100
+    assert "omitted" not in fits["metadata"]
+    assert len(result.text) == 100
+    final = next(m for m in result.messages if m["msg_type"] == "execute_result")
+    assert final["metadata"]["omitted"] == {"text/plain": 102}
+
+
+# ---- rich results
+
+
+def test_plain_data_comes_as_json_too(kernel):
+    assert kernel.run("[1, { a: null }]").data["application/json"] == [1, {"a": None}]
+    assert "application/json" not in kernel.run("[1, () => 1]").data
+    assert "application/json" not in kernel.run("const loop = {}; loop.self = loop; loop").data
+
+
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+@pytest.mark.parametrize(
+    ("code", "mime", "value"),
+    [
+        ("({ [Symbol.for('Jupyter.display')]() { return { 'text/html': '<i>' } } })", "text/html", "<i>"),
+        ("({ async [Symbol.for('Jupyter.display')]() { return { 'text/html': '<b>' } } })", "text/html", "<b>"),
+        (f"Buffer.from('{PNG}', 'base64')", "image/png", PNG),
+        ("new Uint8Array([0xff, 0xd8, 0xff, 0])", "image/jpeg", base64.b64encode(b"\xff\xd8\xff\0").decode()),
+        ("({ outerHTML: '<p>hi</p>', tagName: 'P' })", "text/html", "<p>hi</p>"),
+        ("({ outerHTML: '<svg></svg>' })", "image/svg+xml", "<svg></svg>"),
+        (
+            "({ $schema: 'https://vega.github.io/schema/vega-lite/v5.json', mark: 'bar' })",
+            "application/vnd.vegalite.v5+json",
+            {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "mark": "bar"},
+        ),
+    ],
+)
+def test_a_rich_value_is_recognised(kernel, code, mime, value):
+    assert kernel.run(code).data[mime] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "mime", "value"),
+    [
+        ("html", "'<b>'", "text/html", "<b>"),
+        ("markdown", "'# h'", "text/markdown", "# h"),
+        ("svg", "'<svg/>'", "image/svg+xml", "<svg/>"),
+        ("latex", "'x^2'", "text/latex", "x^2"),
+        ("json", "{ a: 1 }", "application/json", {"a": 1}),
+        ("javascript", "'1'", "application/javascript", "1"),
+        ("png", "new Uint8Array([1])", "image/png", "AQ=="),
+        ("jpeg", "'AQ=='", "image/jpeg", "AQ=="),
+        ("pdf", "new Uint8Array([1])", "application/pdf", "AQ=="),
+        ("text", "'t'", "text/plain", "t"),
+    ],
+)
+def test_display_has_a_shorthand_for_each_type(kernel, name, argument, mime, value):
+    result = kernel.run(f"display.{name}({argument})")
+    assert result.displays[0]["data"] == {mime: value}
+    assert result.data is None
+
+
+def test_a_display_can_be_updated(kernel):
+    result = kernel.run(
+        "display({ 'text/html': 'x' }, { raw: true, display_id: 'd', metadata: { m: 1 } });"
+        "display.html('y', { display_id: 'd', update: true })"
+    )
+    assert result.displays[0]["transient"] == {"display_id": "d"}
+    assert result.displays[0]["metadata"] == {"m": 1}
+    assert result.of("update_display_data")[0]["data"] == {"text/html": "y"}
+
+
+# ---- interrupts
