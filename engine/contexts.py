@@ -217,6 +217,8 @@ class Context:
                 self._end(execution, "died", "lost", _error("KernelStartFailed", error.message))
             except Exception:
                 get_logger().exception("execution_failed", context=self.id, execution=execution.id)
+                if self.kernel is not None:  # what it would do next, nobody knows
+                    await self.kernel.kill()
                 self._end(execution, "died", "lost", _error("InternalError", "The engine failed to run this code"))
             self.current = None
             self.last_activity = datetime.now(UTC)

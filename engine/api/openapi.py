@@ -96,7 +96,7 @@ def document(operations: list[Operation], *, languages: list[str], max_timeout_m
             "title": "polyrepl",
             "version": __version__,
             "description": _DESCRIPTION,
-            "license": {"name": "Apache-2.0"},
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
         "paths": paths,
