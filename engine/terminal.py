@@ -6,6 +6,7 @@ import asyncio
 import base64
 import sys
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 from rich.markdown import Markdown
@@ -76,8 +77,8 @@ class _View:
                 self.complain(traceback or f"{name}: {value}")
 
     @staticmethod
-    def _write(stream: object, text: str) -> None:
-        print(text, end="", flush=True, file=stream)  # type: ignore[call-overload]
+    def _write(stream: TextIO, text: str) -> None:
+        print(text, end="", flush=True, file=stream)
 
     def _item(self, item: Item) -> None:
         for name, suffix in _FILES.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,17 @@ class Provisioner(KernelProvisionerBase):
 
     exit: Exit | None = None
     on_output: Callable[[], None] | None = None  # called when `read_output` has something
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._ended: asyncio.Future[int] | None = None  # made at launch, resolved with the exit code
+
+    async def poll(self) -> int | None:
+        return None if self.exit is None else self.exit.code
+
+    async def wait(self) -> int | None:
+        assert self._ended is not None
+        return await asyncio.shield(self._ended)
 
     def read_output(self) -> list[tuple[str, str]]:
         """What the process itself wrote to its stdout and stderr, not through messages, since the last call: (name, text)."""

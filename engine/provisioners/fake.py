@@ -167,7 +167,6 @@ class FakeProvisioner(Provisioner):
         self._script = script
         self._kernels = kernels
         self._kernel: FakeKernel | None = None
-        self._ended: asyncio.Future[int] | None = None
 
     @classmethod
     def of(cls, script: Script, kernels: list[FakeKernel] | None = None) -> Callable[[Any], FakeProvisioner]:
@@ -193,13 +192,6 @@ class FakeProvisioner(Provisioner):
             self._ended.set_result(code)
             if self._kernel is not None:
                 self._kernel.stop()
-
-    async def poll(self) -> int | None:
-        return None if self.exit is None else self.exit.code
-
-    async def wait(self) -> int | None:
-        assert self._ended is not None
-        return await asyncio.shield(self._ended)
 
     async def send_signal(self, signum: int) -> None:
         if signum == signal.SIGINT and self._kernel is not None:

@@ -31,7 +31,6 @@ class SpawnProvisioner(Provisioner):
         self._pidfd: int | None = None
         self._pipes: dict[int, _Pipe] = {}
         self._last: deque[str] = deque()
-        self._ended: asyncio.Future[int] | None = None
         self._mark = ""
 
     @property
@@ -125,13 +124,6 @@ class SpawnProvisioner(Provisioner):
 
     def last_output(self) -> str:
         return "".join(self._last)[-_LAST_OUTPUT_CHARS:]
-
-    async def poll(self) -> int | None:
-        return None if self.exit is None else self.exit.code
-
-    async def wait(self) -> int | None:
-        assert self._ended is not None
-        return await asyncio.shield(self._ended)
 
     async def send_signal(self, signum: int) -> None:
         """Signal the kernel and the processes it started, as a terminal's Ctrl-C would."""
