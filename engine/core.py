@@ -294,6 +294,7 @@ class Engine:
             cwd=workspace.cwd,
             env=env,
             timeout=self.settings.kernel_start_timeout,
+            tcp=language.kernel_name in self.settings.tcp_kernelspecs,
         )
         kernel.exited.add_done_callback(lambda _: self._note_exit(kernel, language))
         seconds = time.perf_counter() - started

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ from engine.provisioners import Exit, Provisioner
 
 _REMEMBERED_RUNS = 100  # finished requests whose late output still finds its execution
 _IDLE_WAIT = 5.0  # seconds that the status `idle` may stay away after a reply, before the request counts as done
+_PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 _BEGIN_WAIT = 0.5  # seconds that an interrupt waits for the first message of its cell
 _EXIT_WAIT = 5.0  # seconds a killed process has to be gone
 
@@ -183,13 +185,20 @@ class Kernel:
         return honours(self.spec, feature)
 
     async def start(
-        self, *, command: Callable[[str], list[str]], connect: Connect, cwd: Path, env: dict[str, str], timeout: float
+        self,
+        *,
+        command: Callable[[str], list[str]],
+        connect: Connect,
+        cwd: Path,
+        env: dict[str, str],
+        timeout: float,
+        tcp: bool = False,
     ) -> None:
-        """Start the process and return when it takes requests.
+        """Start the process and return when it takes requests. `tcp`: it cannot use ipc sockets.
 
         Raises KernelStartFailed when it cannot be started, ends, or is not there within `timeout` seconds."""
         path = self._directory / "connection.json"
-        written = connection_info(self._directory)
+        written = connection_info(self._directory, tcp=tcp)
         write_connection_file(path, written)
         try:
             info = await self._provisioner.launch_kernel(command(str(path)), cwd=cwd, env=env, connection_info=written)
@@ -316,20 +325,26 @@ class Kernel:
                 self._current.write(name, text)
 
 
-def connection_info(directory: Path) -> dict[str, Any]:
-    """Connection info for ipc sockets in `directory` (jupyter_client docs, "Connection files")."""
+def connection_info(directory: Path, *, tcp: bool = False) -> dict[str, Any]:
+    """Connection info (jupyter_client docs, "Connection files"): ipc sockets in `directory`, or ports of 127.0.0.1."""
+    ports = _free_ports(len(_PORTS)) if tcp else range(1, len(_PORTS) + 1)
     return {
-        "transport": "ipc",
-        "ip": str(directory / "k"),
-        "shell_port": 1,
-        "iopub_port": 2,
-        "stdin_port": 3,
-        "control_port": 4,
-        "hb_port": 5,
+        "transport": "tcp" if tcp else "ipc",
+        "ip": "127.0.0.1" if tcp else str(directory / "k"),
+        **dict(zip(_PORTS, ports, strict=True)),
         "key": os.urandom(16).hex(),
         "signature_scheme": "hmac-sha256",
         "kernel_name": "",
     }
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at the moment; the kernel binds them later, as Jupyter has it."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
 
 
 def write_connection_file(path: Path, info: dict[str, Any]) -> None:

@@ -49,6 +49,10 @@ class Settings(BaseSettings):
         [], description="Other installed Jupyter kernelspecs offered as languages; * offers all."
     )
 
+    tcp_kernelspecs: Names = Field(
+        ["deno"], description="Kernelspecs whose kernels cannot use ipc sockets; they get signed ports on 127.0.0.1."
+    )
+
     max_contexts: int = Field(100, ge=1, description="Contexts alive at once; idle ones are evicted, oldest first.")
     context_idle_timeout: float = Field(1800.0, gt=0, description="Seconds after which an idle context is ended.")
     queue_size: int = Field(32, ge=1, description="Executions that may wait in one context.")
@@ -75,7 +79,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line shown.")
     log_format: Literal["console", "json"] = Field("console", description="Form of the log lines on stderr.")
 
-    @field_validator("allowed_hosts", "allowed_origins", "kernel_env_allow", "kernelspecs", mode="before")
+    @field_validator(
+        "allowed_hosts", "allowed_origins", "kernel_env_allow", "kernelspecs", "tcp_kernelspecs", mode="before"
+    )
     @classmethod
     def _split_names(cls, value: Any) -> Any:
         if isinstance(value, str):

@@ -17,7 +17,7 @@ SECRET = "secret-of-the-operator"
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """With a token, secrets in its environment, and two foreign kernels: bash, and stock ipykernel as `stock`."""
+    """With a token, secrets in its environment, and two foreign kernels: bash over ipc, and stock ipykernel over tcp as `stock`."""
     prefix = tmp_path_factory.mktemp("kernels")
     for module, *options in (("bash_kernel.install",), ("ipykernel", "install", "--name", "stock")):
         command = [sys.executable, "-m", module, *options, "--prefix", str(prefix)]
@@ -28,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "DATABASE_URL": f"postgres://polyrepl:{SECRET}@localhost/",
     }
-    with Server(settings={"token": TOKEN, "kernelspecs": "bash,stock"}, env=env) as server:
+    with Server(settings={"token": TOKEN, "kernelspecs": "bash,stock", "tcp_kernelspecs": "stock"}, env=env) as server:
         yield server
 
 
