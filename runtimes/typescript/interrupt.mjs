@@ -15,6 +15,8 @@ import {
 } from './shared-state.mjs';
 
 const POLL_MS = 1;
+/** A wait looks at least this often, however late: behind much output the worker's timers fire before it has read. */
+const MIN_POLLS = 3;
 /** How long an unread message means that the main thread is busy outside a watched segment. */
 const STUCK_MS = 60;
 /** How long a cell may clean up in `finally` blocks before it is interrupted again. */
@@ -71,9 +73,15 @@ export class Interrupter {
     if (this.#signal(execution)) return this.#waitWhile(execution, STUCK_MS);
     this.#seen = 0;
     this.#main.post({ type: 'interrupt', id: execution.id, abandon });
-    await this.#waitWhile(execution, STUCK_MS, () => this.#seen !== execution.id && !this.#signal(execution));
+    let isSignalled = false;
+    await this.#waitWhile(execution, STUCK_MS, () => {
+      isSignalled = this.#seen !== execution.id && this.#signal(execution);
+      return this.#seen !== execution.id && !isSignalled;
+    });
     if (!this.#isCurrent(execution)) return;
-    if (this.#seen !== execution.id && !this.#isInSegment) return this.#terminate();
+    if (isSignalled) return this.#waitWhile(execution, STUCK_MS);
+    // Only what has seen the interrupt may clean up. A segment entered since the last look gets the next attempt's signal.
+    if (this.#seen !== execution.id) return this.#isInSegment ? undefined : this.#terminate();
     this.#isHurried = false;
     await this.#waitWhile(execution, CLEAN_UP_MS, () => !this.#isHurried);
   }
@@ -84,7 +92,10 @@ export class Interrupter {
 
   async #waitWhile(execution, milliseconds, condition = () => true) {
     const end = performance.now() + milliseconds;
-    while (this.#isCurrent(execution) && performance.now() < end && condition()) await delay(POLL_MS);
+    for (let polls = 0; this.#isCurrent(execution) && condition(); polls++) {
+      if (polls >= MIN_POLLS && performance.now() >= end) return;
+      await delay(POLL_MS);
+    }
   }
 
   /**

@@ -142,8 +142,10 @@ export class Session {
   }
 
   async #run(execution, code, environment) {
+    // Of the cells before this one: an interrupt of this one settles only after it has been posted.
+    const { settled } = this.#interrupter;
     const { transformCell } = await loadTransform();
-    await this.#interrupter.settled;
+    await settled;
     let program;
     try {
       program = transformCell(code);

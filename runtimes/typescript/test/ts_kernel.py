@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[3]
 DEADLINE = 30.0
 INTERRUPTS = int(os.environ.get("POLYREPL_TEST_INTERRUPTS", "120"))
 FLOOD_INTERRUPTS = int(os.environ.get("POLYREPL_TEST_FLOOD_INTERRUPTS", "45"))
+SHOWN_DELAYS = int(os.environ.get("POLYREPL_TEST_SHOW_DELAYS", "0"))
 
 
 def find_node():
