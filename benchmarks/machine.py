@@ -84,7 +84,6 @@ def facts(python: Path | None) -> dict[str, str]:
         "machine": f"{os.cpu_count()} cores ({_processor()}), {memory_kb / 2**20:.0f} GB, {platform.system()} "
         f"{platform.release()}; load average at the start {load:.2f}",
         "python": f"{platform.python_version()} (this program), {peers_version} (peers)",
-        "node": _output_of("node", "--version") or "none",
         "commit": _output_of("git", "-C", str(ROOT), "describe", "--always", "--dirty") or "unknown",
         "peers": ", ".join(versions),
     }
