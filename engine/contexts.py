@@ -116,16 +116,12 @@ class Context:
 
     def submit(self, execution: Execution) -> None:
         """Queue an execution. Raises QueueFull."""
-        self.check_room()
+        if len(self._queue) >= self._options.queue_size:
+            raise QueueFull(self.id, self._options.queue_size)
         self._queue.append(execution)
         self.last_activity = datetime.now(UTC)
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
-
-    def check_room(self) -> None:
-        """Raises QueueFull where one more execution would not be taken."""
-        if len(self._queue) >= self._options.queue_size:
-            raise QueueFull(self.id, self._options.queue_size)
 
     def note_lost_state(self) -> None:
         """An earlier context of this id was ended by us: the next execution says that its state is gone."""

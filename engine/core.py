@@ -17,6 +17,7 @@ import zmq
 from jupyter_client.kernelspec import KernelSpec
 
 from engine.channels import Channels, Listener
+from engine.channels.zmq import ZmqChannels
 from engine.contexts import Context, ContextOptions, Contexts, Workspace
 from engine.environment import kernel_env
 from engine.errors import FieldError, InvalidRequest, KernelStartFailed, MessageError, ShuttingDown, UnknownLanguage
@@ -33,8 +34,8 @@ from engine.provisioners.spawn import SpawnProvisioner
 from engine.rundir import RunDir
 from engine.settings import Settings
 
-_CONTEXT_ID = re.compile(r"[A-Za-z0-9_.:~-]{1,128}")
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+CONTEXT_ID = r"[A-Za-z0-9_.:~-]{1,128}"
+ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _CULL_INTERVAL = 30.0  # seconds, at most
 
 MakeProvisioner = Callable[[KernelSpec], Provisioner]
@@ -303,8 +304,6 @@ class Engine:
         return kernel
 
     def _zmq_channels(self, info: Mapping[str, Any], listener: Listener, *, kernel_waits: bool) -> Channels:
-        from engine.channels.zmq import ZmqChannels
-
         if self._zmq is None:
             self._zmq = zmq.Context()
             self._zmq.set(zmq.MAX_SOCKETS, 16 * self.settings.max_contexts + 1024)
@@ -354,7 +353,7 @@ class Engine:
 
 
 def check_context_id(context_id: str | None) -> None:
-    if context_id is not None and not _CONTEXT_ID.fullmatch(context_id):
+    if context_id is not None and not re.fullmatch(CONTEXT_ID, context_id):
         error = "must be 1 to 128 of the characters A-Z a-z 0-9 _ . : ~ -"
         raise InvalidRequest(FieldError("context_id", error))
 
@@ -363,7 +362,7 @@ def check_env_vars(env_vars: Mapping[str, str] | None) -> dict[str, str]:
     """Names as POSIX has them; values without NUL. Raises InvalidRequest that names every wrong one (never a value)."""
     errors = []
     for name, value in (env_vars or {}).items():
-        if not _ENV_NAME.fullmatch(name):
+        if not re.fullmatch(ENV_NAME, name):
             errors.append(FieldError(f"env_vars.{name}", "a name is letters, digits and _, and starts with no digit"))
         elif "\0" in value:
             errors.append(FieldError(f"env_vars.{name}", "a value cannot hold a NUL character"))

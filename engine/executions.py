@@ -10,7 +10,7 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from engine.errors import ExecutionNotFound, IdempotencyConflict, InputNotExpected
 from engine.journal import Journal
@@ -28,7 +28,7 @@ from engine.models import (
     Started,
     Status,
 )
-from engine.normalizer import Normalizer
+from engine.normalizer import Normalizer, traceback_text
 from engine.outputs import OutputLimits
 
 END_OF_INPUT = "\x04"  # as an input_reply: ipykernel and our kernels read it as end of input
@@ -129,9 +129,7 @@ class Execution:
     def _receive_late(self, message: Message) -> None:
         """Output is added to what there is; an error that comes now is output as well: the end is not changed."""
         if message.msg_type == "error":
-            traceback = message.content.get("traceback")
-            lines = map(str, traceback) if isinstance(traceback, list) else [str(traceback)]
-            self._append(self._normalizer.write("stderr", "\n".join(lines) + "\n"))
+            self._append(self._normalizer.write("stderr", traceback_text(message.content) + "\n"))
         elif message.msg_type not in ("execute_reply", "input_request"):
             self._append(self._normalizer.feed(message))
         self._append(self._normalizer.finish())
@@ -166,14 +164,13 @@ class Execution:
         self.status, self.context_state = status, context_state
         self.request = None
         self._awaits_input = False
-        result = self.result(with_output=False)
         self.journal.append(
             Done(
                 status=status,
-                execution_count=result.execution_count,
-                duration_ms=result.duration_ms,
-                context_state=result.context_state,
-                truncated=result.truncated,
+                execution_count=self._execution_count,
+                duration_ms=self._duration_ms,
+                context_state=context_state or UNSET,
+                truncated=self._normalizer.truncated(),
                 primary_index=self._normalizer.primary_index(),
             )
         )
@@ -209,25 +206,32 @@ class Execution:
         finally:
             self.journal.unsubscribe(changed.set)
 
-    def result(self, *, with_output: bool = True) -> Result:
+    @property
+    def _execution_count(self) -> int | UnsetType:
+        count = self._normalizer.execution_count
+        return UNSET if count is None else count
+
+    @property
+    def _duration_ms(self) -> float | UnsetType:
+        duration = self.duration
+        return UNSET if duration is None else round(duration * 1000, 3)
+
+    def result(self) -> Result:
         """The execution as it stands now."""
         normalizer = self._normalizer
-        duration = self.duration
-        result = Result(
+        return Result(
             execution_id=self.id,
             context_id=self.context_id,
             language=self.language,
             status=self.status,
-            items=normalizer.items() if with_output else [],
-            logs=normalizer.logs() if with_output else normalizer.no_logs(),
+            items=normalizer.items(),
+            logs=normalizer.logs(),
             error=normalizer.error or UNSET,
-            duration_ms=UNSET if duration is None else round(duration * 1000, 3),
+            execution_count=self._execution_count,
+            duration_ms=self._duration_ms,
             context_state=self.context_state or UNSET,
             truncated=normalizer.truncated(),
         )
-        if normalizer.execution_count is not None:
-            result.execution_count = normalizer.execution_count
-        return result
 
 
 class Executions:
@@ -273,8 +277,8 @@ class Executions:
         """Start the retention of an execution that has ended; the oldest go when the bounds are passed."""
         if execution.id not in self._by_id:
             return
-        self._finished[execution.id] = execution.size
-        self._finished_bytes += execution.size
+        size = self._finished[execution.id] = execution.size
+        self._finished_bytes += size
         while self._finished and (
             len(self._finished) > self._max_finished
             or (self._finished_bytes > self._retained_bytes and len(self._finished) > 1)

@@ -61,7 +61,7 @@ class Run:
         self._idle = False
         self._has_begun = False
         self._begin_waiter: asyncio.Event | None = None
-        self.reply: Message | None = None
+        self._replied = False
 
     @property
     def is_done(self) -> bool:
@@ -79,14 +79,14 @@ class Run:
                 self._begin_waiter.set()
         self._tell(message)
         if message.msg_type == "execute_reply":
-            self.reply = message
+            self._replied = True
             self._check_done()
 
     def note_unreadable(self, message: Message, error: MessageError) -> None:
         """Say what is lost; a reply that cannot be read is a reply all the same."""
         self.write("stderr", f"[polyrepl: {message.msg_type} left out: {error.message}]\n")
         if message.msg_type == "execute_reply":
-            self.reply = message
+            self._replied = True
             self._check_done()
 
     def write(self, name: str, text: str) -> None:
@@ -135,7 +135,7 @@ class Run:
             self._waiter.set_result(outcome)
 
     def _check_done(self) -> None:
-        if self.reply is None:
+        if not self._replied:
             return
         if self._idle:
             self.settle(Outcome.DONE)
@@ -222,9 +222,7 @@ class Kernel:
             raise
         self.state = KernelState.IDLE
 
-    async def execute(
-        self, code: str, listener: Listener, *, allow_stdin: bool, metadata: dict[str, Any], store_history: bool = True
-    ) -> Run:
+    async def execute(self, code: str, listener: Listener, *, allow_stdin: bool, metadata: dict[str, Any]) -> Run:
         """Send an execute_request (messaging protocol, "Execute"); `listener`, a bound method whose object the caller keeps,
         gets its messages, late ones included."""
         assert self._channels is not None
@@ -233,7 +231,7 @@ class Kernel:
         content = {
             "code": code,
             "silent": False,
-            "store_history": store_history,
+            "store_history": True,
             "user_expressions": {},
             "allow_stdin": allow_stdin,
             "stop_on_error": False,  # the engine queues; a kernel must never abort a request of another caller

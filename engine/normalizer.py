@@ -96,10 +96,6 @@ class Normalizer:
     def logs(self) -> Logs:
         return Logs(stdout=self._streams["stdout"].lines(), stderr=self._streams["stderr"].lines())
 
-    @staticmethod
-    def no_logs() -> Logs:
-        return Logs(stdout=[], stderr=[])
-
     def primary_index(self) -> int | UnsetType:
         return self._items.primary_index()
 
@@ -192,13 +188,17 @@ def _shorten(text: str) -> str:
     return f"{text[:half]}\n[... {len(text) - 2 * half} characters omitted ...]\n{text[-half:]}"
 
 
-def _error_info(content: dict[str, Any]) -> ErrorInfo:
+def traceback_text(content: dict[str, Any]) -> str:
+    """The traceback of an error message as one string, its parts joined by newlines."""
     traceback = content.get("traceback") or []
-    joined = "\n".join(map(str, traceback)) if isinstance(traceback, list) else str(traceback)
+    return "\n".join(map(str, traceback)) if isinstance(traceback, list) else str(traceback)
+
+
+def _error_info(content: dict[str, Any]) -> ErrorInfo:
     return ErrorInfo(
         name=str(content.get("ename") or "Error")[:_MAX_NAME_CHARS],
         value=strip_ansi(str(content.get("evalue") or "")),
-        traceback=strip_ansi(joined),
+        traceback=strip_ansi(traceback_text(content)),
     )
 
 

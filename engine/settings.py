@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -17,7 +17,16 @@ from pydantic_settings import (
 )
 
 MIB = 1024 * 1024
-Names = Annotated[list[str], NoDecode]
+
+
+def _split_names(value: Any) -> Any:
+    """Read "a,b,c" as a list."""
+    if isinstance(value, str):
+        return [name.strip() for name in value.split(",") if name.strip()]
+    return value
+
+
+Names = Annotated[list[str], NoDecode, BeforeValidator(_split_names)]
 
 
 class Settings(BaseSettings):
@@ -78,15 +87,6 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line shown.")
     log_format: Literal["console", "json"] = Field("console", description="Form of the log lines on stderr.")
-
-    @field_validator(
-        "allowed_hosts", "allowed_origins", "kernel_env_allow", "kernelspecs", "tcp_kernelspecs", mode="before"
-    )
-    @classmethod
-    def _split_names(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return [name.strip() for name in value.split(",") if name.strip()]
-        return value
 
     @model_validator(mode="after")
     def _check_exposure(self) -> Self:

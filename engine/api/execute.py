@@ -13,9 +13,9 @@ from starlette.types import ASGIApp
 
 from engine.api.errors import json_response
 from engine.api.requests import ExecuteBody, InputBody, engine_of, read_body, whole_number
-from engine.api.streaming import SSE, Disconnect, EventStream, encode_result, wanted_stream
+from engine.api.streaming import PING_INTERVAL, SSE, Disconnect, EventStream, encode_event, encode_result, wanted_stream
 from engine.core import Engine
-from engine.errors import ContextNotFound, FieldError, InvalidRequest
+from engine.errors import ContextNotFound
 from engine.executions import Execution
 from engine.models import AnyEvent, Failed, Status, Stderr, Stdout
 
@@ -91,10 +91,7 @@ def _result_response(execution: Execution, status: int = 200, headers: dict[str,
 
 
 def _last_event_id(request: Request) -> int:
-    text = request.headers.get("last-event-id", "0")
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise InvalidRequest(FieldError("Last-Event-ID", "must be the id of an event of this execution"))
-    return int(text)
+    return whole_number(request.headers.get("last-event-id", "0"), "Last-Event-ID")
 
 
 async def get_execution(request: Request) -> Response:
@@ -103,13 +100,11 @@ async def get_execution(request: Request) -> Response:
 
 async def get_events(request: Request) -> ASGIApp:
     execution = engine_of(request).executions.get(request.path_params["execution_id"])
-    after = max(whole_number(request, "after"), _last_event_id(request))
+    after = max(whole_number(request.query_params.get("after", "0"), "after"), _last_event_id(request))
     stream = wanted_stream(request.headers.get("accept", ""))
     if stream:
         return EventStream(execution, stream, after=after)
-    events: list[dict[str, Any]] = [
-        {"id": number, **msgspec.to_builtins(event)} for number, event in execution.journal.read(after)
-    ]
+    events = [msgspec.Raw(encode_event(number, event)) for number, event in execution.journal.read(after)]
     return json_response({"events": events, "last": execution.journal.last, "finished": execution.is_finished})
 
 
@@ -139,7 +134,7 @@ async def execute_async(request: Request) -> Response:
 async def _script_events(engine: Engine, execution: Execution, *, fresh: bool) -> AsyncIterator[bytes]:
     """0 stdout, 1 stderr, 2 exit (with `code`), 3 error; a timeout is the error "timeout"."""
     try:
-        async for entry in execution.follow(ping=5.0):
+        async for entry in execution.follow(ping=PING_INTERVAL):
             match entry:
                 case None:
                     yield b": ping\n\n"

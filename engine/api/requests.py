@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from starlette.requests import Request
 
 from engine.api.errors import invalid
-from engine.core import Engine
+from engine.core import CONTEXT_ID, ENV_NAME, Engine
 from engine.errors import FieldError, InvalidRequest, RequestTooLarge
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -20,9 +20,9 @@ def _whole_number(value: Any) -> Any:
 
 
 Milliseconds = Annotated[int, BeforeValidator(_whole_number), Field(ge=1)]
-EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+EnvName = Annotated[str, StringConstraints(pattern=f"^{ENV_NAME}$")]
 EnvValue = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
-ContextId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:~-]{1,128}$")]
+ContextId = Annotated[str, StringConstraints(pattern=f"^{CONTEXT_ID}$")]
 
 
 class _Body(BaseModel):
@@ -86,11 +86,8 @@ async def _read(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-def whole_number(request: Request, name: str, default: int = 0) -> int:
-    """A query parameter that is a whole number, 0 or more. Raises InvalidRequest."""
-    text = request.query_params.get(name)
-    if text is None:
-        return default
+def whole_number(text: str, field: str) -> int:
+    """A number from a query or a header, 0 or more. Raises InvalidRequest that names `field`."""
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise InvalidRequest(FieldError(name, "must be a whole number, 0 or more"))
+        raise InvalidRequest(FieldError(field, "must be a whole number, 0 or more"))
     return int(text)
