@@ -9,7 +9,7 @@ def main() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [here, *(entry for entry in sys.path if entry != here)]
     try:
-        from polyrepl_kernel import launch
+        from polyrepl_ipykernel import launch
     finally:
         # What the kernel imports later finds its siblings through the package itself.
         sys.path.remove(here)

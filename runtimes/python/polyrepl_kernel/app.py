@@ -1,74 +1,90 @@
-"""The application: sockets, signals and the loop of the tuned kernel."""
+"""The program: a kernel for a connection file, or the zygote that kernels are forked from."""
 
 from __future__ import annotations
 
-from typing import Any
+import builtins
+import getpass
+import json
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
-import zmq
-from ipykernel.kernelapp import IPKernelApp
-from tornado import ioloop
-from traitlets import DottedObjectName, Type
+from traitlets.config import Config
 
-from .interrupts import Interrupts
-from .kernel import NoShellThread, PolyreplKernel
+from .kernel import Kernel
 from .lifetime import die_with_parent
-from .publisher import Publisher
-from .streams import OutStream
+from .shell import ZMQInteractiveShell, watch
+from .stdio import Capture
+from .stream import StreamTransport
 
-_WAITING_MESSAGES = 64
+_BACKEND = "module://matplotlib_inline.backend_inline"
+USAGE = "usage: launch.py -f CONNECTION_FILE | launch.py --zygote FD [--preload MODULE,...]"
 
 
-class KernelApp(IPKernelApp):
-    """ipykernel's application with our kernel, one thread less and no hop between a message and its socket."""
+def build() -> Kernel:
+    """Make the kernel and its shell; no socket, descriptor or thread yet, so that it can be forked.
 
-    kernel_class = Type(PolyreplKernel, klass="ipykernel.kernelbase.Kernel").tag(config=True)
-    outstream_class = DottedObjectName(f"{OutStream.__init__.__module__}.OutStream", allow_none=True).tag(config=True)
+    To be called before matplotlib.pyplot is imported, which would otherwise choose another backend."""
+    os.environ.setdefault("MPLBACKEND", _BACKEND)
+    sys.argv[:] = [""]
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.colors = "nocolor"
+    config.Completer.use_jedi = False  # its first use takes over a second
+    config.IPKernelApp.name = "polyrepl"  # libraries look for this section to know that they are in a kernel
+    kernel = Kernel()
+    shell = ZMQInteractiveShell.instance(config=config, kernel=kernel)
+    shell.displayhook.kernel = shell.display_pub.kernel = kernel
+    shell.extension_manager.load_extension("storemagic")
+    _use_interruptible_debugger()
+    watch(kernel.interrupts)
+    kernel.prepare(shell)
+    builtins.input = kernel.raw_input
+    getpass.getpass = kernel.getpass
+    return kernel
 
-    def __init__(self, **kwargs: Any) -> None:
-        self.interrupts = Interrupts()
-        super().__init__(**kwargs)
 
-    def init_poller(self) -> None:
-        """Poll for the parent only where the system cannot tell of its death."""
-        if not die_with_parent(self.parent_handle):
-            super().init_poller()
+def _use_interruptible_debugger() -> None:
+    """Let pdb be IPython's, which an interrupt can leave."""
+    import pdb
 
-    def init_control(self, context: zmq.Context[Any]) -> None:
-        """Open the control channel, and read the shell channel in the main thread."""
-        super().init_control(context)
-        self.shell_channel_thread.io_loop.close()
-        self.shell_channel_thread = NoShellThread()
+    from IPython.core import debugger
 
-    def init_iopub(self, context: zmq.Context[Any]) -> None:
-        """Open the iopub channel; it drops nothing: a reader on this machine that falls behind makes the cell wait."""
-        self.iopub_socket = context.socket(zmq.XPUB)
-        if self.transport == "ipc":
-            self.iopub_socket.sndhwm = _WAITING_MESSAGES
-            self.iopub_socket.setsockopt(zmq.XPUB_NODROP, 1)
-        else:
-            self.iopub_socket.sndhwm = 0  # a reader elsewhere may be gone without a word; nobody waits for it
-        self.iopub_socket.linger = 1000
-        self._apply_curve_server_options(self.iopub_socket)
-        self.iopub_port = self._bind_socket(self.iopub_socket, self.iopub_port)
-        self.configure_tornado_logger()
-        self.iopub_thread = Publisher(self.iopub_socket, self.session, self.interrupts)
-        self.interrupts.retry_with(self.iopub_thread.io_loop)
-        self.iopub_thread.start()
-        self.iopub_socket = self.iopub_thread.background_socket
+    debugger.Pdb = debugger.InterruptiblePdb  # type: ignore[misc]
+    pdb.Pdb = debugger.Pdb  # type: ignore[misc]
+    pdb.set_trace = debugger.set_trace
 
-    def init_signal(self) -> None:
-        """Install the only SIGINT handler that this process has."""
-        self.interrupts.install()
 
-    def start(self) -> None:
-        """Serve until shutdown; a task that raises out of the loop does not end the kernel."""
-        if self.poller is not None:
-            self.poller.start()
-        self.kernel.start()
-        self.io_loop = ioloop.IOLoop.current()
-        while True:
-            try:
-                self.io_loop.start()
-            except (KeyboardInterrupt, SystemExit):
-                continue
-            return
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Run what the command line says."""
+    match list(arguments):
+        case ["-f", path]:
+            _serve_connection(path)
+        case ["--zygote", fd, *rest] if fd.isdigit():
+            from . import zygote
+
+            preload = rest[1].split(",") if len(rest) == 2 and rest[0] == "--preload" else []
+            zygote.main(int(fd), [name for name in preload if name])
+        case _:
+            sys.exit(USAGE)
+    sys.exit(0)
+
+
+def _serve_connection(path: str) -> NoReturn:
+    with open(path) as file:
+        connection = json.load(file)
+    crash_report = os.dup(2)
+    kernel = build()
+    stdout, stderr = Capture.of(1), Capture.of(2)
+    if connection.get("transport") == "stream":
+        transport = StreamTransport(socket.socket(fileno=connection["fd"]))
+        kernel.serve(transport, stdout, stderr, crash_report=crash_report)
+    from .zmqport import ZmqTransport
+
+    die_with_parent(int(os.environ.get("JPY_PARENT_PID") or 0))
+    kernel.shell.colors = "neutral"  # frontends that speak zmq show colours
+    kernel.serve(ZmqTransport(connection, path), stdout, stderr, crash_report=crash_report)

@@ -1,38 +1,53 @@
-"""The request behind every output: its header, its limits, and the threads it started."""
+"""The request behind every output: whose it is, its limits, its environment, and the threads and tasks it started."""
 
 from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
 from .environment import environment_from_metadata
 from .limits import OutputLimits, StreamBuffer
+from .protocol import EMPTY, SHELL, Request
 
 _STARTED_BY = "_polyrepl_cell"
+_current: ContextVar[Cell | None] = ContextVar("polyrepl_cell", default=None)
 
 
-class Cell(dict[str, Any]):
-    """The header of a request, which ipykernel hands to everything that sends; the kernel's own knowledge travels with it."""
+class Cell:
+    """A request that is being answered. Output that it causes, whenever it comes, is sent with its header as parent."""
 
-    def __init__(
-        self, header: dict[str, Any], *, env: dict[str, str] | None = None, limits: OutputLimits | None = None
-    ) -> None:
-        super().__init__(header)
-        self.env = env or {}
-        self.limits = limits or OutputLimits()
+    __slots__ = ("allow_stdin", "buffers", "channel", "ended", "env", "header", "idents", "limits", "raw_header",
+                 "tracks_changes", "after_interrupt")  # fmt: skip
+
+    def __init__(self, request: Request | None = None) -> None:
+        self.raw_header = EMPTY
+        self.header: dict[str, Any] = {}
+        self.idents: Any = ()
+        self.channel = SHELL
+        self.env: dict[str, str] = {}
+        self.limits = OutputLimits()
+        self.allow_stdin = False
+        self.tracks_changes = False
+        self.after_interrupt = False
         self.ended = False
         self.buffers: dict[str, StreamBuffer] = {}
+        if request is not None:
+            self.raw_header, self.header = request.raw_header, request.header
+            self.idents, self.channel = request.idents, request.channel
 
     @classmethod
-    def from_request(cls, request: dict[str, Any]) -> Cell:
-        """Make the cell of a request and remove from the request what nobody else may see."""
-        metadata = request.get("metadata") or {}
-        env = environment_from_metadata(metadata.pop("env_vars", None))
-        limits = OutputLimits.from_metadata(metadata.pop("output_limits", None))
-        return cls(request["header"], env=env, limits=limits)
+    def to_execute(cls, request: Request) -> Cell:
+        """The cell of an execute_request; what only the kernel may see is taken out of the request's metadata."""
+        cell = cls(request)
+        metadata = request.metadata
+        cell.env = environment_from_metadata(metadata.pop("env_vars", None))
+        cell.limits = OutputLimits.from_metadata(metadata.pop("output_limits", None))
+        cell.tracks_changes = metadata.pop("changes", False) is True
+        cell.after_interrupt = metadata.pop("after_interrupt", False) is True
+        cell.allow_stdin = bool(request.content.get("allow_stdin", False))
+        return cell
 
     def buffer(self, stream: str) -> StreamBuffer:
         """Return the buffer of a stream, made at its first use."""
@@ -42,33 +57,31 @@ class Cell(dict[str, Any]):
         return buffer
 
 
-class InheritedParent:
-    """Mix-in for ipykernel's senders: a thread sends on behalf of the cell that started it, not of the running one."""
+class Cells:
+    """Which cell the caller acts for: the one of its task, of the thread that it runs in, or the latest."""
 
-    _parent_header: ContextVar[dict[str, Any]]
-    _parent_header_global: dict[str, Any]
+    def __init__(self) -> None:
+        self.latest = Cell()
 
-    @property
-    def parent_header(self) -> dict[str, Any]:
-        """Return the header for the calling task or thread."""
-        try:
-            return self._parent_header.get()
-        except LookupError:
-            return getattr(threading.current_thread(), _STARTED_BY, self._parent_header_global)
+    def enter(self, cell: Cell) -> None:
+        """Make `cell` the one of the calling thread, of the tasks made by it, and the latest."""
+        self.latest = cell
+        _current.set(cell)
 
-    @parent_header.setter
-    def parent_header(self, value: dict[str, Any]) -> None:
-        self._parent_header.set(value)
-        self._parent_header_global = value
+    def current(self) -> Cell:
+        """The cell on whose behalf the caller runs."""
+        cell = _current.get()
+        if cell is not None:
+            return cell
+        return getattr(threading.current_thread(), _STARTED_BY, None) or self.latest
 
+    def mark_threads(self) -> None:
+        """Let every thread started from now on know the cell that started it."""
+        start_thread = threading.Thread.start
 
-def mark_threads(current: Callable[[], dict[str, Any]]) -> None:
-    """Let every thread started from now on know the cell that started it."""
-    start_thread = threading.Thread.start
+        @functools.wraps(start_thread)
+        def start(thread: threading.Thread) -> None:
+            setattr(thread, _STARTED_BY, self.current())
+            start_thread(thread)
 
-    @functools.wraps(start_thread)
-    def start(self: threading.Thread) -> None:
-        setattr(self, _STARTED_BY, current())
-        start_thread(self)
-
-    threading.Thread.start = start  # type: ignore[method-assign]
+        threading.Thread.start = start  # type: ignore[method-assign]

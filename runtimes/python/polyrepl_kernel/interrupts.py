@@ -3,38 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from threading import get_ident
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
-from tornado.ioloop import IOLoop
+from .helper import Helper
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _RETRY_SECONDS = 0.005
+_LONGEST_RETRY = 0.1
 
 
 class Interrupts:
-    """Decides what a SIGINT does: raise in user code, cancel an awaiting cell, wait for the cell to begin, or nothing."""
+    """Decides what a SIGINT does: raise in user code, cancel an awaiting cell, wait for the cell to begin, or nothing.
 
-    def __init__(self) -> None:
+    Code of this package is never torn apart: an interrupt that meets it is raised when it returns (`settle`), or repeated."""
+
+    def __init__(self, helper: Helper) -> None:
+        self._helper = helper
         self._main_thread = threading.main_thread().ident
         self._user_globals: dict[str, Any] | None = None
-        self._runners: frozenset[CodeType] = frozenset()
+        self._runners: set[CodeType] = set()
+        self._waiting: set[CodeType] = set()
+        self._hooks: set[CodeType] = set()
+        self._has_begun = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._on_idle: Callable[[], None] = lambda: None
         self._in_cell = False
         self._early = False
         self._task: asyncio.Task[Any] | None = None
-        self._helper: IOLoop | None = None
         self._cells = 0
         self._shields = 0
-        self._deferred = False
+        self._received: socket.socket
+        self.deferred = False
+        self.idle = False
         self.cancelled = False
         self.reported = False
 
@@ -42,46 +52,80 @@ class Interrupts:
         """Make this the handler of SIGINT."""
         signal.signal(signal.SIGINT, self._on_signal)
 
-    def retry_with(self, helper: IOLoop) -> None:
-        """Use the loop of another thread to repeat interrupts that came where Python ignores exceptions."""
-        self._helper = helper
+    def prepare(self) -> None:
+        """Repeat interrupts that come where Python ignores exceptions: in finalizers, and around a fork."""
         os.register_at_fork(before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._in_child)
         report = sys.unraisablehook
 
         def unraisablehook(unraisable: sys.UnraisableHookArgs, /) -> None:
             if isinstance(unraisable.exc_value, KeyboardInterrupt):
-                self._retry()
+                self._defer()
             else:
                 report(unraisable)
 
         sys.unraisablehook = unraisablehook
 
-    def watch(self, runners: frozenset[CodeType]) -> None:
-        """Name the functions that run user code."""
-        self._runners = runners
+    def runs_user_code(self, *functions: Any) -> None:
+        """Name functions that run user code; an interrupt stops what they call."""
+        self._runners.update(function.__code__ for function in functions)
 
-    def wake(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let a signal wake the loop, also when another thread of the process received it."""
-        self._loop = loop
-        reader, writer = socket.socketpair()
-        reader.setblocking(False)
-        writer.setblocking(False)
-        loop.add_reader(reader, reader.recv, 4096)
-        signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)
+    def runs_hooks(self, *functions: Any) -> None:
+        """Name functions that run what is to follow a cell, and pass their errors over; before the cell they are not interrupted."""
+        self._hooks.update(function.__code__ for function in functions)
 
-    def begin_cell(self, user_globals: dict[str, Any]) -> None:
-        """Say that interrupts are meant for a new cell from now on."""
+    def may_stop(self, *functions: Any) -> None:
+        """Name functions of this package that an interrupt stops like user code, because they wait."""
+        self._waiting.update(function.__code__ for function in functions)
+
+    def attach(self, loop: asyncio.AbstractEventLoop, on_idle: Callable[[], None]) -> tuple[int, int]:
+        """Become the handler of SIGINT in this process; returns the descriptors used.
+
+        `on_idle` is called in the loop after an interrupt that found no cell: it settles whom that was meant for."""
+        self._loop, self._on_idle = loop, on_idle
+        self._received, written = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._received.setblocking(False)
+        written.setblocking(False)
+        fds = self._received.fileno(), written.detach()
+        signal.set_wakeup_fd(fds[1], warn_on_full_buffer=False)
+        self._helper.add_reader(fds[0], self._on_received)
+        self.install()
+        return fds
+
+    def _on_received(self) -> None:
+        """A signal has arrived. Python handles it between two instructions of the main thread, which may just have begun to
+        wait: a signal that came right before that does not end the wait. So it is repeated until it has been handled."""
+        self._helper.remove(self._received.fileno())
+        self._helper.call_later(_RETRY_SECONDS, functools.partial(self._insist, _RETRY_SECONDS))
+
+    def _insist(self, waited: float) -> None:
+        try:
+            arrived = self._received.recv(4096, socket.MSG_PEEK)
+        except BlockingIOError:
+            arrived = b""
+        if signal.SIGINT in arrived:
+            os.kill(os.getpid(), signal.SIGINT)
+            later = min(2 * waited, _LONGEST_RETRY)
+            self._helper.call_later(later, functools.partial(self._insist, later))
+            return
+        if arrived:  # other signals, whose handlers the user has set
+            self._received.recv(len(arrived))
+        self._helper.add_reader(self._received.fileno(), self._on_received)
+
+    def begin_cell(self, user_globals: dict[str, Any], *, forget_earlier: bool) -> None:
+        """Say that interrupts are meant for a new cell from now on; `forget_earlier`: none of the earlier ones was."""
         if signal.getsignal(signal.SIGINT) != self._on_signal:
             self.install()  # an earlier cell had replaced it
         self._user_globals = user_globals
-        self._early = self._deferred = self.cancelled = self.reported = False
+        self._early = self.idle and not forget_earlier
+        self._has_begun = False
+        self.idle = self.deferred = self.cancelled = self.reported = False
         self._task = None
         self._cells += 1
         self._in_cell = True
 
     def end_cell(self) -> None:
         """Say that there is nothing to interrupt any more."""
-        self._in_cell = self._early = self._deferred = False
+        self._in_cell = self._early = self.deferred = False
 
     @contextmanager
     def awaiting(self, task: asyncio.Task[Any] | None) -> Iterator[None]:
@@ -94,44 +138,54 @@ class Interrupts:
 
     def raise_early(self) -> None:
         """Raise the interrupt that came between the start of the cell and that of its code."""
+        self._has_begun = True
         if self._early:
             self._early = False
             raise KeyboardInterrupt
 
-    def __enter__(self) -> None:
-        """Begin a section of the main thread that must not be torn apart, such as a message on its way."""
-        if get_ident() == self._main_thread:
-            self._shields += 1
-
-    def __exit__(self, *exc_info: object) -> None:
-        """End the section and raise what came during it."""
-        if get_ident() == self._main_thread:
-            self._shields -= 1
-            if self._deferred and not self._shields:
-                self._deferred = False
-                raise KeyboardInterrupt
+    def settle(self) -> None:
+        """Raise the interrupt that met code of this package; to be called where `deferred` is set and nothing is torn."""
+        if self.deferred and get_ident() == self._main_thread and not self._shields:
+            self.deferred = False
+            raise KeyboardInterrupt
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        if self._user_code_runs(frame):
-            if not self._shields:
-                raise KeyboardInterrupt
-            self._deferred = True
+        with suppress(OSError):
+            self._received.recv(4096)  # so that it is known to be handled
+        found = self._find(frame)
+        if found is not None:
+            if not found or self._shields:
+                self._defer()
+                return
+            self.deferred = False
+            if self._task is not None and self._loop is not None:
+                self._loop.call_soon_threadsafe(self._cancel, self._task)
+            raise KeyboardInterrupt
         elif self._task is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(self._cancel, self._task)
         elif self._in_cell:
             self._early = True
+        elif self._loop is not None:
+            self.idle = True
+            self._loop.call_soon_threadsafe(self._on_idle)
 
-    def _user_code_runs(self, frame: FrameType | None) -> bool:
-        """Say whether an exception raised in this frame reaches user code, or the shell that reports its errors."""
+    def _find(self, frame: FrameType | None) -> bool | None:
+        """Whether an exception raised in this frame reaches user code, or the shell that reports its errors.
+
+        None: it would not; False: it would, but code of this package would be torn apart on the way."""
         seen = False
+        own = False
         while frame is not None:
-            if frame.f_code in self._runners:
+            code = frame.f_code
+            if code in self._runners or (code in self._hooks and self._has_begun):
                 # Around the user's own frames the runner prepares them, or the kernel reports their error.
-                return seen or not self.reported
+                return not own if seen or not self.reported else None
+            if code.co_filename.startswith(_PACKAGE):
+                own = own or code not in self._waiting
             seen = seen or frame.f_globals is self._user_globals
             frame = frame.f_back
         # A task that the awaiting cell has started.
-        return seen and self._task is not None
+        return not own if seen and self._task is not None else None
 
     def _before_fork(self) -> None:
         # What other modules do around a fork, such as taking locks, must not be torn apart either.
@@ -141,21 +195,20 @@ class Interrupts:
     def _after_fork(self) -> None:
         if get_ident() == self._main_thread:
             self._shields -= 1
-            if self._deferred:
-                self._deferred = False
-                self._retry()
 
     def _in_child(self) -> None:
+        signal.set_wakeup_fd(-1)
         self._main_thread = get_ident()
         self._shields = 0
-        self._deferred = False
+        self.deferred = False
 
-    def _retry(self) -> None:
-        if self._helper is not None:
-            self._helper.add_callback(self._helper.call_later, _RETRY_SECONDS, self._repeat, self._cells)
+    def _defer(self) -> None:
+        """Raise it at the next place that allows it, or a moment later wherever that is."""
+        self.deferred = True
+        self._helper.call_later(_RETRY_SECONDS, functools.partial(self._repeat, self._cells))
 
     def _repeat(self, cell: int) -> None:
-        if self._in_cell and cell == self._cells:
+        if self.deferred and self._in_cell and cell == self._cells:
             os.kill(os.getpid(), signal.SIGINT)
 
     def _cancel(self, task: asyncio.Task[Any]) -> None:

@@ -1,140 +1,358 @@
-"""The kernel: the life of one request, from its metadata to its last output."""
+"""The kernel: takes requests, runs cells one after the other, and sends what comes of them."""
 
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
+import faulthandler
+import os
+import signal
 import sys
 import threading
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, NoReturn, Protocol
 
-import zmq
-from ipykernel.ipkernel import IPythonKernel
-from ipykernel.kernelbase import Kernel
-from traitlets import Float, Type
+from IPython.core.error import StdinNotImplementedError
 
-from .cells import Cell, mark_threads
-from .environment import environment
+from . import comms, requests
+from .cells import Cell, Cells
+from .execution import Execution
+from .helper import Helper
 from .interrupts import Interrupts
-from .shell import RUNNERS, ZMQInteractiveShell
-from .streams import OutStream, announce_children
+from .protocol import EMPTY, IOPUB, STDIN, Request, Session, encode
+from .shell import ZMQInteractiveShell
+from .stdio import Capture, OutStream, announce_children
 
-_INPUT_POLL_MS = 1000
 _END_OF_INPUT = "\x04"
+_INPUT_WAIT = 0.5  # seconds after which a wait for input looks again whether somebody else received it
+_HOLD_SECONDS = 0.05  # the longest that a message waits for the next one
+_MAX_QUEUE = 256  # requests taken in while a cell runs; the others stay where they are
 
 
-class NoShellThread:
-    """Stands where ipykernel keeps its shell channel thread: false, and the main thread takes its place."""
+class Transport(Protocol):
+    """What carries messages: `StreamTransport`, `ZmqTransport`, or a scripted one."""
 
-    def __init__(self) -> None:
-        self.parent_thread = threading.main_thread()
-
-    def __bool__(self) -> bool:
-        return False
-
-
-class PolyreplKernel(IPythonKernel):
-    """ipykernel's kernel with the additions of ``runtimes/README.md``."""
-
-    shell_class = Type(ZMQInteractiveShell)
-    # Messages leave in order in the thread that sends them: there is nothing to wait for.
-    _execute_sleep = Float(0.0)
-
-    def __init__(self, **kwargs: Any) -> None:
-        self.interrupts: Interrupts = kwargs["parent"].interrupts
-        super().__init__(**kwargs)
-        self.interrupts.watch(RUNNERS)
-        self._streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, OutStream)]
-        announce_children(*self._streams)
-        mark_threads(lambda: self.shell.displayhook.parent_header)
+    def fileno(self) -> int: ...
+    def send(
+        self, channel: int, parts: Sequence[bytes], idents: Sequence[bytes] = (), *, hold: bool = False
+    ) -> None: ...
+    def flush(self) -> None: ...
+    def receive(self) -> list[Request]: ...
+    def wait(self, timeout: float) -> None: ...
+    def start(self, kernel: Kernel) -> None: ...
 
     @property
-    def _supports_kernel_subshells(self) -> bool:
-        return False
+    def has_partial(self) -> bool: ...
 
-    def start(self) -> None:
-        """Start to serve, without the debugger that ipykernel would poll."""
-        self.shell.exit_now = False
-        Kernel.start(self)
-        self.interrupts.wake(asyncio.get_event_loop())
+    @property
+    def locks(self) -> Sequence[Any]: ...
 
-    def set_parent(self, ident: Any, parent: dict[str, Any], channel: str = "shell") -> None:
-        """Take our metadata out of a request before anything else looks at it."""
-        if channel == "shell" and "header" in parent and not isinstance(parent["header"], Cell):
-            parent["header"] = Cell.from_request(parent)
-            if parent["header"]["msg_type"] == "execute_request":
-                # Before the client can know of it: an interrupt that it sends then must not be lost.
-                self.interrupts.begin_cell(self.shell.user_global_ns)
-        super().set_parent(ident, parent, channel)
 
-    def pre_handler_hook(self) -> None:
-        """Leave the SIGINT handler alone."""
+class Kernel:
+    """A kernel around one shell. `serve` makes it live, and again in a process that was forked from it."""
 
-    def post_handler_hook(self) -> None:
-        """Leave the SIGINT handler alone."""
+    def __init__(self) -> None:
+        self.cells = Cells()
+        self.helper = Helper()
+        self.interrupts = Interrupts(self.helper)
+        self.stdout = OutStream("stdout", self.cells, self.helper, self.interrupts, self._send_stream)
+        self.stderr = OutStream("stderr", self.cells, self.helper, self.interrupts, self._send_stream)
+        self.session = Session()
+        self.comm_manager = comms.install(self)
+        self.shell: ZMQInteractiveShell
+        self.transport: Transport | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.wakeup_fds: tuple[int, ...] = ()
+        self.output_fds: set[int] = set()
+        self.busy = False
+        self._queue: deque[Request] = deque()
+        self._inputs: deque[str] = deque()
+        self._reads = False
+        self._flushes = False
 
-    def _cancel_on_sigint(self, future: asyncio.Future[Any]) -> AbstractContextManager[None]:
-        return nullcontext()
+    def prepare(self, shell: ZMQInteractiveShell) -> None:
+        """Become the kernel of `shell`; nothing of this needs a descriptor or a thread."""
+        self.shell = shell
+        sys.stdout, sys.stderr = self.stdout, self.stderr  # type: ignore[assignment]
+        self.cells.mark_threads()
+        self.interrupts.prepare()
+        self.interrupts.runs_user_code(comms.handle)
+        self.interrupts.may_stop(Kernel.ask, Kernel._wait_for_input)
+        announce_children(self.stdout, self.stderr)
+        os.register_at_fork(after_in_child=self._in_forked_child)
 
-    async def execute_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
-        """Run a cell; once it is answered an interrupt has nothing to stop."""
+    def serve(
+        self, transport: Transport, stdout: Capture, stderr: Capture, *, crash_report: IO[str] | int = 2
+    ) -> NoReturn:
+        """Answer requests until the client is gone. `crash_report`: where a fatal signal's traceback is written."""
+        self.loop = asyncio.new_event_loop()
+        self.attach(transport, stdout, stderr, crash_report=crash_report)
+        while True:
+            # A task that raises SystemExit, or an interrupt that meets one, ends neither the loop nor the kernel.
+            with contextlib.suppress(KeyboardInterrupt, SystemExit):
+                self.loop.run_forever()
+
+    def attach(
+        self, transport: Transport, stdout: Capture, stderr: Capture, *, crash_report: IO[str] | int = 2
+    ) -> None:
+        """Have a client from now on, in this process. `loop` is set, and nobody else's."""
+        self.transport = transport
+        self.session = Session()
+        self._queue.clear()
+        self._inputs.clear()
+        self.busy = self._reads = self._flushes = False
+        self.output_fds = {stdout.reader, stderr.reader, *([crash_report] if isinstance(crash_report, int) else ())}
+        self.shell.init_environment()
+        self.helper.reset()
+        self.stdout.attach(stdout)
+        self.stderr.attach(stderr)
+        faulthandler.enable(crash_report)
+        assert self.loop is not None
+        asyncio.set_event_loop(self.loop)
+        self.wakeup_fds = self.interrupts.attach(self.loop, self._settle_idle_interrupt)
+        transport.start(self)
+        self.helper.start()
+        self._watch_requests()
+        self._send(Cell(), IOPUB, "status", {"execution_state": "starting"})
+        self.loop.call_soon(self.receive)
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
+    def receive(self) -> None:
+        """Take in what has arrived, and work on it unless a cell runs."""
+        self._take_in()
+        self.work()
+
+    def _take_in(self) -> None:
+        assert self.transport is not None
         try:
-            await super().execute_request(stream, ident, parent)
+            received = self.transport.receive()
+        except (EOFError, OSError, ValueError):
+            self.end()
+        for request in received:
+            if request.channel == STDIN and request.msg_type == "input_reply":
+                self._inputs.append(str(request.content.get("value", "")))
+            else:
+                self._queue.append(request)
+
+    def enqueue(self, request: Request) -> None:
+        """Take in a request that came another way."""
+        self._queue.append(request)
+        self.work()
+
+    def _watch_requests(self) -> None:
+        """Read on only while the queue has room."""
+        assert self.loop is not None
+        assert self.transport is not None
+        wanted = len(self._queue) < _MAX_QUEUE
+        if wanted and not self._reads:
+            self.loop.add_reader(self.transport.fileno(), self.receive)
+        elif self._reads and not wanted:
+            self.loop.remove_reader(self.transport.fileno())
+        self._reads = wanted
+
+    def work(self) -> None:
+        """Answer the requests that wait, up to one that takes the loop's turns."""
+        while self._queue and not self.busy:
+            request = self._queue.popleft()
+            try:
+                self._answer(request)
+            except Exception as error:
+                self._refuse(request, error)
+        self._watch_requests()
+
+    def _answer(self, request: Request) -> None:
+        msg_type = request.msg_type
+        if msg_type == "execute_request":
+            Execution(self, request).run()
+            return
+        cell = Cell(request)
+        self.cells.enter(cell)
+        self.status(cell, "busy")
+        if msg_type in requests.HANDLERS:
+            self.reply(cell, msg_type, requests.HANDLERS[msg_type](self, request))
+        elif msg_type in ("comm_open", "comm_msg", "comm_close"):
+            self._handle_comm(request)
+        elif msg_type == "interrupt_request":
+            self.reply(cell, msg_type, {"status": "ok"})  # nothing runs
+        elif msg_type == "shutdown_request":
+            self.shut_down(cell, request)
+        self.finish(cell)
+
+    def _handle_comm(self, request: Request) -> None:
+        self.interrupts.begin_cell(self.shell.user_global_ns, forget_earlier=True)
+        try:
+            comms.handle(self.comm_manager, request)
+        except KeyboardInterrupt:
+            self.shell.showtraceback()
         finally:
             self.interrupts.end_cell()
 
-    async def do_execute(self, code: str, silent: bool, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Run a cell in its environment and send all of its output before the reply is made."""
-        cell = self.get_parent("shell")["header"]
-        # Left behind by an interrupt inside the display hook, it would fail later cells.
-        self.shell.displayhook.msg = None
-        self.shell._last_traceback_during_displayhook = False
+    def _refuse(self, request: Request, error: Exception) -> None:
+        """Answer what failed: a request that is malformed, or a fault of ours; silence would leave the client waiting."""
+        cell = Cell(request)
+        content = {"status": "error", "ename": type(error).__name__, "evalue": str(error), "traceback": []}
+        self.reply(cell, request.msg_type, content)
+        self.finish(cell)
+
+    def finish(self, cell: Cell) -> None:
+        """Send what a request still has to say, and that the kernel is idle."""
+        self.stdout.finish(cell)
+        self.stderr.finish(cell)
+        self.status(cell, "idle", hold=False)
+
+    def _settle_idle_interrupt(self) -> None:
+        """An interrupt found no cell. The client sends a request before it interrupts it: what has arrived is meant, or nothing."""
+        if not self.interrupts.idle:
+            return
+        self._take_in()
+        if not self._queue and not (self.transport and self.transport.has_partial):
+            self.interrupts.idle = False
+        self.work()
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    def publish(
+        self,
+        msg_type: str,
+        content: dict[str, Any],
+        *,
+        metadata: dict[str, Any] | None = None,
+        buffers: Sequence[bytes] = (),
+        hold: bool = False,
+    ) -> None:
+        """Send an iopub message on behalf of the calling cell."""
+        self._send(self.cells.current(), IOPUB, msg_type, content, metadata=metadata, buffers=buffers, hold=hold)
+
+    def status(self, cell: Cell, state: str, *, hold: bool = True) -> None:
+        """Send a status."""
+        self._send(cell, IOPUB, "status", {"execution_state": state}, hold=hold)
+
+    def reply(
+        self, cell: Cell, request_type: str, content: dict[str, Any], metadata: dict[str, Any] | None = None
+    ) -> None:
+        """Answer a request on its channel; the status `idle` follows."""
+        msg_type = request_type.removesuffix("_request") + "_reply"
+        self._send(cell, cell.channel, msg_type, content, metadata=metadata, hold=True)
+
+    def _send_stream(
+        self, cell: Cell, name: str, text: str, metadata: dict[str, Any] | None = None, *, hold: bool = False
+    ) -> None:
+        self._send(cell, IOPUB, "stream", {"name": name, "text": text}, metadata=metadata, hold=hold)
+
+    def _send(
+        self,
+        cell: Cell,
+        channel: int,
+        msg_type: str,
+        content: dict[str, Any],
+        *,
+        metadata: dict[str, Any] | None = None,
+        buffers: Sequence[bytes] = (),
+        hold: bool = False,
+    ) -> None:
+        transport = self.transport
+        if transport is None:
+            return
+        parts = [
+            self.session.header(msg_type),
+            cell.raw_header,
+            encode(metadata) if metadata else EMPTY,
+            encode(content),
+            *buffers,
+        ]
         try:
-            with environment(cell.env):
-                return await super().do_execute(code, silent, *args, **kwargs)
-        except asyncio.CancelledError as error:
-            return self._cancelled_reply(error)
-        finally:
-            for stream in self._streams:
-                stream.finish(cell)
+            transport.send(channel, parts, cell.idents, hold=hold)
+        except OSError:
+            self.end()
+        if hold and not self._flushes:
+            self._flushes = True
+            self.helper.call_later(_HOLD_SECONDS, self._flush_held)
+        if self.interrupts.deferred:
+            self.interrupts.settle()
 
-    def _cancelled_reply(self, error: BaseException) -> dict[str, Any]:
-        """Answer a cell that cancelled its own task."""
-        self.shell.showtraceback((type(error), error, error.__traceback__))
-        return {
-            "status": "error",
-            "ename": type(error).__name__,
-            "evalue": str(error),
-            "traceback": self.shell._last_traceback or [],
-            "execution_count": self.shell.execution_count - 1,
-            "user_expressions": {},
-            "payload": [],
-        }
+    def _flush_held(self) -> None:
+        """Nothing waits for long for a message that would take it along."""
+        self._flushes = False
+        if self.transport is not None:
+            self.transport.flush()
 
-    def _input_request(self, prompt: str, ident: Any, parent: dict[str, Any], password: bool = False) -> str:
-        """Ask the frontend for a line; no message is torn apart by an interrupt, and waiting costs nothing."""
-        for stream in self._streams:
-            stream.flush()
-        with self.interrupts:
-            while self.stdin_socket.poll(0):
-                self.stdin_socket.recv_multipart()
-            content = {"prompt": prompt, "password": password}
-            self.session.send(self.stdin_socket, "input_request", content, parent, ident=ident)
-        while True:
-            if not self.stdin_socket.poll(_INPUT_POLL_MS, zmq.POLLIN):
-                continue
-            with self.interrupts:
-                value = self._receive_input()
-            if value is not None:
-                break
+    def flush_streams(self) -> None:
+        """Send what was printed, before something that must not overtake it."""
+        self.stdout.flush()
+        self.stderr.flush()
+
+    # -- input --------------------------------------------------------------------------------------------------------
+
+    def raw_input(self, prompt: object = "") -> str:
+        """`input()`: ask the client for a line. Raises EOFError at the end of input."""
+        return self.ask(str(prompt), password=False)
+
+    def getpass(self, prompt: str = "Password: ", stream: object = None, **kwargs: object) -> str:
+        """`getpass.getpass()`: the same, not to be shown."""
+        return self.ask(prompt, password=True)
+
+    def ask(self, prompt: str, *, password: bool) -> str:
+        """Ask the client for input, on behalf of the calling cell."""
+        cell = self.cells.current()
+        if not cell.allow_stdin:
+            msg = "raw_input was called, but this frontend does not support input requests."
+            raise StdinNotImplementedError(msg)
+        self.flush_streams()
+        self._inputs.clear()
+        self._send(cell, STDIN, "input_request", {"prompt": prompt, "password": password})
+        value = self._wait_for_input()
         if value == _END_OF_INPUT:
             raise EOFError
         return value
 
-    def _receive_input(self) -> str | None:
-        try:
-            reply = self.session.recv(self.stdin_socket)[1]
-            return str(reply["content"]["value"])
-        except Exception:
-            self.log.warning("Invalid input reply", exc_info=True)
-            return None
+    def _wait_for_input(self) -> str:
+        """Read until the answer is there; other requests wait for their turn."""
+        assert self.transport is not None
+        while not self._inputs:
+            self.transport.wait(_INPUT_WAIT)
+            self._take_in()
+        if self.loop is not None and threading.current_thread() is not threading.main_thread():
+            self.loop.call_soon_threadsafe(self.work)
+        return self._inputs.popleft()
+
+    # -- libraries ----------------------------------------------------------------------------------------------------
+
+    def get_parent(self, channel: str | None = None) -> dict[str, Any]:
+        """The running request, as ipywidgets asks for it."""
+        return self.shell.get_parent()
+
+    _parent_header = property(get_parent)
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    def shut_down(self, cell: Cell, request: Request) -> NoReturn:
+        """Answer a shutdown_request and end the process in order."""
+        self.reply(cell, "shutdown_request", {"status": "ok", "restart": bool(request.content.get("restart"))})
+        self.finish(cell)
+        with contextlib.suppress(BaseException):
+            atexit._run_exitfuncs()
+        self.flush_streams()
+        os._exit(0)
+
+    def end(self) -> NoReturn:
+        """The client is gone: end this process and what it started."""
+        with contextlib.suppress(OSError):
+            if os.getpgid(0) == os.getpid():
+                os.killpg(0, signal.SIGKILL)
+        os._exit(0)
+
+    def _in_forked_child(self) -> None:
+        """A process that user code forked has no client: what it shows is lost, what it prints its parent captures."""
+        self.transport = None
+
+    @contextlib.contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Keep the helper thread out of everything that is locked, so that a fork finds it whole."""
+        assert self.transport is not None
+        with contextlib.ExitStack() as stack:
+            for lock in (self.stdout.lock, self.stderr.lock, *self.transport.locks, self.helper.lock):
+                stack.enter_context(lock)
+            yield

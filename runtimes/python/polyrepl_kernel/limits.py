@@ -74,7 +74,10 @@ class StreamBuffer:
     def append(self, text: str) -> None:
         """Take what was written; `waiting` then says how many characters may be sent now."""
         if self._limit is not None:
-            text = self._held_back(text)
+            if len(text) <= self._head_left and text.isascii():  # the usual case
+                self._head_left -= len(text)
+            else:
+                text = self._held_back(text)
         if text:
             self._parts.append(text)
             self.waiting += len(text)

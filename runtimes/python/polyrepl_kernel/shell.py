@@ -1,68 +1,184 @@
-"""The shell that runs user code, with its two senders of rich output."""
+"""The shell that runs user code: IPython's, with senders that turn what it shows into messages."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+import threading
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ipykernel import displayhook, zmqshell
+from IPython.core import page
+from IPython.core.autocall import ZMQExitAutocall
+from IPython.core.displayhook import DisplayHook as _DisplayHook
+from IPython.core.displaypub import DisplayPublisher as _DisplayPublisher
+from IPython.core.events import EventManager
 from IPython.core.inputtransformer2 import leading_empty_lines
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets import Type
+from IPython.core.interactiveshell import InteractiveShell, InteractiveShellABC
+from IPython.core.payloadpage import page as payload_page
+from IPython.utils.process import system
+from traitlets import Any as AnyTrait
+from traitlets import CBool, Instance, Type, default
 
-from .cells import Cell, InheritedParent
 from .interrupts import Interrupts, without_kernel_frames
 from .limits import limit_bundle
+from .protocol import encode
+
+if TYPE_CHECKING:
+    from .kernel import Kernel
+
+Hook = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
-class _LimitedSender(InheritedParent):
-    """Mix-in for the display hook and the display publisher: applies ``item_bytes`` before any other hook."""
+class _Sender:
+    """What the display hook and the display publisher share: libraries may change, or take, what is about to be sent."""
 
-    session: Any
-    _thread_local: Any
+    kernel: Kernel
 
     @property
-    def _hooks(self) -> list[Any]:
-        if not hasattr(self._thread_local, "hooks"):
-            self._thread_local.hooks = [self._apply_limit]
-        hooks: list[Any] = self._thread_local.hooks
-        return hooks
+    def _hooks(self) -> list[Hook]:
+        hooks = self.__dict__.get("_polyrepl_hooks")
+        if hooks is None:
+            hooks = self.__dict__["_polyrepl_hooks"] = threading.local()
+        found: list[Hook] = hooks.__dict__.setdefault("list", [])
+        return found
 
-    def _apply_limit(self, message: dict[str, Any]) -> dict[str, Any]:
-        cell = message["parent_header"]
-        data = message["content"].get("data")
-        if data and isinstance(cell, Cell) and cell.limits.item_bytes is not None:
-            # The caller may still own the bundle.
-            data = message["content"]["data"] = dict(data)
-            omitted = limit_bundle(data, cell.limits.item_bytes, self.session.pack)
+    def register_hook(self, hook: Hook) -> None:
+        """Let `hook` see every message of this thread; it returns the message to send, or None to keep it."""
+        self._hooks.append(hook)
+
+    def unregister_hook(self, hook: Hook) -> bool:
+        """Remove a hook; returns whether it was there."""
+        try:
+            self._hooks.remove(hook)
+        except ValueError:
+            return False
+        return True
+
+    @property
+    def parent_header(self) -> dict[str, Any]:
+        """The header of the request on whose behalf the caller runs."""
+        return self.kernel.cells.current().header
+
+    def _send(self, msg_type: str, content: dict[str, Any]) -> None:
+        kernel = self.kernel
+        cell = kernel.cells.current()
+        metadata: dict[str, Any] = {}
+        data = content.get("data")
+        if data and cell.limits.item_bytes is not None:
+            data = content["data"] = dict(data)  # the caller may still own the bundle
+            omitted = limit_bundle(data, cell.limits.item_bytes, encode)
             if omitted:
-                message["metadata"]["omitted"] = omitted
-        return message
+                metadata["omitted"] = omitted
+        if self._hooks:
+            message: dict[str, Any] | None = {
+                "header": {"msg_type": msg_type, "session": kernel.session.id, "username": "kernel"},
+                "msg_type": msg_type,
+                "parent_header": cell.header,
+                "metadata": metadata,
+                "content": content,
+            }
+            for hook in list(self._hooks):
+                message = hook(message)
+                if message is None:
+                    return
+            content, metadata = message["content"], message.get("metadata") or {}
+        # The value of a cell is followed by its reply; anything else may stand alone for a while.
+        kernel.publish(msg_type, content, metadata=metadata, hold=msg_type == "execute_result")
 
 
-class DisplayHook(_LimitedSender, displayhook.ZMQShellDisplayHook):
+class DisplayHook(_Sender, _DisplayHook):
     """Sends the value of a cell."""
 
+    kernel = AnyTrait()
+    is_sending = False
 
-class DisplayPublisher(_LimitedSender, zmqshell.ZMQDisplayPublisher):
+    def start_displayhook(self) -> None:
+        """Begin: an error from now on means that the value could not be shown."""
+        self.is_sending = True
+        self._data: dict[str, Any] = {}
+        self._metadata: dict[str, Any] = {}
+
+    def write_output_prompt(self) -> None:
+        """Do nothing: the message carries the count."""
+
+    def write_format_data(self, format_dict: dict[str, Any], md_dict: dict[str, Any] | None = None) -> None:
+        """Take the formatted value."""
+        self._data, self._metadata = format_dict, md_dict or {}
+
+    def finish_displayhook(self) -> None:
+        """Send the value."""
+        self.kernel.flush_streams()
+        if self._data:
+            content = {"execution_count": self.prompt_count, "data": self._data, "metadata": self._metadata}
+            self._send("execute_result", content)
+        self.is_sending = False
+
+
+class DisplayPublisher(_Sender, _DisplayPublisher):
     """Sends what a cell displays."""
 
+    kernel = AnyTrait()
 
-class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
-    """ipykernel's shell with interrupts of our own; libraries look for a notebook by the name of this class."""
+    def publish(  # type: ignore[override]
+        self,
+        data: dict[str, Any],
+        metadata: dict[str, Any] | None = None,
+        *,
+        transient: dict[str, Any] | None = None,
+        update: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Send a MIME bundle (messaging protocol, "Display data")."""
+        self.kernel.flush_streams()
+        metadata = {} if metadata is None else metadata
+        self._validate_data(data, metadata)
+        content = {"data": data, "metadata": metadata, "transient": transient or {}}
+        self._send("update_display_data" if update else "display_data", content)
+
+    def clear_output(self, wait: bool = False) -> None:
+        """Send clear_output."""
+        self.kernel.flush_streams()
+        self._send("clear_output", {"wait": wait})
+
+
+class ZMQInteractiveShell(InteractiveShell):
+    """IPython's shell as a kernel has it; libraries look for a notebook by the name of this class."""
 
     displayhook_class = Type(DisplayHook)
     display_pub_class = Type(DisplayPublisher)
-    keepkernel_on_exit: bool | None
+    kernel = AnyTrait()
+    exiter = Instance(ZMQExitAutocall)
+    readline_use = CBool(False)
+    autoindent = CBool(False)
+    keepkernel_on_exit: bool | None = True
+
+    last_error: dict[str, Any] | None = None
+
+    _last_traceback: list[str] | None
+    _last_traceback_during_displayhook = False
+
+    @default("exiter")
+    def _default_exiter(self) -> ZMQExitAutocall:
+        return ZMQExitAutocall(self)
 
     @property
     def interrupts(self) -> Interrupts:
-        """Return the kernel's interrupt handling."""
+        """The kernel's interrupt handling."""
         interrupts: Interrupts = self.kernel.interrupts
         return interrupts
+
+    @property
+    def parent_header(self) -> dict[str, Any]:
+        """The request on whose behalf the caller runs, as a message of its header alone."""
+        return self.get_parent()
+
+    def get_parent(self) -> dict[str, Any]:
+        """The request on whose behalf the caller runs, as a message of its header alone."""
+        return {"header": self.kernel.cells.current().header}
 
     def init_instance_attrs(self) -> None:
         """Count leading blank lines, so that errors name the lines that the user sees."""
@@ -70,10 +186,51 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
         transforms = self.input_transformer_manager.cleanup_transforms
         transforms[transforms.index(leading_empty_lines)] = _blank_lines_before_marks
 
+    def init_environment(self) -> None:
+        """Tell programs that they have no terminal, as ipykernel does."""
+        os.environ["TERM"] = "xterm-color"
+        os.environ["CLICOLOR"] = "1"
+        os.environ["FORCE_COLOR"] = "1"
+        os.environ["CLICOLOR_FORCE"] = "1"
+        os.environ["PAGER"] = "cat"
+        os.environ["GIT_PAGER"] = "cat"
+
+    def init_hooks(self) -> None:
+        """Page through the frontend's pager."""
+        super().init_hooks()
+        self.set_hook("show_in_pager", page.as_hook(payload_page), 99)
+
+    def init_virtualenv(self) -> None:
+        """Do nothing: the interpreter of the settings is the one that is wanted."""
+
+    def init_magics(self) -> None:
+        """Know the magics of kernels; they come from ipykernel, which is imported by the first use of one."""
+        super().init_magics()
+        for name in ("clear", "cls", "connect_info", "ed", "edit", "less", "man", "more", "qtconsole", "autosave"):
+            self.magics_manager.register_lazy(name, f"{__package__}.magics")
+
+    def enable_gui(self, gui: str | None = None) -> None:
+        """Accept the absence of a GUI, which is all that there is. Raises NotImplementedError for a toolkit's name."""
+        if gui not in (None, "", "inline", "none"):
+            msg = f"no GUI event loops here, and so no {gui!r}; use %matplotlib inline"
+            raise NotImplementedError(msg)
+
     def ask_exit(self) -> None:
         """Tell the frontend that the user wants to leave; the kernel stays."""
-        self.keepkernel_on_exit = True
-        super().ask_exit()
+        self.payload_manager.write_payload({"source": "ask_exit", "keepkernel": True})
+
+    def set_next_input(self, text: str, replace: bool = False) -> None:
+        """Ask the frontend to put `text` into the next cell, or with `replace` into this one."""
+        self.payload_manager.write_payload({"source": "set_next_input", "text": text, "replace": replace})
+
+    def system_piped(self, cmd: str) -> None:
+        """Run a command and pass its output on as it comes; its exit code becomes `_exit_code`."""
+        if cmd.rstrip().endswith("&"):
+            msg = "Background processes not supported."
+            raise OSError(msg)
+        self.user_ns["_exit_code"] = system(self.var_expand(cmd, depth=1))
+
+    system = system_piped
 
     def _tee(self, channel: str) -> AbstractContextManager[None]:  # type: ignore[override]
         """Do without IPython's copy of everything that is printed, which would stay in memory for good."""
@@ -108,6 +265,22 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
             exc_tuple = (type(error), error, error.__traceback__)
         super().showtraceback(exc_tuple, *args, **kwargs)
 
+    def _showtraceback(self, etype: type[BaseException], evalue: BaseException | None, stb: list[str]) -> None:
+        self.kernel.flush_streams()
+        self._last_traceback = stb
+        if self.displayhook.is_sending:
+            self._last_traceback_during_displayhook = True
+        error = {"ename": str(etype.__name__), "evalue": _text_of(evalue), "traceback": stb}
+        self.last_error = error
+        self.kernel.publish("error", error, hold=True)
+
+
+def _text_of(error: BaseException | None) -> str:
+    try:
+        return str(error)
+    except Exception as failure:
+        return f"<unprintable: {type(failure).__name__}>"
+
 
 def _blank_lines_before_marks(lines: list[str]) -> list[str]:
     """Drop leading blank lines only where IPython looks for a mark in the first line: a cell magic, a pasted prompt."""
@@ -122,11 +295,14 @@ def _interrupt_for(error: BaseException | None) -> BaseException | None:
     return KeyboardInterrupt().with_traceback(error.__traceback__)
 
 
-RUNNERS = frozenset(
-    function.__code__
-    for function in (ZMQInteractiveShell.run_code, ZMQInteractiveShell._run_code, InteractiveShell.run_code)
-)
-ZMQInteractiveShell.__module__ = zmqshell.ZMQInteractiveShell.__module__
+def watch(interrupts: Interrupts) -> None:
+    """Tell the interrupts which functions run user code."""
+    interrupts.runs_user_code(ZMQInteractiveShell.run_code, ZMQInteractiveShell._run_code, InteractiveShell.run_code)
+    interrupts.runs_hooks(EventManager.trigger)
+
+
+InteractiveShellABC.register(ZMQInteractiveShell)
+ZMQInteractiveShell.__module__ = "ipykernel.zmqshell"
 
 # IPython's advice after sys.exit() is for terminals.
 warnings.filterwarnings("ignore", message="To exit: use 'exit', 'quit', or Ctrl-D", category=UserWarning)

@@ -1,0 +1,324 @@
+"""Branches: a copy of this process, with the whole live state, that goes on as a kernel of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import random
+import select
+import signal
+import socket
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from . import inventory, reopening
+from .cells import Cell
+from .forked import name_process, reseed
+from .inventory import Finding
+from .protocol import Request
+from .stdio import Capture
+from .stream import StreamTransport
+
+if TYPE_CHECKING:
+    from .kernel import Kernel, Transport
+
+_FDS = 5  # the stream, and both ends of the pipes for stdout and stderr
+_SETTLE_SECONDS = 20.0
+_MOST_FINDINGS = 200
+_without_clients: list[Any] = []  # loops whose tasks a branch has left behind: they must not wake, nor be collected
+
+
+class Plan(NamedTuple):
+    """What a fork_request asks for (``runtimes/README.md``)."""
+
+    directories: list[tuple[str, str]]
+    env: dict[str, str]
+    tag: str
+    force: bool
+    reseed: bool
+
+    @classmethod
+    def of(cls, content: dict[str, Any]) -> Plan:
+        """Raises ValueError for what is none."""
+        try:
+            directories = [(str(old), str(new)) for old, new in content["directories"]]
+            env = {str(name): str(value) for name, value in content["env"].items()}
+            return cls(directories, env, str(content["tag"]), bool(content.get("force")), bool(content.get("reseed")))
+        except (KeyError, TypeError, AttributeError) as error:
+            msg = f"a fork_request needs directories, env and tag: {error!r}"
+            raise ValueError(msg) from None
+
+    def moved(self, path: str) -> str | None:
+        """Where a path leads in the branch; None where that is the same place."""
+        return reopening.moved(path, self.directories)
+
+
+class Survey(NamedTuple):
+    """What there is beside memory."""
+
+    findings: list[Finding]
+    descriptors: inventory.Descriptors
+    has_tasks: bool
+
+    @classmethod
+    def of(cls, kernel: Kernel) -> Survey:
+        """Look at this process."""
+        assert kernel.loop is not None
+        descriptors = inventory.descriptors(_own_fds(kernel))
+        tasks = [finding for finding, _ in inventory.tasks(kernel.loop)]
+        findings = [
+            *inventory.threads(kernel.loop, (kernel.helper.ident, kernel.helper.native_id)),
+            *tasks,
+            *descriptors.findings,
+            *inventory.processes(),
+            *inventory.timers(),
+            *inventory.shared_memory(),
+        ]
+        return cls(findings, descriptors, bool(tasks))
+
+
+def fork(kernel: Kernel, request: Request) -> dict[str, Any]:
+    """The fork_reply. In the branch it does not return: the loop goes on with the branch's own client."""
+    try:
+        if len(request.fds) != _FDS:
+            msg = f"{len(request.fds)} descriptors came along instead of {_FDS}"
+            raise ValueError(msg)
+        plan = Plan.of(request.content)
+        survey = Survey.of(kernel)
+        obstacles = [finding for finding in survey.findings if finding.blocks]
+        if obstacles and not plan.force:
+            return _refusal(obstacles)
+        return _fork(kernel, plan, survey, request.fds)
+    finally:
+        for fd in request.fds:
+            os.close(fd)
+
+
+def _fork(kernel: Kernel, plan: Plan, survey: Survey, fds: Sequence[int]) -> dict[str, Any]:
+    kernel.flush_streams()
+    transport, numbers = kernel.transport, random.getstate()
+    assert transport is not None
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    try:
+        with _undisturbed(), kernel.quiet():
+            is_branch = _fork_away()
+    except OSError as error:
+        os.close(reader)
+        os.close(writer)
+        return _refusal([Finding("process", f"could not be forked: {error.strerror}")])
+    if is_branch:
+        os.close(reader)
+        _become(kernel, transport, plan, survey, fds, writer, numbers)
+    os.close(writer)
+    return _answer(survey, reader)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep signals, and Python's warning about forks beside threads, away."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGCHLD})
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _fork_away() -> bool:
+    """Fork a process that is not our child: it belongs to the zygote, or to init. True in it. Raises OSError."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            if os.fork():
+                os._exit(0)
+        except OSError as error:
+            os._exit(error.errno or errno.EAGAIN)
+        return True
+    status = 0
+    with suppress(ChildProcessError):  # SIGCHLD is ignored: whoever did so waits for nobody
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status:
+        number = status if status > 0 else errno.EAGAIN
+        raise OSError(number, os.strerror(number))
+    return False
+
+
+def _answer(survey: Survey, reader: int) -> dict[str, Any]:
+    """Wait for the branch to settle, which tells what it had to give up."""
+    with open(reader, "rb") as pipe:
+        said = b""
+        poller = select.poll()
+        poller.register(pipe, select.POLLIN)
+        while poller.poll(_SETTLE_SECONDS * 1000):
+            data = os.read(reader, 65536)
+            if not data:
+                break
+            said += data
+    if not said:
+        return _refusal([Finding("process", "the branch ended, or did not settle in time")])
+    told = json.loads(said)
+    if "error" in told:
+        return _refusal([Finding("process", f"the branch could not settle: {told['error']}")])
+    lost = [Finding(kind, name) for kind, name in told["lost"]]
+    return {"status": "ok", "not_carried": _listed([*survey.findings, *lost])}
+
+
+def _refusal(obstacles: Sequence[Finding]) -> dict[str, Any]:
+    named = ", ".join(f"{kind} {name}" for kind, name, _ in obstacles[:5])
+    more = f" and {len(obstacles) - 5} more" if len(obstacles) > 5 else ""
+    return {
+        "status": "error",
+        "ename": "CannotBranch",
+        "evalue": f"cannot be copied: {named}{more}",
+        "traceback": [],
+        "obstacles": _listed(obstacles),
+    }
+
+
+def _listed(findings: Sequence[Finding]) -> list[dict[str, str]]:
+    return [{"kind": finding.kind, "name": finding.name} for finding in findings[:_MOST_FINDINGS]]
+
+
+def _own_fds(kernel: Kernel) -> set[int]:
+    assert kernel.transport is not None
+    loop: Any = kernel.loop
+    loop_fds = {loop._selector.fileno(), loop._ssock.fileno(), loop._csock.fileno()}
+    return {0, 1, 2, kernel.transport.fileno(), *kernel.helper.fds, *kernel.wakeup_fds, *kernel.output_fds, *loop_fds}
+
+
+def _become(
+    kernel: Kernel,
+    transport: Transport,
+    plan: Plan,
+    survey: Survey,
+    fds: Sequence[int],
+    writer: int,
+    numbers: Any,
+) -> NoReturn:
+    """Be the branch: have everything that was shared with the parent exchanged, and unwind to the loop."""
+    told: dict[str, Any] = {"lost": []}
+    try:
+        stream, stdout_reader, stdout, stderr_reader, stderr = map(os.dup, fds)
+        for pipe, number in ((stdout, 1), (stderr, 2)):
+            os.dup2(pipe, number)
+            os.close(pipe)
+        os.setsid()
+        name_process(plan.tag)
+        _mark(plan.env)
+        _leave_parent(kernel, transport, drop_tasks=survey.has_tasks)
+        told["lost"] = reopening.reopen(survey.descriptors, plan.directories)
+        told["lost"] += _move(kernel, plan)
+        if plan.reseed:
+            reseed()
+        else:
+            random.setstate(numbers)  # Python reseeds it at every fork
+        kernel.cells.enter(Cell())
+        kernel.attach(
+            StreamTransport(socket.socket(fileno=stream)), Capture(1, stdout_reader), Capture(2, stderr_reader)
+        )
+    except BaseException as error:
+        told = {"error": f"{type(error).__name__}: {error}"}
+        traceback.print_exc(file=sys.__stderr__)
+        raise
+    finally:
+        with suppress(OSError):  # the parent may be gone
+            os.write(writer, json.dumps(told).encode())
+        os.close(writer)
+        if "error" in told:
+            os._exit(1)
+    raise SystemExit
+
+
+def _leave_parent(kernel: Kernel, transport: Transport, *, drop_tasks: bool) -> None:
+    transport.forget()
+    for fd in {*kernel.wakeup_fds, *kernel.output_fds} - {1, 2}:
+        os.close(fd)
+    assert kernel.loop is not None
+    _renew(kernel.loop)
+    if drop_tasks:
+        _without_clients.append(kernel.loop)
+        kernel.loop = asyncio.new_event_loop()
+
+
+def _renew(loop: Any) -> None:
+    """Put new descriptors in the place of those that the loop shares with its twin in the parent.
+
+    The loop itself stays, as do the queues, locks and futures that know it."""
+    selector = loop._selector
+    waker = selector.get_key(loop._ssock)
+    with select.epoll() as fresh:
+        os.dup2(fresh.fileno(), selector.fileno(), inheritable=False)
+    for key in list(selector.get_map().values()):
+        selector.unregister(key.fd)  # touches the new one only
+    pair = socket.socketpair()
+    for ours, new in zip((loop._ssock, loop._csock), pair, strict=True):
+        with new:
+            new.setblocking(False)
+            os.dup2(new.fileno(), ours.fileno(), inheritable=False)
+    selector.register(loop._ssock, waker.events, waker.data)
+    loop._ready.clear()
+    loop._default_executor = None  # its threads are the parent's
+
+
+def _move(kernel: Kernel, plan: Plan) -> list[tuple[str, str]]:
+    """Have the branch's directories wherever this process keeps the parent's; returns what is lost by that."""
+    lost = []
+    here = _working_directory()
+    place = plan.moved(here) or here
+    try:
+        os.chdir(place)
+    except OSError:
+        lost.append(("directory", here))
+        os.chdir(next((new for _, new in plan.directories if os.path.isdir(new)), "/"))
+    for name, value in list(os.environ.items()):
+        os.environ[name] = plan.moved(value) or value
+    os.environ.update(plan.env)
+    if tempfile.tempdir:
+        tempfile.tempdir = plan.moved(str(tempfile.tempdir)) or tempfile.tempdir
+    for paths in (sys.path, kernel.shell.user_ns.get("_dh")):
+        if isinstance(paths, list):
+            paths[:] = [_moved_entry(plan, path) for path in paths]
+    return lost
+
+
+def _moved_entry(plan: Plan, path: Any) -> Any:
+    if not isinstance(path, (str, os.PathLike)):
+        return path
+    place = plan.moved(os.fspath(path)) if isinstance(os.fspath(path), str) else None
+    return path if place is None else type(path)(place)  # type: ignore[call-arg]
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return os.readlink("/proc/self/cwd").removesuffix(" (deleted)")
+
+
+def _mark(variables: dict[str, str]) -> None:
+    """Overwrite these variables in the block of memory that Linux shows as the environment of this process.
+
+    It is the parent's otherwise, with the mark by which the server finds, and ends, what the parent leaves behind."""
+    import ctypes
+
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    start, end = int(fields[47]), int(fields[48])  # env_start and env_end, proc_pid_stat(5)
+    block = ctypes.string_at(start, end - start)
+    for name, value in variables.items():
+        at = b"\0" + block
+        found = at.find(f"\0{name}=".encode())
+        if found < 0:
+            continue
+        room = at.index(b"\0", found + 1) - found - 1
+        entry = f"{name}={value}".encode()[:room].ljust(room, b"_")
+        ctypes.memmove(start + found, entry, room)
+

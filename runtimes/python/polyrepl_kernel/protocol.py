@@ -1,0 +1,142 @@
+"""Jupyter messages (messaging protocol 5.4) as the kernel reads and builds them; no sockets."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+VERSION = "5.4"
+EMPTY = b"{}"
+SHELL, IOPUB, CONTROL, STDIN = range(4)
+
+try:
+    import orjson
+except ImportError:  # the interpreter of the settings need not have it
+    orjson = None  # type: ignore[assignment]
+
+
+class Request:
+    """A message from the client: its parts as they came, decoded where they are needed."""
+
+    __slots__ = ("_content", "_metadata", "buffers", "channel", "fds", "header", "idents", "raw_content", "raw_header",
+                 "raw_metadata")  # fmt: skip
+
+    def __init__(
+        self, channel: int, parts: Sequence[bytes], *, idents: Sequence[bytes] = (), fds: Sequence[int] = ()
+    ) -> None:
+        """Raises ValueError for what is not a message: `parts` are header, parent, metadata, content and buffers."""
+        if len(parts) < 4:
+            msg = f"{len(parts)} parts are not a message"
+            raise ValueError(msg)
+        self.channel = channel
+        self.idents = idents
+        self.fds = fds
+        self.raw_header = parts[0]
+        self.raw_metadata = parts[2]
+        self.raw_content = parts[3]
+        self.buffers = parts[4:]
+        self.header = _decode_object(parts[0])
+        if not isinstance(self.header.get("msg_type"), str):
+            msg = "the header has no msg_type"
+            raise ValueError(msg)
+        self._content: dict[str, Any] | None = None
+        self._metadata: dict[str, Any] | None = None
+
+    @property
+    def msg_type(self) -> str:
+        """The header's msg_type."""
+        msg_type: str = self.header["msg_type"]
+        return msg_type
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The decoded content. Raises ValueError where it is no JSON object."""
+        if self._content is None:
+            self._content = _decode_object(self.raw_content)
+        return self._content
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The decoded metadata. Raises ValueError where it is no JSON object."""
+        if self._metadata is None:
+            self._metadata = {} if self.raw_metadata == EMPTY else _decode_object(self.raw_metadata)
+        return self._metadata
+
+    def as_dict(self) -> dict[str, Any]:
+        """The message in the form in which libraries (comm, ipywidgets) know it."""
+        return {
+            "header": self.header,
+            "msg_id": self.header.get("msg_id", ""),
+            "msg_type": self.msg_type,
+            "parent_header": {},
+            "metadata": self.metadata,
+            "content": self.content,
+            "buffers": [memoryview(buffer) for buffer in self.buffers],
+        }
+
+
+def _decode_object(raw: bytes) -> dict[str, Any]:
+    value = orjson.loads(raw) if orjson is not None else json.loads(raw)
+    if not isinstance(value, dict):
+        msg = f"expected a JSON object, not {type(value).__name__}"
+        raise ValueError(msg)
+    return value
+
+
+class Session:
+    """Numbers and dates the messages of one kernel."""
+
+    def __init__(self) -> None:
+        self.id = os.urandom(16).hex()
+        self._numbers = itertools.count(1)
+
+    def header(self, msg_type: str) -> bytes:
+        """Make a header; none of its values needs escaping."""
+        date = datetime.now(timezone.utc).isoformat()
+        return (
+            f'{{"msg_id":"{self.id}_{next(self._numbers)}","session":"{self.id}","username":"kernel",'
+            f'"date":"{date}","msg_type":"{msg_type}","version":"{VERSION}"}}'
+        ).encode()
+
+
+def encode(value: Any) -> bytes:
+    """Make JSON of anything that libraries put into messages: bytes become base64, what JSON cannot say its text."""
+    if orjson is not None:
+        try:
+            return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS)
+        except (TypeError, ValueError, RecursionError):
+            pass  # a lone surrogate, a large integer, a subclass of str as a key: the slow way can
+    return json.dumps(_clean(value), ensure_ascii=True, separators=(",", ":")).encode()
+
+
+def _plain(value: Any) -> Any:
+    """An equivalent of `value` that JSON has, as Jupyter's own clean-up chooses it."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return base64.b64encode(value).decode()
+    if isinstance(value, (set, frozenset, tuple)) or hasattr(value, "__next__"):
+        return list(value)
+    for kind, methods in ((int, ("__index__",)), (float, ("__float__",))):
+        if all(hasattr(type(value), name) for name in methods):
+            return kind(value)
+    return str(value)
+
+
+def _clean(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(value)
+    if isinstance(value, dict):
+        return {str(key): _clean(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(entry) for entry in value]
+    return _clean(_plain(value))
+
+
+Send = Callable[..., None]
