@@ -14,7 +14,7 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -321,4 +321,3 @@ def _mark(variables: dict[str, str]) -> None:
         room = at.index(b"\0", found + 1) - found - 1
         entry = f"{name}={value}".encode()[:room].ljust(room, b"_")
         ctypes.memmove(start + found, entry, room)
-

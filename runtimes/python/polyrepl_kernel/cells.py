@@ -18,8 +18,19 @@ _current: ContextVar[Cell | None] = ContextVar("polyrepl_cell", default=None)
 class Cell:
     """A request that is being answered. Output that it causes, whenever it comes, is sent with its header as parent."""
 
-    __slots__ = ("allow_stdin", "buffers", "channel", "ended", "env", "header", "idents", "limits", "raw_header",
-                 "tracks_changes", "after_interrupt")  # fmt: skip
+    __slots__ = (
+        "after_interrupt",
+        "allow_stdin",
+        "buffers",
+        "channel",
+        "ended",
+        "env",
+        "header",
+        "idents",
+        "limits",
+        "raw_header",
+        "tracks_changes",
+    )  # fmt: skip
 
     def __init__(self, request: Request | None = None) -> None:
         self.raw_header = EMPTY

@@ -34,8 +34,8 @@ class Execution:
         self._pid = os.getpid()
         self._before: variables.Snapshot | None = None
 
-    def run(self) -> None:
-        """Run the cell, or start the task that does."""
+    def run(self) -> bool:
+        """Run the cell, or start the task that does; returns whether it is still running."""
         kernel, cell, shell = self._kernel, self._cell, self._shell
         kernel.cells.enter(cell)
         kernel.interrupts.begin_cell(shell.user_global_ns, forget_earlier=cell.after_interrupt)
@@ -50,11 +50,10 @@ class Execution:
         )  # fmt: skip
         running = self._running(transformed, failure)
         if awaits:
-            kernel.busy = True
-            assert kernel.loop is not None
-            kernel.loop.create_task(self._run_async(running))
+            kernel.start_task(self._run_async(running))
         else:
             self._finish(self._run_sync(running))
+        return awaits
 
     def _prepare(self) -> None:
         shell = self._shell
@@ -106,7 +105,6 @@ class Execution:
 
     async def _run_async(self, running: Coroutine[Any, Any, Any]) -> None:
         kernel = self._kernel
-        kernel.cells.enter(self._cell)
         result = None
         with environment(self._cell.env):
             try:
@@ -116,7 +114,7 @@ class Execution:
             self._tell_hooks(result)
         self._finish(result)
         kernel.busy = False
-        kernel.work()
+        kernel.work_soon()
 
     def _tell_hooks(self, result: Any) -> None:
         """Let what registered itself for the end of cells run: this is when figures are shown."""

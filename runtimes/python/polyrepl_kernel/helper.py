@@ -7,8 +7,10 @@ import heapq
 import itertools
 import os
 import select
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 
 Callback = Callable[[], None]
@@ -120,5 +122,4 @@ class Helper:
         try:
             callback()
         except Exception:
-            if os.environ.get("POLYREPL_DEBUG"):
-                raise
+            traceback.print_exc(file=sys.__stderr__)  # a fault of ours; it shall be seen, and the thread goes on

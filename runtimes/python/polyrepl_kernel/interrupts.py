@@ -161,7 +161,7 @@ class Interrupts:
             if self._task is not None and self._loop is not None:
                 self._loop.call_soon_threadsafe(self._cancel, self._task)
             raise KeyboardInterrupt
-        elif self._task is not None and self._loop is not None:
+        if self._task is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(self._cancel, self._task)
         elif self._in_cell:
             self._early = True

@@ -102,7 +102,11 @@ def tasks(loop: asyncio.AbstractEventLoop) -> Iterator[tuple[Finding, asyncio.Ta
 
 def timers() -> Iterator[Finding]:
     """Alarms that are set; a fork has none."""
-    for number, name in ((signal.ITIMER_REAL, "SIGALRM"), (signal.ITIMER_VIRTUAL, "SIGVTALRM"), (signal.ITIMER_PROF, "SIGPROF")):
+    for number, name in (
+        (signal.ITIMER_REAL, "SIGALRM"),
+        (signal.ITIMER_VIRTUAL, "SIGVTALRM"),
+        (signal.ITIMER_PROF, "SIGPROF"),
+    ):
         left = signal.getitimer(number)[0]
         if left:
             yield Finding("timer", f"{name} in {left:.3g} s", blocks=False)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import contextvars
 import faulthandler
 import os
 import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import IO, Any, NoReturn, Protocol
 
 from IPython.core.error import StdinNotImplementedError
@@ -67,6 +68,7 @@ class Kernel:
         self.wakeup_fds: tuple[int, ...] = ()
         self.output_fds: set[int] = set()
         self.busy = False
+        self._context = contextvars.copy_context()
         self._queue: deque[Request] = deque()
         self._inputs: deque[str] = deque()
         self._reads = False
@@ -79,7 +81,7 @@ class Kernel:
         self.cells.mark_threads()
         self.interrupts.prepare()
         self.interrupts.runs_user_code(comms.handle)
-        self.interrupts.may_stop(Kernel.ask, Kernel._wait_for_input)
+        self.interrupts.may_stop(Kernel.raw_input, Kernel.getpass, Kernel.ask, Kernel._wait_for_input)
         announce_children(self.stdout, self.stderr)
         os.register_at_fork(after_in_child=self._in_forked_child)
 
@@ -112,6 +114,7 @@ class Kernel:
         assert self.loop is not None
         asyncio.set_event_loop(self.loop)
         self.wakeup_fds = self.interrupts.attach(self.loop, self._settle_idle_interrupt)
+        self.interrupts.may_stop(type(transport).wait)
         transport.start(self)
         self.helper.start()
         self._watch_requests()
@@ -123,7 +126,19 @@ class Kernel:
     def receive(self) -> None:
         """Take in what has arrived, and work on it unless a cell runs."""
         self._take_in()
-        self.work()
+        if not self.busy:
+            self._context.run(self._work)
+        self._watch_requests()
+
+    def work_soon(self) -> None:
+        """Go on with what waits, in the loop's thread; to be called from any."""
+        assert self.loop is not None
+        self.loop.call_soon_threadsafe(self._work, context=self._context)
+
+    def start_task(self, cell: Coroutine[Any, Any, None]) -> None:
+        """Run a cell that awaits. Its context variables are those of all cells, and so are what it sets."""
+        assert self.loop is not None
+        self.loop.create_task(cell, context=self._context)
 
     def _take_in(self) -> None:
         assert self.transport is not None
@@ -138,9 +153,9 @@ class Kernel:
                 self._queue.append(request)
 
     def enqueue(self, request: Request) -> None:
-        """Take in a request that came another way."""
+        """Take in a request that came another way; to be called from any thread."""
         self._queue.append(request)
-        self.work()
+        self.work_soon()
 
     def _watch_requests(self) -> None:
         """Read on only while the queue has room."""
@@ -153,21 +168,22 @@ class Kernel:
             self.loop.remove_reader(self.transport.fileno())
         self._reads = wanted
 
-    def work(self) -> None:
-        """Answer the requests that wait, up to one that takes the loop's turns."""
+    def _work(self) -> None:
+        """Answer the requests that wait, up to a cell that awaits. Not again meanwhile, should a cell turn the loop itself."""
         while self._queue and not self.busy:
+            self.busy = True
             request = self._queue.popleft()
             try:
-                self._answer(request)
+                self.busy = self._answer(request)
             except Exception as error:
+                self.busy = False
                 self._refuse(request, error)
-        self._watch_requests()
 
-    def _answer(self, request: Request) -> None:
+    def _answer(self, request: Request) -> bool:
+        """Returns whether the answer is still being made."""
         msg_type = request.msg_type
         if msg_type == "execute_request":
-            Execution(self, request).run()
-            return
+            return Execution(self, request).run()
         cell = Cell(request)
         self.cells.enter(cell)
         self.status(cell, "busy")
@@ -180,6 +196,7 @@ class Kernel:
         elif msg_type == "shutdown_request":
             self.shut_down(cell, request)
         self.finish(cell)
+        return False
 
     def _handle_comm(self, request: Request) -> None:
         self.interrupts.begin_cell(self.shell.user_global_ns, forget_earlier=True)
@@ -210,7 +227,7 @@ class Kernel:
         self._take_in()
         if not self._queue and not (self.transport and self.transport.has_partial):
             self.interrupts.idle = False
-        self.work()
+        self.work_soon()
 
     # -- messages -----------------------------------------------------------------------------------------------------
 
@@ -314,8 +331,8 @@ class Kernel:
         while not self._inputs:
             self.transport.wait(_INPUT_WAIT)
             self._take_in()
-        if self.loop is not None and threading.current_thread() is not threading.main_thread():
-            self.loop.call_soon_threadsafe(self.work)
+        if threading.current_thread() is not threading.main_thread():
+            self.work_soon()  # it may have received what is not for it
         return self._inputs.popleft()
 
     # -- libraries ----------------------------------------------------------------------------------------------------

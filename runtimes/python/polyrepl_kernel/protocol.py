@@ -8,7 +8,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 VERSION = "5.4"
@@ -98,7 +98,7 @@ class Session:
 
     def header(self, msg_type: str) -> bytes:
         """Make a header; none of its values needs escaping."""
-        date = datetime.now(timezone.utc).isoformat()
+        date = datetime.now(UTC).isoformat()
         return (
             f'{{"msg_id":"{self.id}_{next(self._numbers)}","session":"{self.id}","username":"kernel",'
             f'"date":"{date}","msg_type":"{msg_type}","version":"{VERSION}"}}'

@@ -11,7 +11,7 @@ from IPython.core import release
 from IPython.core.completer import provisionalcompleter, rectify_completions
 from IPython.utils.tokenutil import token_at_cursor
 
-from . import comms, variables
+from . import branch, comms, variables
 from .protocol import VERSION, Request
 
 if TYPE_CHECKING:
@@ -146,4 +146,5 @@ HANDLERS: dict[str, Handler] = {
     "history_request": history,
     "comm_info_request": comm_info,
     "variables_request": list_variables,
+    "fork_request": branch.fork,
 }

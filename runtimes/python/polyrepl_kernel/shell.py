@@ -23,6 +23,7 @@ from IPython.utils.process import system
 from traitlets import Any as AnyTrait
 from traitlets import CBool, Instance, Type, default
 
+from .formatting import DisplayFormatter
 from .interrupts import Interrupts, without_kernel_frames
 from .limits import limit_bundle
 from .protocol import encode
@@ -199,6 +200,11 @@ class ZMQInteractiveShell(InteractiveShell):
         """Page through the frontend's pager."""
         super().init_hooks()
         self.set_hook("show_in_pager", page.as_hook(payload_page), 99)
+
+    def init_display_formatter(self) -> None:
+        """Use the formatter that knows plain values."""
+        self.display_formatter = DisplayFormatter(parent=self)
+        self.configurables.append(self.display_formatter)
 
     def init_virtualenv(self) -> None:
         """Do nothing: the interpreter of the settings is the one that is wanted."""

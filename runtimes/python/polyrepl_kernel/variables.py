@@ -61,28 +61,28 @@ class Snapshot:
     """The variables of a shell at one moment. It keeps none of them alive, and looks at no more of them than is cheap."""
 
     def __init__(self, shell: Any) -> None:
-        self._shell = shell
-        self._seen = self._look()
+        self._seen = _look(shell)
 
-    def changes(self) -> dict[str, Any]:
+    def changes(self, shell: Any) -> dict[str, Any]:
         """Names that were created, changed and removed since, sorted; `omitted` counts those that are too many to name.
 
         Changed: bound to another object (an equal number or text is no other), or seen to differ inside."""
-        now = self._look()
+        now = _look(shell)
         before = self._seen
         created = [name for name in now if name not in before]
         removed = [name for name in before if name not in now]
         changed = [name for name in now if name in before and _differs(before[name], now[name])]
         return _bounded({"created": sorted(created), "changed": sorted(changed), "removed": sorted(removed)})
 
-    def _look(self) -> dict[str, tuple[Token, Token | None]]:
-        end = time.monotonic() + _COMPARING
-        seen = {}
-        with Deadlines(each=_EACH, total=_COMPARING) as deadlines:
-            for name, value in user_variables(self._shell).items():
-                inside = fingerprint(value, deadlines) if time.monotonic() < end else None
-                seen[name] = token(value), inside
-        return seen
+
+def _look(shell: Any) -> dict[str, tuple[Token, Token | None]]:
+    end = time.monotonic() + _COMPARING
+    seen = {}
+    with Deadlines(each=_EACH, total=_COMPARING) as deadlines:
+        for name, value in user_variables(shell).items():
+            inside = fingerprint(value, deadlines) if time.monotonic() < end else None
+            seen[name] = token(value), inside
+    return seen
 
 
 def _differs(before: tuple[Token, Token | None], now: tuple[Token, Token | None]) -> bool:

@@ -208,7 +208,6 @@ class ZmqTransport:
                 kernel.status(cell, "busy")
                 kernel.shut_down(cell, request)
             else:
-                assert kernel.loop is not None
-                kernel.loop.call_soon_threadsafe(kernel.enqueue, request)
+                kernel.enqueue(request)
                 continue
             kernel.status(cell, "idle")
