@@ -10,7 +10,8 @@ import signal
 import socket
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpec
 
 from engine.channels import Channels, Listener
-from engine.errors import KernelStartFailed, MessageError
+from engine.channels.stream import stream_pair
+from engine.errors import KernelDied, KernelStartFailed, KernelTimeout, MessageError
 from engine.kernelspecs import honours
 from engine.messages import Channel, Message
 from engine.provisioners import Exit, Provisioner
@@ -27,9 +29,11 @@ _REMEMBERED_RUNS = 100  # finished requests whose late output still finds its ex
 _IDLE_WAIT = 5.0  # seconds that the status `idle` may stay away after a reply, before the request counts as done
 _PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 _BEGIN_WAIT = 0.5  # seconds that an interrupt waits for the first message of its cell
+_FLUSH_WAIT = 0.5  # seconds that an interrupt waits for its request to leave us
 _EXIT_WAIT = 5.0  # seconds a killed process has to be gone
 
 Connect = Callable[[Mapping[str, Any], Listener], Channels]
+"""Makes the channels to a kernel of this connection info; where its transport is `stream`, `socket` is our end."""
 
 
 class KernelState(Enum):
@@ -62,6 +66,7 @@ class Run:
         self._has_begun = False
         self._begin_waiter: asyncio.Event | None = None
         self._replied = False
+        self.is_announced = False  # its first message comes at once, and not with what follows
 
     @property
     def is_done(self) -> bool:
@@ -144,7 +149,7 @@ class Run:
 
 
 class Kernel:
-    """A running kernel. `start` makes one; `exited` resolves, once, when its process is gone."""
+    """A running kernel. `start` or `adopt` makes one; `exited` resolves, once, when its process is gone."""
 
     def __init__(
         self,
@@ -164,10 +169,15 @@ class Kernel:
         self._provisioner.on_output = self.drain_process_output
         self._directory = directory
         self._on_bad_message = on_bad_message
+        self._stream: socket.socket | None = None
         self._channels: Channels | None = None
+        self._broken: MessageError | None = None
         self._current: Run | None = None
         self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._replies: dict[str, asyncio.Future[Message]] = {}
         self._watcher: asyncio.Task[None] | None = None
+        self._killing: asyncio.Task[None] | None = None
+        self._was_interrupted = False  # since the latest cell began
 
     def __repr__(self) -> str:
         return f"<Kernel {self.spec.display_name} {self.state.name}, {self.execution_count} executions>"
@@ -194,33 +204,77 @@ class Kernel:
         timeout: float,
         tcp: bool = False,
     ) -> None:
-        """Start the process and return when it takes requests. `tcp`: it cannot use ipc sockets.
+        """Start the process and return when it takes requests. `tcp`: it cannot use unix sockets.
 
         Raises KernelStartFailed when it cannot be started, ends, or is not there within `timeout` seconds."""
+        theirs: socket.socket | None = None
+        if self.honours("stream") and not tcp:
+            self._stream, theirs = stream_pair()
+            written = {"transport": "stream", "fd": theirs.fileno()}
+        else:
+            written = connection_info(self._directory, tcp=tcp)
         path = self._directory / "connection.json"
-        written = connection_info(self._directory, tcp=tcp)
         write_connection_file(path, written)
         try:
-            info = await self._provisioner.launch_kernel(command(str(path)), cwd=cwd, env=env, connection_info=written)
-        except OSError as error:
+            info = await self._provisioner.launch_kernel(
+                command(str(path)), cwd=cwd, env=env, connection_info=written, stream=theirs
+            )
+        except BaseException as error:
             self.state = KernelState.DEAD
-            raise KernelStartFailed(self.spec.display_name, error.strerror or str(error)) from None
+            await self.kill()
+            if isinstance(error, OSError):
+                raise KernelStartFailed(self.spec.display_name, error.strerror or str(error)) from None
+            raise
+        finally:
+            if theirs is not None:  # its end of the stream shall be open nowhere but in the kernel
+                theirs.close()
         self._watcher = asyncio.create_task(self._watch())
-        self._channels = connect(info, self._receive)
+        try:
+            await self._open(connect, info, timeout)
+        except BaseException:
+            await self.kill()
+            raise
+        self.state = KernelState.IDLE
+
+    async def adopt(self, stream: socket.socket, *, connect: Connect, timeout: float) -> None:
+        """Take over a process that exists: the one that sends the first message to `stream`, our end of a pair that learns it.
+
+        Raises KernelStartFailed when there is no message within `timeout` seconds, or the process is gone."""
+        self._stream = stream
+        try:
+            await self._open(connect, {"transport": "stream"}, timeout)
+            pid = self._channels.peer_pid if self._channels is not None else None
+            if not pid:
+                raise KernelStartFailed(self.spec.display_name, "its process is not known")
+            await self._provisioner.adopt(pid)
+            self._watcher = asyncio.create_task(self._watch())
+            if self._broken is not None:
+                raise KernelStartFailed(self.spec.display_name, self._broken.message)
+        except BaseException as error:
+            self.state = KernelState.DEAD
+            await self.kill()
+            if isinstance(error, OSError):
+                raise KernelStartFailed(self.spec.display_name, error.strerror or str(error)) from None
+            raise
+        self.state = KernelState.IDLE
+
+    async def _open(self, connect: Connect, info: Mapping[str, Any], timeout: float) -> None:
+        self._channels = connect({**info, "socket": self._stream} if self._stream else info, self._receive)
+        self._channels.on_broken = self._note_broken
         opening = asyncio.create_task(self._channels.open())
         self.exited.add_done_callback(lambda _: opening.cancel())
         try:
             await asyncio.wait({opening}, timeout=timeout)
-            if not opening.done() or opening.cancelled():
-                reason = self.exited.result().describe() if self.exited.done() else f"no answer in {timeout:g} s"
-                detail = self._provisioner.last_output()
-                raise KernelStartFailed(self.spec.display_name, reason, detail=detail)
-            opening.result()
-        except BaseException:
+        finally:
+            opened = opening.done()
             opening.cancel()
-            await self.kill()
-            raise
-        self.state = KernelState.IDLE
+        reason = self._how_it_ended() if self.exited.done() else f"no answer in {timeout:g} s"
+        if opened and not opening.cancelled():
+            try:
+                return opening.result()
+            except MessageError as error:
+                reason = error.message
+        raise KernelStartFailed(self.spec.display_name, reason, detail=self._provisioner.last_output())
 
     async def execute(self, code: str, listener: Listener, *, allow_stdin: bool, metadata: dict[str, Any]) -> Run:
         """Send an execute_request (messaging protocol, "Execute"); `listener`, a bound method whose object the caller keeps,
@@ -240,6 +294,11 @@ class Kernel:
         if self.state is KernelState.DEAD:
             run.settle(Outcome.DIED)
             return run
+        if self._was_interrupted and not self._channels.signals_overtake:
+            # That signal may arrive late. The kernel announces this cell, so that ours will come after the announcement.
+            metadata = {**metadata, "after_interrupt": True}
+            run.is_announced = True
+        self._was_interrupted = False
         self.state = KernelState.BUSY
         self.execution_count += 1
         self._current = run
@@ -260,19 +319,42 @@ class Kernel:
         if self._channels is not None and self.is_alive:
             self._channels.send(Channel.STDIN, "input_reply", {"value": value})
 
+    async def request(
+        self, msg_type: str, content: Mapping[str, Any], *, fds: Sequence[int] = (), timeout: float
+    ) -> Message:
+        """Send a shell request other than execute_request and return its reply, whose content is not looked at here.
+
+        `fds`: descriptors for the kernel, which the caller may close afterwards. Raises KernelTimeout or KernelDied."""
+        if self._channels is None or not self.is_alive:
+            raise KernelDied(self._how_it_ended())
+        msg_id = self._channels.send(Channel.SHELL, msg_type, content, fds=fds)
+        reply: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._replies[msg_id] = reply
+        try:
+            async with asyncio.timeout(timeout):
+                return await reply
+        except TimeoutError:
+            raise KernelTimeout(msg_type, timeout) from None
+        finally:
+            del self._replies[msg_id]
+
     async def interrupt(self) -> None:
         """Stop the running cell, the way the kernelspec's `interrupt_mode` says; nothing happens while idle."""
         run = self._current
         if run is None or self._channels is None or not self.is_alive:
             return
-        # An interrupt can overtake the request, and a kernel that has nothing to stop ignores it. The first message of the cell
-        # (execute_input) says that there is something; a kernel that sends none is not waited for long.
-        await run.begun(_BEGIN_WAIT)
+        if self._channels.signals_overtake or run.is_announced:
+            # And a kernel that has nothing to stop ignores the signal. The first message of the cell (execute_input) says that
+            # there is something; a kernel that sends none is not waited for long.
+            await run.begun(_BEGIN_WAIT)
+        else:
+            await self._channels.flushed(_FLUSH_WAIT)
         if run.is_done or not self.is_alive:
             return
         if self.spec.interrupt_mode == "message":
             self._channels.send(Channel.CONTROL, "interrupt_request", {})
         else:
+            self._was_interrupted = True
             await self._provisioner.send_signal(signal.SIGINT)
 
     async def kill(self) -> None:
@@ -290,15 +372,31 @@ class Kernel:
         self.drain_process_output()
         self.state = KernelState.DEAD
         if not self.exited.done():
-            self.exited.set_result(self._provisioner.exit or Exit(0))
+            ended = self._provisioner.exit or Exit(None)
+            if self._broken is not None:
+                ended = replace(ended, reason=f"killed, as its stream broke: {self._broken.message}")
+            self.exited.set_result(ended)
         if self._current is not None:
             self._current.settle(Outcome.DIED)
+        for reply in self._replies.values():
+            if not reply.done():
+                reply.set_exception(KernelDied(self._how_it_ended()))
         await self._release()
+
+    def _how_it_ended(self) -> str:
+        return self.exited.result().describe() if self.exited.done() else "gone"
+
+    def _note_broken(self, error: MessageError) -> None:
+        """Nothing that the process sends can be understood any more: end it, and what waits for it ends with its death."""
+        self._broken = error
+        self._killing = asyncio.create_task(self._provisioner.kill())
 
     async def _release(self) -> None:
         await self._provisioner.cleanup()
         if self._channels is not None:
             await self._channels.aclose()
+        if self._stream is not None:
+            self._stream.close()
         with contextlib.suppress(OSError):
             for path in self._directory.iterdir():
                 path.unlink(missing_ok=True)
@@ -306,6 +404,10 @@ class Kernel:
 
     def _receive(self, message: Message) -> None:
         run = self._runs.get(message.parent_id)
+        if run is None and message.channel is Channel.SHELL:
+            reply = self._replies.get(message.parent_id)
+            if reply is not None and not reply.done():
+                reply.set_result(message)
         if run is None and message.msg_type == "stream":
             run = self._current  # output without a parent: C code, or a kernel that lost track
         if run is None:

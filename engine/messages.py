@@ -22,6 +22,8 @@ PROTOCOL_VERSION = "5.4"
 EMPTY = b"{}"
 _MAX_DEPTH = 200  # of nested JSON; encoders, ours and clients', give up somewhat deeper
 _TOO_DEEP = f"content is nested more than {_MAX_DEPTH} deep"
+_MAX_BRACKETS = 4_000_000  # lists and objects of a message: parsed, they take 20 to 30 times the memory of their text
+_REMEMBERED_HEADERS = 128
 
 
 class Channel(Enum):
@@ -113,6 +115,10 @@ def _split(value: dict[str, Any] | bytes) -> tuple[bytes, dict[str, Any] | None]
 
 def _decode_object(raw: bytes) -> dict[str, Any]:
     """Decode a JSON object; bytes that are not UTF-8, lone surrogates and NaN (all seen from kernels) are made valid."""
+    brackets = raw.count(b"[") + raw.count(b"{")
+    if brackets > _MAX_BRACKETS:
+        msg = f"content has more than {_MAX_BRACKETS} brackets"
+        raise MessageError(msg)
     try:
         value = _decoder.decode(raw)
     except RecursionError:
@@ -127,7 +133,7 @@ def _decode_object(raw: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         msg = f"content is not a JSON object but {type(value).__name__}"
         raise MessageError(msg)
-    if raw.count(b"[") + raw.count(b"{") > _MAX_DEPTH and _depth(value) > _MAX_DEPTH:
+    if brackets > _MAX_DEPTH and _depth(value) > _MAX_DEPTH:
         raise MessageError(_TOO_DEEP)
     return value
 
@@ -166,6 +172,7 @@ class Session:
         self.id = uuid.uuid4().hex
         self._count = 0
         self._mac = hmac.new(key, digestmod=hashlib.sha256) if key else None
+        self._sent: dict[bytes, str] = {}  # msg_id by header: one that comes back byte by byte needs no parsing
 
     def sign(self, parts: Sequence[bytes]) -> bytes:
         if self._mac is None:
@@ -179,35 +186,46 @@ class Session:
         self, msg_type: str, content: Any, *, metadata: Any = None, parent_header: bytes = EMPTY
     ) -> tuple[str, list[bytes]]:
         """Make a request; returns its msg_id and its frames, from the delimiter on."""
+        msg_id, parts = self.build_parts(msg_type, content, metadata=metadata, parent_header=parent_header)
+        return msg_id, [DELIMITER, self.sign(parts), *parts]
+
+    def build_parts(
+        self, msg_type: str, content: Any, *, metadata: Any = None, parent_header: bytes = EMPTY
+    ) -> tuple[str, list[bytes]]:
+        """The same without delimiter and signature: header, parent_header, metadata, content."""
         self._count += 1
         msg_id = f"{self.id}_{self._count}"
-        header = _OutgoingHeader(msg_id, self.id, "polyrepl", datetime.now(UTC).isoformat(), msg_type, PROTOCOL_VERSION)
-        parts = [
-            _encoder.encode(header),
-            parent_header,
-            _encoder.encode(metadata) if metadata else EMPTY,
-            _encoder.encode(content),
-        ]
-        return msg_id, [DELIMITER, self.sign(parts), *parts]
+        header = _encoder.encode(
+            _OutgoingHeader(msg_id, self.id, "polyrepl", datetime.now(UTC).isoformat(), msg_type, PROTOCOL_VERSION)
+        )
+        self._sent[header] = msg_id
+        if len(self._sent) > _REMEMBERED_HEADERS:
+            del self._sent[next(iter(self._sent))]
+        encoded_metadata = _encoder.encode(metadata) if metadata else EMPTY
+        return msg_id, [header, parent_header, encoded_metadata, _encoder.encode(content)]
 
     def parse(self, channel: Channel, frames: Sequence[bytes]) -> Message:
         """Read the frames of one message, routing prefix included.
 
         Raises MessageError when the delimiter is missing, the signature is wrong or a header is not one."""
-        try:
-            start = frames.index(DELIMITER)
-            signature, header, parent, metadata, content = frames[start + 1 : start + 6]
-        except ValueError:
+        signed = frames[frames.index(DELIMITER) + 1 :] if DELIMITER in frames else ()
+        if len(signed) < 5:
             msg = f"{len(frames)} frames are not a message"
-            raise MessageError(msg) from None
-        if self._mac is not None and not hmac.compare_digest(self.sign((header, parent, metadata, content)), signature):
+            raise MessageError(msg)
+        signature, *parts = signed
+        if self._mac is not None and not hmac.compare_digest(self.sign(parts[:4]), signature):
             msg = "wrong signature"
             raise MessageError(msg)
+        return self.parse_parts(channel, parts)
+
+    def parse_parts(self, channel: Channel, parts: Sequence[bytes]) -> Message:
+        """Read header, parent_header, metadata, content and buffers. Raises MessageError when a header is not one."""
+        header, parent, metadata, content, *buffers = parts
         try:
             head = _header_decoder.decode(header)
-            parent_id = "" if parent == EMPTY else _parent_decoder.decode(parent).msg_id
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            parent_id = self._sent.get(parent)
+            if parent_id is None:
+                parent_id = "" if parent == EMPTY else _parent_decoder.decode(parent).msg_id
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MessageError(f"bad header: {error}") from None
-        return Message(
-            channel, head.msg_type, parent_id, content=content, metadata=metadata, buffers=frames[start + 6 :]
-        )
+        return Message(channel, head.msg_type, parent_id, content=content, metadata=metadata, buffers=buffers)

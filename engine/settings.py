@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import resource
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -41,7 +42,7 @@ class Settings(BaseSettings):
     allowed_origins: Names = Field(
         [], description="Origins of web pages that may call the API. None: same origin only."
     )
-    max_request_bytes: int = Field(10 * MIB, ge=1024, description="Largest request body.")
+    max_request_bytes: int = Field(10 * MIB, ge=1024, le=48 * MIB, description="Largest request body.")
 
     run_dir: Path | None = Field(
         None, description="Private directory for sockets and contexts' files. None: one under $XDG_RUNTIME_DIR or /tmp."
@@ -54,6 +55,18 @@ class Settings(BaseSettings):
         [], description="Further variables of the server's environment that kernels get; a trailing * matches any rest."
     )
     kernel_env: dict[str, str] = Field({}, description="Variables that every kernel gets, as a JSON object.")
+    kernel_rlimits: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        {}, description='Limits of every kernel process (setrlimit), as a JSON object: {"AS": 4000000000, "NPROC": 200}.'
+    )
+    python_kernel: Literal["polyrepl-python", "ipykernel"] = Field(
+        "polyrepl-python", description="Kernelspec that the language python runs on: our own kernel, or stock ipykernel."
+    )
+    zygote: bool = Field(
+        True, description="Fork python kernels from a process that has everything imported, where this machine can."
+    )
+    preload: Names = Field(
+        ["numpy", "pandas", "matplotlib"], description="Modules that are imported in forked kernels from the start."
+    )
     kernelspecs: Names = Field(
         [], description="Other installed Jupyter kernelspecs offered as languages; * offers all."
     )
@@ -64,6 +77,18 @@ class Settings(BaseSettings):
 
     max_contexts: int = Field(100, ge=1, description="Contexts alive at once; idle ones are evicted, oldest first.")
     context_idle_timeout: float = Field(1800.0, gt=0, description="Seconds after which an idle context is ended.")
+    pool_languages: Names = Field(
+        ["python", "typescript"], description="Languages of which started kernels are kept ready for new contexts."
+    )
+    pool_min: int = Field(2, ge=0, description="Kernels kept ready of each; of another language only while it is used.")
+    pool_max: int = Field(4, ge=0, description="Kernels kept ready of a language in demand. 0: none of any.")
+    max_checkpoints: int = Field(16, ge=0, description="Checkpoints that one context may have.")
+    max_copy_bytes: int = Field(
+        1024 * MIB, ge=0, description="Largest working directory that a branch or a checkpoint copies."
+    )
+    branch_timeout: float = Field(
+        30.0, gt=0, description="Seconds a branch or a checkpoint waits for its turn, and each of its steps may take."
+    )
     queue_size: int = Field(32, ge=1, description="Executions that may wait in one context.")
     default_timeout: float = Field(
         30.0, gt=0, description="Seconds an execution may run when the request does not say."
@@ -78,7 +103,7 @@ class Settings(BaseSettings):
     max_stream_bytes: int = Field(
         12 * MIB, ge=1024, description="Bytes kept of each of stdout and stderr: first and last half."
     )
-    max_item_bytes: int = Field(12 * MIB, ge=1024, description="Largest single MIME value of an item.")
+    max_item_bytes: int = Field(12 * MIB, ge=1024, le=48 * MIB, description="Largest single MIME value of an item.")
     max_items: int = Field(2000, ge=2, description="Items kept per execution: first and last half.")
     max_output_bytes: int = Field(48 * MIB, ge=4096, description="Bytes kept of all output of one execution.")
     max_events: int = Field(10_000, ge=100, description="Events kept per execution for readers that come late.")
@@ -88,6 +113,15 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line shown.")
     log_format: Literal["console", "json"] = Field("console", description="Form of the log lines on stderr.")
 
+    @field_validator("kernel_rlimits")
+    @classmethod
+    def _check_rlimits(cls, limits: dict[str, int]) -> dict[str, int]:
+        for name in limits:
+            if not hasattr(resource, f"RLIMIT_{name}"):
+                msg = f"{name!r} is no limit that setrlimit knows"
+                raise ValueError(msg)
+        return limits
+
     @model_validator(mode="after")
     def _check_exposure(self) -> Self:
         if not self.is_loopback and not self.secret:
@@ -95,6 +129,9 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         if self.default_timeout > self.max_timeout:
             msg = "default_timeout is larger than max_timeout"
+            raise ValueError(msg)
+        if self.pool_min > self.pool_max > 0:
+            msg = "pool_min is larger than pool_max"
             raise ValueError(msg)
         return self
 

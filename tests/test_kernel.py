@@ -14,7 +14,7 @@ from jupyter_client.kernelspec import KernelSpec
 import engine.kernel
 from engine.channels import Listener
 from engine.channels.fake import FakeChannels
-from engine.errors import KernelStartFailed, MessageError
+from engine.errors import KernelDied, KernelStartFailed, MessageError
 from engine.kernel import Kernel, KernelState, Outcome, Run
 from engine.messages import Channel, Message
 from engine.provisioners.fake import Ask, Die, FakeKernel, FakeProvisioner, Hold, Misbehave, Say, Script
@@ -363,3 +363,19 @@ async def test_a_kernel_honours_what_its_kernelspec_says(rig):
     kernel = await rig().start()
     assert kernel.honours("env_vars")
     assert not kernel.honours("output_limits")
+
+
+async def test_a_request_other_than_a_cell_gets_its_reply_and_nothing_else(rig):
+    busy = Say("status", {"execution_state": "busy"})
+    made = rig({"ask_request": [busy, Say("ask_reply", {"answer": 42})]})
+    await made.start()
+    reply = await made.kernel.request("ask_request", {}, timeout=10)
+    assert (reply.msg_type, reply.content) == ("ask_reply", {"answer": 42})
+    assert made.kernel.state is KernelState.IDLE
+
+
+async def test_a_request_to_a_kernel_that_dies_tells_how(rig):
+    made = rig({"ask_request": [Die(-11)]})
+    await made.start()
+    with pytest.raises(KernelDied, match="SIGSEGV"):
+        await made.kernel.request("ask_request", {}, timeout=10)

@@ -117,6 +117,27 @@ def test_content_nested_too_deep_is_a_message_error(depth: int):
         _ = Message(Channel.IOPUB, "x", "", content=raw).content
 
 
+def test_content_of_more_lists_than_memory_should_hold_is_a_message_error():
+    raw = b'{"a":[' + b"[]," * 4_000_001 + b"[]]}"
+    with pytest.raises(MessageError, match="brackets"):
+        _ = Message(Channel.IOPUB, "x", "", content=raw).content
+
+
+def test_a_header_nested_too_deep_is_a_message_error():
+    header = b'{"msg_id":"1","msg_type":"x","more":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    with pytest.raises(MessageError, match="bad header"):
+        Session(KEY).parse(Channel.IOPUB, frames_of(b"{}", header=header))
+
+
+def test_a_parent_is_found_by_the_bytes_of_the_request_or_by_reading_it():
+    session = Session(b"")
+    sent = [session.build_parts("x", {}) for _ in range(1_000)]
+    for msg_id, (header, *_) in (sent[0], sent[-1]):
+        reply = session.parse_parts(Channel.SHELL, [b'{"msg_id":"1","msg_type":"y"}', header, EMPTY, EMPTY])
+        assert reply.parent_id == msg_id
+    assert len(session._sent) < 200
+
+
 def test_a_message_shows_its_channel_type_and_parent():
     assert repr(Message(Channel.IOPUB, "stream", "p1")) == "<Message iopub stream of p1>"
     assert repr(Message(Channel.SHELL, "x", "")) == "<Message shell x of ->"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from engine.channels import Channels, Listener
@@ -34,7 +34,15 @@ class FakeChannels(Channels):
     async def open_stdin(self) -> None:
         return
 
-    def send(self, channel: Channel, msg_type: str, content: Any, *, metadata: Mapping[str, Any] | None = None) -> str:
+    def send(
+        self,
+        channel: Channel,
+        msg_type: str,
+        content: Any,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        fds: Sequence[int] = (),
+    ) -> str:
         self._count += 1
         msg_id = f"fake_{self._count}"
         self._peer.receive(channel, msg_id, msg_type, content, metadata or {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import zmq
@@ -89,7 +89,16 @@ class ZmqChannels(Channels):
             socket.disable_monitor()
             monitor.close(0)
 
-    def send(self, channel: Channel, msg_type: str, content: Any, *, metadata: Mapping[str, Any] | None = None) -> str:
+    def send(
+        self,
+        channel: Channel,
+        msg_type: str,
+        content: Any,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        fds: Sequence[int] = (),
+    ) -> str:
+        assert not fds, "zmq carries no descriptors"
         msg_id, frames = self._session.build(msg_type, content, metadata=metadata)
         socket = self._sockets.get(channel) or self._connect(channel)
         socket.send_multipart(frames, copy=True)

@@ -14,16 +14,26 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 KERNEL_MARK = "POLYREPL_KERNEL"
 """Variable that names the kernel in its own environment, and so in that of every process it starts."""
 
+FORK_NAME = "pr-"
+"""Begin of the process name of a forked kernel, followed by its mark; what it forks without an exec keeps that name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a process ended: `code` as subprocess gives it, negative for a signal. `peak_bytes`: its largest resident size."""
+    """How a process ended: `code` as subprocess gives it, negative for a signal; None where nobody could tell.
 
-    code: int
+    `peak_bytes`: its largest resident size. `reason`: what is known better than the code, as a participle: "killed, as ..."."""
+
+    code: int | None
     peak_bytes: int | None = None
+    reason: str | None = None
 
     def describe(self) -> str:
-        if self.code < 0:
+        if self.reason is not None:
+            text = self.reason
+        elif self.code is None:
+            text = "ended"
+        elif self.code < 0:
             try:
                 name = signal.Signals(-self.code).name
             except ValueError:
@@ -42,10 +52,10 @@ class Provisioner(KernelProvisionerBase):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._ended: asyncio.Future[int] | None = None  # made at launch, resolved with the exit code
+        self._ended: asyncio.Future[int | None] | None = None  # made at launch, resolved with the exit code
 
     async def poll(self) -> int | None:
-        return None if self.exit is None else self.exit.code
+        return None if self.exit is None else self.exit.code or 0
 
     async def wait(self) -> int | None:
         assert self._ended is not None
@@ -62,5 +72,10 @@ class Provisioner(KernelProvisionerBase):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the process; returns the connection info. Raises OSError where it cannot be started.
 
-        Keywords: `cwd` (Path), `env` (the whole environment), `connection_info` (as written to the connection file)."""
+        Keywords: `cwd` (Path), `env` (the whole environment), `connection_info` (as written to the connection file), `stream`
+        (socket or None: the kernel's end of its stream, which the process is to inherit; the caller closes it afterwards)."""
+        raise NotImplementedError
+
+    async def adopt(self, pid: int) -> None:
+        """Take over a process that is there already, instead of a launch. Raises OSError where it is gone."""
         raise NotImplementedError

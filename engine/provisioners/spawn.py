@@ -14,18 +14,21 @@ from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 
-from engine.provisioners import KERNEL_MARK, Exit, Provisioner
+from engine.provisioners import FORK_NAME, KERNEL_MARK, Exit, Provisioner
+from engine.rlimits import Limits, limit_process
 
 _PIPE_BYTES = 65536
 _END_ROUNDS = 5
+_COMM_BYTES = 15  # the length of a process name
 _LAST_OUTPUT_CHARS = 16 * 1024
 
 
 class SpawnProvisioner(Provisioner):
     """Starts `cmd` with exactly the environment given. Ending it ends its process group, and what left the group but kept its mark."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, rlimits: Limits | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._rlimits = rlimits or {}
         self.pid: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd: int | None = None
@@ -41,6 +44,7 @@ class SpawnProvisioner(Provisioner):
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         self._mark = kwargs["env"].get(KERNEL_MARK, "")
+        kernel_end = kwargs.get("stream")
         process = subprocess.Popen(  # noqa: ASYNC220 - vfork takes a few ms and the parent stays the main thread
             cmd,
             cwd=kwargs["cwd"],
@@ -49,9 +53,12 @@ class SpawnProvisioner(Provisioner):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            pass_fds=() if kernel_end is None else (kernel_end.fileno(),),
             bufsize=0,
         )
         self._process, self.pid = process, process.pid
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            limit_process(process.pid, self._rlimits)
         for name, stream in (("stdout", process.stdout), ("stderr", process.stderr)):
             assert stream is not None
             fd = os.dup(stream.fileno())
@@ -169,12 +176,16 @@ class _Pipe:
 
 
 def end_marked(mark: str) -> None:
-    """End every process that has this kernel's mark in its environment: those that left the kernel's process group.
+    """End every process that has this kernel's mark: in its environment where it is a program of its own, in its name where it
+    was forked from a forked kernel. Those are the ones that left the kernel's process group.
 
     A process that cleans its environment escapes; nothing short of a pid namespace holds that one."""
     wanted = f"{KERNEL_MARK}={mark}".encode()
+    name = f"{FORK_NAME}{mark}".encode()[:_COMM_BYTES]
     for _ in range(_END_ROUNDS):  # they may start others meanwhile
-        found = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _has(entry, wanted)]
+        found = [
+            int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _has(entry, wanted, name)
+        ]
         if not found:
             return
         for pid in found:
@@ -182,8 +193,11 @@ def end_marked(mark: str) -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
-def _has(process: Path, variable: bytes) -> bool:
+def _has(process: Path, variable: bytes, name: bytes) -> bool:
     try:
-        return variable in (process / "environ").read_bytes().split(b"\0")
+        return (
+            variable in (process / "environ").read_bytes().split(b"\0")
+            or (process / "comm").read_bytes().rstrip(b"\n") == name
+        )
     except OSError:  # gone, or somebody else's
         return False

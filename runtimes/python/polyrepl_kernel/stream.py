@@ -7,7 +7,6 @@ import select
 import socket
 import struct
 import threading
-from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ _HOLD_BYTES = 1 << 16  # waiting messages are sent when they reach this size
 _COPY_BYTES = 1 << 16  # larger frames are sent part by part instead of being joined
 _MAX_FDS = 16
 _ANCILLARY = socket.CMSG_SPACE(_MAX_FDS * 4)
+_RIGHTS = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
 
 
 class StreamTransport:
@@ -34,7 +34,7 @@ class StreamTransport:
         sock.setblocking(True)
         self._socket = sock
         self._buffer = bytearray()
-        self._fds: deque[int] = deque()
+        self._fds: list[int] = []  # of the frame that is arriving
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._send_lock = threading.RLock()
@@ -106,13 +106,21 @@ class StreamTransport:
                 )
             except BlockingIOError:
                 return []
-            for level, kind, payload in ancillary:
-                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                    self._fds.extend(struct.unpack(f"{len(payload) // 4}i", payload))
             if not data:
                 raise EOFError
+            # Descriptors end what one call receives, so they belong to the last frame that has begun.
+            held, self._fds = self._fds, []
+            arrived = [fd for level, kind, payload in ancillary if (level, kind) == _RIGHTS for fd in _unpack(payload)]
             self._buffer += data
-            return self._take()
+            requests = self._take()
+            if requests:
+                requests[0].fds = held
+                if not self._buffer:
+                    requests[-1].fds = [*requests[-1].fds, *arrived]
+                    return requests
+                held = []
+            self._fds = [*held, *arrived]
+            return requests
 
     def _take(self) -> list[Request]:
         buffer = self._buffer
@@ -132,11 +140,7 @@ class StreamTransport:
                 parts.append(bytes(buffer[at : at + size]))
                 at += size
             start += 4 + length
-            fds = ()
-            if self._fds:  # the client sends descriptors with the frame that they belong to, and waits for the answer
-                fds = tuple(self._fds)
-                self._fds.clear()
-            requests.append(Request(channel, parts, fds=fds))
+            requests.append(Request(channel, parts))
         del buffer[:start]
         return requests
 
@@ -148,9 +152,13 @@ class StreamTransport:
         self._waiting_bytes = 0
         self._buffer.clear()
         while self._fds:
-            os.close(self._fds.popleft())
+            os.close(self._fds.pop())
         self._socket.close()
 
     def close(self) -> None:
         """Close the socket; the client sees the end."""
         self._socket.close()
+
+
+def _unpack(payload: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"{len(payload) // 4}i", payload)
