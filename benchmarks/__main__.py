@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from .catalogue import MEASUREMENTS
 from .chart import svg
 from .machine import ROOT, facts, peers_environment, peers_python
-from .measures import MEASUREMENTS
 from .peer import Peer
 from .peer_jupyter import JupyterServer, JupyterServerQuickack, KernelGateway
 from .peer_kernelbox import KernelBox
-from .peer_polyrepl import Polyrepl, PolyreplTypescript
+from .peer_polyrepl import Polyrepl, PolyreplTypescript, PolyreplUnpooled
 from .peer_raw import Raw, Xeus
 from .procs import PeerError, adopt_orphans, end_everything, memory
 from .report import as_json, markdown
@@ -26,7 +26,6 @@ from .run import QUICK, Plan, Run, say
 from .targets import MILESTONES, check
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-OPTIONAL = ("kernel_gateway", "xeus-python")
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -35,12 +34,11 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", choices=MEASUREMENTS, help=f"of: {', '.join(MEASUREMENTS)}"
     )
-    parser.add_argument("--peers", nargs="+", metavar="PEER", help="only these peers (default: all but the optional)")
-    parser.add_argument("--with", dest="extra", nargs="+", default=[], choices=OPTIONAL, help="optional peers to add")
+    parser.add_argument("--peers", nargs="+", metavar="PEER", help="only these peers")
     parser.add_argument(
         "--polyrepl", default=str(ROOT / ".venv/bin/polyrepl"), metavar="PATH", help="polyrepl's command"
     )
-    parser.add_argument("--milestone", default="first", choices=MILESTONES, help="whose targets are checked")
+    parser.add_argument("--milestone", default="final", choices=MILESTONES, help="whose targets are checked")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and docs/benchmarks.svg")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON")
     return parser.parse_args(argv)
@@ -48,21 +46,21 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def _choose(options: argparse.Namespace, absent: dict[str, str]) -> list[Peer]:
     polyrepl = Polyrepl(options.polyrepl)
-    peers: list[Peer] = [polyrepl, PolyreplTypescript(polyrepl)]
+    peers: list[Peer] = [polyrepl, PolyreplUnpooled(options.polyrepl), PolyreplTypescript(polyrepl)]
     try:
-        python = peers_python()
+        python, lacking = peers_python()
         server = JupyterServer(python)
-        peers += [Raw(python), server, JupyterServerQuickack(server), KernelBox(python)]
-        peers += [KernelGateway(python), Xeus(python)]
+        others = [Raw(python), server, JupyterServerQuickack(server), KernelGateway(python)]
+        others += [KernelBox(python), Xeus(python)]
+        absent |= {peer.name: f"{peer.package} cannot be installed" for peer in others if peer.package in lacking}
+        peers += [peer for peer in others if peer.package not in lacking]
     except PeerError as error:
         absent["the other peers"] = str(error)
-    if options.peers is None:
-        return [peer for peer in peers if peer.name not in OPTIONAL or peer.name in options.extra]
     names = [peer.name for peer in peers]
-    if unknown := [name for name in options.peers if name not in names]:
+    if unknown := [name for name in options.peers or [] if name not in names]:
         msg = f"no such peer: {', '.join(unknown)}; there are: {', '.join(names)}"
         raise SystemExit(msg)
-    return [peer for peer in peers if peer.name in options.peers or peer.name in options.extra]
+    return [peer for peer in peers if options.peers is None or peer.name in options.peers]
 
 
 def _start(peers: list[Peer], directory: Path, absent: dict[str, str]) -> list[Peer]:
@@ -81,7 +79,7 @@ def _start(peers: list[Peer], directory: Path, absent: dict[str, str]) -> list[P
 
 
 def _measure(run: Run, names: list[str]) -> None:
-    time.sleep(1.0)
+    time.sleep(run.plan.settle)
     run.start_rss = {peer.name: memory([peer.server.pid]).rss for peer in run.peers if peer.is_alive()}
     for name in names:
         started = time.monotonic()
@@ -113,7 +111,7 @@ def main(argv: list[str] | None = None) -> int:
     peers = _choose(options, absent)
     where = facts(getattr(next((p for p in peers if isinstance(p, Raw)), None), "python", None))
     directory = Path(tempfile.mkdtemp(prefix="bench-"))
-    run = Run([], QUICK if options.quick else Plan())
+    run = Run([], QUICK if options.quick else Plan(), directory)
     began = time.monotonic()
     try:
         run.peers = _start(peers, directory, absent)

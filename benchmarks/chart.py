@@ -7,7 +7,20 @@ from xml.sax.saxutils import escape
 from .report import number
 from .results import METRICS, Results
 
-PANELS = ("warm", "new-context", "throughput-32", "throughput-8", "cpu-8", "memory-pss", "many-prints", "displays")
+PANELS = (
+    "warm",
+    "new-context",
+    "new-data",
+    "first-plot",
+    "throughput-32",
+    "throughput-8",
+    "cpu-8",
+    "memory-private",
+    "memory-data-private",
+    "many-prints",
+    "displays",
+    "interrupt",
+)
 _COLUMNS = 2
 _WIDTH, _LABELS, _BAR, _ROW, _HEAD, _GAP = 540, 176, 240, 22, 34, 18
 _US, _OTHERS, _LOST = "#2463eb", "#a3adba", "#d9a441"

@@ -129,11 +129,13 @@ class HttpClient:
         *,
         timeout: float = 60.0,
         accept: str = "application/json",
+        prefer: str = "",
         on_data: Callable[[bytes], None] | None = None,
     ) -> tuple[int, bytes | bytearray]:
         """Send one request and return status and body; `on_data` sees each piece of a chunked body as it comes."""
         payload = b"" if body is None else json.dumps(body).encode()
         kind = "" if body is None else "Content-Type: application/json\r\n"
+        kind += f"Prefer: {prefer}\r\n" if prefer else ""
         head = (
             f"{method} {path} HTTP/1.1\r\n{self._head}Accept: {accept}\r\n{kind}Content-Length: {len(payload)}\r\n\r\n"
         )
@@ -151,9 +153,9 @@ class HttpClient:
             self.close()
             raise
 
-    def json(self, method: str, path: str, body: Any = None, *, timeout: float = 60.0) -> Any:
+    def json(self, method: str, path: str, body: Any = None, *, timeout: float = 60.0, prefer: str = "") -> Any:
         """Send one request and return the decoded body; raise PeerError for a status of 400 or more."""
-        status, data = self.request(method, path, body, timeout=timeout)
+        status, data = self.request(method, path, body, timeout=timeout, prefer=prefer)
         if status >= 400:
             msg = f"{method} {path} answered {status}: {data[:200].decode(errors='replace')}"
             raise PeerError(msg)

@@ -1,4 +1,4 @@
-"""The measurements of faults: a cell that never ends, and a kernel that is killed while it runs."""
+"""The measurements of faults: a cell that never ends, an interrupt, and a kernel that is killed while it runs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .run import Run
 
 LIMIT = 1.0
 NEXT_PATIENCE = 1.5
+INTERRUPT_AFTER = 0.1
 
 
 def timeout(run: Run) -> None:
@@ -71,6 +72,27 @@ def _look_for_leftover(cell: Cell, pid: int, born: str | None) -> None:
         time.sleep(0.02)
 
 
+def interrupt(run: Run) -> None:
+    """An endless loop: from the client's request of an interrupt to the answer of the cell, and the state after it."""
+
+    def block(peer: Peer) -> None:
+        context = run.context(peer)
+        context.execute("kept = 42")
+        answer = context.interrupt("while True: pass", INTERRUPT_AFTER)
+        if answer is None:
+            run.results.cell("interrupt", peer.name).lost = "no way to interrupt"
+            return
+        if answer.interrupted is None:
+            msg = f"the loop ended without an interrupt: {answer.outcome()}"
+            raise PeerError(msg)
+        cell = run.results.add("interrupt", peer.name, [(answer.ended - answer.interrupted) * 1000])
+        after = context.execute("kept", patience=10.0)
+        if after.text != "42":
+            cell.lost = f"the next call answered {after.text or after.outcome()}"
+
+    run.alternate("interrupt", ["interrupt"], run.plan.interrupt_rounds, block, run.taking_part("interrupt"))
+
+
 def kill(run: Run) -> None:
     """SIGKILL to the kernel half a second into a cell; then `1+1` in the same context."""
     finished: set[str] = set()
@@ -112,5 +134,6 @@ def _next_call(context: Context) -> str:
         return f"next call: no answer within {NEXT_PATIENCE} s"
     if answer.is_two:
         seconds = time.perf_counter() - started
-        return f"next call works ({'at once' if seconds < 1 else f'after {seconds:.1f} s'})"
+        when = "at once" if seconds < 1 else f"after {seconds:.1f} s"
+        return f"next call works ({when}{', says: ' + answer.remark if answer.remark else ''})"
     return f"next call: {answer.outcome()}"

@@ -17,23 +17,37 @@ _VENV = _HERE / ".venv-peers"
 _REQUIREMENTS = _HERE / "peers.txt"
 
 
-def peers_python() -> Path:
-    """Return the peers' interpreter; make its environment when it is missing or peers.txt has changed since."""
+def peers_python() -> tuple[Path, frozenset[str]]:
+    """Return the peers' interpreter and the packages of peers.txt that it lacks.
+
+    Its environment is made when it is missing, when peers.txt has changed since, and when something was lacking. A
+    package that cannot be installed costs only its own peer.
+    """
     stamp = _VENV / "installed.txt"
     wanted = _REQUIREMENTS.read_text()
     python = _VENV / "bin" / "python"
     if stamp.exists() and stamp.read_text() == wanted:
-        return python
+        return python, frozenset()
     print(f"installing the peers into {_VENV}", file=sys.stderr, flush=True)
-    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     try:
         subprocess.run([sys.executable, "-m", "venv", str(_VENV)], check=True, timeout=120)
-        subprocess.run([*install, "-r", str(_REQUIREMENTS)], check=True, timeout=900)
     except (subprocess.SubprocessError, OSError) as error:
-        msg = f"cannot install the peers: {error}"
+        msg = f"cannot make the peers' environment: {error}"
         raise PeerError(msg) from None
-    stamp.write_text(wanted)
-    return python
+    if _install(python, "-r", str(_REQUIREMENTS)):
+        stamp.write_text(wanted)
+        return python, frozenset()
+    lines = [line for line in wanted.splitlines() if "==" in line]
+    return python, frozenset(line.partition("==")[0] for line in lines if not _install(python, line))
+
+
+def _install(python: Path, *what: str) -> bool:
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    try:
+        subprocess.run([*install, *what], check=True, timeout=900)
+    except (subprocess.SubprocessError, OSError):
+        return False
+    return True
 
 
 def peers_environment(directory: Path) -> dict[str, str]:

@@ -1,23 +1,22 @@
-"""The measurements of speed and memory. Each runs its peers in alternating blocks and checks every answer."""
+"""The measurements of speed. Each runs its peers in alternating blocks and checks every answer."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
-from .faults import kill, timeout
+from .footprint import idle_contexts
 from .peer import Answer, Context, Peer
-from .procs import PeerError, available_mb, cpu_ms, descendants, memory
+from .procs import PeerError, available_mb, cpu_ms, memory
 from .run import Run
 
 BIG = 10_000_000
 LINES = 100_000
 DISPLAYS = 1000
-BURST = 20
 _STREAM_CODE = "import time\nprint('first' + '-output', flush=True)\ntime.sleep(0.2)"
 
 
-def _must_be_two(answer: Answer) -> float:
+def must_be_two(answer: Answer) -> float:
+    """Return the time of a right answer in ms; raise PeerError for another."""
     if not answer.is_two:
         msg = f"1+1 answered {answer.text!r}, {answer.outcome()}"
         raise PeerError(msg)
@@ -53,25 +52,6 @@ def warm(run: Run) -> None:
             cell.note("no server: the caller's jupyter_client")
 
 
-def new_context(run: Run) -> None:
-    """From nothing to the first result. The context is closed outside of the measured time."""
-
-    def block(peer: Peer) -> None:
-        context, answer = peer.open()
-        run.close(peer, [context])
-        run.results.add("new-context", peer.name, [_must_be_two(answer)])
-
-    def burst(peer: Peer) -> None:
-        opened = [peer.open() for _ in range(BURST)]
-        run.close(peer, [context for context, _ in opened])
-        run.results.add("new-context-burst", peer.name, [_must_be_two(answer) for _, answer in opened])
-
-    peers = run.taking_part("new-context")
-    run.alternate("new-context", ["new-context"], run.plan.new_context_rounds, block, peers)
-    ours = [peer for peer in peers if peer.name == "polyrepl"]
-    run.alternate("new-context", ["new-context-burst"], run.plan.burst_rounds, burst, ours)
-
-
 def throughput(run: Run) -> None:
     """Concurrent clients, each with a context of its own."""
     opened: dict[str, list[Context]] = {}
@@ -93,6 +73,7 @@ def throughput(run: Run) -> None:
     try:
         for level in run.plan.levels:
             metrics = [f"throughput-{level}", f"cpu-{level}"]
+            peers = [peer for peer in peers if peer.most_contexts >= level]
             need = 45 * level * len(peers)
             if available_mb() < need:
                 for peer in peers:
@@ -172,41 +153,14 @@ def displays(run: Run) -> None:
     _output(run, "displays", run.plan.output_rounds, code, lost)
 
 
-def idle_memory(run: Run) -> None:
-    """PSS and private memory of idle kernels, each after one `1+1`, and the server's RSS."""
-    _idle_contexts(run, "memory", run.taking_part("memory"))
-
-    def server(peer: Peer) -> None:
-        if not peer.has_server:
-            return
-        run.kernel_tree(peer, run.context(peer))
-        others = [pid for pid in descendants(peer.server.pid) if pid not in run.known_kernels()]
-        cell = run.results.add("server-rss", peer.name, [run.start_rss[peer.name]])
-        cell.note(f"{memory([peer.server.pid]).rss:.0f} MB at this point of the run")
-        if others:
-            cell.note(f"{len(others)} more processes (helpers, pooled kernels) with {memory(others).pss:.0f} MB PSS")
-
-    run.alternate("memory", ["server-rss"], 1, server, run.taking_part("memory"))
-
-
-def _idle_contexts(run: Run, prefix: str, peers: list[Peer]) -> None:
-    def block(peer: Peer) -> None:
-        contexts = peer.open_many(run.plan.memory_contexts)
-        trees = [run.kernel_tree(peer, context) for context in contexts]
-        time.sleep(1.0)
-        measured = [memory(tree) for tree in trees]
-        run.close(peer, contexts)
-        run.results.add(f"{prefix}-pss", peer.name, [each.pss for each in measured])
-        run.results.add(f"{prefix}-private", peer.name, [each.private for each in measured])
-
-    run.alternate(prefix, [f"{prefix}-pss", f"{prefix}-private"], 1, block, peers)
-
-
 def first_byte(run: Run) -> None:
     """From the request to the first printed line in the client's hands while the cell still runs."""
 
     def block(peer: Peer) -> None:
-        answer = run.context(peer).stream(_STREAM_CODE, "first-output")
+        context = run.context(peer)
+        for _ in range(3):  # the other peers' turns took a while: let this one's connection and caches wake up
+            context.execute("1+1")
+        answer = context.stream(_STREAM_CODE, "first-output")
         if answer is None:
             run.results.cell("first-byte", peer.name).lost = "does not stream"
             return
@@ -231,24 +185,8 @@ def typescript(run: Run) -> None:
     def new_block(peer: Peer) -> None:
         context, answer = peer.open()
         run.close(peer, [context])
-        run.results.add("typescript-new", peer.name, [_must_be_two(answer)])
+        run.results.add("typescript-new", peer.name, [must_be_two(answer)])
 
     run.alternate("typescript", ["typescript-warm"], run.plan.warm_rounds, warm_block, peers)
     run.alternate("typescript", ["typescript-new"], run.plan.new_context_rounds, new_block, peers)
-    _idle_contexts(run, "typescript", peers)
-
-
-MEASUREMENTS: dict[str, Callable[[Run], None]] = {
-    "warm": warm,
-    "server-cpu": warm,
-    "new-context": new_context,
-    "first-byte": first_byte,
-    "big-print": big_print,
-    "many-prints": many_prints,
-    "displays": displays,
-    "memory": idle_memory,
-    "typescript": typescript,
-    "throughput": throughput,
-    "timeout": timeout,
-    "kill": kill,
-}
+    idle_contexts(run, "typescript", peers)

@@ -21,18 +21,22 @@ PID_OF_TYPESCRIPT = "`${process.pid} ${require('fs').statSync('/proc/self/ns/pid
 class Answer:
     """The outcome of one execution as the client got it: pieces of stdout and stderr, displays, result, error.
 
-    Times are values of time.perf_counter.
+    Times are values of time.perf_counter. `png` is the last image in base64, `interrupted` the moment at which the
+    client asked for an interrupt, `remark` what the peer itself says about the answer (cut output, lost state).
     """
 
     started: float
     ended: float = 0.0
     first: float | None = None
+    interrupted: float | None = None
     text: str | None = None
     out: list[str] = field(default_factory=list)
     err: list[str] = field(default_factory=list)
     displays: list[str] = field(default_factory=list)
+    png: str = ""
     error: str | None = None
     status: str = ""
+    remark: str = ""
 
     @property
     def ms(self) -> float:
@@ -85,6 +89,18 @@ class Context(ABC):
         del code, marker
         return None
 
+    def interrupt(self, code: str, delay: float) -> Answer | None:
+        """Run code and ask for its interrupt after `delay` s; Answer.interrupted is the moment of asking.
+
+        None means that the peer's clients cannot interrupt.
+        """
+        del code, delay
+        return None
+
+    def branch(self) -> Context | None:
+        """Return a new context with this one's live state; None means that the peer cannot do that."""
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """End the context and its kernel."""
@@ -95,6 +111,8 @@ class Peer(ABC):
 
     name: str
     about: str
+    #: The line of peers.txt that the peer comes from; empty for this project's own.
+    package = ""
     #: False where the "server" is only the process that holds the caller's client library.
     has_server = True
     #: What stands between the caller and the kernels: measured as "server CPU" and "server RSS".
@@ -102,14 +120,18 @@ class Peer(ABC):
     #: Names of the only measurements that this peer takes part in; empty for all of python's.
     only: frozenset[str] = frozenset()
     language = "python"
+    #: The largest number of contexts that load is put on; less where more would tell little for its time.
+    most_contexts = 32
+    #: Whether contexts share memory with each other, so that more of them are needed to see what one costs.
+    shares_memory = False
 
     @abstractmethod
     def start(self, directory: Path, env: dict[str, str]) -> None:
         """Start the peer and return when it answers."""
 
     @abstractmethod
-    def open(self) -> tuple[Context, Answer]:
-        """Make a context and run `1+1`; the answer spans from the first byte sent to the result."""
+    def open(self, code: str = "1+1") -> tuple[Context, Answer]:
+        """Make a context and run code; the answer spans from the first byte sent to the result."""
 
     def open_many(self, count: int) -> list[Context]:
         """Make contexts, four at a time."""

@@ -43,6 +43,9 @@ class JupyterContext(Context):
             answer.first = None
         return answer
 
+    def interrupt(self, code: str, delay: float) -> Answer:
+        return self.execute(code, limit=delay, patience=delay + 10.0)
+
     def close(self) -> None:
         self._socket.close()
         self._http.json("DELETE", f"/api/kernels/{self._id}", timeout=30.0)
@@ -67,8 +70,9 @@ class JupyterContext(Context):
         replied = idle = False
         while not (replied and idle):
             if interrupt_at is not None and not self._socket_has_input_before(interrupt_at):
+                answer.interrupted, interrupt_at = time.perf_counter(), None
                 self._http.json("POST", f"/api/kernels/{self._id}/interrupt")
-                answer.status, interrupt_at = "interrupted by the client", None
+                answer.status = "interrupted by the client"
             message = json.loads(self._socket.receive(deadline))
             kind, content = message["msg_type"], message["content"]
             if kind == "status" and content["execution_state"] in ("restarting", "dead"):
@@ -110,6 +114,7 @@ def _add(answer: Answer, kind: str, content: dict[str, Any]) -> None:
         answer.text = content["data"].get("text/plain")
     elif kind == "display_data":
         answer.displays.append(content["data"].get("text/plain", ""))
+        answer.png = content["data"].get("image/png", answer.png)
     elif kind == "error":
         answer.error = f"{content['ename']}: {content['evalue']}"
 
@@ -119,6 +124,7 @@ class JupyterServer(Peer):
 
     name = "jupyter_server"
     about = "jupyter_server websocket as shipped"
+    package = "jupyter_server"
     quickack = False
 
     def __init__(self, python: Path) -> None:
@@ -130,10 +136,10 @@ class JupyterServer(Peer):
         self.server = Server(self._argv(directory), cwd=directory, env=env)
         self.server.wait_until(lambda: "version" in HttpClient(self.port, _HEADERS).json("GET", "/api", timeout=5.0))
 
-    def open(self) -> tuple[Context, Answer]:
+    def open(self, code: str = "1+1") -> tuple[Context, Answer]:
         started = time.perf_counter()
         context = JupyterContext(self.port, quickack=self.quickack)
-        answer = context.execute("1+1")
+        answer = context.execute(code)
         answer.started = started
         return context, answer
 
@@ -170,6 +176,8 @@ class KernelGateway(JupyterServer):
 
     name = "kernel_gateway"
     about = "jupyter-kernel-gateway websocket as shipped"
+    package = "jupyter-kernel-gateway"
+    most_contexts = 8
 
     def _argv(self, directory: Path) -> list[str]:
         del directory

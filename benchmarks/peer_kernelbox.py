@@ -25,13 +25,15 @@ class KernelBoxContext(Context):
         started = time.perf_counter()
         result = self._http.json("POST", f"{self._path}/execute", body, timeout=patience)
         error = result["error"]
+        displays = [out for out in result["outputs"] if out["kind"] == "display_data"]
         return Answer(
             started,
             time.perf_counter(),
             text=result["return_value"],
             out=[result["output"]],
             err=[result["stderr"]],
-            displays=[out["text"] for out in result["outputs"] if out["kind"] == "display_data"],
+            displays=[out["text"] for out in displays],
+            png=next((out["data"]["image/png"] for out in reversed(displays) if "image/png" in out["data"]), ""),
             error=None if error is None else f"{error['ename']}: {error['evalue']}",
             status="" if result["status"] == "success" else result["status"],
         )
@@ -46,6 +48,7 @@ class KernelBox(Peer):
 
     name = "KernelBox"
     about = "KernelBox as shipped, over HTTP"
+    package = "kernelbox"
 
     def __init__(self, python: Path) -> None:
         self._command = str(python.with_name("kernelbox"))
@@ -57,9 +60,9 @@ class KernelBox(Peer):
         self.server = Server(argv, cwd=directory, env={**env, "KERNELBOX_HOME": str(directory)})
         self.server.wait_until(lambda: HttpClient(self._port).request("GET", "/health", timeout=5.0)[0] == 200)
 
-    def open(self) -> tuple[Context, Answer]:
+    def open(self, code: str = "1+1") -> tuple[Context, Answer]:
         started = time.perf_counter()
         context = KernelBoxContext(self._port)
-        answer = context.execute("1+1")
+        answer = context.execute(code)
         answer.started = started
         return context, answer

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .client import HttpClient
 from .peer import Answer, Context, Peer
 from .procs import PeerError, Server, free_port
+from .run import say
+
+_EXECUTION = re.compile(rb'"execution_id":"([^"]+)"')
+_STATUS = re.compile(rb'"type":"done","status":"([a-z]+)"')
 
 
 class PolyreplContext(Context):
     """A context on its own keep-alive connection."""
 
     def __init__(self, port: int, language: str) -> None:
+        self._port = port
         self._http = HttpClient(port)
         self._language = language
         self.id: str | None = None
@@ -48,6 +56,39 @@ class PolyreplContext(Context):
             raise PeerError(msg)
         return answer
 
+    def interrupt(self, code: str, delay: float) -> Answer:
+        """The cell's stream names the execution first; another connection asks for the interrupt."""
+        asking: list[threading.Timer] = []
+        answer = Answer(time.perf_counter())
+        other = HttpClient(self._port)
+
+        def ask(execution: str) -> None:
+            answer.interrupted = time.perf_counter()
+            other.json("POST", f"/executions/{execution}/interrupt", timeout=10.0)
+
+        def look(piece: bytes) -> None:
+            if not asking and (found := _EXECUTION.search(piece)):
+                asking.append(threading.Timer(delay, ask, [found[1].decode()]))
+                asking[0].start()
+
+        try:
+            _, data = self._http.request(
+                "POST", "/execute", self._body(code, None), accept="text/event-stream", on_data=look, timeout=10.0
+            )
+            answer.ended = time.perf_counter()
+        finally:
+            for timer in asking:
+                timer.join()
+            other.close()
+        if found := _STATUS.search(data):
+            answer.status = found[1].decode()
+        return answer
+
+    def branch(self) -> PolyreplContext:
+        branch = PolyreplContext(self._port, self._language)
+        branch.id = self._http.json("POST", f"/contexts/{self.id}/fork", {})["id"]
+        return branch
+
     def close(self) -> None:
         if self.id is not None:
             self._http.json("DELETE", f"/contexts/{self.id}", timeout=20.0)
@@ -67,22 +108,65 @@ class Polyrepl(Peer):
 
     name = "polyrepl"
     about = "polyrepl over HTTP, `POST /execute`"
+    shares_memory = True
+
+    #: What the server is told beside its port.
+    settings: Mapping[str, str] = {}
 
     def __init__(self, command: str) -> None:
-        self._command = command
+        self.command = command
         self.port = 0
 
     def start(self, directory: Path, env: dict[str, str]) -> None:
-        if not Path(self._command).exists():
-            msg = f"{self._command} does not exist (run `make install`)"
+        if not Path(self.command).exists():
+            msg = f"{self.command} does not exist (run `make install`)"
             raise PeerError(msg)
         self.port = free_port()
-        self.server = Server([self._command, "serve", "--port", str(self.port)], cwd=directory, env=env)
+        self.server = Server(self.argv(), cwd=directory, env={**env, **self.settings})
         self.server.wait_until(lambda: HttpClient(self.port).request("GET", "/healthz", timeout=5.0)[0] == 200)
+        if self.settings.get("POLYREPL_POOL_MAX") == "0":  # then the first context is what starts a fork server
+            self.open()[0].close()
+        try:
+            self.server.wait_until(self._is_settled, seconds=30.0)
+        except PeerError as error:
+            say(f"{self.name}: goes on without a fork server or a pool: {error}")
 
-    def open(self) -> tuple[Context, Answer]:
+    def argv(self) -> list[str]:
+        return [self.command, "serve", "--port", str(self.port)]
+
+    def _is_settled(self) -> bool:
+        """Tell whether the fork server and, where pools are on, the first kernels in reserve are there."""
+        metrics = self.metrics()
+        pooled = self.settings.get("POLYREPL_POOL_MAX") != "0"
+        forks = metrics.get("polyrepl_zygote_generation", 1.0) > 0
+        return forks and (not pooled or metrics.get('polyrepl_pool_ready{language="python"}', 1.0) > 0)
+
+    def metrics(self) -> dict[str, float]:
+        """Return what `GET /metrics` shows, by name with labels."""
+        http = HttpClient(self.port)
+        _, data = http.request("GET", "/metrics", timeout=5.0)
+        http.close()
+        pairs = [line.rpartition(" ") for line in data.decode().splitlines() if line and not line.startswith("#")]
+        return {name: float(value) for name, _, value in pairs}
+
+    def ways(self) -> dict[str, int]:
+        """Return how many kernels of python contexts came from where so far."""
+        prefix = 'polyrepl_kernel_starts_total{language="python",way="'
+        found = {name: value for name, value in self.metrics().items() if name.startswith(prefix)}
+        return {name.removeprefix(prefix).removesuffix('"}'): int(value) for name, value in found.items()}
+
+    def open(self, code: str = "1+1") -> tuple[Context, Answer]:
         context = PolyreplContext(self.port, self.language)
-        return context, context.execute("1+1")
+        return context, context.execute(code)
+
+
+class PolyreplUnpooled(Polyrepl):
+    """A second server, without started kernels in reserve."""
+
+    name = "polyrepl, no pool"
+    about = "a second polyrepl server whose pools are off: every new context is made when it is asked for"
+    only = frozenset({"new-context", "first-plot"})
+    settings: Mapping[str, str] = {"POLYREPL_POOL_MAX": "0"}
 
 
 class PolyreplTypescript(Polyrepl):
@@ -91,6 +175,7 @@ class PolyreplTypescript(Polyrepl):
     name = "polyrepl typescript"
     about = "typescript contexts of the same polyrepl server"
     only = frozenset({"typescript"})
+    shares_memory = False
     language = "typescript"
 
     def __init__(self, python: Polyrepl) -> None:
@@ -116,11 +201,22 @@ def _answer(started: float, body: dict[str, Any]) -> Answer:
         err=[f"{line}\n" for line in body["logs"]["stderr"]],
         error=None if error is None else f"{error['name']}: {error['value']}"[:120],
         status=str(body.get("status", "")),
+        remark=_remark(body),
     )
     for item in body["items"]:
         text = item["text"] if "text" in item else json.dumps(item)
         answer.displays.append(text)
+        answer.png = item.get("png", answer.png)
         if item.get("is_primary"):
             answer.text = text
     answer.ended = time.perf_counter()
     return answer
+
+
+def _remark(body: dict[str, Any]) -> str:
+    """What the answer says about itself: that the context was lost before it, and what a limit cut."""
+    state = body.get("context_state", "preserved")
+    remarks = [] if state == "preserved" else [f"context {state}"]
+    for name, cut in body.get("truncated", {}).items():
+        remarks.append(f"kept {cut['kept_bytes']:,} of {cut['total_bytes']:,} bytes of {name}")
+    return "; ".join(remarks)

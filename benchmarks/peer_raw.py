@@ -81,6 +81,9 @@ class RawContext(Context):
             answer.first = None
         return answer
 
+    def interrupt(self, code: str, delay: float) -> Answer:
+        return self.execute(code, limit=delay, patience=delay + 10.0)
+
     def close(self) -> None:
         self._worker.call(30, "close", self.number)
 
@@ -90,6 +93,7 @@ class Raw(Peer):
 
     name = "raw"
     about = "raw jupyter_client (BlockingKernelClient) + stock ipykernel, no server"
+    package = "ipykernel"
     kernel_name = "python3"
     has_server = False
 
@@ -100,8 +104,8 @@ class Raw(Peer):
         argv = [str(self.python), "-m", "benchmarks.raw_worker", self.kernel_name]
         self.server: _Worker = _Worker(argv, cwd=directory, env=env)
 
-    def open(self) -> tuple[Context, Answer]:
-        opened = self.server.call(90, "open")
+    def open(self, code: str = "1+1") -> tuple[Context, Answer]:
+        opened = self.server.call(90, "open", code)
         return RawContext(self.server, opened["id"]), Answer(**opened["answer"])
 
     def open_many(self, count: int) -> list[Context]:
@@ -121,4 +125,6 @@ class Xeus(Raw):
 
     name = "xeus-python"
     about = "raw jupyter_client + xeus-python, no server"
+    package = "xeus-python"
+    most_contexts = 8
     kernel_name = "xpython"

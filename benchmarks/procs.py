@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 _TICK_MS = 1000.0 / os.sysconf("SC_CLK_TCK")
 _PR_SET_CHILD_SUBREAPER = 36
@@ -97,6 +98,32 @@ def memory(pids: Iterable[int]) -> Memory:
         pss=total["Pss"] / 1024,
         private=(total["Private_Clean"] + total["Private_Dirty"]) / 1024,
     )
+
+
+def open_files(pid: int) -> int:
+    """Return how many file descriptors a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+class PeakMemory:
+    """Tells, after its `with` block, by how many MB a process's resident memory grew at most within it."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._before = 0.0
+        self.growth = 0.0
+
+    def __enter__(self) -> Self:
+        Path(f"/proc/{self._pid}/clear_refs").write_text("5")  # sets the high-water mark back (man 5 proc)
+        self._before = self._status("VmRSS")
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.growth = max(0.0, self._status("VmHWM") - self._before)
+
+    def _status(self, name: str) -> float:
+        lines = Path(f"/proc/{self._pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
 
 
 def available_mb() -> float:

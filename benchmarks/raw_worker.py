@@ -41,8 +41,9 @@ class RawContext(Context):
             except Empty:
                 if interrupt_at is None or time.perf_counter() >= deadline:
                     return _late(answer)
+                answer.interrupted, interrupt_at = time.perf_counter(), None
                 self._manager.interrupt_kernel()
-                answer.status, interrupt_at = "interrupted by the client", None
+                answer.status = "interrupted by the client"
                 continue
             if message["parent_header"].get("msg_id") == parent and _is_idle(answer, message):
                 break
@@ -78,6 +79,7 @@ def _is_idle(answer: Answer, message: dict[str, Any]) -> bool:
         answer.text = content["data"].get("text/plain")
     elif kind == "display_data":
         answer.displays.append(content["data"].get("text/plain", ""))
+        answer.png = content["data"].get("image/png", answer.png)
     elif kind == "error":
         answer.error = f"{content['ename']}: {content['evalue']}"
     return False
@@ -90,10 +92,10 @@ class Worker:
         self._kernel_name = kernel_name
         self._contexts: dict[int, RawContext] = {}
 
-    def open(self) -> dict[str, Any]:
+    def open(self, code: str = "1+1") -> dict[str, Any]:
         started = time.perf_counter()
         context = RawContext(self._kernel_name)
-        answer = context.execute("1+1")
+        answer = context.execute(code)
         answer.started = started
         number = id(context)
         self._contexts[number] = context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .results import METRICS, Cell, Results
+from .results import METRICS, Cell, Results, quantile
 from .targets import Verdict
 
 
@@ -39,8 +39,7 @@ def _remarks(metric: str, cell: Cell) -> str:
     if cell.grown >= 1:
         remarks.append(f"server RSS up to +{cell.grown:.0f} MB")
     if cell.extra:
-        ordered = sorted(cell.extra)
-        middle, high = ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.95)]
+        middle, high = quantile(cell.extra, 0.5), quantile(cell.extra, 0.95)
         remarks.append(f"latency {number(middle)} ms, p95 {number(high)} ms")
     if cell.parts:
         server, kernels = (sum(part[i] for part in cell.parts) / len(cell.parts) for i in (0, 1))
@@ -81,7 +80,7 @@ def _targets(verdicts: list[Verdict]) -> list[str]:
     lines = ["| target | reached | |", "|---|---|---|"]
     for verdict in verdicts:
         target, reached = verdict.target, verdict.reached
-        figure = "–" if reached is None else f"{reached:.3f}x" if target.base else number(reached)
+        figure = "–" if reached is None else f"{reached:.3f}x" if target.is_ratio else number(reached)
         lines.append(f"| {target.text} | {figure} | {verdict.word} |")
     return lines
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .peer import Load
@@ -21,6 +23,9 @@ METRICS: dict[str, Metric] = {
     "warm": Metric("warm `1+1`, sequential"),
     "new-context": Metric("new context to the first result of `1+1`"),
     "new-context-burst": Metric("the same, 20 back to back", base=None),
+    "new-data": Metric("new context to the first result after importing pandas and matplotlib"),
+    "first-plot": Metric("new context to the first plot (imports, plot, PNG)", base="jupyter_server"),
+    "branch": Metric("branch of a context that holds 500 MB, to an answered cell", base=None),
     "throughput-1": Metric("throughput, 1 context", "req/s"),
     "throughput-8": Metric("throughput, 8 contexts", "req/s"),
     "throughput-32": Metric("throughput, 32 contexts", "req/s"),
@@ -32,6 +37,10 @@ METRICS: dict[str, Metric] = {
     "displays": Metric("1000 displays"),
     "memory-pss": Metric("memory per idle context, PSS", "MB"),
     "memory-private": Metric("memory per idle context, private", "MB"),
+    "memory-data-pss": Metric("memory per context that imported pandas and matplotlib, PSS", "MB"),
+    "memory-data-private": Metric("memory per context that imported pandas and matplotlib, private", "MB"),
+    "huge-growth": Metric("100 MB in one print, largest growth of the server's memory", "MB", base=None),
+    "huge-print": Metric("100 MB in one print, to the answer", base=None),
     "server-rss": Metric("server RSS, idle", "MB", base=None),
     "server-cpu": Metric("server CPU per warm request", base=None),
     "first-byte": Metric("first streamed output"),
@@ -39,10 +48,22 @@ METRICS: dict[str, Metric] = {
     "typescript-new": Metric("typescript, new context to the first result", base="polyrepl"),
     "typescript-pss": Metric("typescript, memory per idle context, PSS", "MB", base="polyrepl"),
     "typescript-private": Metric("typescript, memory per idle context, private", "MB", base="polyrepl"),
+    "interrupt": Metric("interrupt of `while True: pass`, from its request to the cell's answer"),
     "timeout": Metric("`while True: pass` with a limit of 1 s, to the answer"),
     "timeout-next": Metric("the next call after that timeout", base=None),
     "kill": Metric("`kill -9` of a busy kernel, to the answer"),
+    "scale-create": Metric("many live contexts: creation to the first result", base=None),
+    "scale-memory": Metric("many live contexts: memory of everything, PSS", "GB", base=None),
+    "scale-warm-before": Metric("many live contexts: warm `1+1` before", base=None),
+    "scale-warm": Metric("many live contexts: warm `1+1` beside them", base=None),
+    "scale-busy": Metric("many live contexts: cells of 20 ms in many of them at once", base=None),
 }
+
+
+def quantile(values: Sequence[float], at: float) -> float:
+    """Return the smallest sample that at least the share `at` of the samples does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, math.ceil(len(ordered) * at) - 1))]
 
 
 @dataclass(slots=True)
@@ -74,8 +95,7 @@ class Cell:
     @property
     def p95(self) -> float | None:
         """Return the 95th percentile; None below 5 samples, where it would only repeat the maximum."""
-        ordered = sorted(self.samples)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))] if len(ordered) >= 5 else None
+        return quantile(self.samples, 0.95) if len(self.samples) >= 5 else None
 
     def check(self, load: Load) -> None:
         """Count the wrong answers of a load that was added to this cell."""

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .peer import Context, Peer
 from .procs import PeerError
@@ -16,24 +17,34 @@ from .results import Results
 class Plan:
     """How much of everything is done."""
 
-    warm_rounds: int = 6
-    warm_requests: int = 84
+    settle: float = 3.0
+    warm_rounds: int = 5
+    warm_requests: int = 42
     own_requests: int = 84
     warm_seconds: float = 1.0
-    new_context_rounds: int = 8
+    new_context_rounds: int = 7
+    refill_pause: float = 0.3
     burst_rounds: int = 1
+    plot_rounds: int = 3
+    branch_rounds: int = 12
     load_rounds: int = 3
-    load_seconds: float = 1.2
+    load_seconds: float = 1.0
     levels: tuple[int, ...] = (1, 8, 32)
     output_rounds: int = 5
     many_prints_rounds: int = 3
+    huge_rounds: int = 2
     memory_contexts: int = 5
+    own_memory_contexts: int = 32
+    scale_contexts: int = 500
+    scale_busy: int = 100
     first_byte_rounds: int = 15
+    interrupt_rounds: int = 10
     fault_rounds: int = 3
     fault_patience: float = 5.0
 
 
 QUICK = Plan(
+    settle=2.0,
     warm_rounds=2,
     warm_requests=20,
     own_requests=252,
@@ -42,10 +53,17 @@ QUICK = Plan(
     load_rounds=2,
     load_seconds=0.6,
     burst_rounds=0,
+    plot_rounds=1,
+    branch_rounds=3,
     levels=(8,),
     output_rounds=2,
     many_prints_rounds=1,
+    huge_rounds=1,
     memory_contexts=2,
+    own_memory_contexts=8,
+    scale_contexts=50,
+    scale_busy=20,
+    interrupt_rounds=2,
     first_byte_rounds=4,
     fault_rounds=1,
     fault_patience=2.5,
@@ -63,6 +81,7 @@ class Run:
 
     peers: list[Peer]
     plan: Plan
+    directory: Path
     results: Results = field(default_factory=Results)
     warm_done: bool = False
     start_rss: dict[str, float] = field(default_factory=dict)
@@ -78,6 +97,11 @@ class Run:
         if peer.name not in self._contexts:
             self._contexts[peer.name] = peer.open()[0]
         return self._contexts[peer.name]
+
+    def forget(self, peer: Peer) -> None:
+        """Close the peer's warm context; the next use of it makes another."""
+        if context := self._contexts.pop(peer.name, None):
+            self.close(peer, [context])
 
     def kernel_tree(self, peer: Peer, context: Context) -> list[int]:
         """Return the pids of the context's kernel, looked up once."""
@@ -108,8 +132,7 @@ class Run:
                     for metric in metrics:
                         self.results.cell(metric, peer.name).failed = reason
                     left.remove(peer)
-                    if spoiled := self._contexts.pop(peer.name, None):
-                        self.close(peer, [spoiled])
+                    self.forget(peer)
 
     def close(self, peer: Peer, contexts: list[Context]) -> None:
         """Close contexts; one that cannot be closed only costs a line of progress."""

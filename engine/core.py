@@ -4,47 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
-import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
 
-import zmq
-from jupyter_client.kernelspec import KernelSpec
-
-from engine.channels import Channels, Listener
-from engine.channels.zmq import ZmqChannels
-from engine.contexts import Context, ContextOptions, Contexts, Workspace
-from engine.environment import kernel_env
-from engine.errors import FieldError, InvalidRequest, KernelStartFailed, MessageError, ShuttingDown, UnknownLanguage
+from engine.branches import Brancher, Checkpoints
+from engine.branching import Branching
+from engine.context import Context, ContextOptions
+from engine.contexts import Contexts
+from engine.errors import (
+    FieldError,
+    InvalidRequest,
+    KernelStartFailed,
+    KernelTimeout,
+    MessageError,
+    NotSupported,
+    ShuttingDown,
+    UnknownLanguage,
+    VariablesUnavailable,
+)
 from engine.executions import Execution, Executions, Request
 from engine.kernel import Kernel
 from engine.kernelspecs import KernelSpecs, honours
 from engine.languages import Language, Languages
+from engine.launcher import Launcher, MakeChannels, MakeProvisioner
 from engine.log import get_logger
 from engine.metrics import Metrics
-from engine.models import LanguageInfo
+from engine.models import LanguageInfo, VariableList
 from engine.outputs import OutputLimits
-from engine.provisioners import KERNEL_MARK, Provisioner
-from engine.provisioners.spawn import SpawnProvisioner
-from engine.rundir import RunDir
+from engine.pool import Pool
+from engine.provisioners.generations import Zygotes
+from engine.rundir import RunDir, Workspace
 from engine.settings import Settings
+from engine.variables import listing_of
 
 CONTEXT_ID = r"[A-Za-z0-9_.:~-]{1,128}"
 ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _CULL_INTERVAL = 30.0  # seconds, at most
-
-MakeProvisioner = Callable[[KernelSpec], Provisioner]
-
-
-class MakeChannels(Protocol):
-    """Makes the channels to a kernel of this connection info. `kernel_waits`: it never sends more than is read."""
-
-    def __call__(self, info: Mapping[str, Any], listener: Listener, /, *, kernel_waits: bool) -> Channels: ...
+_TURN_WAIT = 3.0  # seconds that a question between cells waits for running ones
+_VARIABLES_WAIT = 5.0  # seconds; a kernel gives its slow values up long before
 
 
 class Engine:
@@ -62,12 +62,18 @@ class Engine:
         self.settings = settings or Settings()
         self.metrics = Metrics()
         self.kernelspecs = KernelSpecs(self.settings)
-        self.languages = Languages(self.kernelspecs.foreign())
+        self.languages = Languages(self.kernelspecs.foreign(), python_kernel=self.settings.python_kernel)
         self.executions = Executions(
             max_finished=self.settings.max_executions, retained_bytes=self.settings.retained_bytes
         )
-        self._make_provisioner = provisioner or (lambda spec: SpawnProvisioner(kernel_spec=spec))
-        self._make_channels = channels or self._zmq_channels
+        self._make_launcher = partial(
+            Launcher,
+            self.settings,
+            kernelspecs=self.kernelspecs,
+            metrics=self.metrics,
+            provisioner=provisioner,
+            channels=channels,
+        )
         self._limits = OutputLimits(
             stream_bytes=self.settings.max_stream_bytes,
             item_bytes=self.settings.max_item_bytes,
@@ -75,11 +81,12 @@ class Engine:
             output_bytes=self.settings.max_output_bytes,
         )
         self._usable: set[str] = set()
-        self._zmq: zmq.Context[zmq.Socket[bytes]] | None = None
         self._culler: asyncio.Task[None] | None = None
-        self._server_env = dict(os.environ)
         self.run_dir: RunDir | None = None
+        self._launcher: Launcher | None = None
+        self._pool: Pool | None = None
         self._contexts: Contexts | None = None
+        self._branching: Branching | None = None
         self._closed = False
 
     @property
@@ -97,22 +104,68 @@ class Engine:
         """Whether a new context would be taken."""
         return self.contexts.has_room
 
+    @property
+    def pool(self) -> Pool:
+        if self._pool is None:
+            raise ShuttingDown
+        return self._pool
+
+    @property
+    def branching(self) -> Branching:
+        """Forks, checkpoints and restores contexts."""
+        if self._branching is None or self._closed:
+            raise ShuttingDown
+        return self._branching
+
+    def describe_zygote(self) -> str:
+        """One line for operators: ready, starting, idle or off, or why python kernels are spawned instead of forked."""
+        zygotes = self.zygotes()
+        return "off" if zygotes is None else zygotes.describe()
+
+    def zygotes(self) -> Zygotes | None:
+        """What python kernels are forked from; None where they are spawned."""
+        if self._launcher is None:
+            raise ShuttingDown
+        return self._launcher.zygotes(self.check_language("python").kernel_name)
+
     async def __aenter__(self) -> Engine:
         self.run_dir = RunDir(self.settings.run_dir)
+        self._launcher = self._make_launcher(run_dir=self.run_dir)
         options = ContextOptions(
             queue_size=self.settings.queue_size,
             interrupt_grace=self.settings.interrupt_grace,
             kernel_limits={"stream_bytes": self._limits.stream_share, "item_bytes": self._limits.item_share},
         )
+        kept = [language for name in self.settings.pool_languages if (language := self.languages.find(name))]
+        self._pool = Pool(
+            self.settings,
+            kept=kept,
+            start_kernel=self._start_pooled,
+            run_dir=self.run_dir,
+            metrics=self.metrics,
+            busy=lambda: self.contexts.busy,
+            is_current=self._launcher.is_current,
+        )
+        self._launcher.on_change = self._pool.wake
+        brancher = Brancher(self.settings, run_dir=self.run_dir, launcher=self._launcher, metrics=self.metrics)
         self._contexts = Contexts(
             max_contexts=self.settings.max_contexts,
             idle_timeout=self.settings.context_idle_timeout,
             run_dir=self.run_dir,
-            make=partial(Context, options=options, start_kernel=self._start_kernel, on_finished=self._note_finished),
+            make=partial(
+                Context,
+                options=options,
+                start_kernel=self._launcher.start,
+                make_checkpoints=partial(Checkpoints, brancher),
+                on_finished=self._note_finished,
+            ),
             on_created=self._note_created,
             on_ended=self._note_ended,
             on_deleted=lambda context: self.executions.forget_context(context.id, context.language.name),
+            take=self._pool.take,
         )
+        self._branching = Branching(self._contexts, brancher, can_branch=self._can_branch)
+        self._pool.start()
         self._culler = asyncio.create_task(self._cull())
         return self
 
@@ -127,9 +180,9 @@ class Engine:
         if self._culler is not None:
             self._culler.cancel()
             await asyncio.wait({self._culler})
-        await self._contexts.aclose()
-        if self._zmq is not None:
-            self._zmq.term()
+        await asyncio.gather(self._contexts.aclose(), self.pool.aclose())
+        if self._launcher is not None:
+            await self._launcher.aclose()
         if self.run_dir is not None:
             await asyncio.to_thread(self.run_dir.close)
 
@@ -143,15 +196,20 @@ class Engine:
         timeout: float | None = None,
         stdin: Sequence[str] | None = None,
         interactive: bool = False,
+        variables: bool = False,
+        checkpoint: bool = False,
+        rolls_back: bool = False,
         idempotency_key: str | None = None,
     ) -> Execution:
         """Queue code in a context and return its Execution at once; `await execution.wait()` or follow its events.
 
         No `context_id`: a new context. `timeout`: seconds, the setting default_timeout where None. `stdin`: lines that input()
         gets, then end of input; `interactive`: input requests become events that `Execution.provide_input` answers.
+        `variables`: the result tells which variables the code made, changed and removed. `checkpoint`: the state before the code
+        is kept, and the result names it; `rolls_back`: the context returns to that state when the code fails, or its kernel dies.
         With an `idempotency_key` that was used before, the execution of that time is returned.
 
-        Raises InvalidRequest, UnknownLanguage, QueueFull, TooManyContexts, IdempotencyConflict or ShuttingDown."""
+        Raises InvalidRequest, UnknownLanguage, QueueFull, TooManyContexts, IdempotencyConflict, NotSupported or ShuttingDown."""
         if self._closed:
             raise ShuttingDown
         found = self.check_language(language)
@@ -161,12 +219,19 @@ class Engine:
             env_vars=check_env_vars(env_vars),
             stdin=None if stdin is None else tuple(stdin),
             interactive=interactive,
+            variables=variables,
+            checkpoint=checkpoint,
+            rolls_back=rolls_back,
         )
         check_context_id(context_id)
         if found.name not in self._usable:
             await self._check_usable(found)
         if request.env_vars:
             self._check_env_support(found)
+        if variables:
+            self._check_variables_support(found)
+        if checkpoint or rolls_back:
+            self.branching.check_support(found)
         fingerprint = b""
         if idempotency_key is not None:
             fingerprint = request.fingerprint(found.name, context_id)
@@ -221,6 +286,25 @@ class Engine:
             await context.interrupt(execution)
         return execution
 
+    async def variables(
+        self, context_id: str, *, language: str | None = None, limit: int = 200, after: str = "", match: str = ""
+    ) -> VariableList:
+        """What a context's user has named, `limit` names from `after` on that contain `match`; of several languages the
+        oldest that can tell. Waits a while for running cells.
+
+        Raises ContextNotFound, UnknownLanguage, NotSupported, ContextBusy, VariablesUnavailable or KernelDied."""
+        name = None if language is None else self.check_language(language).name
+        contexts = self.contexts.get(context_id, name)
+        able = [context for context in contexts if self._tells_variables(context.language)]
+        if not able:
+            self._check_variables_support(contexts[0].language)
+        content = {"limit": limit, "after": after, "match": match}
+        try:
+            reply = await able[0].ask("variables_request", content, patience=_TURN_WAIT, timeout=_VARIABLES_WAIT)
+            return VariableList(items=[], total=0, truncated=False) if reply is None else listing_of(reply)
+        except (KernelTimeout, MessageError) as error:
+            raise VariablesUnavailable(context_id, error.message) from None
+
     def check_language(self, language: str | None) -> Language:
         """The language that a name means. Raises UnknownLanguage."""
         found = self.languages.find(language)
@@ -271,53 +355,28 @@ class Engine:
             raise UnknownLanguage(language.name, allowed=allowed, reason=problem)
         self._usable.add(language.name)
 
+    async def _start_pooled(self, language: Language, workspace: Workspace) -> Kernel:
+        assert self._launcher is not None
+        if language.name not in self._usable:
+            problem = await asyncio.to_thread(self.kernelspecs.problem, language.kernel_name)
+            if problem is not None:
+                raise KernelStartFailed(language.kernel_name, problem)
+            self._usable.add(language.name)
+        return await self._launcher.start(language, workspace, patient=True)
+
+    def _can_branch(self, language: Language) -> bool:
+        return honours(self.kernelspecs.find(language.kernel_name), "fork")
+
+    def _tells_variables(self, language: Language) -> bool:
+        return honours(self.kernelspecs.find(language.kernel_name), "variables")
+
+    def _check_variables_support(self, language: Language) -> None:
+        if not self._tells_variables(language):
+            raise NotSupported("Listing variables", language.name, "only our Python kernel tells them")
+
     def _check_env_support(self, language: Language) -> None:
         if not honours(self.kernelspecs.find(language.kernel_name), "env_vars"):
             raise InvalidRequest(FieldError("env_vars", f"not supported by the kernel of {language.name!r}"))
-
-    async def _start_kernel(self, language: Language, workspace: Workspace) -> Kernel:
-        assert self.run_dir is not None
-        started = time.perf_counter()
-        spec = self.kernelspecs.find(language.kernel_name)
-        directory = self.run_dir.new_kernel_dir()
-        kernel = Kernel(spec, self._make_provisioner(spec), directory, on_bad_message=self._note_bad_message)
-        env = kernel_env(
-            self.settings,
-            spec_env={**spec.env, KERNEL_MARK: kernel.name},
-            tmp_dir=workspace.tmp,
-            cache_dir=self.run_dir.cache,
-            server_env=self._server_env,
-        )
-        workspace.prepare()
-        await kernel.start(
-            command=lambda connection_file: self.kernelspecs.command(spec, connection_file),
-            connect=partial(self._make_channels, kernel_waits=honours(spec, "output_limits")),
-            cwd=workspace.cwd,
-            env=env,
-            timeout=self.settings.kernel_start_timeout,
-            tcp=language.kernel_name in self.settings.tcp_kernelspecs,
-        )
-        kernel.exited.add_done_callback(lambda _: self._note_exit(kernel, language))
-        seconds = time.perf_counter() - started
-        self.metrics.kernel_start_seconds.labels(language.name).observe(seconds)
-        get_logger().info("kernel_started", kernel=kernel.name, language=language.name, seconds=round(seconds, 3))
-        return kernel
-
-    def _zmq_channels(self, info: Mapping[str, Any], listener: Listener, *, kernel_waits: bool) -> Channels:
-        if self._zmq is None:
-            self._zmq = zmq.Context()
-            self._zmq.set(zmq.MAX_SOCKETS, 16 * self.settings.max_contexts + 1024)
-        return ZmqChannels(
-            info, listener, context=self._zmq, on_bad_message=self._note_bad_message, kernel_waits=kernel_waits
-        )
-
-    def _note_bad_message(self, error: MessageError) -> None:
-        self.metrics.bad_messages.inc()
-        get_logger().warning("bad_message", reason=error.message)
-
-    def _note_exit(self, kernel: Kernel, language: Language) -> None:
-        if not kernel.was_killed:
-            self.metrics.kernel_deaths.labels(language.name).inc()
 
     def _note_finished(self, execution: Execution) -> None:
         seconds = execution.duration or 0.0
@@ -334,6 +393,7 @@ class Engine:
             bytes=execution.size,
         )
         self.executions.note_finished(execution)
+        self.pool.note_free_core()
 
     def _note_created(self, context: Context) -> None:
         self.metrics.contexts.labels(context.language.name).inc()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import os
 import platform
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from engine import __version__
 from engine.core import Engine
+from engine.errors import KernelStartFailed
 from engine.kernelspecs import missing_modules
 from engine.rundir import RunDir
 from engine.settings import Settings
@@ -47,6 +49,8 @@ def examine(settings: Settings) -> list[Finding]:
     return [
         Finding("machine", True, f"{platform.platform()}, {os.cpu_count()} cores, uid {os.getuid()}"),
         *_languages(settings),
+        _zygote(settings),
+        _pool(settings),
         _run_dir(settings),
         _pidfd(),
         _accelerators(),
@@ -63,6 +67,44 @@ def _languages(settings: Settings) -> list[Finding]:
         detail = f"kernelspec {info.kernel}{version} ({names})" if info.available else f"{info.reason} ({names})"
         findings.append(Finding(f"language {info.name}", info.available, detail, needed=info.name in _NEEDED))
     return findings
+
+
+def _zygote(settings: Settings) -> Finding:
+    """Start one for real."""
+    if not settings.zygote:
+        return Finding("forked kernels", True, "off: the setting zygote is false")
+    try:
+        works, detail = asyncio.run(_try_zygote(settings))
+    except (KernelStartFailed, OSError) as error:
+        works, detail = False, str(error)
+    return Finding("forked kernels", works, detail if works else f"python kernels are spawned instead: {detail}")
+
+
+async def _try_zygote(settings: Settings) -> tuple[bool, str]:
+    async with Engine(settings.model_copy(update={"pool_max": 0})) as engine:
+        zygotes = engine.zygotes()
+        if zygotes is None:
+            return False, f"not on {platform.system()} with the kernelspec {engine.check_language('python').kernel_name}"
+        zygote = await zygotes.settled()
+        if zygote is None:
+            return False, zygotes.describe().removeprefix("fallback: ")
+        greeting = zygote.greeting
+        ready = f"zygote ready in {zygote.boot_seconds * 1000:.0f} ms with {', '.join(greeting.preloaded) or 'nothing'}"
+        without = "; ".join(f"without {name}: {reason}" for name, reason in greeting.failed.items())
+        return True, f"{ready}; {without}" if without else ready
+
+
+def _pool(settings: Settings) -> Finding:
+    if not settings.pool_max:
+        return Finding("warm pool", True, "off: pool_max is 0")
+    engine = Engine(settings)
+    found = {name: engine.languages.find(name) for name in settings.pool_languages}
+    problems = [f"{name!r} is no language" for name, language in found.items() if language is None]
+    for language in filter(None, found.values()):
+        problem = engine.kernelspecs.problem(language.kernel_name)
+        problems += [f"none for {language.name}: {problem}"] if problem else []
+    sizes = f"{settings.pool_min} to {settings.pool_max} kernels ready of each: {', '.join(found) or 'those in use'}"
+    return Finding("warm pool", not problems, "; ".join([sizes, *problems]))
 
 
 def _run_dir(settings: Settings) -> Finding:

@@ -11,6 +11,8 @@ from engine.settings import Settings
 
 # What programs need to find each other, their user and their language; nothing that usually holds a secret.
 _ALLOWED = ("HOME", "LANG", "LANGUAGE", "LC_*", "LOGNAME", "PATH", "SHELL", "TERM", "TZ", "USER")
+# What interpreters and numeric libraries read once, when they start.
+_EARLY = ("PYTHON*", "LD_*", "MALLOC_*", "OMP_*", "OPENBLAS_*", "MKL_*", "NUMEXPR_*", "MPLBACKEND", "MATPLOTLIBRC")
 
 
 def kernel_env(
@@ -25,6 +27,15 @@ def kernel_env(
     env["MPLCONFIGDIR"] = str(cache_dir / "matplotlib")
     env["POLYREPL_CACHE_DIR"] = str(cache_dir)
     return {**env, **spec_env, **settings.kernel_env}
+
+
+def zygote_env(settings: Settings, *, tmp_dir: Path, cache_dir: Path, server_env: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a zygote, which every kernel is a copy of: of the settings only what has its effect at the start.
+
+    Each kernel gets its own variables, those of the settings included, in their place."""
+    early = {name: value for name, value in settings.kernel_env.items() if any(_matches(name, each) for each in _EARLY)}
+    bare = settings.model_copy(update={"kernel_env": {}, "kernel_env_allow": []})
+    return kernel_env(bare, spec_env=early, tmp_dir=tmp_dir, cache_dir=cache_dir, server_env=server_env)
 
 
 def _matches(name: str, pattern: str) -> bool:

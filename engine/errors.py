@@ -7,25 +7,38 @@ PolyreplError
 ├── Forbidden                 this host, origin or action is not allowed
 ├── NotFound
 │   ├── ContextNotFound
+│   ├── CheckpointNotFound
 │   └── ExecutionNotFound
 ├── Conflict                  the resource is in another state than the call needs
 │   ├── ContextEnded
+│   ├── ContextExists
+│   ├── CannotBranch          `obstacles` names what cannot be copied
+│   ├── CheckpointLost
+│   ├── ContextBusy           try again later (`retry_after`, seconds)
+│   ├── VariablesUnavailable
 │   ├── InputNotExpected
 │   └── IdempotencyConflict
 ├── RequestTooLarge
+├── NotSupported              the kernel of this language cannot do it
 ├── Overloaded                try again later (`retry_after`, seconds)
 │   ├── QueueFull
-│   └── TooManyContexts
+│   ├── TooManyContexts
+│   ├── TooManyCheckpoints
+│   └── MemoryShort
 ├── ShuttingDown
 ├── KernelError
 │   ├── KernelStartFailed
-│   └── KernelDied
+│   ├── KernelDied
+│   └── KernelTimeout
 └── MessageError              a kernel sent what is not a Jupyter message
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from engine.models import Obstacle
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,11 @@ class ContextNotFound(NotFound):
         self.context_id = context_id
 
 
+class CheckpointNotFound(NotFound):
+    def __init__(self, checkpoint: str, context_id: str) -> None:
+        super().__init__(f"Checkpoint {checkpoint!r} of context {context_id!r} not found")
+
+
 class ExecutionNotFound(NotFound):
     def __init__(self, execution_id: str) -> None:
         super().__init__(f"Execution {execution_id!r} not found, or no longer kept")
@@ -93,6 +111,41 @@ class Conflict(PolyreplError):
 class ContextEnded(Conflict):
     def __init__(self, context_id: str) -> None:
         super().__init__(f"Context {context_id!r} was ended or restarted while its kernel was starting")
+
+
+class ContextExists(Conflict):
+    def __init__(self, context_id: str) -> None:
+        super().__init__(f"Context {context_id!r} exists already")
+
+
+class CannotBranch(Conflict):
+    """The state holds what cannot be copied into another process; `obstacles` names all of it."""
+
+    def __init__(self, context_id: str, obstacles: Sequence[Obstacle]) -> None:
+        named = "; ".join(f"{obstacle.kind} {obstacle.name}" for obstacle in obstacles[:10])
+        more = f"; and {len(obstacles) - 10} more" if len(obstacles) > 10 else ""
+        super().__init__(f"Context {context_id!r} cannot be branched: {named}{more}")
+        self.obstacles = list(obstacles)
+
+
+class CheckpointLost(Conflict):
+    def __init__(self, checkpoint: str, reason: str) -> None:
+        super().__init__(f"Checkpoint {checkpoint!r} is lost: its process {reason}")
+
+
+class ContextBusy(Conflict):
+    """What was asked for is done between cells, and one runs. `retry_after`: seconds, a hint."""
+
+    def __init__(self, context_id: str) -> None:
+        super().__init__(f"Context {context_id!r} is busy; try again when its cell has ended, or interrupt it")
+        self.retry_after = 1
+
+
+class VariablesUnavailable(Conflict):
+    """The kernel lives, and did not tell its variables."""
+
+    def __init__(self, context_id: str, reason: str) -> None:
+        super().__init__(f"The variables of context {context_id!r} could not be read: {reason}")
 
 
 class InputNotExpected(Conflict):
@@ -111,6 +164,16 @@ class RequestTooLarge(PolyreplError):
         self.limit = limit
 
 
+class NotSupported(PolyreplError):
+    """The kernel that runs this language has no such ability. `reason` says what is missing, and where it is there."""
+
+    def __init__(self, feature: str, language: str, reason: str) -> None:
+        super().__init__(f"{feature} is not supported for {language!r}: {reason}")
+        self.feature = feature
+        self.language = language
+        self.reason = reason
+
+
 class Overloaded(PolyreplError):
     """Base of what works again later. `retry_after`: seconds, a hint."""
 
@@ -127,6 +190,21 @@ class QueueFull(Overloaded):
 class TooManyContexts(Overloaded):
     def __init__(self, limit: int) -> None:
         super().__init__(f"All {limit} contexts are in use; delete one, or try again", retry_after=5)
+
+
+class TooManyCheckpoints(Overloaded):
+    def __init__(self, context_id: str, limit: int) -> None:
+        super().__init__(f"Context {context_id!r} has {limit} checkpoints, its limit; delete one", retry_after=5)
+
+
+class MemoryShort(Overloaded):
+    """Bytes: `available` is left, `reserve` is kept for what runs already."""
+
+    def __init__(self, available: int, reserve: int) -> None:
+        super().__init__(
+            f"Memory is short: {available // 1_000_000} MB are left and {reserve // 1_000_000} MB are kept in reserve",
+            retry_after=10,
+        )
 
 
 class ShuttingDown(PolyreplError):
@@ -152,6 +230,14 @@ class KernelDied(KernelError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"The kernel died: {reason}")
         self.reason = reason
+
+
+class KernelTimeout(KernelError):
+    """The kernel lives and did not answer a request in time. Seconds."""
+
+    def __init__(self, msg_type: str, timeout: float) -> None:
+        super().__init__(f"The kernel did not answer a {msg_type} within {timeout:g} s")
+        self.msg_type = msg_type
 
 
 class MessageError(PolyreplError):

@@ -27,22 +27,30 @@ from engine.models import (
     Result,
     Started,
     Status,
+    VariableChanges,
 )
 from engine.normalizer import Normalizer, traceback_text
 from engine.outputs import OutputLimits
+from engine.variables import changes_of
 
 END_OF_INPUT = "\x04"  # as an input_reply: ipykernel and our kernels read it as end of input
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be run. `stdin`: lines for input(), then end of input. `interactive`: a reader can answer input requests."""
+    """What is to be run. `stdin`: lines for input(), then end of input. `interactive`: a reader can answer input requests.
+
+    `variables`: the result tells which variables the code made, changed and removed. `checkpoint`: keep the state before it;
+    `rolls_back`: return to that state when it fails."""
 
     code: str
     timeout: float
     env_vars: dict[str, str] = field(default_factory=dict)
     stdin: Sequence[str] | None = None
     interactive: bool = False
+    variables: bool = False
+    checkpoint: bool = False
+    rolls_back: bool = False
 
     @property
     def allow_stdin(self) -> bool:
@@ -50,7 +58,8 @@ class Request:
 
     def fingerprint(self, *identity: str | None) -> bytes:
         """Equal for requests that ask for the same; how the answer is read (`interactive`) is no part of that."""
-        asked = (identity, self.code, self.timeout, sorted(self.env_vars.items()), self.stdin)
+        wishes = (self.variables, self.checkpoint, self.rolls_back)
+        asked = (identity, self.code, self.timeout, sorted(self.env_vars.items()), self.stdin, wishes)
         return hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).digest()
 
 
@@ -68,10 +77,13 @@ class Execution:
         self.context_state: ContextState | None = None
         self.interrupt_requested = False
         self.deadline_passed = False
+        self.checkpoint: str | UnsetType = UNSET
         self.journal = Journal(max_events=max_events, max_bytes=limits.output_bytes)
         self.request: Request | None = request
         self._stdin = deque(request.stdin or ())
         self._interactive = request.interactive
+        self._wants_changes = request.variables
+        self._changes: VariableChanges | UnsetType = UNSET
         self._normalizer = Normalizer(limits)
         self._run: Run | None = None
         self._awaits_input = False
@@ -120,6 +132,8 @@ class Execution:
         if self.is_finished:
             self._receive_late(message)
             return
+        if self._wants_changes and message.msg_type == "execute_reply":
+            self._changes = changes_of(message)
         for event in self._normalizer.feed(message):
             if isinstance(event, InputRequest):
                 self._answer_input(event)
@@ -172,6 +186,8 @@ class Execution:
                 context_state=context_state or UNSET,
                 truncated=self._normalizer.truncated(),
                 primary_index=self._normalizer.primary_index(),
+                variables=self._changes,
+                checkpoint=self.checkpoint,
             )
         )
         self.journal.close()
@@ -231,6 +247,8 @@ class Execution:
             duration_ms=self._duration_ms,
             context_state=self.context_state or UNSET,
             truncated=normalizer.truncated(),
+            variables=self._changes,
+            checkpoint=self.checkpoint,
         )
 
 

@@ -95,6 +95,13 @@ def honours(spec: KernelSpec, feature: str) -> bool:
     return isinstance(ours, dict) and bool(ours.get(feature))
 
 
+def warm_cell(spec: KernelSpec) -> str | None:
+    """Code that has the kernel load what its first cell would have to wait for, and that changes nothing (runtimes/README.md)."""
+    ours = spec.metadata.get("polyrepl")
+    code = ours.get("warm_cell") if isinstance(ours, dict) else None
+    return code if isinstance(code, str) else None
+
+
 def _fill(argument: str, values: dict[str, str]) -> str:
     for name, value in values.items():
         argument = argument.replace(name, value)

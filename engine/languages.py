@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,7 @@ class Language:
 BUILTIN: tuple[Language, ...] = (
     Language("python", "polyrepl-python", ("py", "python3")),
     Language("typescript", "polyrepl-typescript", ("ts", "javascript", "js", "node")),
+    Language("ipykernel", "ipykernel"),
     Language("bun", "bun"),
     Language("deno", "deno"),
 )
@@ -24,12 +25,15 @@ DEFAULT = "python"
 
 
 class Languages:
-    """The table of names. `kernelspecs` are other installed kernelspecs, offered under their own names."""
+    """The table of names. `kernelspecs` are other installed kernelspecs, offered under their own names.
 
-    def __init__(self, kernelspecs: tuple[str, ...] = ()) -> None:
+    `python_kernel`: the kernelspec that python runs on, where it is not our own."""
+
+    def __init__(self, kernelspecs: tuple[str, ...] = (), *, python_kernel: str = BUILTIN[0].kernel_name) -> None:
         taken = {name for language in BUILTIN for name in (language.name, *language.aliases, language.kernel_name)}
         foreign = [Language(name, name) for name in kernelspecs if name not in taken]
-        self.all: tuple[Language, ...] = (*BUILTIN, *foreign)
+        python = replace(BUILTIN[0], kernel_name=python_kernel)
+        self.all: tuple[Language, ...] = (python, *BUILTIN[1:], *foreign)
         self._by_name = {name: language for language in self.all for name in (language.name, *language.aliases)}
 
     def names(self) -> list[str]:

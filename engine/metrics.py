@@ -25,13 +25,63 @@ class Metrics:
             buckets=_DURATIONS,
             registry=self.registry,
         )
+        self.kernel_starts = Counter(
+            "polyrepl_kernel_starts",
+            "Kernels that contexts got; way: zygote (forked), spawn (started afresh) or pool (ready before).",
+            ["language", "way"],
+            registry=self.registry,
+        )
+        self.fork_seconds = Histogram(
+            "polyrepl_fork_seconds",
+            "Time from a request to the zygote to its answer.",
+            buckets=_DURATIONS,
+            registry=self.registry,
+        )
+        self.zygote_generation = Gauge(
+            "polyrepl_zygote_generation", "Number of the zygote that kernels are forked from.", registry=self.registry
+        )
+        self.zygote_failures = Counter(
+            "polyrepl_zygote_failures", "Zygotes that did not start, or died.", registry=self.registry
+        )
         self.kernel_deaths = Counter(
             "polyrepl_kernel_deaths", "Kernels that ended by themselves.", ["language"], registry=self.registry
+        )
+        self.pool_ready = Gauge(
+            "polyrepl_pool_ready", "Kernels that wait for a context.", ["language"], registry=self.registry
+        )
+        self.pool_takes = Counter(
+            "polyrepl_pool_takes",
+            "New contexts that asked the pool for a kernel; outcome: hit or miss.",
+            ["language", "outcome"],
+            registry=self.registry,
+        )
+        self.pool_discarded = Counter(
+            "polyrepl_pool_discarded",
+            "Kernels that were ended without a context; reason: died, stale, surplus or memory.",
+            ["language", "reason"],
+            registry=self.registry,
+        )
+        self.pool_start_failures = Counter(
+            "polyrepl_pool_start_failures",
+            "Kernels that could not be started for the pool.",
+            ["language"],
+            registry=self.registry,
         )
         self.contexts = Gauge("polyrepl_contexts", "Contexts alive.", ["language"], registry=self.registry)
         self.contexts_ended = Counter(
             "polyrepl_contexts_ended", "Contexts ended.", ["language"], registry=self.registry
         )
+        self.branch_seconds = Histogram(
+            "polyrepl_branch_seconds",
+            "Time from the request of a branch to its first message, its files included.",
+            ["kind"],
+            buckets=_DURATIONS,
+            registry=self.registry,
+        )
+        self.branches_refused = Counter(
+            "polyrepl_branches_refused", "Branches refused for what could not be copied.", registry=self.registry
+        )
+        self.checkpoints = Gauge("polyrepl_checkpoints", "Checkpoints that are kept.", registry=self.registry)
         self.output_truncated = Counter(
             "polyrepl_output_truncated", "Executions whose output was cut at a limit.", registry=self.registry
         )

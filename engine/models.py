@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 Status = Literal["queued", "running", "ok", "error", "timeout", "interrupted", "died"]
 # preserved: what earlier executions left is there; restarted: this one began on a fresh kernel because the earlier state was lost;
-# lost: this one lost it
-ContextState = Literal["preserved", "restarted", "lost"]
+# lost: this one lost it; rolled_back: this one failed, and the state is that from before it
+ContextState = Literal["preserved", "restarted", "lost", "rolled_back"]
+# copied: a branch has files of its own; shared: it works in the same directory, which is one that the user named
+Files = Literal["copied", "shared"]
+# What a kernel says of variables is checked against these bounds.
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Name = Annotated[str, Meta(max_length=1000)]
+Names = Annotated[list[Name], Meta(max_length=1000)]
 TERMINAL: frozenset[str] = frozenset({"ok", "error", "timeout", "interrupted", "died"})
 
 
@@ -59,6 +65,38 @@ class Truncation(msgspec.Struct):
     kept: int | UnsetType = UNSET
 
 
+class Variable(msgspec.Struct, kw_only=True):
+    """A variable of a context. `type` is qualified, but for builtins; `preview` is one line; `size_bytes` counts no contents of
+    containers. `shape`, `dtype` and `columns` (the first ones) are those of arrays and tables, `length` that of containers."""
+
+    name: Name
+    type: Name
+    kind: Literal["module", "class", "function", "value"]
+    preview: Name
+    shape: Annotated[list[Count], Meta(max_length=100)] | UnsetType = UNSET
+    length: Count | UnsetType = UNSET
+    size_bytes: Count | UnsetType = UNSET
+    dtype: Name | UnsetType = UNSET
+    columns: Annotated[list[Name], Meta(max_length=100)] | UnsetType = UNSET
+
+
+class VariableList(msgspec.Struct, kw_only=True):
+    """Variables by name. `total` counts all that match; `truncated`: more of them follow, ask `after` the last name."""
+
+    items: Annotated[list[Variable], Meta(max_length=1000)]
+    total: Count
+    truncated: bool
+
+
+class VariableChanges(msgspec.Struct, kw_only=True):
+    """Names of the variables that an execution made, changed and removed. `omitted` counts those beyond the first 1000."""
+
+    created: Names
+    changed: Names
+    removed: Names
+    omitted: Count | UnsetType = UNSET
+
+
 class Result(msgspec.Struct, kw_only=True):
     """An execution as its readers see it, at any moment of its life."""
 
@@ -73,6 +111,8 @@ class Result(msgspec.Struct, kw_only=True):
     duration_ms: float | UnsetType = UNSET
     context_state: ContextState | UnsetType = UNSET
     truncated: dict[str, Truncation] | UnsetType = UNSET
+    variables: VariableChanges | UnsetType = UNSET
+    checkpoint: str | UnsetType = UNSET
 
 
 class Event(msgspec.Struct, tag_field="type", kw_only=True):
@@ -141,6 +181,8 @@ class Done(Event, tag="done"):
     context_state: ContextState | UnsetType = UNSET
     truncated: dict[str, Truncation] | UnsetType = UNSET
     primary_index: int | UnsetType = UNSET
+    variables: VariableChanges | UnsetType = UNSET
+    checkpoint: str | UnsetType = UNSET
 
 
 AnyEvent = Started | Stdout | Stderr | ItemAdded | ItemUpdated | Cleared | InputRequest | Failed | Gap | Done
@@ -158,6 +200,38 @@ class ContextInfo(msgspec.Struct, kw_only=True):
     last_activity: str
     queued: int
     execution_count: int
+
+
+class Obstacle(msgspec.Struct):
+    """Something of a context that a copy of its process does not have. `kind`: thread, task, socket, pipe, process, database, ..."""
+
+    kind: Name
+    name: Name
+
+
+class BranchInfo(ContextInfo, kw_only=True):
+    """A context that was made as a copy of another. `checkpoint`: of which of its states, where that is not the present one."""
+
+    branched_from: str
+    files: Files
+    not_carried: list[Obstacle]
+    checkpoint: str | UnsetType = UNSET
+
+
+class CheckpointInfo(msgspec.Struct, kw_only=True):
+    """A state of a context that it can return to. `memory_bytes`: what only this state holds, now; `state`: ready or lost."""
+
+    checkpoint: str
+    context_id: str
+    language: str
+    created_at: str
+    execution_count: int
+    state: str
+    files: Files
+    file_bytes: int
+    not_carried: list[Obstacle]
+    name: str | UnsetType = UNSET
+    memory_bytes: int | UnsetType = UNSET
 
 
 class LanguageInfo(msgspec.Struct, kw_only=True):

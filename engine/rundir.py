@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _ELSEWHERE = "k-elsewhere"
@@ -44,6 +45,11 @@ class RunDir:
         slug = re.sub(r"[^A-Za-z0-9_-]", "_", context_id)[:40]
         return Path(tempfile.mkdtemp(prefix=f"{slug}-", dir=self.contexts))
 
+    def new_workspace(self, name: str, cwd: Path | None = None) -> Workspace:
+        """Directories for a context, not made yet but for their root. `cwd`: an existing one to work in."""
+        root = self.new_context_dir(name)
+        return Workspace(root, cwd or root / "work", root / "tmp")
+
     def remove(self, path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
@@ -78,6 +84,27 @@ class RunDir:
         link = path / _ELSEWHERE
         if link.is_symlink():
             self.remove(link.readlink())
+
+
+@dataclass(slots=True)
+class Workspace:
+    """The files of one context id. `root` is ours and goes with its last context; `cwd` is in it unless a request named another."""
+
+    root: Path
+    cwd: Path
+    tmp: Path
+    languages: set[str] = field(default_factory=set)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the working directory is ours, too."""
+        return self.cwd.is_relative_to(self.root)
+
+    def prepare(self) -> None:
+        """Have the directories that are ours; a cell may have removed them."""
+        self.tmp.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.is_own:
+            self.cwd.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _default_base() -> Path:

@@ -9,6 +9,7 @@ import uvicorn
 from engine.app import create_app
 from engine.core import Engine
 from engine.log import configure, get_logger
+from engine.rlimits import raise_open_files
 from engine.settings import Settings
 
 
@@ -34,6 +35,7 @@ class _Server(uvicorn.Server):
 def run_server(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit status."""
     configure(settings.log_level, settings.log_format)
+    raise_open_files()
     engine = Engine(settings)
     config = uvicorn.Config(
         create_app(engine),

@@ -10,6 +10,7 @@ import pytest
 from engine import errors
 from engine.api.errors import render, status_of
 from engine.errors import FieldError, PolyreplError
+from engine.models import Obstacle
 
 EXAMPLES: dict[type[PolyreplError], tuple[PolyreplError, int]] = {
     type(error): (error, status)
@@ -25,7 +26,16 @@ EXAMPLES: dict[type[PolyreplError], tuple[PolyreplError, int]] = {
         (errors.InputNotExpected("e", "ok"), 409),
         (errors.IdempotencyConflict(), 422),
         (errors.ContextEnded("c"), 409),
+        (errors.ContextExists("c"), 409),
+        (errors.CannotBranch("c", [Obstacle("thread", "worker")]), 409),
+        (errors.CheckpointLost("k", "was killed by SIGKILL"), 409),
+        (errors.CheckpointNotFound("k", "c"), 404),
+        (errors.TooManyCheckpoints("c", 16), 429),
+        (errors.MemoryShort(10**8, 10**9), 429),
+        (errors.ContextBusy("c"), 409),
+        (errors.VariablesUnavailable("c", "no answer"), 409),
         (errors.RequestTooLarge(10), 413),
+        (errors.NotSupported("branching", "typescript", "a Node process cannot be forked"), 501),
         (errors.Overloaded("m", retry_after=3), 429),
         (errors.QueueFull("c", 1), 429),
         (errors.TooManyContexts(1), 429),
@@ -33,6 +43,7 @@ EXAMPLES: dict[type[PolyreplError], tuple[PolyreplError, int]] = {
         (errors.KernelError("m"), 500),
         (errors.KernelStartFailed("python", "exited with code 1"), 500),
         (errors.KernelDied("killed by SIGKILL"), 500),
+        (errors.KernelTimeout("variables_request", 2), 500),
         (errors.MessageError("m"), 500),
     ]
 }
@@ -85,8 +96,8 @@ def test_an_unknown_language_tells_what_is_allowed():
     assert "python, py" in wrong["error"]
 
 
-@pytest.mark.parametrize("kind", [errors.Overloaded, errors.QueueFull, errors.TooManyContexts])
-def test_an_overload_says_when_to_come_back(kind: type[PolyreplError]):
+@pytest.mark.parametrize("kind", [errors.Overloaded, errors.QueueFull, errors.TooManyContexts, errors.ContextBusy])
+def test_what_is_busy_says_when_to_come_back(kind: type[PolyreplError]):
     assert int(render(EXAMPLES[kind][0]).headers["retry-after"]) > 0
 
 

@@ -53,6 +53,14 @@ def test_a_kernelspec_cannot_take_a_name_of_ours():
 def test_the_names_are_all_that_a_request_may_use():
     names = Languages(("bash",)).names()
     assert len(names) == len(set(names))
-    assert {"python", "py", "python3", "typescript", "ts", "javascript", "js", "node", "bun", "deno", "bash"} == set(
-        names
-    )
+    ours = {"python", "py", "python3", "ipykernel", "typescript", "ts", "javascript", "js", "node", "bun", "deno"}
+    assert {*ours, "bash"} == set(names)
+
+
+def test_python_runs_on_the_kernel_that_is_asked_for():
+    languages = Languages(python_kernel="ipykernel")
+    for name in ("python", "py", "python3", "ipykernel"):
+        language = languages.find(name)
+        assert language is not None
+        assert language.kernel_name == "ipykernel"
+    assert languages.find("python") is not languages.find("ipykernel")

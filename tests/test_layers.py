@@ -11,21 +11,21 @@ ROOT = Path(__file__).resolve().parent.parent
 ENGINE = ROOT / "engine"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "settings", "resources", "log", "metrics", "models"),
-    ("languages", "messages", "mime"),
-    ("outputs", "normalizer", "channels", "kernelspecs", "journal", "rundir", "environment"),
+    ("errors", "settings", "resources", "log", "metrics", "models", "rlimits"),
+    ("languages", "messages", "frames", "mime"),
+    ("outputs", "normalizer", "variables", "channels", "kernelspecs", "journal", "rundir", "environment", "memory", "copying"),
     ("provisioners",),
     ("kernel",),
-    ("executions",),
-    ("contexts",),
+    ("executions", "launcher", "pool", "branches", "turns", "endings"),
+    ("context", "contexts", "branching"),
     ("core",),
     ("api",),
     ("app", "server"),
     ("cli", "terminal", "doctor"),
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
-PURE = {"models", "languages", "messages", "mime", "outputs", "normalizer", "journal", "errors"}
-DIALECTS = {"execute", "contexts", "operations"}
+PURE = {"models", "variables", "languages", "messages", "frames", "mime", "outputs", "normalizer", "journal", "errors"}
+DIALECTS = {"execute", "contexts", "branches", "variables", "operations"}
 
 MODULES = sorted(path for path in ENGINE.rglob("*.py"))
 
@@ -120,7 +120,7 @@ def allowed(package: str, path: Path) -> bool:
         case "pydantic" | "pydantic_settings":
             return top in ("settings", "api") or top == "cli"
         case "zmq" | "jupyter_client" | "jupyter_core":
-            return name == "channels.zmq" or top in ("kernelspecs", "provisioners", "kernel", "core")
+            return name == "channels.zmq" or top in ("kernelspecs", "provisioners", "kernel", "launcher")
         case "click":
             return top == "cli"
         case _:

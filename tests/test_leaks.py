@@ -53,7 +53,8 @@ class Footprint:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with Server() as server:
+    """Without a pool: every process is of a context."""
+    with Server(settings={"pool_max": "0"}) as server:
         yield server
 
 
@@ -148,6 +149,31 @@ def test_timeouts_deaths_and_readers_that_leave_leave_nothing_behind(server: Ser
     wait_until(lambda: (tuple(server.files()), len(server.children())) == before, what="everything is gone")
     assert server.threads() <= threads
     client.close()
+
+
+def test_contexts_taken_from_the_pool_leave_nothing_but_a_full_pool() -> None:
+    with Server(settings={"pool_languages": "typescript", "pool_min": "2", "pool_max": "2"}) as server:
+        client = server.client()
+        fill_thread_pool(server)
+
+        def is_full() -> bool:
+            return 'polyrepl_pool_ready{language="typescript"} 2.0' in client.http.get("/metrics").text
+
+        def held() -> tuple[int, list[str], int]:
+            return len(server.children()), server.fds(), len([path for path in server.files() if path.name != "cache"])
+
+        wait_until(is_full, what="the pool is full")
+        use_context(client, TYPESCRIPT)
+        wait_until(is_full, what="the pool is full again")
+        before = held()
+        for _ in range(10):
+            use_context(client, TYPESCRIPT)
+        wait_until(lambda: is_full() and held() == before, deadline=20, what="what was there before is there again")
+        assert 'polyrepl_pool_takes_total{language="typescript",outcome="hit"}' in client.http.get("/metrics").text
+        client.close()
+        assert server.terminate(deadline=SHUTDOWN_DEADLINE) in ENDED_ORDERLY
+        assert left_in(server.run_dir) == set()
+        assert "Traceback" not in server.log_text
 
 
 def left_in(run_dir: Path) -> set[str]:

@@ -35,7 +35,7 @@ def test_flags_win_over_variables_and_variables_over_the_file(tmp_path: Path, mo
     assert (settings.port, settings.max_contexts, settings.queue_size) == (100, 20, 3)
 
 
-@pytest.mark.parametrize("name", ["allowed_hosts", "allowed_origins", "kernel_env_allow", "kernelspecs"])
+@pytest.mark.parametrize("name", ["allowed_hosts", "allowed_origins", "kernel_env_allow", "kernelspecs", "pool_languages"])
 def test_a_list_is_also_read_from_names_with_commas(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(f"POLYREPL_{name.upper()}", "a, b,,c ")
     assert getattr(load_settings(), name) == ["a", "b", "c"]
@@ -71,6 +71,8 @@ def test_a_file_that_is_no_toml_is_an_error(tmp_path: Path):
         ("port", -1),
         ("port", 65536),
         ("max_contexts", 0),
+        ("pool_min", -1),
+        ("pool_max", -1),
         ("queue_size", 0),
         ("default_timeout", 0),
         ("max_timeout", -1),
@@ -94,6 +96,12 @@ def test_a_value_out_of_range_is_refused_by_name(name: str, value: object):
 def test_a_default_timeout_above_the_largest_is_refused():
     with pytest.raises(ValidationError, match="default_timeout"):
         Settings(default_timeout=10, max_timeout=5)
+
+
+def test_a_floor_of_the_pool_above_its_ceiling_is_refused_unless_the_pool_is_off():
+    with pytest.raises(ValidationError, match="pool_min"):
+        Settings(pool_min=3, pool_max=2)
+    assert Settings(pool_max=0).pool_min == 2
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "example.org", ""])

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from engine.api.errors import json_response
 from engine.api.requests import ContextBody, engine_of, read_body
-from engine.contexts import Context
+from engine.context import Context
 from engine.models import ContextInfo, LanguageInfo
 
 

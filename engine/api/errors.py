@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from engine import errors
 from engine.errors import FieldError, InvalidRequest, PolyreplError
 from engine.log import get_logger
+from engine.models import Obstacle
 
 # From the most special to the most general: the first class that fits gives the status.
 STATUSES: tuple[tuple[type[PolyreplError], int], ...] = (
@@ -25,6 +27,7 @@ STATUSES: tuple[tuple[type[PolyreplError], int], ...] = (
     (errors.IdempotencyConflict, 422),
     (errors.Conflict, 409),
     (errors.RequestTooLarge, 413),
+    (errors.NotSupported, 501),
     (errors.Overloaded, 429),
     (errors.ShuttingDown, 503),
     (errors.KernelError, 500),
@@ -45,6 +48,12 @@ class Problem(msgspec.Struct):
     message: str
 
 
+class ObstacleProblem(Problem):
+    """`obstacles`: what of the context's state cannot be copied."""
+
+    obstacles: list[Obstacle] | UnsetType = UNSET
+
+
 class InvalidProblem(Problem):
     errors: list[FieldProblem]
 
@@ -58,7 +67,9 @@ def render(error: PolyreplError) -> Response:
     body: Problem = Problem(error.message)
     if isinstance(error, InvalidRequest):
         body = InvalidProblem(error.message, [FieldProblem(wrong.field, wrong.error) for wrong in error.errors])
-    elif isinstance(error, errors.Overloaded):
+    elif isinstance(error, errors.CannotBranch):
+        body = ObstacleProblem(error.message, error.obstacles)
+    elif isinstance(error, (errors.Overloaded, errors.ContextBusy)):
         headers["Retry-After"] = str(error.retry_after)
     elif isinstance(error, errors.Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"

@@ -77,6 +77,9 @@ async def _start(
         timeout=None if body.timeout_ms is None else min(body.timeout_ms, 10**15) / 1000,
         stdin=body.stdin,
         interactive=interactive,
+        variables=bool(body.variables),
+        checkpoint=bool(body.checkpoint),
+        rolls_back=body.on_error == "rollback",
         idempotency_key=idempotency_key,
     )
 

@@ -50,7 +50,7 @@ class ServiceHealth(msgspec.Struct):
 
 
 class Readiness(msgspec.Struct):
-    """`checks`: what was looked at, "ok" or what is wrong."""
+    """`checks`: what was looked at, "ok" or what is wrong. An empty pool makes contexts slow to start and is no reason to stay away."""
 
     status: str
     checks: dict[str, str]
@@ -81,6 +81,9 @@ async def readyz(request: Request) -> Response:
     room = engine.is_ready and engine.has_room
     checks["contexts"] = "ok" if room else "all contexts are busy"
     ready = all(state == "ok" for state in checks.values())
+    if engine.is_ready:
+        checks["pool"] = engine.pool.describe()
+        checks["zygote"] = engine.describe_zygote()
     return json_response(Readiness("ok" if ready else "unavailable", checks), 200 if ready else 503)
 
 

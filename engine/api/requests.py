@@ -40,8 +40,19 @@ class ExecuteBody(_Body):
     env_vars: dict[EnvName, EnvValue] | None = Field(None, description="Environment variables of this execution alone.")
     timeout_ms: Milliseconds | None = Field(None, description="Milliseconds the code may run. Default 30000.")
     stdin: list[str] | None = Field(None, description="Lines for input(); after the last one comes the end of input.")
+    checkpoint: bool | None = Field(
+        None, description="Whether the state before the code is kept as a checkpoint, which the result names. Default false."
+    )
+    on_error: Literal["keep", "rollback"] | None = Field(
+        None,
+        description="What becomes of the state when the code fails, is stopped, or its kernel dies: what the code left of it, "
+        "or, with rollback, the state and the files from before it. Default keep.",
+    )
     on_disconnect: Literal["continue", "interrupt"] | None = Field(
         None, description="What happens to the execution when this request's client goes away. Default continue."
+    )
+    variables: bool | None = Field(
+        None, description="Whether the result tells which variables the code made, changed and removed. Default false."
     )
 
 
@@ -51,6 +62,33 @@ class ContextBody(_Body):
     language: str | None = Field(None, description="Language, or an alias of it. Default python.")
     context_id: ContextId | None = Field(None, description="Id of the context. Omitted: a new one.")
     cwd: str | None = Field(None, description="Existing directory, as an absolute path. Omitted: one of its own.")
+
+
+class ForkBody(_Body):
+    """A copy to be made of a context. Every field may be left out."""
+
+    context_id: ContextId | None = Field(None, description="Id of the new context. Omitted: a new one.")
+    language: str | None = Field(
+        None, description="Which of the context's languages. Omitted: the oldest that can be copied."
+    )
+    checkpoint: str | None = Field(None, description="Copy this checkpoint of the context. Omitted: its present state.")
+    force: bool | None = Field(None, description="Copy it also without what cannot be copied. Default false.")
+
+
+class CheckpointBody(_Body):
+    """A checkpoint to be made. Every field may be left out."""
+
+    name: Annotated[str, StringConstraints(max_length=200)] | None = Field(None, description="A name for people.")
+    language: str | None = Field(
+        None, description="Which of the context's languages. Omitted: the oldest that can be copied."
+    )
+    force: bool | None = Field(None, description="Make it also without what cannot be copied. Default false.")
+
+
+class RestoreBody(_Body):
+    """A return to a checkpoint."""
+
+    checkpoint: str = Field(description="Id of a checkpoint of this context.")
 
 
 class InputBody(_Body):

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from engine.api import contexts, execute, operations
-from engine.api.errors import InvalidProblem, Problem
+from engine.api import branches, contexts, execute, operations, variables
+from engine.api.errors import InvalidProblem, ObstacleProblem, Problem
 from engine.api.openapi import Answer, Operation, Parameter
-from engine.api.requests import ContextBody, ExecuteBody, InputBody
+from engine.api.requests import CheckpointBody, ContextBody, ExecuteBody, ForkBody, InputBody, RestoreBody
 from engine.api.streaming import NDJSON, SSE
-from engine.models import ContextInfo, Result
+from engine.models import BranchInfo, CheckpointInfo, ContextInfo, Result, VariableList
 
 _STREAMS = ("application/json", SSE, NDJSON)
 _NO_EXECUTION = Answer("No such execution, or no longer kept", Problem)
 _NO_CONTEXT = Answer("No such context", Problem)
+_NO_CHECKPOINT = Answer("No such context or checkpoint", Problem)
+_CANNOT_BRANCH = Answer(
+    "The context's state cannot be copied (`obstacles` names what), a cell runs for too long, or the id is in use",
+    ObstacleProblem,
+)
 _BUSY = Answer("The queue, or the server, is full", Problem, headers=("Retry-After",))
 _ENDED = Answer("The context was ended or restarted meanwhile", Problem)
 _ENDING = Answer("The server is shutting down", Problem)
+_NO_VARIABLES = Answer("`variables`, `checkpoint` or `on_error` is not supported for this language", Problem)
+_NOT_SUPPORTED = Answer("The kernel of this language cannot do it", Problem)
 _BAD_QUERY = Answer("A parameter is wrong", InvalidProblem)
 
 _LANGUAGE = Parameter("language", "query", "Only the context of this language.", {"type": "string"})
@@ -44,6 +51,7 @@ OPERATIONS: list[Operation] = [
             422: Answer("Idempotency-Key was used for another request", Problem),
             429: _BUSY,
             500: Answer("The kernel could not be started; the execution tells why in `error`", Result),
+            501: _NO_VARIABLES,
             503: _ENDING,
         },
         body=ExecuteBody,
@@ -55,7 +63,12 @@ OPERATIONS: list[Operation] = [
         execute.execute_async,
         "Run code as a script and stream its output, in the shape of the compatible API",
         "executions",
-        {200: Answer('Lines `data: {"type": 0|1|2|3, ...}`', media_types=(SSE,)), 429: _BUSY, 503: _ENDING},
+        {
+            200: Answer('Lines `data: {"type": 0|1|2|3, ...}`', media_types=(SSE,)),
+            429: _BUSY,
+            501: _NO_VARIABLES,
+            503: _ENDING,
+        },
         body=ExecuteBody,
     ),
     Operation(
@@ -157,6 +170,93 @@ OPERATIONS: list[Operation] = [
         "contexts",
         {200: Answer("What was stopped", contexts.Interrupted), 400: _BAD_QUERY, 404: _NO_CONTEXT},
         parameters=(_LANGUAGE,),
+    ),
+    Operation(
+        "GET",
+        "/contexts/{context_id}/variables",
+        variables.list_variables,
+        "What the user of a context has named, between two cells",
+        "contexts",
+        {
+            200: Answer("The variables by name; none while no kernel runs", VariableList),
+            400: _BAD_QUERY,
+            404: _NO_CONTEXT,
+            409: Answer("A cell runs, or the kernel did not tell its variables", Problem, headers=("Retry-After",)),
+            500: Answer("The kernel died meanwhile", Problem),
+            501: _NOT_SUPPORTED,
+        },
+        parameters=(_LANGUAGE, *variables.PARAMETERS),
+    ),
+    Operation(
+        "POST",
+        "/contexts/{context_id}/fork",
+        branches.fork_context,
+        "Make a new context with the whole live state of this one; both go on",
+        "branches",
+        {
+            201: Answer("The new context", BranchInfo, headers=("Location",)),
+            404: _NO_CONTEXT,
+            409: _CANNOT_BRANCH,
+            429: _BUSY,
+            500: Answer("The kernel died, or did not answer", Problem),
+            501: _NOT_SUPPORTED,
+            503: _ENDING,
+        },
+        body=ForkBody,
+        body_required=False,
+        parameters=(_LANGUAGE,),
+    ),
+    Operation(
+        "POST",
+        "/contexts/{context_id}/checkpoints",
+        branches.create_checkpoint,
+        "Keep the present state of a context, its files included",
+        "branches",
+        {
+            201: Answer("The checkpoint", CheckpointInfo),
+            404: _NO_CONTEXT,
+            409: _CANNOT_BRANCH,
+            429: _BUSY,
+            500: Answer("The kernel died, or did not answer", Problem),
+            501: _NOT_SUPPORTED,
+            503: _ENDING,
+        },
+        body=CheckpointBody,
+        body_required=False,
+        parameters=(_LANGUAGE,),
+    ),
+    Operation(
+        "GET",
+        "/contexts/{context_id}/checkpoints",
+        branches.list_checkpoints,
+        "A context's checkpoints, oldest first",
+        "branches",
+        {200: Answer("Them", branches.CheckpointList), 400: _BAD_QUERY, 404: _NO_CONTEXT},
+        parameters=(_LANGUAGE,),
+    ),
+    Operation(
+        "DELETE",
+        "/contexts/{context_id}/checkpoints/{checkpoint}",
+        branches.delete_checkpoint,
+        "End a checkpoint",
+        "branches",
+        {204: Answer("Gone"), 404: _NO_CHECKPOINT},
+    ),
+    Operation(
+        "POST",
+        "/contexts/{context_id}/restore",
+        branches.restore_context,
+        "Have a context go on from one of its checkpoints, which stays usable",
+        "branches",
+        {
+            200: Answer("The context", ContextInfo),
+            404: _NO_CHECKPOINT,
+            409: _CANNOT_BRANCH,
+            429: _BUSY,
+            500: Answer("The checkpoint could not be brought back", Problem),
+            503: _ENDING,
+        },
+        body=RestoreBody,
     ),
     Operation(
         "GET",

@@ -59,7 +59,9 @@ Script = Mapping[str, Sequence[Step]]
 
 
 class FakeKernel:
-    """Plays the steps that the script has for a cell's code; other code answers with itself as text."""
+    """Plays the steps that the script has for a cell's code; other code answers with itself as text.
+
+    Of other requests it answers those that the script has by their msg_type, at once."""
 
     def __init__(self, script: Script, on_death: Callable[[int], None]) -> None:
         self._script = script
@@ -87,6 +89,13 @@ class FakeKernel:
             self._inputs.put_nowait(content["value"])
         elif msg_type == "interrupt_request":
             self.interrupt()
+        else:
+            loop = asyncio.get_running_loop()  # an answer never comes before the request has been sent
+            for step in self._script.get(msg_type, ()):
+                if isinstance(step, Say):
+                    loop.call_soon(self.say, msg_id, step.msg_type, step.content, step.metadata)
+                elif isinstance(step, Die):
+                    loop.call_soon(self._on_death, step.code)
 
     def interrupt(self) -> None:
         self._interrupted = True
@@ -105,9 +114,10 @@ class FakeKernel:
         self, parent_id: str, msg_type: str, content: dict[str, Any], metadata: dict[str, Any] | None = None
     ) -> None:
         """Send a message as of the request `parent_id`, at any time."""
-        channels = {"execute_reply": Channel.SHELL, "input_request": Channel.STDIN}
         assert self._listener is not None
-        channel = channels.get(msg_type, Channel.IOPUB)
+        channel = Channel.STDIN if msg_type == "input_request" else Channel.IOPUB
+        if msg_type.endswith("_reply"):
+            channel = Channel.SHELL
         self._listener(Message(channel, msg_type, parent_id, content=content, metadata=metadata or {}))
 
     async def _serve(self) -> None:

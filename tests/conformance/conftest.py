@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.conformance.branches import Branch
 from tests.conformance.dialects import DIALECTS, Dialect
 from tests.conformance.server import Client, Repl, Server
 
@@ -86,3 +87,13 @@ def new_repl(client: Client) -> Iterator[Callable[..., Repl]]:
 def fresh(new_repl: Callable[..., Repl], dialect: Dialect) -> Repl:
     """A context of the language under test that ends with the test."""
     return new_repl(dialect.name)
+
+
+@pytest.fixture
+def context(client: Client) -> Iterator[Branch]:
+    """A Python context; those that are branched from it, at whatever remove, end with it."""
+    before = {each["id"] for each in client.http.get("/contexts").json()["items"]}
+    yield Branch(client, "python")
+    for each in client.http.get("/contexts").json()["items"]:
+        if each["id"] not in before:
+            client.delete(each["id"])

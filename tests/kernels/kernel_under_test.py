@@ -18,7 +18,7 @@ import zmq
 from jupyter_client.session import Session
 
 ROOT = Path(__file__).resolve().parents[2]
-LAUNCHER = ROOT / "runtimes/python/launch_ipykernel.py"
+LAUNCHER = ROOT / "runtimes/python/launch.py"
 CHANNELS = {"shell": 1, "iopub": 2, "stdin": 3, "control": 4}
 DEADLINE = 20.0
 
@@ -28,6 +28,7 @@ class Result:
     """What one cell sent, without its status messages."""
 
     reply: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     messages: list[dict[str, Any]] = field(default_factory=list)
 
     def of(self, *types: str) -> list[dict[str, Any]]:
@@ -123,7 +124,7 @@ class KernelUnderTest:
                 if message["parent_header"].get("msg_id") != request:
                     self.late.append(message)
                 elif name == "shell":
-                    result.reply = message["content"]
+                    result.reply, result.metadata = message["content"], message["metadata"]
                 elif name == "stdin":
                     assert answer is not None
                     reply = {"value": answer(message["content"]["prompt"])}
@@ -137,6 +138,11 @@ class KernelUnderTest:
 
     def run(self, code: str, *, answer: Callable[[str], str] | None = None, **options: Any) -> Result:
         return self.collect(self.send(code, allow_stdin=answer is not None, **options), answer)
+
+    def ask(self, msg_type: str, **content: Any) -> Result:
+        """Send another shell request and return what it leads to."""
+        message = self.session.send(self.sockets["shell"], msg_type, content)
+        return self.collect(str(message["header"]["msg_id"]))
 
     def interrupt(self) -> None:
         os.kill(self.process.pid, signal.SIGINT)

@@ -99,6 +99,7 @@ CELLS = {
     "print": "n += 1\nwhile True: print('x' * 50)",
     "display": "n += 1\nwhile True: display(1)",
     "subprocess": "n += 1\nsubprocess.run(['sleep', '60'])",
+    "shell": "n += 1\nwhile True:\n    !sleep 60",
     "numpy": "n += 1\na = np.ones((200, 200))\nwhile True: a = np.tanh(a @ a)",
     "sleep": "n += 1\ntime.sleep(60)",
     "input": "n += 1\ninput()",

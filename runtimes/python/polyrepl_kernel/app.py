@@ -29,8 +29,7 @@ def build() -> Kernel:
     To be called before matplotlib.pyplot is imported, which would otherwise choose another backend."""
     os.environ.setdefault("MPLBACKEND", _BACKEND)
     sys.argv[:] = [""]
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+    _add_working_directory()
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"
@@ -46,6 +45,14 @@ def build() -> Kernel:
     builtins.input = kernel.raw_input
     getpass.getpass = kernel.getpass
     return kernel
+
+
+def _add_working_directory() -> None:
+    """Let cells import modules of the working directory; the standard library comes before it, as IPython has it."""
+    if "" in sys.path or sys.flags.safe_path:
+        return
+    names = [os.path.basename(path) for path in sys.path]
+    sys.path.insert(next((n for n, name in enumerate(names) if name in ("site-packages", "dist-packages")), 0), "")
 
 
 def _use_interruptible_debugger() -> None:

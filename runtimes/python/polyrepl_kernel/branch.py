@@ -68,10 +68,10 @@ class Survey(NamedTuple):
     has_tasks: bool
 
     @classmethod
-    def of(cls, kernel: Kernel) -> Survey:
-        """Look at this process."""
+    def of(cls, kernel: Kernel, ignored: Sequence[int]) -> Survey:
+        """Look at this process. `ignored`: descriptors that are for the branch."""
         assert kernel.loop is not None
-        descriptors = inventory.descriptors(_own_fds(kernel))
+        descriptors = inventory.descriptors({*_own_fds(kernel), *ignored})
         tasks = [finding for finding, _ in inventory.tasks(kernel.loop)]
         findings = [
             *inventory.threads(kernel.loop, (kernel.helper.ident, kernel.helper.native_id)),
@@ -91,7 +91,7 @@ def fork(kernel: Kernel, request: Request) -> dict[str, Any]:
             msg = f"{len(request.fds)} descriptors came along instead of {_FDS}"
             raise ValueError(msg)
         plan = Plan.of(request.content)
-        survey = Survey.of(kernel)
+        survey = Survey.of(kernel, request.fds)
         obstacles = [finding for finding in survey.findings if finding.blocks]
         if obstacles and not plan.force:
             return _refusal(obstacles)
@@ -239,8 +239,9 @@ def _become(
 
 def _leave_parent(kernel: Kernel, transport: Transport, *, drop_tasks: bool) -> None:
     transport.forget()
-    for fd in {*kernel.wakeup_fds, *kernel.output_fds} - {1, 2}:
+    for fd in {kernel.wakeup_fds[1], *kernel.output_fds} - {1, 2}:
         os.close(fd)
+    kernel.interrupts.release()
     assert kernel.loop is not None
     _renew(kernel.loop)
     if drop_tasks:
@@ -307,17 +308,16 @@ def _mark(variables: dict[str, str]) -> None:
     """Overwrite these variables in the block of memory that Linux shows as the environment of this process.
 
     It is the parent's otherwise, with the mark by which the server finds, and ends, what the parent leaves behind."""
-    import ctypes
-
+    with open("/proc/self/environ", "rb") as file:
+        block = b"\0" + file.read()
+    places = {name: block.find(f"\0{name}=".encode()) for name in variables}
+    if max(places.values(), default=-1) < 0:
+        return
     with open("/proc/self/stat", "rb") as file:
-        fields = file.read().rpartition(b")")[2].split()
-    start, end = int(fields[47]), int(fields[48])  # env_start and env_end, proc_pid_stat(5)
-    block = ctypes.string_at(start, end - start)
-    for name, value in variables.items():
-        at = b"\0" + block
-        found = at.find(f"\0{name}=".encode())
-        if found < 0:
-            continue
-        room = at.index(b"\0", found + 1) - found - 1
-        entry = f"{name}={value}".encode()[:room].ljust(room, b"_")
-        ctypes.memmove(start + found, entry, room)
+        start = int(file.read().rpartition(b")")[2].split()[47])  # env_start, proc_pid_stat(5)
+    with open("/proc/self/mem", "r+b", buffering=0) as memory:
+        for name, place in places.items():
+            if place >= 0:
+                room = block.index(b"\0", place + 1) - place - 1
+                memory.seek(start + place)
+                memory.write(f"{name}={variables[name]}".encode()[:room].ljust(room, b"_"))

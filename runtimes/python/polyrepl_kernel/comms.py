@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import comm
 from comm.base_comm import BaseComm, CommManager
 
+from .imports import after_import
 from .protocol import Request
 
 if TYPE_CHECKING:
@@ -27,8 +29,17 @@ def install(kernel: Kernel) -> CommManager:
             kernel.flush_streams()
             kernel.publish(msg_type, content, metadata=metadata or {}, buffers=[bytes(each) for each in buffers or ()])
 
-    comm.create_comm = KernelComm
-    comm.get_comm_manager = lambda: manager
+    def take(*_: ModuleType) -> None:
+        comm.create_comm = KernelComm
+        comm.get_comm_manager = lambda: manager
+
+    def lend(module: ModuleType) -> None:
+        module.BaseComm.publish_msg = KernelComm.publish_msg
+
+    take()
+    # A cell may import ipykernel, which makes itself the sender of all comms and would send none.
+    after_import("ipykernel.ipkernel", take)
+    after_import("ipykernel.comm.comm", lend)
     return manager
 
 

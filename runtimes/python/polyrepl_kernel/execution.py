@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .shell import ZMQInteractiveShell
 
 
+_INLINE = "matplotlib_inline.backend_inline"
+
+
 class Execution:
     """Runs a cell: at once, or as a task of the loop where it awaits. The reply is sent after all of its output."""
 
@@ -118,6 +121,7 @@ class Execution:
 
     def _tell_hooks(self, result: Any) -> None:
         """Let what registered itself for the end of cells run: this is when figures are shown."""
+        _show_figures_first(self._shell.events.callbacks["post_execute"])
         try:
             self._shell.events.trigger("post_execute")
             if not self._silent:
@@ -164,6 +168,12 @@ def _unnamed(result: Any) -> dict[str, Any]:
     """The error of a cell that failed without showing one (a debugger that was quit, a custom handler)."""
     error = getattr(result, "error_before_exec", None) or getattr(result, "error_in_exec", None)
     return {"ename": type(error).__name__, "evalue": str(error), "traceback": []}
+
+
+def _show_figures_first(callbacks: list[Any]) -> None:
+    """Have figures shown, and closed, before pyplot draws all open ones: otherwise each is drawn once more, for nobody."""
+    if len(callbacks) > 1 and getattr(callbacks[0], "__module__", "") != _INLINE:
+        callbacks.sort(key=lambda callback: getattr(callback, "__module__", "") != _INLINE)
 
 
 def _may_await(code: str) -> bool:

@@ -108,12 +108,15 @@ def _of_table(table: Any) -> Token:
 
 def _of_values(values: Any, bound: int) -> Token:
     arrays = known_type("numpy", "ndarray")
+    if not is_among(type(values), arrays):  # an extension array: most wrap an array
+        values = getattr(values, "_ndarray", values)
     if is_among(type(values), arrays):
         return _of_array(values, bound)
-    # An extension array: it keeps its data in arrays among its attributes.
     attributes = _attributes(values) or {}
     return tuple(
-        _of_array(each, bound) if is_among(type(each), arrays) else token(each) for each in attributes.values()
+        _of_array(each, bound) if is_among(type(each), arrays) else token(each)
+        for name, each in attributes.items()
+        if name != "_cache"
     )
 
 

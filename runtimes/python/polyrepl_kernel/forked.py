@@ -9,25 +9,47 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Set
 from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
-from . import confine
-from .zygote import Start
+from . import confine, inventory, reopening
+from .stdio import Capture
+from .stream import StreamTransport
+
+if TYPE_CHECKING:
+    from .kernel import Kernel
+    from .zygote import Start
 
 _ASIDE = 64  # the first number that is in nobody's way while descriptors are arranged
 _COMM_BYTES = 15
 STREAM, STDOUT_READER, STDERR_READER = 3, 4, 5
 
 
-def enter(start: Start, *, foreign_fds: Iterable[int] = (), umask: int = 0o022) -> socket.socket:
+def run(kernel: Kernel, start: Start, *, foreign_fds: Set[int], umask: int) -> NoReturn:
+    """Be the kernel that `start` asks for; where that fails, the reason is on its stderr."""
+    try:
+        stream = enter(start, foreign_fds=foreign_fds, umask=umask)
+        kernel.shell.history_manager.dir_hist[:] = [Path.cwd()]
+        transport, stdout, stderr = StreamTransport(stream), Capture(1, STDOUT_READER), Capture(2, STDERR_READER)
+    except BaseException as error:
+        os.write(2, f"{type(error).__name__}: {error}\n".encode("utf-8", "backslashreplace"))
+        os._exit(1)
+    kernel.serve(transport, stdout, stderr)
+
+
+def enter(start: Start, *, foreign_fds: Set[int] = frozenset(), umask: int = 0o022) -> socket.socket:
     """Become what `start` says; returns the stream. `foreign_fds`: those that libraries opened in the zygote.
 
     Raises what goes wrong; stderr is the kernel's own by then."""
+    signal.set_wakeup_fd(-1)
     _arrange(start.fds, foreign_fds)
     os.setsid()
     name_process(start.tag)
+    threading.main_thread()._set_native_id()  # type: ignore[attr-defined]  # Python leaves the zygote's
     _reset_signals()
     os.umask(umask)
     _replace_environment(start.env)
@@ -38,7 +60,7 @@ def enter(start: Start, *, foreign_fds: Iterable[int] = (), umask: int = 0o022) 
     return socket.socket(fileno=STREAM)
 
 
-def _arrange(fds: list[int], foreign_fds: Iterable[int]) -> None:
+def _arrange(fds: list[int], foreign_fds: Set[int]) -> None:
     """Have exactly stdin, stdout, stderr, the stream, and the readers of stdout and stderr open, as 0 to 5."""
     stream, stdin, stdout_reader, stdout, stderr_reader, stderr = (
         fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ASIDE) for fd in fds
@@ -47,22 +69,24 @@ def _arrange(fds: list[int], foreign_fds: Iterable[int]) -> None:
         os.dup2(fd, number)
     for number, fd in ((STREAM, stream), (STDOUT_READER, stdout_reader), (STDERR_READER, stderr_reader)):
         os.dup2(fd, number, inheritable=False)
-    signal.set_wakeup_fd(-1)
-    # Some library still believes that these are its files, and will close their numbers one day.
-    foreign = set(foreign_fds)
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC) if foreign else -1
+    kept = set()
     for fd in map(int, os.listdir("/proc/self/fd")):
-        if fd in foreign and fd != null:
-            os.dup2(null, fd, inheritable=False)
+        if fd in foreign_fds and fd > STDERR_READER:
+            kept.add(fd)
         elif fd > STDERR_READER:
             with suppress(OSError):  # that of the listing itself is closed already
                 os.close(fd)
+    if kept:
+        # Some library still believes that these are its files, and may use them: with a position of their own.
+        reopening.reopen(inventory.descriptors(set(range(STDERR_READER + 1))), ())
 
 
 def name_process(tag: str) -> None:
     """Processes that are forked without an exec keep this name, so that they are found when their kernel is gone."""
-    with suppress(OSError), open("/proc/self/comm", "w") as file:
-        file.write(f"pr-{tag}"[:_COMM_BYTES])
+    with suppress(OSError):
+        fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
+        os.write(fd, f"pr-{tag}".encode()[:_COMM_BYTES])
+        os.close(fd)
 
 
 def _reset_signals() -> None:
@@ -74,8 +98,12 @@ def _reset_signals() -> None:
 
 
 def _replace_environment(env: dict[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(env)
+    """Only what differs is written: every page of memory that is written to has to be copied."""
+    for name in os.environ.keys() - env.keys() - {"MPLBACKEND"}:  # which `build` has set
+        del os.environ[name]
+    for name, value in env.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
     time.tzset()
     tempfile.tempdir = None
 

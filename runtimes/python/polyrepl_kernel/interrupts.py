@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import get_ident
 from types import CodeType, FrameType, TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from .helper import Helper
 
@@ -44,6 +44,7 @@ class Interrupts:
         self._shields = 0
         self._received: socket.socket
         self.deferred = False
+        self.raised = 0  # how often, in all
         self.idle = False
         self.cancelled = False
         self.reported = False
@@ -90,6 +91,10 @@ class Interrupts:
         self._helper.add_reader(fds[0], self._on_received)
         self.install()
         return fds
+
+    def release(self) -> None:
+        """Close the reading end of what `attach` opened: in a fork, before it attaches to descriptors of its own."""
+        self._received.close()
 
     def _on_received(self) -> None:
         """A signal has arrived. Python handles it between two instructions of the main thread, which may just have begun to
@@ -146,8 +151,14 @@ class Interrupts:
     def settle(self) -> None:
         """Raise the interrupt that met code of this package; to be called where `deferred` is set and nothing is torn."""
         if self.deferred and get_ident() == self._main_thread and not self._shields:
-            self.deferred = False
-            raise KeyboardInterrupt
+            self._raise()
+
+    def _raise(self) -> NoReturn:
+        self.deferred = False
+        self.raised += 1
+        if self._task is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._cancel, self._task)
+        raise KeyboardInterrupt
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         with suppress(OSError):
@@ -157,10 +168,7 @@ class Interrupts:
             if not found or self._shields:
                 self._defer()
                 return
-            self.deferred = False
-            if self._task is not None and self._loop is not None:
-                self._loop.call_soon_threadsafe(self._cancel, self._task)
-            raise KeyboardInterrupt
+            self._raise()
         if self._task is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(self._cancel, self._task)
         elif self._in_cell:

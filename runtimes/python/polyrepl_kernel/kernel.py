@@ -221,11 +221,12 @@ class Kernel:
         self.status(cell, "idle", hold=False)
 
     def _settle_idle_interrupt(self) -> None:
-        """An interrupt found no cell. The client sends a request before it interrupts it: what has arrived is meant, or nothing."""
+        """An interrupt found no cell. The client sends a cell before it interrupts it: one that has arrived is meant, or nothing."""
         if not self.interrupts.idle:
             return
         self._take_in()
-        if not self._queue and not (self.transport and self.transport.has_partial):
+        waits = any(request.msg_type == "execute_request" for request in self._queue)
+        if not waits and not (self.transport and self.transport.has_partial):
             self.interrupts.idle = False
         self.work_soon()
 
@@ -315,7 +316,8 @@ class Kernel:
         """Ask the client for input, on behalf of the calling cell."""
         cell = self.cells.current()
         if not cell.allow_stdin:
-            msg = "raw_input was called, but this frontend does not support input requests."
+            caller = "getpass" if password else "raw_input"
+            msg = f"{caller} was called, but this frontend does not support input requests."
             raise StdinNotImplementedError(msg)
         self.flush_streams()
         self._inputs.clear()

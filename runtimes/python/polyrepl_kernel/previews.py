@@ -124,12 +124,14 @@ class Describer:
             entry["preview"] = _cut(_definition(value, kind), MAX_PREVIEW)
         elif id(type(value)) in _BUILTIN:
             entry |= _builtin_size(value)
-            entry["preview"] = self.show(value)
+            entry["preview"] = _cut(self.show(value), MAX_PREVIEW)
         else:
             entry |= self._describe_object(value)
         return entry
 
     def _describe_object(self, value: object) -> dict[str, Any]:
+        if id(type(value)) in _MAPPINGS:
+            return {"length": dict.__len__(value), "preview": _cut(self.show(value), MAX_PREVIEW)}  # type: ignore[arg-type]
         describe = self._special(type(value))
         if describe is not None:
             try:
@@ -168,7 +170,7 @@ class Describer:
         """The preview of an array (its nested first values) or of a table (the first values of its columns)."""
         if isinstance(parts, dict):
             shown = (f"{self._label(name)}: {self.show(_Head(*values), 1)}" for name, values in parts["columns"])
-            return self._joined(shown, "{", "}", MAX_PREVIEW, has_more=parts["more"])
+            return _cut(self._joined(shown, "{", "}", MAX_PREVIEW, has_more=parts["more"]), MAX_PREVIEW)
         values, outer = parts
         text = self.show(values if outer is None else _Head(*values))
         for has_more in outer or ():
@@ -218,13 +220,13 @@ class Describer:
 
     def _joined(self, texts: Iterable[str], start: str, end: str, room: int, *, has_more: bool = False) -> str:
         parts: list[str] = []
-        used = len(start) + len(end)
+        used = len(start) + len(end) + len(_MORE)
         try:
             for text in texts:
-                if used + len(text) > room:
+                if used + len(text) + 2 > room:
                     has_more = True
                     if not parts:
-                        parts.append(_cut(text, max(room - used, 10)))
+                        parts.append(_cut(text, max(room - used - 2, 10)))
                     break
                 parts.append(text)
                 used += len(text) + 2
@@ -232,7 +234,7 @@ class Describer:
             has_more = True
         if has_more:
             parts.append(_MORE)
-        return _cut(start + ", ".join(parts) + end, room + len(end) + 3)
+        return start + ", ".join(parts) + end
 
     def _repr(self, value: object, room: int = MAX_PREVIEW) -> str:
         try:

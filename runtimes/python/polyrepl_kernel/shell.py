@@ -23,7 +23,9 @@ from IPython.utils.process import system
 from traitlets import Any as AnyTrait
 from traitlets import CBool, Instance, Type, default
 
+from .compiler import CellCompiler
 from .formatting import DisplayFormatter
+from .imports import pose_as_notebook
 from .interrupts import Interrupts, without_kernel_frames
 from .limits import limit_bundle
 from .protocol import encode
@@ -151,6 +153,7 @@ class ZMQInteractiveShell(InteractiveShell):
 
     displayhook_class = Type(DisplayHook)
     display_pub_class = Type(DisplayPublisher)
+    compiler_class = Type(CellCompiler)
     kernel = AnyTrait()
     exiter = Instance(ZMQExitAutocall)
     readline_use = CBool(False)
@@ -234,7 +237,14 @@ class ZMQInteractiveShell(InteractiveShell):
         if cmd.rstrip().endswith("&"):
             msg = "Background processes not supported."
             raise OSError(msg)
-        self.user_ns["_exit_code"] = system(self.var_expand(cmd, depth=1))
+        command = self.var_expand(cmd, depth=1)
+        raised = self.interrupts.raised
+        try:
+            self.user_ns["_exit_code"] = system(command)
+        finally:
+            # IPython ends the command and goes on with the cell, or fails where there is no command yet.
+            if self.interrupts.raised != raised:
+                raise KeyboardInterrupt
 
     system = system_piped
 
@@ -305,10 +315,12 @@ def watch(interrupts: Interrupts) -> None:
     """Tell the interrupts which functions run user code."""
     interrupts.runs_user_code(ZMQInteractiveShell.run_code, ZMQInteractiveShell._run_code, InteractiveShell.run_code)
     interrupts.runs_hooks(EventManager.trigger)
+    interrupts.may_stop(ZMQInteractiveShell.system_piped)
 
 
 InteractiveShellABC.register(ZMQInteractiveShell)
 ZMQInteractiveShell.__module__ = "ipykernel.zmqshell"
+pose_as_notebook(ZMQInteractiveShell)
 
 # IPython's advice after sys.exit() is for terminals.
 warnings.filterwarnings("ignore", message="To exit: use 'exit', 'quit', or Ctrl-D", category=UserWarning)

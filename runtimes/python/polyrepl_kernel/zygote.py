@@ -5,15 +5,18 @@ It stays single-threaded and holds no secret: every kernel is a copy of it. Mess
 from __future__ import annotations
 
 import array
+import gc
 import json
 import os
 import re
 import select
 import signal
 import socket
+import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from . import confine
 
@@ -197,6 +200,53 @@ class Zygote:
             if not alive:
                 break
         os._exit(0)
+
+
+def main(fd: int, names: Sequence[str]) -> NoReturn:
+    """Be a zygote with these modules for the server at the other end of `fd`; in a forked process, be its kernel."""
+    began = time.monotonic()
+    from . import forked, preload, warm
+    from .app import build
+
+    kernel = build()
+    loaded, failed = preload.preload(names)
+    try:
+        warm.warm(kernel, loaded)
+    except Exception as error:  # kernels are slower at first, no more
+        failed["first cells"] = f"{type(error).__name__}: {error}"
+    connection = socket.socket(fileno=fd)
+    connection.set_inheritable(False)
+    foreign_fds = _open_fds() - {0, 1, 2, fd}
+    umask = os.umask(0o077)
+    os.umask(umask)
+    zygote = Zygote(connection)
+    _try_fork()
+    hello = {
+        "preloaded": loaded,
+        "failed": failed,
+        "watched": preload.watched(loaded),
+        "threads": len(os.listdir("/proc/self/task")),
+        "boot_ms": round((time.monotonic() - began) * 1000),
+    }
+    gc.collect()
+    gc.disable()
+    gc.freeze()  # a collection in a kernel would otherwise write to, and so copy, all that it shares with us
+    start = zygote.serve(hello)
+    forked.run(kernel, start, foreign_fds=foreign_fds, umask=umask)
+
+
+def _open_fds() -> set[int]:
+    with os.scandir("/proc/self/fd") as entries:
+        found = {int(entry.name) for entry in entries}
+    return {fd for fd in found if os.path.exists(f"/proc/self/fd/{fd}")}  # without that of the scan itself
+
+
+def _try_fork() -> None:
+    """Fork once for nothing: what libraries do before their first fork, such as ending their threads, is done then."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
 
 
 def become_subreaper() -> None:

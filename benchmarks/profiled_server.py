@@ -1,0 +1,42 @@
+"""polyrepl's command with marks in its hot path: `python -m benchmarks.profiled_server serve ...`.
+
+SIGUSR1 makes it write the marks to the file that BENCH_MARKS names.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from . import marks
+
+#: (module, function, name of the mark)
+POINTS = (
+    ("uvicorn.protocols.http.httptools_impl", "HttpToolsProtocol.data_received", "http"),
+    ("uvicorn.protocols.http.httptools_impl", "RequestResponseCycle.run_asgi", "asgi"),
+    ("uvicorn.protocols.http.httptools_impl", "RequestResponseCycle.send", "http-send"),
+    ("engine.api.execute", "read_body", "body"),
+    ("engine.core", "Engine.execute", "submit"),
+    ("engine.kernel", "Kernel.execute", "request"),
+    ("engine.channels.stream", "StreamChannels.send", "message"),
+    ("engine.channels.stream", "StreamChannels._write", "write"),
+    ("engine.channels.stream", "StreamChannels._receive_bytes", "read"),
+    ("engine.channels.stream", "StreamChannels._deliver", "deliver"),
+    ("engine.executions", "Execution.receive", "normalize"),
+    ("engine.executions", "Execution.end", "end"),
+    ("engine.api.execute", "_result_response", "encode"),
+)
+
+
+def main() -> int:
+    """Wrap, then run the command line."""
+    marks.wrap_all(POINTS)
+    signal.signal(signal.SIGUSR1, lambda *_: marks.dump(os.environ["BENCH_MARKS"]))
+    from engine.cli import main as polyrepl
+
+    return int(polyrepl() or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

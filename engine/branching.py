@@ -1,0 +1,137 @@
+"""Branching (layer 6): what one does with branches of contexts. Forks, checkpoints, and the return to them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+import msgspec
+
+from engine.branches import Branch, Brancher, Checkpoint
+from engine.context import Context
+from engine.contexts import Contexts
+from engine.errors import NotSupported
+from engine.kernel import Kernel
+from engine.languages import Language
+from engine.models import BranchInfo, CheckpointInfo
+
+_REASON = "a process of its kernel cannot be copied; one of our Python kernel can"
+
+
+class Branching:
+    """Copies contexts, keeps their states and brings those back. `can_branch` tells for which languages."""
+
+    def __init__(self, contexts: Contexts, brancher: Brancher, *, can_branch: Callable[[Language], bool]) -> None:
+        self._contexts = contexts
+        self._brancher = brancher
+        self._can_branch = can_branch
+
+    def check_support(self, language: Language) -> None:
+        """Raises NotSupported."""
+        if not self._can_branch(language):
+            raise NotSupported("Branching", language.name, _REASON)
+
+    def _find(self, context_id: str, language: str | None) -> Context:
+        """The context of that language, or the oldest of the id that can branch. Raises ContextNotFound or NotSupported."""
+        contexts = self._contexts.get(context_id, language)
+        able = [context for context in contexts if self._can_branch(context.language)]
+        if not able:
+            self.check_support(contexts[0].language)
+        return able[0]
+
+    async def fork(
+        self,
+        context_id: str,
+        *,
+        language: str | None = None,
+        new_id: str | None = None,
+        checkpoint: str | None = None,
+        force: bool = False,
+    ) -> BranchInfo:
+        """Make a new context that goes on from the present state of another, or from one of its checkpoints.
+
+        Waits for the cells that are queued. `force`: also without what cannot be copied, which the answer lists.
+        Raises ContextNotFound, CheckpointNotFound, NotSupported, ContextExists, ContextBusy, CannotBranch, TooManyContexts,
+        MemoryShort, QueueFull, ShuttingDown, or a KernelError."""
+        source = self._find(context_id, language)
+        kept = None if checkpoint is None else source.checkpoints.get(checkpoint)
+        self._brancher.check_memory()
+        target = self._contexts.add_branch(new_id or str(uuid.uuid4()), source)
+        made: list[Branch] = []
+
+        async def branching() -> Kernel:
+            made.append(await self._branch(source, target, kept, force=force))
+            return made[0].kernel
+
+        try:
+            await target.branch_from(source, branching())
+        except BaseException:
+            self._contexts.end(target, "could not be made", asked_for=True)
+            raise
+        info = BranchInfo(
+            **msgspec.structs.asdict(target.info()),
+            branched_from=source.id,
+            files=made[0].files,
+            not_carried=made[0].not_carried,
+        )
+        if checkpoint is not None:
+            info.checkpoint = checkpoint
+        return info
+
+    async def _branch(self, source: Context, target: Context, kept: Checkpoint | None, *, force: bool) -> Branch:
+        if kept is not None:
+            kept.check()
+            branch = kept.branch
+            return await self._brancher.branch(
+                branch.kernel,
+                source.language,
+                branch.workspace,
+                target.workspace,
+                context_id=source.id,
+                kind="fork",
+                force=True,
+                reseed=True,
+            )
+        async with source.turn(self._brancher.timeout) as kernel:
+            return await self._brancher.branch(
+                kernel,
+                source.language,
+                source.workspace,
+                target.workspace,
+                context_id=source.id,
+                kind="fork",
+                force=force,
+                reseed=True,
+            )
+
+    async def keep(
+        self, context_id: str, *, language: str | None = None, name: str | None = None, force: bool = False
+    ) -> CheckpointInfo:
+        """Keep the present state of a context as a checkpoint. Raises what `fork` raises, and TooManyCheckpoints."""
+        context = self._find(context_id, language)
+        context.checkpoints.check_room()
+        async with context.turn(self._brancher.timeout) as kernel:
+            checkpoint = await context.checkpoints.take(kernel, name=name, force=force)
+        return await checkpoint.info()
+
+    async def list(self, context_id: str, language: str | None = None) -> list[CheckpointInfo]:
+        """The checkpoints of a context, in all its languages or in one, oldest first. Raises ContextNotFound."""
+        contexts = self._contexts.get(context_id, language)
+        return [await checkpoint.info() for context in contexts for checkpoint in context.checkpoints]
+
+    async def restore(self, context_id: str, checkpoint: str) -> Context:
+        """Have a context go on from one of its checkpoints, which stays. What runs or waits in it ends as interrupted.
+
+        Raises ContextNotFound, CheckpointNotFound, CheckpointLost, MemoryShort, CannotBranch or a KernelError."""
+        context = self._holder(context_id, checkpoint)
+        await context.restore(context.checkpoints.get(checkpoint))
+        return context
+
+    def remove(self, context_id: str, checkpoint: str) -> None:
+        """End a checkpoint. Raises ContextNotFound or CheckpointNotFound."""
+        self._holder(context_id, checkpoint).checkpoints.remove(checkpoint)
+
+    def _holder(self, context_id: str, checkpoint: str) -> Context:
+        """The context that has the checkpoint; of several languages any, so that `get` says that there is none."""
+        contexts = self._contexts.get(context_id)
+        return next((each for each in contexts if checkpoint in each.checkpoints), contexts[0])

@@ -1,0 +1,122 @@
+"""Variables through a real server and real kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conformance.server import Client, Repl
+
+
+def listing(repl: Repl, status: int = 200, **params: Any) -> dict[str, Any]:
+    response: httpx.Response = repl.client.http.get(f"/contexts/{repl.id}/variables", params=params)
+    assert response.status_code == status, response.text
+    return dict(response.json())
+
+
+def names(repl: Repl, **params: Any) -> list[str]:
+    return [item["name"] for item in listing(repl, **params)["items"]]
+
+
+@pytest.fixture
+def own(new_repl: Callable[..., Repl]) -> Repl:
+    """A python context that ends with the test."""
+    return new_repl("python")
+
+
+def test_a_context_tells_its_variables(own: Repl) -> None:
+    own.run(
+        "import math\nnumbers = [1, 2, 3]\nclass Odd:\n    def __repr__(self): return 'odd ' * 100\nodd = Odd()\n'in Out'"
+    )
+    found = {item.pop("name"): item for item in listing(own)["items"]}
+    assert found["math"] == {"type": "module", "kind": "module", "preview": "<module 'math'>"}
+    assert (found["numbers"]["length"], found["numbers"]["preview"]) == (3, "[1, 2, 3]")
+    assert (found["odd"]["type"], len(found["odd"]["preview"])) == ("__main__.Odd", 120)
+    assert list(found) == ["Odd", "math", "numbers", "odd"]
+
+
+def test_pages_and_searches_go_through(own: Repl) -> None:
+    own.run("for n in range(30): globals()[f'v{n:02}'] = n\ndel n")
+    page = listing(own, limit=10, after="v09", match="v")
+    assert (page["items"][0]["name"], len(page["items"]), page["total"], page["truncated"]) == ("v10", 10, 30, True)
+
+
+def test_a_context_that_has_not_run_anything_has_none(client: Client, own: Repl) -> None:
+    client.create("python", own.id)
+    assert listing(own) == {"items": [], "total": 0, "truncated": False}
+
+
+def test_they_survive_an_interrupt_and_are_gone_after_a_restart(own: Repl) -> None:
+    own.run("kept = 1")
+    own.run("while True: pass", timeout_ms=300)
+    assert names(own) == ["kept"]
+    own.client.http.post(f"/contexts/{own.id}/restart")
+    assert names(own) == []
+
+
+def test_while_a_cell_runs_on_the_context_is_busy(own: Repl) -> None:
+    execution = own.start("print('begun', flush=True)\nimport time; time.sleep(60)")
+    own.client.wait_for_output(execution, "begun")
+    response = own.client.http.get(f"/contexts/{own.id}/variables")
+    assert (response.status_code, "busy" in response.json()["message"]) == (409, True)
+    assert int(response.headers["retry-after"]) > 0
+    own.client.interrupt(execution)
+    own.client.wait(execution)
+    assert names(own) == ["time"]
+
+
+def test_what_comes_right_after_is_answered_in_its_turn(own: Repl) -> None:
+    execution = own.start("import time; time.sleep(0.5); late = 1")
+    assert names(own) == ["late", "time"]
+    assert own.client.wait(execution).status == "ok"
+
+
+def test_a_repr_that_nothing_can_stop_costs_no_state(own: Repl) -> None:
+    own.run("class Deaf:\n    def __repr__(self): return str(sum(range(10**9)))\ndeaf = Deaf(); kept = 1")
+    assert "could not be read" in listing(own, 409)["message"]
+    result = own.run("kept", timeout_ms=120_000)
+    assert (result.text, result["context_state"]) == ("1", "preserved")
+
+
+def test_a_repr_that_kills_the_kernel_is_told_as_its_death(own: Repl) -> None:
+    own.run(
+        "import os, signal\nclass Deadly:\n    def __repr__(self): os.kill(os.getpid(), signal.SIGKILL)\ndeadly = Deadly()"
+    )
+    assert "died" in listing(own, 500)["message"]
+    assert own.run("1")["context_state"] == "restarted"
+
+
+def test_a_slow_repr_does_not_take_the_time_of_a_cell(own: Repl) -> None:
+    own.run("class Slow:\n    def __repr__(self):\n        while True: pass\nslow = [Slow() for n in range(100)]")
+    assert "took too long" in listing(own)["items"][1]["preview"]
+    assert own.run("1 + 1", timeout_ms=5000).text == "2"
+
+
+def test_a_cell_tells_what_it_changed_when_asked(own: Repl) -> None:
+    first = own.run("a = [1]; b = 2", variables=True)
+    assert first["variables"] == {"created": ["a", "b"], "changed": [], "removed": []}
+    second = own.run("a.append(2); del b; c = 3; 1/0", variables=True)
+    assert second["variables"] == {"created": ["c"], "changed": ["a"], "removed": ["b"]}
+    assert "variables" not in own.run("d = 1")
+
+
+def test_a_cell_that_is_stopped_tells_what_it_had_changed(own: Repl) -> None:
+    result = own.run("begun = 1\nwhile True: pass", variables=True, timeout_ms=500)
+    assert (result.status, result["variables"]["created"]) == ("timeout", ["begun"])
+
+
+def test_a_cell_that_takes_the_kernel_along_tells_nothing(own: Repl) -> None:
+    result = own.run("a = 1; import os; os._exit(1)", variables=True)
+    assert (result.status, "variables" in result) == ("died", False)
+
+
+@pytest.mark.parametrize("language", ["typescript", "bash", "stock"])
+def test_other_languages_say_that_they_cannot(new_repl: Callable[..., Repl], language: str) -> None:
+    repl = new_repl(language)
+    repl.run("1")
+    assert language in listing(repl, 501)["message"]
+    body = {"code": "1", "variables": True, **repl.fields}
+    assert repl.client.http.post("/execute", json=body).status_code == 501
