@@ -122,6 +122,12 @@ class Engine:
         zygotes = self.zygotes()
         return "off" if zygotes is None else zygotes.describe()
 
+    def prepare(self) -> None:
+        """Have python kernels ready to be forked, from now on; otherwise that begins when the first one is asked for."""
+        zygotes = self.zygotes()
+        if zygotes is not None:
+            zygotes.current()
+
     def zygotes(self) -> Zygotes | None:
         """What python kernels are forked from; None where they are spawned."""
         if self._launcher is None:

@@ -17,6 +17,7 @@ from engine.resources import kernelspecs_dir
 from engine.settings import Settings
 
 _NODE_MAJOR = 22  # the first with module.stripTypeScriptTypes
+_IPYTHON_MAJOR = 9
 _PROBE_TIMEOUT = 10.0
 
 
@@ -59,7 +60,7 @@ class KernelSpecs:
         except KernelStartFailed:
             return f"kernelspec {kernel_name!r} is not installed"
         if is_ours(spec) and spec.argv[0] == "python":
-            return python_problem(self._settings.python)
+            return python_problem(self._settings.python, kernel_name)
         if is_ours(spec) and spec.argv[0] == "node":
             return node_problem(find_node(self._settings.node))
         return None if shutil.which(spec.argv[0]) else f"{spec.argv[0]!r} is not on PATH"
@@ -139,17 +140,21 @@ def node_problem(node: Path | None) -> str | None:
 
 
 @cache
-def python_problem(python: Path) -> str | None:
-    """Our launcher is written for one range of ipykernel versions (runtimes/python/README.md)."""
-    check = "import importlib.metadata as m; print(*[d.version for d in m.distributions(name='ipykernel')][:1])"
-    version = _output(str(python), "-c", check)
-    if version is None:
+def python_problem(python: Path, kernel_name: str) -> str | None:
+    """Whether the interpreter has what the kernel of this name imports: stock ipykernel, or what our own needs."""
+    names = ("ipykernel",) if kernel_name == "ipykernel" else ("IPython", "comm", "matplotlib_inline", "traitlets")
+    missing = missing_modules(python, names)
+    if missing is None:
         return f"{python} does not run"
-    remedy = f"{python} -m pip install 'ipykernel>=7.4,<8'"
-    if not version:
-        return f"{python} has no ipykernel: {remedy}"
-    major, minor = (int(part) for part in version.split(".")[:2])
-    return None if (major, minor) >= (7, 4) and major < 8 else f"{python} has ipykernel {version}: {remedy}"
+    if missing:
+        packages = " ".join(name.lower().replace("_", "-") for name in missing)
+        return f"{python} has no {', '.join(missing)}: {python} -m pip install {packages}"
+    if "IPython" not in names:
+        return None
+    version = _output(str(python), "-c", "import importlib.metadata as m; print(m.version('ipython'))")
+    if version is None or int(version.split(".")[0]) >= _IPYTHON_MAJOR:
+        return None
+    return f"{python} has IPython {version}: {python} -m pip install 'ipython>={_IPYTHON_MAJOR}'"
 
 
 def missing_modules(python: Path, names: tuple[str, ...]) -> list[str] | None:

@@ -24,6 +24,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self._engine.prepare()
             get_logger().info("serving", url=f"http://{host}:{port}", docs=f"http://{host}:{port}/docs")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     run_dir: Path | None = Field(
         None, description="Private directory for sockets and contexts' files. None: one under $XDG_RUNTIME_DIR or /tmp."
     )
-    python: Path = Field(Path(sys.executable), description="Interpreter that python kernels run on (it has ipykernel).")
+    python: Path = Field(Path(sys.executable), description="Interpreter that python kernels run on (it has IPython).")
     node: Path | None = Field(
         None, description="Node that typescript kernels run on. None: the installed wheel's, or PATH."
     )

@@ -177,7 +177,10 @@ SETTINGS = Settings(
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     settings = SETTINGS.model_copy(update={"run_dir": tmp_path_factory.mktemp("schemathesis") / "run"})
-    script = AnyCode(fork_request=[Say("fork_reply", {"status": "error", "obstacles": [{"kind": "k", "name": "n"}]})])
+    script = AnyCode(
+        fork_request=[Say("fork_reply", {"status": "error", "obstacles": [{"kind": "k", "name": "n"}]})],
+        variables_request=[Say("variables_reply", {"status": "ok", "items": [], "total": 0, "truncated": False})],
+    )
     engine = Engine(settings, provisioner=FakeProvisioner.of(script), channels=FakeChannels)
     with serve(engine) as server:
         yield server

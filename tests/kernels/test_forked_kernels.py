@@ -66,7 +66,7 @@ print(matplotlib.pyplot.get_fignums(), matplotlib.get_backend(), sorted(matplotl
 print(numpy.get_printoptions(), numpy.geterr())
 print(pandas.get_option('display.max_rows'), pandas.get_option('plotting.backend'))
 print(sorted(get_ipython().magics_manager.magics['line']), sorted(get_ipython().magics_manager.magics['cell']))
-print([each.__qualname__ for each in get_ipython().events.callbacks['post_execute']], get_ipython().colors)
+print(sorted(each.__qualname__ for each in get_ipython().events.callbacks['post_execute']), get_ipython().colors)
 print(get_ipython().ast_transformers, get_ipython().last_execution_succeeded, get_ipython().history_manager.session_number)
 print(get_ipython().display_formatter.active_types, sorted(get_ipython().display_formatter.formatters['image/png'].deferred_printers))
 print(sys.displayhook.__class__, sys.excepthook is sys.__excepthook__, sys.unraisablehook.__qualname__, sys.exc_info())

@@ -36,7 +36,7 @@ class Interrupts:
         self._hooks: set[CodeType] = set()
         self._has_begun = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._on_idle: Callable[[], None] = lambda: None
+        self._on_idle: Callable[[], None] | None = None
         self._in_cell = False
         self._early = False
         self._task: asyncio.Task[Any] | None = None
@@ -78,10 +78,10 @@ class Interrupts:
         """Name functions of this package that an interrupt stops like user code, because they wait."""
         self._waiting.update(function.__code__ for function in functions)
 
-    def attach(self, loop: asyncio.AbstractEventLoop, on_idle: Callable[[], None]) -> tuple[int, int]:
+    def attach(self, loop: asyncio.AbstractEventLoop, on_idle: Callable[[], None] | None) -> tuple[int, int]:
         """Become the handler of SIGINT in this process; returns the descriptors used.
 
-        `on_idle` is called in the loop after an interrupt that found no cell: it settles whom that was meant for."""
+        `on_idle` is called in the loop after an interrupt that found no cell: it settles whom that was meant for. None: for nobody."""
         self._loop, self._on_idle = loop, on_idle
         self._received, written = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._received.setblocking(False)
@@ -173,7 +173,7 @@ class Interrupts:
             self._loop.call_soon_threadsafe(self._cancel, self._task)
         elif self._in_cell:
             self._early = True
-        elif self._loop is not None:
+        elif self._loop is not None and self._on_idle is not None:
             self.idle = True
             self._loop.call_soon_threadsafe(self._on_idle)
 
@@ -183,6 +183,7 @@ class Interrupts:
         None: it would not; False: it would, but code of this package would be torn apart on the way."""
         seen = False
         own = False
+        torn = False
         while frame is not None:
             code = frame.f_code
             if code in self._runners or (code in self._hooks and self._has_begun):
@@ -190,10 +191,11 @@ class Interrupts:
                 return not own if seen or not self.reported else None
             if code.co_filename.startswith(_PACKAGE):
                 own = own or code not in self._waiting
-            seen = seen or frame.f_globals is self._user_globals
+            if frame.f_globals is self._user_globals:
+                seen, torn = True, own  # code of this package farther out only runs the loop
             frame = frame.f_back
         # A task that the awaiting cell has started.
-        return not own if seen and self._task is not None else None
+        return not torn if seen and self._task is not None else None
 
     def _before_fork(self) -> None:
         # What other modules do around a fork, such as taking locks, must not be torn apart either.

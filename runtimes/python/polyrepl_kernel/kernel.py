@@ -48,6 +48,9 @@ class Transport(Protocol):
     def has_partial(self) -> bool: ...
 
     @property
+    def interrupts_early(self) -> bool: ...
+
+    @property
     def locks(self) -> Sequence[Any]: ...
 
 
@@ -113,7 +116,8 @@ class Kernel:
         faulthandler.enable(crash_report)
         assert self.loop is not None
         asyncio.set_event_loop(self.loop)
-        self.wakeup_fds = self.interrupts.attach(self.loop, self._settle_idle_interrupt)
+        on_idle = self._settle_idle_interrupt if transport.interrupts_early else None
+        self.wakeup_fds = self.interrupts.attach(self.loop, on_idle)
         self.interrupts.may_stop(type(transport).wait)
         transport.start(self)
         self.helper.start()

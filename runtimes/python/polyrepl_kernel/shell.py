@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import sys
 import threading
@@ -215,8 +216,11 @@ class ZMQInteractiveShell(InteractiveShell):
     def init_magics(self) -> None:
         """Know the magics of kernels; they come from ipykernel, which is imported by the first use of one."""
         super().init_magics()
+        register = self.magics_manager.register_lazy
+        # Not every IPython asks; where it does not, lists of cell magics have them too.
+        kind = {"magic_kind": "line"} if "magic_kind" in inspect.signature(register).parameters else {}
         for name in ("clear", "cls", "connect_info", "ed", "edit", "less", "man", "more", "qtconsole", "autosave"):
-            self.magics_manager.register_lazy(name, f"{__package__}.magics")
+            register(name, f"{__package__}.magics", **kind)
 
     def enable_gui(self, gui: str | None = None) -> None:
         """Accept the absence of a GUI, which is all that there is. Raises NotImplementedError for a toolkit's name."""

@@ -30,6 +30,8 @@ class StreamTransport:
 
     `receive` may be called from any thread, too; the order of requests is kept."""
 
+    interrupts_early = True  # the client sends the signal right after the request
+
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(True)
         self._socket = sock

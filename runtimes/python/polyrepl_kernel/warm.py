@@ -76,6 +76,7 @@ class _Client:
     """A client of the kernel in this very thread, which takes no notice of what it is sent."""
 
     has_partial = False
+    interrupts_early = False
     locks = ()
 
     def __init__(self, kernel: Kernel) -> None:
@@ -139,7 +140,7 @@ def _as_before(kernel: Kernel, loaded: Sequence[str]) -> Iterator[None]:
         _reset_shell(kernel.shell)
         if matplotlib is not None:
             _reset_figures(matplotlib, parameters)
-        _forget_warnings()
+        forget_warnings()
         linecache.clearcache()
         for name in ("last_type", "last_value", "last_traceback", "last_exc"):
             sys.__dict__.pop(name, None)
@@ -168,7 +169,7 @@ def _reset_figures(matplotlib: Any, parameters: dict[str, Any]) -> None:
                 matplotlib.rcParams[name] = value
 
 
-def _forget_warnings() -> None:
+def forget_warnings() -> None:
     """What was warned of here is shown again to the first user who causes it."""
     for module in list(sys.modules.values()):
         with suppress(AttributeError, TypeError):

@@ -36,6 +36,7 @@ class ZmqTransport:
     A zmq socket may be used from several threads if a lock orders the uses. Over ipc it is held while a reader is behind."""
 
     has_partial = False
+    interrupts_early = False  # clients wait until the cell has begun
 
     def __init__(self, connection: dict[str, Any], path: str) -> None:
         self._connection = connection

@@ -221,6 +221,7 @@ def main(fd: int, names: Sequence[str]) -> NoReturn:
     os.umask(umask)
     zygote = Zygote(connection)
     _try_fork()
+    warm.forget_warnings()  # of forking beside the threads that have ended with this
     hello = {
         "preloaded": loaded,
         "failed": failed,
