@@ -37,6 +37,8 @@ from engine.provisioners import KERNEL_MARK
 from engine.rundir import RunDir, Workspace
 from engine.settings import Settings
 
+_MEMORY_AGE = 0.1  # seconds for which a look at the memory is good
+
 
 class _ForkReply(msgspec.Struct):
     """A fork_reply (runtimes/README.md); it comes from a kernel, so it is checked."""
@@ -77,10 +79,14 @@ class Brancher:
         self._run_dir = run_dir
         self._launcher = launcher
         self._memory = memory
+        self._seen: tuple[float, Memory] = (0.0, memory())
 
     def check_memory(self) -> None:
         """Raises MemoryShort."""
-        memory = self._memory()
+        seen_at, memory = self._seen
+        if time.monotonic() - seen_at > _MEMORY_AGE:
+            memory = self._memory()
+            self._seen = (time.monotonic(), memory)
         if memory.is_short:
             raise MemoryShort(memory.available, memory.reserve)
 
@@ -126,12 +132,12 @@ class Brancher:
         if target.is_own:
             pairs.append((source.cwd, target.cwd))
         for origin, place in pairs:
+            if not _holds_anything(origin):
+                continue
             try:
                 copied = await asyncio.to_thread(
                     copy_directory, origin, place, max_bytes=self._max_copy_bytes - done.bytes, timeout=self.timeout
                 )
-            except FileNotFoundError:
-                continue  # a cell has removed it
             except TooMuchToCopy as error:
                 raise CannotBranch(context_id, [Obstacle("files", f"{error} in its directories")]) from None
             except OSError as error:
@@ -195,6 +201,15 @@ class Brancher:
             language, ours, source=kernel, directory=directory, pipes=readers, timeout=self.timeout
         )
         return fork, reply.not_carried
+
+
+def _holds_anything(directory: Path) -> bool:
+    """False also where it cannot be read, or a cell has removed it."""
+    try:
+        with os.scandir(directory) as entries:
+            return any(entries)
+    except OSError:
+        return False
 
 
 def _directories(source: Workspace, target: Workspace) -> list[list[str]]:

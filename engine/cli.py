@@ -117,7 +117,9 @@ def run(
     Exit status: 0 ok, 1 the code failed, 2 it could not be run, 124 it took too long."""
     from engine.terminal import run_once
 
-    settings = _load(config, {"log_level": "error", "max_timeout": max(timeout, 3600.0), "pool_max": 0, "zygote": False})
+    settings = _load(
+        config, {"log_level": "error", "max_timeout": max(timeout, 3600.0), "pool_max": 0, "zygote": False}
+    )
     env = dict(pair.partition("=")[::2] for pair in env_vars)
     source = sys.stdin.read() if code is None else code
     sys.exit(run_once(settings, source, language=language, timeout=timeout, env_vars=env, save=save))

@@ -15,6 +15,7 @@ from engine.endings import ending_of, error_info, has_failed
 from engine.errors import (
     ContextBusy,
     ContextEnded,
+    KernelDied,
     KernelStartFailed,
     PolyreplError,
     QueueFull,
@@ -248,21 +249,30 @@ class Context:
             self.current = execution
             try:
                 await self._run(execution)
-            except KernelStartFailed as error:
-                get_logger().warning(
-                    "kernel_start_failed", context=self.id, kernel=self.language.kernel_name, reason=error.message
-                )
-                self._end(execution, "died", "lost", error_info("KernelStartFailed", error.message))
-            except PolyreplError as error:  # its context, or its checkpoint, could not be branched: nothing was run
-                self._end(execution, "error", None, error_info(type(error).__name__, error.message))
-            except Exception:
-                get_logger().exception("execution_failed", context=self.id, execution=execution.id)
-                if self.kernel is not None:  # what it would do next, nobody knows
-                    await self.kernel.kill()
-                self._end(execution, "died", "lost", error_info("InternalError", "The engine failed to run this code"))
+            except Exception as error:
+                await self._give_up(execution, error)
             self.current = None
             self.last_activity = datetime.now(UTC)
         self._worker = None
+
+    async def _give_up(self, execution: Execution, error: Exception) -> None:
+        """End an execution that could not be run, or not to its end."""
+        has_kernel = self.kernel is not None and self.kernel.is_alive
+        if isinstance(error, KernelStartFailed) and not has_kernel:
+            get_logger().warning(
+                "kernel_start_failed", context=self.id, kernel=self.language.kernel_name, reason=error.message
+            )
+            self._end(execution, "died", "lost", error_info("KernelStartFailed", error.message))
+        elif isinstance(error, PolyreplError) and execution.status == "queued":
+            # Nothing was run: the context, or a checkpoint before the code, could not be branched.
+            status: Status = "died" if isinstance(error, KernelDied) else "error"
+            state: ContextState | None = None if has_kernel else "lost"
+            self._end(execution, status, state, error_info(type(error).__name__, error.message))
+        else:
+            get_logger().error("execution_failed", context=self.id, execution=execution.id, exc_info=error)
+            if self.kernel is not None:  # what it would do next, nobody knows
+                await self.kernel.kill()
+            self._end(execution, "died", "lost", error_info("InternalError", "The engine failed to run this code"))
 
     async def _run(self, execution: Execution) -> None:
         kernel = await self._living_kernel()

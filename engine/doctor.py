@@ -84,7 +84,10 @@ async def _try_zygote(settings: Settings) -> tuple[bool, str]:
     async with Engine(settings.model_copy(update={"pool_max": 0})) as engine:
         zygotes = engine.zygotes()
         if zygotes is None:
-            return False, f"not on {platform.system()} with the kernelspec {engine.check_language('python').kernel_name}"
+            return (
+                False,
+                f"not on {platform.system()} with the kernelspec {engine.check_language('python').kernel_name}",
+            )
         zygote = await zygotes.settled()
         if zygote is None:
             return False, zygotes.describe().removeprefix("fallback: ")

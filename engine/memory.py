@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -40,51 +41,62 @@ def read_memory() -> Memory:
 
 def private_bytes(pid: int) -> int | None:
     """Bytes that only this process holds, so those that its end gives back; None where it is gone or may not be asked."""
-    fields = _fields(Path(f"/proc/{pid}/smaps_rollup"))
+    fields = _fields(f"/proc/{pid}/smaps_rollup")
     if "Private_Dirty" not in fields:
         return None
     return fields["Private_Dirty"] + fields.get("Private_Clean", 0)
 
 
 def _machine() -> Iterator[tuple[int, int]]:
-    fields = _fields(Path("/proc/meminfo"))
+    fields = _fields("/proc/meminfo")
     if "MemAvailable" in fields:
         yield fields["MemAvailable"], fields["MemTotal"]
 
 
 def _cgroups() -> Iterator[tuple[int, int]]:
-    """What is left of the limit of our cgroup and of those above it, of version 2 or 1, and the limit."""
-    for line in _read(Path("/proc/self/cgroup")).splitlines():
+    """What is left of the limit of our cgroup and of those above it, and the limit."""
+    for group, (limit_name, usage_name, cache_name) in _groups():
+        limit = _number(f"{group}/{limit_name}")
+        if limit is None or limit >= _PLENTY:
+            continue
+        usage = _number(f"{group}/{usage_name}")
+        if usage is not None:
+            cache = re.search(rf"^{cache_name} (\d+)$", _read(f"{group}/memory.stat"), re.MULTILINE)
+            yield limit - usage + (int(cache[1]) if cache else 0), limit  # file pages can be dropped
+
+
+@cache
+def _groups() -> tuple[tuple[str, tuple[str, str, str]], ...]:
+    """The directories of our memory cgroup and of those above it, of version 2 or 1; a process is not moved later on."""
+    found = []
+    for line in _read("/proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            yield from _limits(_CGROUPS, path, "memory.max", "memory.current", "inactive_file")
+            base, names = _CGROUPS, ("memory.max", "memory.current", "inactive_file")
         elif "memory" in controllers.split(","):
+            base = _CGROUPS / "memory"
             names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-            yield from _limits(_CGROUPS / "memory", path, *names)
-
-
-def _limits(base: Path, path: str, limit_name: str, usage_name: str, cache_name: str) -> Iterator[tuple[int, int]]:
-    inside = base / path.strip("/")
-    # In a container the path can be that of the host, while the files lie at the mount itself.
-    for group in (inside, *(above for above in inside.parents if above.is_relative_to(base))):
-        limit, usage = _number(group / limit_name), _number(group / usage_name)
-        if limit is None or usage is None or limit >= _PLENTY:
+        else:
             continue
-        cache = re.search(rf"^{cache_name} (\d+)$", _read(group / "memory.stat"), re.MULTILINE)
-        yield limit - usage + (int(cache[1]) if cache else 0), limit  # file pages can be dropped
+        inside = base / path.strip("/")
+        # In a container the path can be that of the host, while the files lie at the mount itself.
+        groups = (inside, *(above for above in inside.parents if above.is_relative_to(base)))
+        found += [(str(group), names) for group in groups if _read(f"{group}/{names[0]}")]
+    return tuple(found)
 
 
-def _number(path: Path) -> int | None:
+def _number(path: str) -> int | None:
     text = _read(path).strip()
     return int(text) if text.isdigit() else None
 
 
-def _fields(path: Path) -> dict[str, int]:
+def _fields(path: str) -> dict[str, int]:
     return {name: int(value) * 1024 for name, value in _FIELD.findall(_read(path))}
 
 
-def _read(path: Path) -> str:
+def _read(path: str) -> str:
     try:
-        return path.read_text()
+        with open(path) as file:
+            return file.read()
     except OSError:
         return ""

@@ -11,6 +11,7 @@ from engine.core import Engine
 from engine.log import configure, get_logger
 from engine.rlimits import raise_open_files
 from engine.settings import Settings
+from engine.wire import Protocol
 
 
 class _Server(uvicorn.Server):
@@ -43,7 +44,7 @@ def run_server(settings: Settings) -> int:
         host=settings.host,
         port=settings.port,
         loop="auto",
-        http="auto",
+        http=Protocol,
         ws="none",
         lifespan="on",
         access_log=False,

@@ -56,10 +56,12 @@ class Settings(BaseSettings):
     )
     kernel_env: dict[str, str] = Field({}, description="Variables that every kernel gets, as a JSON object.")
     kernel_rlimits: dict[str, Annotated[int, Field(ge=0)]] = Field(
-        {}, description='Limits of every kernel process (setrlimit), as a JSON object: {"AS": 4000000000, "NPROC": 200}.'
+        {},
+        description='Limits of every kernel process (setrlimit), as a JSON object: {"AS": 4000000000, "NPROC": 200}.',
     )
     python_kernel: Literal["polyrepl-python", "ipykernel"] = Field(
-        "polyrepl-python", description="Kernelspec that the language python runs on: our own kernel, or stock ipykernel."
+        "polyrepl-python",
+        description="Kernelspec that the language python runs on: our own kernel, or stock ipykernel.",
     )
     zygote: bool = Field(
         True, description="Fork python kernels from a process that has everything imported, where this machine can."

@@ -66,7 +66,13 @@ def make_fake(tmp_path: Path) -> MakeEngine:
     """`make_fake(script, **settings)` makes an engine over scripted kernels that is not entered yet."""
 
     def make(script: Script | None = None, *, channels: Any = FakeChannels, **settings: Any) -> Fake:
-        values = {"run_dir": tmp_path / "run", "default_timeout": 20.0, "interrupt_grace": 0.3, "pool_max": 0, **settings}
+        values = {
+            "run_dir": tmp_path / "run",
+            "default_timeout": 20.0,
+            "interrupt_grace": 0.3,
+            "pool_max": 0,
+            **settings,
+        }
         kernels: list[FakeKernel] = []
         provisioner = FakeProvisioner.of(script or {}, kernels)
         return Fake(Engine(Settings(**values), provisioner=provisioner, channels=channels), kernels)

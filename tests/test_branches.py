@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -101,13 +102,19 @@ async def held(engine: Engine, code: str = "loop", **options: Any) -> Execution:
     raise AssertionError(execution)
 
 
+async def never_comes(self: Launcher, language: Language, stream: socket.socket, **keywords: Any) -> Kernel:
+    """In the place of `Launcher.adopt`: the process does not say a word."""
+    stream.close()
+    raise KernelStartFailed("python", "no answer")
+
+
 def only(engine: Engine, context_id: str = "c") -> Context:
     (context,) = engine.contexts.get(context_id)
     return context
 
 
 def short(engine: Engine) -> None:
-    engine.branching._brancher._memory = lambda: Memory(1, 2)
+    engine.branching._brancher._seen = (time.monotonic() + 60, Memory(1, 2))
 
 
 class TestForks:
@@ -235,13 +242,9 @@ class TestForks:
         assert (info.files, info.cwd) == ("shared", str(tmp_path))
 
     async def test_a_branch_whose_process_never_comes_is_no_context(self, engine, monkeypatch: pytest.MonkeyPatch):
-        async def adopt(self: Launcher, language: Language, stream: socket.socket, **keywords: Any) -> Kernel:
-            stream.close()
-            raise KernelStartFailed("python", "no answer")
-
         engine = await engine()
         await run(engine)
-        monkeypatch.setattr(Launcher, "adopt", adopt)
+        monkeypatch.setattr(Launcher, "adopt", never_comes)
         with pytest.raises(KernelStartFailed):
             await engine.branching.fork("c")
         assert [context.id for context in engine.contexts] == ["c"]
@@ -343,15 +346,11 @@ class TestCheckpoints:
         assert (await run(engine)).execution_count == 2
 
     async def test_a_return_that_fails_half_way_says_so_in_the_next_call(self, engine, monkeypatch: pytest.MonkeyPatch):
-        async def adopt(self: Launcher, language: Language, stream: socket.socket, **keywords: Any) -> Kernel:
-            stream.close()
-            raise KernelStartFailed("python", "no answer")
-
         engine = await engine()
         await run(engine)
         kept = (await engine.branching.keep("c")).checkpoint
         with monkeypatch.context() as failing:
-            failing.setattr(Launcher, "adopt", adopt)
+            failing.setattr(Launcher, "adopt", never_comes)
             with pytest.raises(KernelStartFailed):
                 await engine.branching.restore("c", kept)
         assert (await run(engine)).context_state == "restarted"
@@ -417,6 +416,24 @@ class TestCells:
         assert "poller" in result.error.value
         assert fake.kernels[0].requests == []
         assert (await run(fake.engine)).context_state == "preserved"
+
+    async def test_a_checkpoint_that_does_not_come_up_leaves_the_state_and_the_code_alone(
+        self, engine, monkeypatch: pytest.MonkeyPatch
+    ):
+        engine = await engine()
+        await run(engine)
+        with monkeypatch.context() as failing:
+            failing.setattr(Launcher, "adopt", never_comes)
+            result = await run(engine, checkpoint=True)
+        assert (result.status, result.error.name) == ("error", "KernelStartFailed")
+        assert (await run(engine)).execution_count == 2
+
+    async def test_a_kernel_that_dies_while_it_is_to_be_copied_is_named(self, engine):
+        engine = await engine({**SCRIPT, "fork_request": [Die()]})
+        await run(engine)
+        result = await run(engine, rolls_back=True)
+        assert (result.status, result.error.name, result.context_state) == ("died", "KernelDied", "lost")
+        assert (await run(engine)).context_state == "restarted"
 
     async def test_a_restart_during_a_cell_that_would_be_rolled_back_wins(self, engine):
         engine = await engine()

@@ -13,14 +13,25 @@ ENGINE = ROOT / "engine"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "settings", "resources", "log", "metrics", "models", "rlimits"),
     ("languages", "messages", "frames", "mime"),
-    ("outputs", "normalizer", "variables", "channels", "kernelspecs", "journal", "rundir", "environment", "memory", "copying"),
+    (
+        "outputs",
+        "normalizer",
+        "variables",
+        "channels",
+        "kernelspecs",
+        "journal",
+        "rundir",
+        "environment",
+        "memory",
+        "copying",
+    ),
     ("provisioners",),
     ("kernel",),
     ("executions", "launcher", "pool", "branches", "turns", "endings"),
     ("context", "contexts", "branching"),
     ("core",),
     ("api",),
-    ("app", "server"),
+    ("app", "server", "wire"),
     ("cli", "terminal", "doctor"),
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
@@ -116,7 +127,7 @@ def allowed(package: str, path: Path) -> bool:
         case "starlette":
             return top in ("api", "app")
         case "uvicorn":
-            return top == "server"
+            return top in ("server", "wire")
         case "pydantic" | "pydantic_settings":
             return top in ("settings", "api") or top == "cli"
         case "zmq" | "jupyter_client" | "jupyter_core":

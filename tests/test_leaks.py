@@ -98,7 +98,7 @@ def test_1000_executions_and_100_contexts_leave_nothing_behind(server: Server) -
     assert server.url
     fill_thread_pool(server)
     work(server, executions=100, contexts=10)
-    wait_until(lambda: not server.children(), what="no kernel is left of the warm-up")
+    wait_until(lambda: not server.kernels(), what="no kernel is left of the warm-up")
     before, memory = Footprint.of(server), server.memory()
     work(server, executions=1000, contexts=100)
     with contextlib.suppress(AssertionError):
@@ -127,7 +127,7 @@ def test_executions_of_a_living_context_leave_no_descriptor_and_no_thread_in_its
 def test_timeouts_deaths_and_readers_that_leave_leave_nothing_behind(server: Server) -> None:
     fill_thread_pool(server)
     client = server.client()
-    wait_until(lambda: not server.children(), what="no kernel is left of other tests")
+    wait_until(lambda: not server.kernels(), what="no kernel is left of other tests")
     before = (tuple(server.files()), len(server.children()))
 
     def disturb() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -14,13 +13,15 @@ GIB = 1 << 30
 
 
 @pytest.fixture
-def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def system(monkeypatch: pytest.MonkeyPatch):
     """`system(path, text)` says what a file of /proc or of the cgroups holds."""
     files: dict[str, str] = {
         "/proc/meminfo": f"MemTotal:  {16 * GIB // 1024} kB\nMemAvailable:  {8 * GIB // 1024} kB\n"
     }
-    monkeypatch.setattr(memory, "_read", lambda path: files.get(str(path), ""))
-    return files.__setitem__
+    monkeypatch.setattr(memory, "_read", lambda path: files.get(path, ""))
+    memory._groups.cache_clear()
+    yield files.__setitem__
+    memory._groups.cache_clear()
 
 
 def test_without_cgroups_it_is_the_machines(system):

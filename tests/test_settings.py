@@ -35,7 +35,9 @@ def test_flags_win_over_variables_and_variables_over_the_file(tmp_path: Path, mo
     assert (settings.port, settings.max_contexts, settings.queue_size) == (100, 20, 3)
 
 
-@pytest.mark.parametrize("name", ["allowed_hosts", "allowed_origins", "kernel_env_allow", "kernelspecs", "pool_languages"])
+@pytest.mark.parametrize(
+    "name", ["allowed_hosts", "allowed_origins", "kernel_env_allow", "kernelspecs", "pool_languages"]
+)
 def test_a_list_is_also_read_from_names_with_commas(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(f"POLYREPL_{name.upper()}", "a, b,,c ")
     assert getattr(load_settings(), name) == ["a", "b", "c"]

@@ -41,7 +41,8 @@ class ExecuteBody(_Body):
     timeout_ms: Milliseconds | None = Field(None, description="Milliseconds the code may run. Default 30000.")
     stdin: list[str] | None = Field(None, description="Lines for input(); after the last one comes the end of input.")
     checkpoint: bool | None = Field(
-        None, description="Whether the state before the code is kept as a checkpoint, which the result names. Default false."
+        None,
+        description="Whether the state before the code is kept as a checkpoint, which the result names. Default false.",
     )
     on_error: Literal["keep", "rollback"] | None = Field(
         None,

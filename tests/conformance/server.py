@@ -291,6 +291,20 @@ class Server:
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self.pid).children(recursive=True)
 
+    def zygote(self) -> psutil.Process:
+        """The process that python kernels are forked from, once it is ready."""
+        client = self.client()
+        wait_until(lambda: client.http.get("/readyz").json()["checks"]["zygote"] == "ready", what="the zygote is ready")
+        client.close()
+        # A forked kernel has the command line of its zygote.
+        (zygote,) = [each for each in psutil.Process(self.pid).children() if "--zygote" in each.cmdline()]
+        return zygote
+
+    def kernels(self) -> list[psutil.Process]:
+        """All children but the zygote."""
+        zygote = self.zygote()
+        return [each for each in self.children() if each != zygote]
+
     def files(self) -> set[Path]:
         """Everything in the run directory."""
         return set(self.run_dir.rglob("*"))

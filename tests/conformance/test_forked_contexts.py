@@ -6,7 +6,6 @@ import resource
 import signal
 from collections.abc import Iterator
 
-import psutil
 import pytest
 
 from tests.conformance.server import Client, Repl, Server, wait_until
@@ -18,11 +17,6 @@ def server() -> Iterator[Server]:
         yield server
 
 
-def zygote_of(server: Server) -> psutil.Process:
-    (zygote,) = [child for child in server.children() if "--zygote" in child.cmdline() and child.ppid() == server.pid]
-    return zygote
-
-
 def state_of_zygote(client: Client) -> str:
     response = client.http.get("/readyz")
     assert response.status_code == 200
@@ -32,7 +26,9 @@ def state_of_zygote(client: Client) -> str:
 def starts(client: Client, way: str) -> float:
     prefix = f'polyrepl_kernel_starts_total{{language="python",way="{way}"}} '
     return sum(
-        float(line.removeprefix(prefix)) for line in client.http.get("/metrics").text.splitlines() if line.startswith(prefix)
+        float(line.removeprefix(prefix))
+        for line in client.http.get("/metrics").text.splitlines()
+        if line.startswith(prefix)
     )
 
 
@@ -42,16 +38,16 @@ def test_contexts_are_forked_and_outlive_the_zygote(server: Server):
     forked = Repl(client, "python")
     forked.run("x = 41")
     assert (starts(client, "spawn"), starts(client, "zygote")) == (0, 1)
-    first = zygote_of(server)
+    first = server.zygote()
     assert forked.run("import os; os.getppid()").text == str(first.pid)
     first.send_signal(signal.SIGKILL)
     wait_until(lambda: state_of_zygote(client) != "ready")
     assert state_of_zygote(client) == "fallback: killed by SIGKILL"
     assert forked.run("x + 1").text == "42"
     wait_until(lambda: state_of_zygote(client) == "ready")
-    assert zygote_of(server) != first
+    assert server.zygote() != first
     assert "polyrepl_zygote_generation 2.0" in client.http.get("/metrics").text
-    assert Repl(client, "python").run("import os; os.getppid()").text == str(zygote_of(server).pid)
+    assert Repl(client, "python").run("import os; os.getppid()").text == str(server.zygote().pid)
     assert forked.run("x").text == "41"
     client.close()
 

@@ -32,8 +32,6 @@ def main() -> None:
             began = time.monotonic()
             for each in _run(group, shared, lean):
                 found[group.name, each.cell.title] = each.diff
-                if each.seconds > 0.5:
-                    print(f"# slow: {each.cell.title}, {each.seconds:.1f} s")
                 if options.show:
                     print("\n".join([f"--- {group.name} / {each.cell.title}", *each.lean]))
             print(f"# {group.name}: {len(group.cells)} cells, {time.monotonic() - began:.1f} s")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,6 @@ class Compared:
     cell: Cell
     stock: list[str]
     lean: list[str]
-    seconds: float
     diff: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -29,33 +28,40 @@ class Compared:
 
 
 class Pair:
-    """Two kernels that get the same requests."""
+    """Two kernels that get the same requests; neither waits for the other within a group."""
 
-    def __init__(self, stock: list[str], lean: list[str], directory: Path) -> None:
-        self._recorders = [Recorder("stock", stock, directory)]
-        self._recorders.append(Recorder("lean", lean, directory))
+    def __init__(self, stock: Recorder, lean: Recorder) -> None:
+        self._recorders = (stock, lean)
+        self._threads = ThreadPoolExecutor(len(self._recorders))
 
     def run(self, group: Group) -> list[Compared]:
-        for recorder in self._recorders:
-            recorder.reset(group.name)
-        masks = [Masks(recorder.home) for recorder in self._recorders]
-        return [self._compare(cell, masks) for cell in group.cells]
-
-    def _compare(self, cell: Cell, masks: list[Masks]) -> Compared:
-        began = time.monotonic()
-        requests = [recorder.begin(cell) for recorder in self._recorders]
-        records = [recorder.finish(request, cell) for recorder, request in zip(self._recorders, requests, strict=True)]
-        stock, lean = (transcript(record, cell, mask) for record, mask in zip(records, masks, strict=True))
-        return Compared(cell, stock, lean, time.monotonic() - began)
+        """Compare the cells of a group, in a new namespace and directory."""
+        stock, lean = self._threads.map(lambda recorder: _transcripts(recorder, group), self._recorders)
+        return [Compared(*each) for each in zip(group.cells, stock, lean, strict=True)]
 
     def close(self) -> None:
+        """End both kernels."""
+        self._threads.shutdown()
         for recorder in self._recorders:
             recorder.close()
 
 
+def _transcripts(recorder: Recorder, group: Group) -> list[list[str]]:
+    records = recorder.run(group)
+    masks = Masks(recorder.home)
+    return [transcript(record, cell, masks) for record, cell in zip(records, group.cells, strict=True)]
+
+
 @contextmanager
 def pair(stock: list[str], lean: list[str], directory: Path) -> Iterator[Pair]:
-    kernels = Pair(stock, lean, directory)
+    """Start two kernels by their commands; their files are in the directory."""
+    first = Recorder("stock", stock, directory / "stock")
+    try:
+        second = Recorder("stock" if lean == stock else "lean", lean, directory / "lean")
+    except BaseException:
+        first.close()
+        raise
+    kernels = Pair(first, second)
     try:
         yield kernels
     finally:

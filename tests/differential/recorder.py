@@ -12,7 +12,7 @@ from typing import Any
 
 import zmq
 
-from tests.differential.corpus import Cell, Options
+from tests.differential.corpus import Cell, Group, Options
 from tests.kernels.kernel_under_test import DEADLINE, ROOT, KernelUnderTest
 
 STOCK = [sys.executable, "-m", "ipykernel_launcher"]
@@ -52,7 +52,7 @@ class Recorder:
 
     def __init__(self, name: str, command: list[str], directory: Path) -> None:
         self.name = name
-        self.home = directory / name
+        self.home = directory
         self.home.mkdir()
         self._widgets: dict[str, str] = {}
         isolated = {"IPYTHONDIR": str(self.home / "ipython"), "PYTHONHASHSEED": "0", "COLUMNS": "80", "LINES": "24"}
@@ -66,14 +66,17 @@ class Recorder:
             os.environ.clear()
             os.environ.update(before)
 
-    def reset(self, group: str) -> None:
-        code = _RESET.format(directory=str(self.home / group))
-        record = self.finish(
-            self._send("execute_request", {"code": code, "silent": True}), Cell("reset", code, Options())
-        )
-        assert record.reply["status"] == "ok", record.reply
+    def run(self, group: Group) -> list[Record]:
+        """Run the cells of a group in a new namespace and directory."""
+        code = _RESET.format(directory=str(self.home / group.name))
+        reset = self._execute(Cell("reset", code, Options(silent=True)))
+        assert reset.reply["status"] == "ok", reset.reply
+        return [self._execute(cell) for cell in group.cells]
 
-    def begin(self, cell: Cell) -> str:
+    def _execute(self, cell: Cell) -> Record:
+        return self._finish(self._begin(cell), cell)
+
+    def _begin(self, cell: Cell) -> str:
         """Send the cell's request; returns its msg_id."""
         options = cell.options
         if options.widget:
@@ -97,7 +100,7 @@ class Recorder:
         self.kernel.session.send(self.kernel.sockets["shell"], message)
         return str(message["header"]["msg_id"])
 
-    def finish(self, request: str, cell: Cell) -> Record:
+    def _finish(self, request: str, cell: Cell) -> Record:
         """Receive up to the reply and idle, or to the kernel's end where the cell asks for it."""
         record, idle = Record(), False
         answers = iter(cell.options.inputs or ())

@@ -34,6 +34,9 @@ _ALWAYS = [
     (re.compile(r"\b\d{5,10}\.py(?=, line )"), "<cell file>"),
     (re.compile(r"\bT_[0-9a-f]{5}(?![0-9a-f])"), "<style id>"),
     (re.compile(r"(?<=tmp)[a-z0-9_]{8}\b"), "<random>"),
+    # The same libraries run in both; where they are installed, and in which version, is not to be in the document.
+    (re.compile(r"[~/][^\s\"':]{0,200}/(?:site-packages|lib/python3\.\d+)/"), "<lib>/"),
+    (re.compile(r"(<lib>/\S+\.py):\d+"), r"\1:<line>"),
 ]
 # The first line of a traceback's frame that is the kernel's own code
 _KERNEL_FRAME = re.compile(r"File \S*/(?:ipykernel|polyrepl_kernel)/\w+\.py:\d+, in ")

@@ -295,7 +295,7 @@ class TestHostileValues:
         reply = kernel.ask("variables_request")
         found = {item["name"]: item["preview"] for item in reply.reply["items"]}
         assert (found["odd"], found["after"]) == (shown, "'fine'")
-        assert reply.text() == ""
+        assert reply.messages == []
         assert kernel.run("after").value == "'fine'"
 
     def test_a_repr_that_stops_at_the_second_demand_is_stopped(self, kernel: KernelUnderTest) -> None:

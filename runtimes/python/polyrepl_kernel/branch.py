@@ -16,7 +16,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from . import inventory, reopening
 from .cells import Cell
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _FDS = 5  # the stream, and both ends of the pipes for stdout and stderr
 _SETTLE_SECONDS = 20.0
 _MOST_FINDINGS = 200
-_without_clients: list[Any] = []  # loops whose tasks a branch has left behind: they must not wake, nor be collected
+_abandoned: list[Any] = []  # loops whose tasks a branch has left behind: they must neither wake nor be collected
 
 
 class Plan(NamedTuple):
@@ -79,7 +79,6 @@ class Survey(NamedTuple):
             *descriptors.findings,
             *inventory.processes(),
             *inventory.timers(),
-            *inventory.shared_memory(),
         ]
         return cls(findings, descriptors, bool(tasks))
 
@@ -106,34 +105,39 @@ def _fork(kernel: Kernel, plan: Plan, survey: Survey, fds: Sequence[int]) -> dic
     transport, numbers = kernel.transport, random.getstate()
     assert transport is not None
     reader, writer = os.pipe2(os.O_CLOEXEC)
-    try:
-        with _undisturbed(), kernel.quiet():
-            is_branch = _fork_away()
-    except OSError as error:
-        os.close(reader)
-        os.close(writer)
-        return _refusal([Finding("process", f"could not be forked: {error.strerror}")])
-    if is_branch:
-        os.close(reader)
-        _become(kernel, transport, plan, survey, fds, writer, numbers)
-    os.close(writer)
-    return _answer(survey, reader)
+    with open(reader, "rb") as pipe, _undisturbed() as signals:
+        with open(writer, "wb") as told:
+            with kernel.quiet():
+                pid = _fork_twice()
+            if pid == 0:
+                signal.pthread_sigmask(signal.SIG_SETMASK, signals)
+                _become(kernel, transport, plan, survey, fds, told, numbers)
+        # What a look at all of this takes passes while the branch settles.
+        shared = list(inventory.shared_memory())
+        said = _read_to_end(pipe)
+        failure = _failure_of(pid)
+    if said is None:
+        return _refusal([Finding("process", f"the branch {failure or 'ended, or did not settle in time'}")])
+    if "error" in said:
+        return _refusal([Finding("process", f"the branch could not settle: {said['error']}")])
+    lost = [Finding(kind, name) for kind, name in said["lost"]]
+    return {"status": "ok", "not_carried": _listed([*survey.findings, *shared, *lost])}
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Keep signals, and Python's warning about forks beside threads, away."""
+def _undisturbed() -> Iterator[set[int]]:
+    """Keep signals, and Python's warning about forks beside threads, away. Gives the signals that were blocked before."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGCHLD})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield
+            yield before
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _fork_away() -> bool:
-    """Fork a process that is not our child: it belongs to the zygote, or to init. True in it. Raises OSError."""
+def _fork_twice() -> int:
+    """Fork a process that becomes the zygote's, or init's: 0 in it. Returns the process between, which ends at once."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -141,34 +145,29 @@ def _fork_away() -> bool:
                 os._exit(0)
         except OSError as error:
             os._exit(error.errno or errno.EAGAIN)
-        return True
-    status = 0
-    with suppress(ChildProcessError):  # SIGCHLD is ignored: whoever did so waits for nobody
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if status:
-        number = status if status > 0 else errno.EAGAIN
-        raise OSError(number, os.strerror(number))
-    return False
+    return pid
 
 
-def _answer(survey: Survey, reader: int) -> dict[str, Any]:
-    """Wait for the branch to settle, which tells what it had to give up."""
-    with open(reader, "rb") as pipe:
-        said = b""
-        poller = select.poll()
-        poller.register(pipe, select.POLLIN)
-        while poller.poll(_SETTLE_SECONDS * 1000):
-            data = os.read(reader, 65536)
-            if not data:
-                break
-            said += data
-    if not said:
-        return _refusal([Finding("process", "the branch ended, or did not settle in time")])
-    told = json.loads(said)
-    if "error" in told:
-        return _refusal([Finding("process", f"the branch could not settle: {told['error']}")])
-    lost = [Finding(kind, name) for kind, name in told["lost"]]
-    return {"status": "ok", "not_carried": _listed([*survey.findings, *lost])}
+def _failure_of(between: int) -> str:
+    """Collect the process between; why it could not fork, where it could not."""
+    try:
+        status = os.waitstatus_to_exitcode(os.waitpid(between, 0)[1])
+    except ChildProcessError:  # SIGCHLD is ignored: whoever did so waits for nobody
+        return ""
+    return f"could not be forked: {os.strerror(status)}" if status > 0 else ""
+
+
+def _read_to_end(pipe: IO[bytes]) -> dict[str, Any] | None:
+    """What the branch tells once it has settled; None where it ends before that, or takes too long."""
+    said = b""
+    poller = select.poll()
+    poller.register(pipe, select.POLLIN)
+    while poller.poll(_SETTLE_SECONDS * 1000):
+        data = os.read(pipe.fileno(), 65536)
+        if not data:
+            return json.loads(said) if said else None
+        said += data
+    return None
 
 
 def _refusal(obstacles: Sequence[Finding]) -> dict[str, Any]:
@@ -189,9 +188,12 @@ def _listed(findings: Sequence[Finding]) -> list[dict[str, str]]:
 
 def _own_fds(kernel: Kernel) -> set[int]:
     assert kernel.transport is not None
-    loop: Any = kernel.loop
-    loop_fds = {loop._selector.fileno(), loop._ssock.fileno(), loop._csock.fileno()}
+    loop_fds = _loop_fds(kernel.loop)
     return {0, 1, 2, kernel.transport.fileno(), *kernel.helper.fds, *kernel.wakeup_fds, *kernel.output_fds, *loop_fds}
+
+
+def _loop_fds(loop: Any) -> list[int]:
+    return [loop._selector.fileno(), loop._ssock.fileno(), loop._csock.fileno()]
 
 
 def _become(
@@ -200,16 +202,16 @@ def _become(
     plan: Plan,
     survey: Survey,
     fds: Sequence[int],
-    writer: int,
+    to_parent: IO[bytes],
     numbers: Any,
 ) -> NoReturn:
     """Be the branch: have everything that was shared with the parent exchanged, and unwind to the loop."""
     told: dict[str, Any] = {"lost": []}
     try:
         stream, stdout_reader, stdout, stderr_reader, stderr = map(os.dup, fds)
-        for pipe, number in ((stdout, 1), (stderr, 2)):
-            os.dup2(pipe, number)
-            os.close(pipe)
+        for fd, number in ((stdout, 1), (stderr, 2)):
+            os.dup2(fd, number)
+            os.close(fd)
         os.setsid()
         name_process(plan.tag)
         _mark(plan.env)
@@ -229,9 +231,8 @@ def _become(
         traceback.print_exc(file=sys.__stderr__)
         raise
     finally:
-        with suppress(OSError):  # the parent may be gone
-            os.write(writer, json.dumps(told).encode())
-        os.close(writer)
+        with suppress(OSError), to_parent:  # the parent may be gone
+            to_parent.write(json.dumps(told).encode())
         if "error" in told:
             os._exit(1)
     raise SystemExit
@@ -242,11 +243,12 @@ def _leave_parent(kernel: Kernel, transport: Transport, *, drop_tasks: bool) -> 
     for fd in {kernel.wakeup_fds[1], *kernel.output_fds} - {1, 2}:
         os.close(fd)
     kernel.interrupts.release()
-    assert kernel.loop is not None
-    _renew(kernel.loop)
-    if drop_tasks:
-        _without_clients.append(kernel.loop)
-        kernel.loop = asyncio.new_event_loop()
+    if not drop_tasks:
+        _renew(kernel.loop)
+        return
+    reopening.blind(_loop_fds(kernel.loop))
+    _abandoned.append(kernel.loop)
+    kernel.loop = asyncio.new_event_loop()
 
 
 def _renew(loop: Any) -> None:
@@ -280,7 +282,9 @@ def _move(kernel: Kernel, plan: Plan) -> list[tuple[str, str]]:
         lost.append(("directory", here))
         os.chdir(next((new for _, new in plan.directories if os.path.isdir(new)), "/"))
     for name, value in list(os.environ.items()):
-        os.environ[name] = plan.moved(value) or value
+        elsewhere = plan.moved(value)
+        if elsewhere is not None:
+            os.environ[name] = elsewhere
     os.environ.update(plan.env)
     if tempfile.tempdir:
         tempfile.tempdir = plan.moved(str(tempfile.tempdir)) or tempfile.tempdir

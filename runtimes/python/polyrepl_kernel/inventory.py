@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 _FD = "/proc/self/fd"
 _DATABASE = b"SQLite format 3\0"
+_SHARED = re.compile(r"^\S+ rw-s \S+ \S+ \d+ *(.*)$", re.MULTILINE)
 _MAX_NAME = 200
 _GPUS = ("/dev/nvidia", "/dev/dri", "/dev/kfd")
 # Threads that their library starts again when it misses them, by module and class.
@@ -144,15 +145,11 @@ def _resource_tracker() -> tuple[int | None, int | None]:
 
 def shared_memory() -> Iterator[Finding]:
     """Memory that both processes would go on writing to."""
-    seen = set()
-    with open("/proc/self/maps") as file:
-        for line in file:
-            fields = line.rstrip("\n").split(maxsplit=5)
-            if fields[1] == "rw-s":
-                path = fields[5] if len(fields) > 5 else "anonymous"
-                if path not in seen and not path.startswith(_GPUS):
-                    seen.add(path)
-                    yield Finding("shared_memory", path[:_MAX_NAME], blocks=False)
+    with open("/proc/self/maps", errors="replace") as file:
+        paths = {found[1] for found in _SHARED.finditer(file.read())}
+    for path in sorted(paths):
+        if not path.startswith(_GPUS):
+            yield Finding("shared_memory", path[:_MAX_NAME], blocks=False)
 
 
 def descriptors(own: Collection[int]) -> Descriptors:

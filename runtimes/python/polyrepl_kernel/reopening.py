@@ -26,11 +26,7 @@ def moved(path: str, directories: Sequence[tuple[str, str]]) -> str | None:
 
 def reopen(descriptors: Descriptors, directories: Sequence[tuple[str, str]]) -> list[Lost]:
     """Exchange what the descriptors lead to, keeping their numbers; returns kind and name of what could not be."""
-    if descriptors.unusable:
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        for fd in descriptors.unusable:
-            os.dup2(null, fd, inheritable=False)
-        os.close(null)
+    blind(descriptors.unusable)
     lost = []
     for file in descriptors.files:
         try:
@@ -41,6 +37,15 @@ def reopen(descriptors: Descriptors, directories: Sequence[tuple[str, str]]) -> 
         os.dup2(new, file.fd, inheritable=file.inheritable)
         os.close(new)
     return lost
+
+
+def blind(fds: Sequence[int]) -> None:
+    """Have descriptors lead nowhere; their numbers stay taken, as somebody will close them one day."""
+    if fds:
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        for fd in fds:
+            os.dup2(null, fd, inheritable=False)
+        os.close(null)
 
 
 def _open(file: OpenFile, directories: Sequence[tuple[str, str]]) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from .deadlines import Deadlines
@@ -43,10 +44,24 @@ def listing(shell: Any, content: Mapping[str, Any]) -> dict[str, Any]:
     after = _string(content.get("after"))
     limit = _limit(content.get("limit"))
     names = [name for name in names if name > after] if after else names
-    with Deadlines(each=_EACH, total=_TOTAL) as deadlines:
+    with _nothing_shown(shell), Deadlines(each=_EACH, total=_TOTAL) as deadlines:
         describer = Describer(deadlines)
         items = [{"name": name, **describer.describe(variables[name])} for name in names[:limit]]
     return {"status": "ok", "items": items, "total": total, "truncated": len(names) > limit}
+
+
+@contextmanager
+def _nothing_shown(shell: Any) -> Iterator[None]:
+    """Drop what this thread displays."""
+
+    def drop(message: object) -> None:
+        return None
+
+    shell.display_pub.register_hook(drop)
+    try:
+        yield
+    finally:
+        shell.display_pub.unregister_hook(drop)
 
 
 def _string(value: object) -> str:
