@@ -61,6 +61,17 @@ def test_a_forked_kernel_that_is_killed_is_named_with_its_peak_memory(server: Se
     client.close()
 
 
+def test_what_a_forked_kernel_wrote_to_its_descriptors_right_before_a_crash_is_in_the_answer(server: Server):
+    client = server.client()
+    wait_until(lambda: state_of_zygote(client) == "ready")
+    for _ in range(5):
+        result = Repl(client, "python").run("import os\nos.write(2, b'last words\\n')\nos.abort()")
+        assert result.status == "died"
+        assert "last words" in result["logs"]["stderr"]
+        assert "Fatal Python error: Aborted" in result["logs"]["stderr"]
+    client.close()
+
+
 def test_the_server_may_open_as_many_files_as_allowed_and_kernels_as_many_as_usual(server: Server):
     client = server.client()
     wait_until(lambda: state_of_zygote(client) == "ready")

@@ -197,11 +197,16 @@ class OutStream(io.TextIOBase):
             self.flush()
 
     def _on_captured(self) -> None:
+        """Leave it in the pipe until it can be sent: there it survives a crash of this process, and the server finds it."""
         assert self._capture is not None
-        with self._lock:
-            text = self._capture.read()
-            if text:
-                self._add(text, self._cells.latest)
+        self._helper.remove(self._capture.reader)
+        self._helper.call_later(_FIRST_FLUSH, self._take_captured)
+
+    def _take_captured(self) -> None:
+        assert self._capture is not None
+        self.drain()
+        self.flush()
+        self._helper.add_reader(self._capture.reader, self._on_captured)
 
     def _after_fork(self) -> None:
         """Let a forked child write to the pipe that its parent reads; what the parent has not sent is the parent's."""
