@@ -18,7 +18,7 @@ from .machine import ROOT, facts, peers_environment, peers_python
 from .peer import Peer
 from .peer_jupyter import JupyterServer, JupyterServerQuickack, KernelGateway
 from .peer_kernelbox import KernelBox
-from .peer_polyrepl import Polyrepl, PolyreplTypescript, PolyreplUnpooled
+from .peer_polyrepl import Polyrepl, PolyreplBare, PolyreplTypescript, PolyreplUnpooled
 from .peer_raw import Raw, Xeus
 from .procs import PeerError, adopt_orphans, end_everything, memory
 from .report import as_json, markdown
@@ -46,7 +46,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def _choose(options: argparse.Namespace, absent: dict[str, str]) -> list[Peer]:
     polyrepl = Polyrepl(options.polyrepl)
-    peers: list[Peer] = [polyrepl, PolyreplUnpooled(options.polyrepl), PolyreplTypescript(polyrepl)]
+    peers: list[Peer] = [polyrepl, PolyreplUnpooled(options.polyrepl), PolyreplBare(options.polyrepl)]
+    peers.append(PolyreplTypescript(polyrepl))
     try:
         python, lacking = peers_python()
         server = JupyterServer(python)

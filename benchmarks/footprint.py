@@ -17,7 +17,7 @@ def idle_memory(run: Run) -> None:
     """PSS and private memory of idle contexts, bare and with pandas and matplotlib, and the server's RSS."""
     peers = run.taking_part("memory")
     idle_contexts(run, "memory", peers)
-    idle_contexts(run, "memory-data", peers, _IMPORTS)
+    idle_contexts(run, "memory-data", run.taking_part("memory-data"), _IMPORTS)
 
     def server(peer: Peer) -> None:
         if not peer.has_server:

@@ -169,6 +169,15 @@ class PolyreplUnpooled(Polyrepl):
     settings: Mapping[str, str] = {"POLYREPL_POOL_MAX": "0"}
 
 
+class PolyreplBare(Polyrepl):
+    """A third server, whose kernels are forked from a process that has imported no data packages."""
+
+    name = "polyrepl, no preload"
+    about = "a third polyrepl server, without pools and with nothing but IPython imported before kernels are forked"
+    only = frozenset({"new-context", "memory"})
+    settings: Mapping[str, str] = {"POLYREPL_POOL_MAX": "0", "POLYREPL_PRELOAD": ""}
+
+
 class PolyreplTypescript(Polyrepl):
     """The typescript contexts of the same server."""
 

@@ -8,6 +8,7 @@ from .results import Results, quantile
 
 US = "polyrepl"
 UNPOOLED = "polyrepl, no pool"
+BARE = "polyrepl, no preload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ MILESTONES: dict[str, list[Target]] = {
         Target("warm `1+1` <= 1/15 of jupyter_server", "warm", 1 / 15, "jupyter_server"),
         Target("warm `1+1` <= 1/4 of jupyter_server without its stall", "warm", 1 / 4, "jupyter_server, quickack"),
         Target("warm typescript no slower than python", "typescript-warm", 1.0, US, "polyrepl typescript"),
-        Target("new context, no pool <= 0.025x raw", "new-context", 0.025, "raw", UNPOOLED),
+        Target("new context, no pool, nothing preloaded <= 0.025x raw", "new-context", 0.025, "raw", BARE),
         Target(
             "new context with pandas and matplotlib, no pool <= 0.035x raw's bare one",
             "new-data",
@@ -77,8 +78,8 @@ MILESTONES: dict[str, list[Target]] = {
         Target("CPU of server + kernels at 8 contexts <= 0.25x raw", "cpu-8", 0.25, "raw"),
         Target("throughput at 32 contexts >= 4x raw", "throughput-32", 4.0, "raw", at_least=True),
         Target("throughput at 32 contexts >= 7x jupyter_server", "throughput-32", 7.0, "jupyter_server", at_least=True),
-        Target("private memory per idle context <= 6 MB", "memory-private", 6.0),
-        Target("PSS per idle context <= 7 MB", "memory-pss", 7.0),
+        Target("private memory per idle context, nothing preloaded <= 6 MB", "memory-private", 6.0, peer=BARE),
+        Target("PSS per idle context, nothing preloaded <= 7 MB", "memory-pss", 7.0, peer=BARE),
         Target("the same with pandas and matplotlib, private <= 8 MB", "memory-data-private", 8.0),
         Target("the same with pandas and matplotlib, PSS <= 13 MB", "memory-data-pss", 13.0),
         Target("10 MB print <= 1.2x raw", "big-print", 1.2, "raw"),

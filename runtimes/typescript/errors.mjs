@@ -8,7 +8,7 @@ import {
 } from './primordials.mjs';
 
 const KERNEL_DIRECTORY = new URL('.', import.meta.url).href;
-const CELL_FILE = /^cell_\d+\.ts$/;
+const CELL_FILE = /^(?:cell|uncounted)_\d+\.ts$/;
 const STACK_DEPTH = 20;
 
 export class ErrorFormatter {

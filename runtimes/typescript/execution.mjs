@@ -12,11 +12,12 @@ export class Execution {
   /** Streams whose late excess has been reported. @type {Set<string>} */
   reportedLate = new Set();
 
-  /** @param {{id: number, request: import('./protocol.mjs').Message, count: number}} options */
-  constructor({ id, request, count }) {
+  /** @param {{id: number, request: import('./protocol.mjs').Message, count: number, isCounted: boolean}} options */
+  constructor({ id, request, count, isCounted }) {
     const { content, metadata } = request;
     this.id = id;
-    this.file = `cell_${id}.ts`;
+    // The number is the one that the user sees; a cell that has none must not take another's.
+    this.file = isCounted ? `cell_${count}.ts` : `uncounted_${id}.ts`;
     this.count = count;
     this.request = request;
     this.header = request.header;
@@ -38,7 +39,7 @@ export class Executions {
   #recent = new Map();
   #sequence = 0;
 
-  /** @param {{request: import('./protocol.mjs').Message, count: number}} options */
+  /** @param {{request: import('./protocol.mjs').Message, count: number, isCounted: boolean}} options */
   begin(options) {
     const execution = new Execution({ id: ++this.#sequence, ...options });
     this.#recent.set(execution.id, execution);

@@ -127,8 +127,9 @@ export class Session {
   async #execute(message) {
     const { code = '', silent, store_history: storeHistory = true } = message.content;
     const environment = takeEnvironment(message);
-    if (!silent && storeHistory) this.#count++;
-    const execution = this.#executions.begin({ request: message, count: this.#count });
+    const isCounted = !silent && storeHistory;
+    if (isCounted) this.#count++;
+    const execution = this.#executions.begin({ request: message, count: this.#count, isCounted });
     this.#current = execution;
     this.#status('busy', message);
     this.#publishFor(execution, 'execute_input', { code, execution_count: execution.count });

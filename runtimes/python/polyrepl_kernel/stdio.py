@@ -148,13 +148,15 @@ class OutStream(io.TextIOBase):
             self._children = True
 
     def finish(self, cell: Cell) -> None:
-        """Send all that a cell still has to say, the end of limited output included."""
+        """Send all that a cell still has to say, the end of limited output included, and what earlier ones have said meanwhile."""
         self.drain()
         self._children = False
         cell.ended = True
-        if self.name not in cell.buffers and not self._overdrawn:
+        if self.name not in cell.buffers and not self._overdrawn and not self._unsent:
             return
         with self._lock:
+            for each in list(self._unsent.values()):
+                self._send_waiting(each, hold=True)
             for ended in [cell, *self._overdrawn.values()]:
                 self._send_waiting(ended, hold=True)
                 self._send_tail(ended)
