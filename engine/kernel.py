@@ -220,10 +220,7 @@ class Kernel:
                 command(str(path)), cwd=cwd, env=env, connection_info=written, stream=theirs
             )
         except BaseException as error:
-            self.state = KernelState.DEAD
-            await self.kill()
-            if isinstance(error, OSError):
-                raise KernelStartFailed(self.spec.display_name, error.strerror or str(error)) from None
+            await self._give_up(error)
             raise
         finally:
             if theirs is not None:  # its end of the stream shall be open nowhere but in the kernel
@@ -251,12 +248,16 @@ class Kernel:
             if self._broken is not None:
                 raise KernelStartFailed(self.spec.display_name, self._broken.message)
         except BaseException as error:
-            self.state = KernelState.DEAD
-            await self.kill()
-            if isinstance(error, OSError):
-                raise KernelStartFailed(self.spec.display_name, error.strerror or str(error)) from None
+            await self._give_up(error)
             raise
         self.state = KernelState.IDLE
+
+    async def _give_up(self, error: BaseException) -> None:
+        """Release everything after a start that failed. Raises KernelStartFailed in the place of what the system refused."""
+        self.state = KernelState.DEAD
+        await self.kill()
+        if isinstance(error, OSError):
+            raise KernelStartFailed(self.spec.display_name, error.strerror or str(error)) from None
 
     async def _open(self, connect: Connect, info: Mapping[str, Any], timeout: float) -> None:
         self._channels = connect({**info, "socket": self._stream} if self._stream else info, self._receive)
