@@ -88,10 +88,15 @@ PYTHON = Dialect(
     print_loop="while True: print('tick')",
     sleep="import time; time.sleep(60)",
     wait="import asyncio; await asyncio.sleep(60)",
+    # A function: CPython 3.11 lets an interrupt of a bare loop past its handler. Two handlers: one interrupt may follow while another is handled.
     stubborn=dedent("""\
+        def spin():
+            while True: int()
         while True:
             try:
-                while True: int()  # in `while True: pass` CPython 3.11 lets the interrupt past the handler
+                while True:
+                    try: spin()
+                    except KeyboardInterrupt: pass
             except KeyboardInterrupt: pass"""),
     throw_line_3="class OddError(Exception): pass\n\nraise OddError('boom')",
     syntax_error="1 +* 2",
