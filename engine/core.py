@@ -386,8 +386,7 @@ class Engine:
 
     def _note_finished(self, execution: Execution) -> None:
         seconds = execution.duration or 0.0
-        self.metrics.executions.labels(execution.language, execution.status).inc()
-        self.metrics.execution_seconds.labels(execution.language).observe(seconds)
+        self.metrics.note_ended(execution.language, execution.status, seconds)
         if execution.was_truncated:
             self.metrics.output_truncated.inc()
         get_logger().debug(

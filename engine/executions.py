@@ -89,7 +89,7 @@ class Execution:
         self._awaits_input = False
         self._started_at = 0.0
         self._duration: float | None = None
-        self._finished = asyncio.get_running_loop().create_future()
+        self._waiters: list[asyncio.Future[None]] = []
 
     def __repr__(self) -> str:
         return f"<Execution {self.id} {self.status}, {self.journal.last} events>"
@@ -191,7 +191,9 @@ class Execution:
             )
         )
         self.journal.close()
-        self._finished.set_result(None)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _append(self, events: list[Event]) -> None:
         for event in events:
@@ -199,8 +201,14 @@ class Execution:
 
     async def wait(self) -> None:
         """Return when the execution has ended. It always does: it has a deadline, and its queue is bounded."""
-        if not self.is_finished:
-            await asyncio.shield(self._finished)
+        if self.is_finished:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.remove(waiter)
 
     async def follow(self, after: int = 0, *, ping: float | None = None) -> AsyncIterator[tuple[int, Event] | None]:
         """Every event numbered above `after`, until the end; None after each `ping` seconds of silence."""

@@ -19,6 +19,7 @@ MESSAGE_PARTS = 4  # header, parent_header, metadata, content
 _CHANNELS = (Channel.SHELL, Channel.IOPUB, Channel.CONTROL, Channel.STDIN)
 _NUMBERS = {channel: number for number, channel in enumerate(_CHANNELS)}
 _HEAD = struct.Struct("<IBBH")
+_SIZES = struct.Struct(f"<{MESSAGE_PARTS}I")
 _AFTER_LENGTH = _HEAD.size - 4
 
 
@@ -83,21 +84,21 @@ class Decoder:
             raise
 
     def _take(self) -> Frame | None:
+        size = len(self._data)
         if self._length is None:
-            if self.held < _HEAD.size:
+            if size - self._at < _HEAD.size:
                 return None
-            self._read_head()
-        assert self._length is not None
+            self._length = self._read_head()
         end = self._at + 4 + self._length
-        if len(self._data) < end:
+        if size < end:
             return None
         parts = self._cut(end)
         self._at, self._length = end, None
-        if end == len(self._data):
+        if end == size:
             self._data, self._at = b"", 0  # a large copy is not kept for what may come later
         return Frame(self._channel, parts)
 
-    def _read_head(self) -> None:
+    def _read_head(self) -> int:
         length, version, channel, count = _HEAD.unpack_from(self._data, self._at)
         if version != VERSION:
             msg = f"version {version} of a frame where {VERSION} is spoken"
@@ -110,19 +111,29 @@ class Decoder:
         elif length < _AFTER_LENGTH + 4 * count:
             msg = f"a frame of {length} bytes has no room for the sizes of {count} parts"
         else:
-            self._length, self._channel, self._count = length, _CHANNELS[channel], count
-            return
+            self._channel, self._count = _CHANNELS[channel], count
+            return int(length)
         raise MessageError(msg)
 
     def _cut(self, end: int) -> list[bytes]:
         """Copy each part out of the frame that ends at `end`."""
-        sizes = struct.unpack_from(f"<{self._count}I", self._data, self._at + _HEAD.size)
-        start = self._at + _HEAD.size + 4 * self._count
+        data, count = self._data, self._count
+        start = self._at + _HEAD.size
+        # Four parts are the rule, and a format that is compiled already.
+        sizes = (
+            _SIZES.unpack_from(data, start) if count == MESSAGE_PARTS else struct.unpack_from(f"<{count}I", data, start)
+        )
+        start += 4 * count
         if start + sum(sizes) != end:
             msg = f"the sizes of a frame's parts add up to {sum(sizes)} bytes where {end - start} are"
             raise MessageError(msg)
         parts = []
-        with memoryview(self._data) as view:
+        if isinstance(data, bytes):
+            for size in sizes:
+                parts.append(data[start : start + size])
+                start += size
+            return parts
+        with memoryview(data) as view:
             for size in sizes:
                 parts.append(bytes(view[start : start + size]))
                 start += size

@@ -35,7 +35,7 @@ def _make(level: int, form: str) -> structlog.typing.FilteringBoundLogger:
         structlog.PrintLogger(sys.stderr),
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),
-    )
+    ).bind()  # once, rather than for each line, also for those that are not shown
     return logger
 
 

@@ -89,5 +89,17 @@ class Metrics:
             "polyrepl_bad_messages", "Messages from kernels that were not valid.", registry=self.registry
         )
 
+        self._ended: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+
+    def note_ended(self, language: str, status: str, seconds: float) -> None:
+        """Count an execution; finding the series of labels takes longer than counting."""
+        found = self._ended.get((language, status))
+        if found is None:
+            found = (self.executions.labels(language, status), self.execution_seconds.labels(language))
+            self._ended[language, status] = found
+        count, duration = found
+        count.inc()
+        duration.observe(seconds)
+
     def render(self) -> bytes:
         return generate_latest(self.registry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 
 import uvicorn
@@ -26,6 +27,9 @@ class _Server(uvicorn.Server):
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._engine.prepare()
+            # What was imported stays for good; collections need not look at it again and again.
+            gc.collect()
+            gc.freeze()
             get_logger().info("serving", url=f"http://{host}:{port}", docs=f"http://{host}:{port}/docs")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from . import inventory, reopening
+from . import inventory, loops, reopening
 from .cells import Cell
 from .forked import name_process, reseed
 from .inventory import Finding
@@ -188,12 +188,8 @@ def _listed(findings: Sequence[Finding]) -> list[dict[str, str]]:
 
 def _own_fds(kernel: Kernel) -> set[int]:
     assert kernel.transport is not None
-    loop_fds = _loop_fds(kernel.loop)
+    loop_fds = loops.descriptors(kernel.loop)
     return {0, 1, 2, kernel.transport.fileno(), *kernel.helper.fds, *kernel.wakeup_fds, *kernel.output_fds, *loop_fds}
-
-
-def _loop_fds(loop: Any) -> list[int]:
-    return [loop._selector.fileno(), loop._ssock.fileno(), loop._csock.fileno()]
 
 
 def _become(
@@ -244,31 +240,11 @@ def _leave_parent(kernel: Kernel, transport: Transport, *, drop_tasks: bool) -> 
         os.close(fd)
     kernel.interrupts.release()
     if not drop_tasks:
-        _renew(kernel.loop)
+        loops.renew(kernel.loop)
         return
-    reopening.blind(_loop_fds(kernel.loop))
+    reopening.blind(loops.descriptors(kernel.loop))
     _abandoned.append(kernel.loop)
     kernel.loop = asyncio.new_event_loop()
-
-
-def _renew(loop: Any) -> None:
-    """Put new descriptors in the place of those that the loop shares with its twin in the parent.
-
-    The loop itself stays, as do the queues, locks and futures that know it."""
-    selector = loop._selector
-    waker = selector.get_key(loop._ssock)
-    with select.epoll() as fresh:
-        os.dup2(fresh.fileno(), selector.fileno(), inheritable=False)
-    for key in list(selector.get_map().values()):
-        selector.unregister(key.fd)  # touches the new one only
-    pair = socket.socketpair()
-    for ours, new in zip((loop._ssock, loop._csock), pair, strict=True):
-        with new:
-            new.setblocking(False)
-            os.dup2(new.fileno(), ours.fileno(), inheritable=False)
-    selector.register(loop._ssock, waker.events, waker.data)
-    loop._ready.clear()
-    loop._default_executor = None  # its threads are the parent's
 
 
 def _move(kernel: Kernel, plan: Plan) -> list[tuple[str, str]]:

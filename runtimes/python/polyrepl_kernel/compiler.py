@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import zlib
 
 from IPython.core.compilerop import CachingCompiler
@@ -17,4 +16,5 @@ class CellCompiler(CachingCompiler):
     def get_code_name(self, raw_code: str, transformed_code: str, number: int) -> str:
         """The file name of a cell. `number` is its execution count."""
         digest = zlib.crc32(raw_code.encode("utf-8", "surrogatepass"))
-        return os.path.join(tempfile.gettempdir(), f"ipykernel_{os.getpid()}", f"{digest}.py")
+        # Not `tempfile.gettempdir()`, which tries the directory by writing into it.
+        return f"{os.environ.get('TMPDIR') or '/tmp'}/ipykernel_{os.getpid()}/{digest}.py"

@@ -11,12 +11,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from . import confine, inventory, reopening
+from . import confine, inventory, loops, reopening
 from .stdio import Capture
 from .stream import StreamTransport
 
@@ -26,13 +26,18 @@ if TYPE_CHECKING:
 
 _ASIDE = 64  # the first number that is in nobody's way while descriptors are arranged
 _COMM_BYTES = 15
+_MT19937_WORDS = 624
 STREAM, STDOUT_READER, STDERR_READER = 3, 4, 5
 
 
 def run(kernel: Kernel, start: Start, *, foreign_fds: Set[int], umask: int) -> NoReturn:
     """Be the kernel that `start` asks for; where that fails, the reason is on its stderr."""
     try:
-        stream = enter(start, foreign_fds=foreign_fds, umask=umask)
+        stream = enter(start, own_fds=loops.descriptors(kernel.loop), foreign_fds=foreign_fds, umask=umask)
+        if "PYTHONASYNCIODEBUG" in start.env:
+            kernel.loop = None  # a loop looks at it when it is made
+        else:
+            loops.renew(kernel.loop)
         kernel.shell.history_manager.dir_hist[:] = [Path.cwd()]
         transport, stdout, stderr = StreamTransport(stream), Capture(1, STDOUT_READER), Capture(2, STDERR_READER)
     except BaseException as error:
@@ -41,12 +46,20 @@ def run(kernel: Kernel, start: Start, *, foreign_fds: Set[int], umask: int) -> N
     kernel.serve(transport, stdout, stderr)
 
 
-def enter(start: Start, *, foreign_fds: Set[int] = frozenset(), umask: int = 0o022) -> socket.socket:
-    """Become what `start` says; returns the stream. `foreign_fds`: those that libraries opened in the zygote.
+def prepare(kernel: Kernel) -> None:
+    """Make, in the zygote, what costs a forked kernel more to make than to take over: its event loop."""
+    kernel.loop = loops.above(STDERR_READER)
+
+
+def enter(
+    start: Start, *, own_fds: Iterable[int] = (), foreign_fds: Set[int] = frozenset(), umask: int = 0o022
+) -> socket.socket:
+    """Become what `start` says; returns the stream. `own_fds` stay as they are; `foreign_fds`: those that libraries opened in
+    the zygote.
 
     Raises what goes wrong; stderr is the kernel's own by then."""
     signal.set_wakeup_fd(-1)
-    _arrange(start.fds, foreign_fds)
+    _arrange(start.fds, {*own_fds}, foreign_fds)
     os.setsid()
     name_process(start.tag)
     threading.main_thread()._set_native_id()  # type: ignore[attr-defined]  # Python leaves the zygote's
@@ -60,8 +73,8 @@ def enter(start: Start, *, foreign_fds: Set[int] = frozenset(), umask: int = 0o0
     return socket.socket(fileno=STREAM)
 
 
-def _arrange(fds: list[int], foreign_fds: Set[int]) -> None:
-    """Have exactly stdin, stdout, stderr, the stream, and the readers of stdout and stderr open, as 0 to 5."""
+def _arrange(fds: list[int], own_fds: Set[int], foreign_fds: Set[int]) -> None:
+    """Have stdin, stdout, stderr, the stream, and the readers of stdout and stderr open as 0 to 5, and nothing else but `own_fds`."""
     stream, stdin, stdout_reader, stdout, stderr_reader, stderr = (
         fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ASIDE) for fd in fds
     )
@@ -73,12 +86,12 @@ def _arrange(fds: list[int], foreign_fds: Set[int]) -> None:
     for fd in map(int, os.listdir("/proc/self/fd")):
         if fd in foreign_fds and fd > STDERR_READER:
             kept.add(fd)
-        elif fd > STDERR_READER:
+        elif fd > STDERR_READER and fd not in own_fds:
             with suppress(OSError):  # that of the listing itself is closed already
                 os.close(fd)
     if kept:
         # Some library still believes that these are its files, and may use them: with a position of their own.
-        reopening.reopen(inventory.descriptors(set(range(STDERR_READER + 1))), ())
+        reopening.reopen(inventory.descriptors({*range(STDERR_READER + 1), *own_fds}), ())
 
 
 def name_process(tag: str) -> None:
@@ -99,7 +112,7 @@ def _reset_signals() -> None:
 
 def _replace_environment(env: dict[str, str]) -> None:
     """Only what differs is written: every page of memory that is written to has to be copied."""
-    for name in os.environ.keys() - env.keys() - {"MPLBACKEND"}:  # which `build` has set
+    for name in [name for name in os.environ if name not in env and name != "MPLBACKEND"]:  # which `build` has set
         del os.environ[name]
     for name, value in env.items():
         if os.environ.get(name) != value:
@@ -112,7 +125,12 @@ def reseed() -> None:
     """Give this process random numbers of its own; `random` itself does so at every fork, `secrets` and `uuid` need nothing."""
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
-        numpy_random.seed()
+        # A state at random touches a tenth of the memory that making one of a seed does.
+        state = memoryview(os.urandom(4 * _MT19937_WORDS)).cast("I")
+        try:
+            numpy_random.set_state(("MT19937", state, _MT19937_WORDS))
+        except ValueError:  # a user has chosen another generator
+            numpy_random.set_bit_generator(type(numpy_random.get_bit_generator())())
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.seed()

@@ -6,9 +6,12 @@ from typing import Any
 
 from IPython.core.formatters import BaseFormatter
 from IPython.core.formatters import DisplayFormatter as _DisplayFormatter
+from IPython.lib import pretty
 
 # Exact types whose only base is object and that have no _repr_*_ method: unless somebody registered a printer, text is all.
 _PLAIN = frozenset({int, float, complex, str, bytes, list, tuple, dict, set, frozenset})
+# Of these, the ones whose text is their repr, always one line.
+_ONE_LINE = frozenset({int, float, complex, str, bytes})
 _TEXT = "text/plain"
 
 
@@ -20,26 +23,39 @@ class DisplayFormatter(_DisplayFormatter):
     def format(self, obj: Any, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the MIME bundle of `obj` and its metadata."""
         kind = type(obj)
-        text = self.formatters.get(_TEXT)
-        if kind in _PLAIN and text is not None and not include and not exclude and not self._is_known(obj, kind):
-            shown = text(obj)
-            return ({} if shown is None else {_TEXT: shown}), {}
+        if kind in _PLAIN and not include and not exclude:
+            formatters = self.formatters
+            text = formatters.get(_TEXT)
+            if text is not None and not self._is_known(obj, kind, formatters):
+                shown = repr(obj) if kind in _ONE_LINE and _is_shown_by_repr(text, obj, kind) else text(obj)
+                return ({} if shown is None else {_TEXT: shown}), {}
         found: tuple[dict[str, Any], dict[str, Any]] = super().format(obj, include=include, exclude=exclude)
         return found
 
-    def _is_known(self, obj: Any, kind: type) -> bool:
-        others = [formatter for mime_type, formatter in self.formatters.items() if mime_type != _TEXT]
-        return any(
-            _knows(formatter, obj, kind)
-            for formatter in (self.ipython_display_formatter, self.mimebundle_formatter, *others)
-        )
+    def _is_known(self, obj: Any, kind: type, formatters: dict[str, BaseFormatter]) -> bool:
+        if _knows(self.ipython_display_formatter, obj, kind) or _knows(self.mimebundle_formatter, obj, kind):
+            return True
+        return any(_knows(formatter, obj, kind) for mime_type, formatter in formatters.items() if mime_type != _TEXT)
 
 
 def _knows(formatter: BaseFormatter, obj: Any, kind: type) -> bool:
-    printers = formatter.type_printers
-    if printers and (kind in printers or object in printers):
+    by_type, singletons, deferred = _printers(formatter)
+    if by_type and (kind in by_type or object in by_type):
         return True
-    if formatter.singleton_printers and id(obj) in formatter.singleton_printers:
+    if singletons and id(obj) in singletons:
         return True
-    deferred = formatter.deferred_printers
     return bool(deferred) and (("builtins", kind.__name__) in deferred or ("builtins", "object") in deferred)
+
+
+def _is_shown_by_repr(text: BaseFormatter, obj: Any, kind: type) -> bool:
+    by_type, singletons, _ = _printers(text)
+    return by_type.get(kind) is pretty._repr_pprint and id(obj) not in singletons
+
+
+def _printers(formatter: BaseFormatter) -> tuple[dict[Any, Any], dict[Any, Any], dict[Any, Any]]:
+    """What is registered with a formatter: by type, by object, and by the names of types that are not imported yet."""
+    values = formatter._trait_values  # without the descriptors, which take most of the time
+    try:
+        return values["type_printers"], values["singleton_printers"], values["deferred_printers"]
+    except KeyError:  # not asked for before
+        return formatter.type_printers, formatter.singleton_printers, formatter.deferred_printers

@@ -92,7 +92,7 @@ class Kernel:
         self, transport: Transport, stdout: Capture, stderr: Capture, *, crash_report: IO[str] | int = 2
     ) -> NoReturn:
         """Answer requests until the client is gone. `crash_report`: where a fatal signal's traceback is written."""
-        self.loop = asyncio.new_event_loop()
+        self.loop = self.loop or asyncio.new_event_loop()
         self.attach(transport, stdout, stderr, crash_report=crash_report)
         while True:
             # A task that raises SystemExit, or an interrupt that meets one, ends neither the loop nor the kernel.

@@ -7,8 +7,8 @@ import itertools
 import json
 import math
 import os
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 VERSION = "5.4"
@@ -95,10 +95,16 @@ class Session:
     def __init__(self) -> None:
         self.id = os.urandom(16).hex()
         self._numbers = itertools.count(1)
+        self._second = 0
+        self._second_text = ""
 
     def header(self, msg_type: str) -> bytes:
         """Make a header; none of its values needs escaping."""
-        date = datetime.now(UTC).isoformat()
+        now = time.time()
+        if int(now) != self._second:
+            self._second = int(now)
+            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self._second))
+        date = f"{self._second_text}.{int(now % 1 * 1_000_000):06d}Z"
         return (
             f'{{"msg_id":"{self.id}_{next(self._numbers)}","session":"{self.id}","username":"kernel",'
             f'"date":"{date}","msg_type":"{msg_type}","version":"{VERSION}"}}'

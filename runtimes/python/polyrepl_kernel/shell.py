@@ -29,6 +29,7 @@ from .formatting import DisplayFormatter
 from .imports import pose_as_notebook
 from .interrupts import Interrupts, without_kernel_frames
 from .limits import limit_bundle
+from .plain import PlainCells
 from .protocol import encode
 
 if TYPE_CHECKING:
@@ -99,6 +100,11 @@ class DisplayHook(_Sender, _DisplayHook):
 
     kernel = AnyTrait()
     is_sending = False
+
+    def quiet(self) -> bool:
+        """Whether the cell ends with a semicolon; it is not tokenized where it has none."""
+        sources = self.shell.history_manager.input_hist_parsed
+        return bool(sources) and ";" in sources[-1] and bool(super().quiet())
 
     def start_displayhook(self) -> None:
         """Begin: an error from now on means that the value could not be shown."""
@@ -190,6 +196,17 @@ class ZMQInteractiveShell(InteractiveShell):
         super().init_instance_attrs()
         transforms = self.input_transformer_manager.cleanup_transforms
         transforms[transforms.index(leading_empty_lines)] = _blank_lines_before_marks
+
+    def init_prefilter(self) -> None:
+        """Remember the transformations as they are at the start."""
+        super().init_prefilter()
+        self._plain_cells = PlainCells(self)
+
+    def transform_cell(self, raw_cell: str) -> str:
+        """The cell as Python; most are that as they stand, and are spared the tokenizer."""
+        if self._plain_cells.include(raw_cell):
+            return raw_cell if raw_cell.endswith("\n") else raw_cell + "\n"
+        return str(super().transform_cell(raw_cell))
 
     def init_environment(self) -> None:
         """Tell programs that they have no terminal, as ipykernel does."""

@@ -205,7 +205,7 @@ class Zygote:
 def main(fd: int, names: Sequence[str]) -> NoReturn:
     """Be a zygote with these modules for the server at the other end of `fd`; in a forked process, be its kernel."""
     began = time.monotonic()
-    from . import forked, preload, warm
+    from . import forked, pages, preload, warm
     from .app import build
 
     kernel = build()
@@ -219,6 +219,7 @@ def main(fd: int, names: Sequence[str]) -> NoReturn:
     foreign_fds = _open_fds() - {0, 1, 2, fd}
     umask = os.umask(0o077)
     os.umask(umask)
+    forked.prepare(kernel)
     zygote = Zygote(connection)
     _try_fork()
     warm.forget_warnings()  # of forking beside the threads that have ended with this
@@ -232,6 +233,7 @@ def main(fd: int, names: Sequence[str]) -> NoReturn:
     gc.collect()
     gc.disable()
     gc.freeze()  # a collection in a kernel would otherwise write to, and so copy, all that it shares with us
+    hello["huge_page_bytes"] = pages.collapse()
     start = zygote.serve(hello)
     forked.run(kernel, start, foreign_fds=foreign_fds, umask=umask)
 
