@@ -8,7 +8,13 @@ import logging
 import sys
 from typing import Any
 
-import structlog
+# structlog imports rich, if it can, for tracebacks that show local variables. Those are users' data here, and rich takes 4 MB.
+_hides_rich = sys.modules.setdefault("rich", None) is None  # type: ignore[arg-type]
+try:
+    import structlog
+finally:
+    if _hides_rich:
+        del sys.modules["rich"]
 
 _WARNING = logging.WARNING
 
@@ -30,7 +36,9 @@ def _make(level: int, form: str) -> structlog.typing.FilteringBoundLogger:
     if form == "json":
         processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+        processors.append(
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        )
     logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr),
         processors=processors,

@@ -123,11 +123,12 @@ class FakeKernel:
     async def _serve(self) -> None:
         while True:
             msg_id, content = await self._requests.get()
-            self.count += 1
             self._interrupted = False
             self._woken.clear()
             self.say(msg_id, "status", {"execution_state": "busy"})
-            self.say(msg_id, "execute_input", {"code": content["code"], "execution_count": self.count})
+            if not content["silent"]:
+                self.count += 1
+                self.say(msg_id, "execute_input", {"code": content["code"], "execution_count": self.count})
             await self._play(msg_id, content["code"])
 
     async def _play(self, msg_id: str, code: str) -> None:

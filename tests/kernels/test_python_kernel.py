@@ -351,7 +351,40 @@ def test_interrupts_at_random_times_stop_the_cell_and_nothing_else(kernel: Kerne
         kernel.interrupt()
         result = kernel.collect(request)
         assert (result.error, result.reply["status"]) == ("KeyboardInterrupt", "error")
-        assert kernel.run("'PR_I' in os.environ").value == "False"
+        request = kernel.send("'PR_I' in os.environ")
+        if not kernel.sockets["iopub"].poll(
+            3000
+        ):  # it had just made the task that spins, and nobody waits for that now
+            kernel.interrupt()
+        assert kernel.collect(request).value == "False"
+
+
+def test_an_interrupt_stops_a_task_that_a_cell_left_behind_and_that_keeps_all_others_from_running(
+    kernel: KernelUnderTest,
+) -> None:
+    kernel.run("async def spin():\n    while True: pass\ntask = asyncio.ensure_future(spin())")
+    request = kernel.send("task")
+    kernel.interrupt()
+    assert "KeyboardInterrupt" in kernel.collect(request).value
+
+
+def test_an_interrupt_stops_one_task_after_the_other_that_a_cell_waits_for(kernel: KernelUnderTest) -> None:
+    request = kernel.send("await asyncio.gather(*[spin() for _ in range(3)])")
+    kernel.wait_until_started(request)
+    kernel.interrupt()
+    assert kernel.collect(request).error == "KeyboardInterrupt"
+    assert kernel.run("1").value == "1"
+
+
+def test_tasks_that_share_the_loop_with_others_go_on_after_an_interrupt_that_finds_no_cell(
+    kernel: KernelUnderTest,
+) -> None:
+    kernel.run(
+        "async def polite():\n    while True: await asyncio.sleep(0.001)\ntask = asyncio.ensure_future(polite())"
+    )
+    kernel.interrupt()
+    assert kernel.run("await asyncio.sleep(0.3); task.done()").value == "False"
+    kernel.run("task.cancel()")
 
 
 def test_interrupts_at_random_times_lose_no_reply_of_a_short_cell(kernel: KernelUnderTest) -> None:

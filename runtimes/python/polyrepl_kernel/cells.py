@@ -64,7 +64,9 @@ class Cell:
         """Return the buffer of a stream, made at its first use."""
         buffer = self.buffers.get(stream)
         if buffer is None:
-            buffer = self.buffers[stream] = StreamBuffer(self.limits.stream_bytes)
+            buffer = self.buffers.setdefault(
+                stream, StreamBuffer(self.limits.stream_bytes)
+            )  # of several threads, the first
         return buffer
 
 

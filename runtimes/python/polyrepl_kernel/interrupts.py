@@ -20,6 +20,7 @@ from .helper import Helper
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _RETRY_SECONDS = 0.005
 _LONGEST_RETRY = 0.1
+_TURN_SECONDS = 0.1  # a loop that does not come round for so long is held up by a task that never awaits
 
 
 class Interrupts:
@@ -40,6 +41,8 @@ class Interrupts:
         self._in_cell = False
         self._early = False
         self._task: asyncio.Task[Any] | None = None
+        self._cancels = False  # the loop has been asked to cancel the task, and has not done so yet
+        self._turns = self._forces = False
         self._cells = 0
         self._shields = 0
         self._received: socket.socket
@@ -83,6 +86,7 @@ class Interrupts:
 
         `on_idle` is called in the loop after an interrupt that found no cell: it settles whom that was meant for. None: for nobody."""
         self._loop, self._on_idle = loop, on_idle
+        self._turns = self._forces = False
         self._received, written = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._received.setblocking(False)
         written.setblocking(False)
@@ -124,13 +128,13 @@ class Interrupts:
         self._early = self.idle and not forget_earlier
         self._has_begun = False
         self.idle = self.deferred = self.cancelled = self.reported = False
-        self._task = None
+        self._task, self._cancels = None, False
         self._cells += 1
         self._in_cell = True
 
     def end_cell(self) -> None:
         """Say that there is nothing to interrupt any more."""
-        self._in_cell = self._early = self.deferred = False
+        self._in_cell = self._early = self.deferred = self._cancels = False
 
     @contextmanager
     def awaiting(self, task: asyncio.Task[Any] | None) -> Iterator[None]:
@@ -139,7 +143,7 @@ class Interrupts:
         try:
             yield
         finally:
-            self._task = None
+            self._task, self._cancels = None, False
 
     def raise_early(self) -> None:
         """Raise the interrupt that came between the start of the cell and that of its code."""
@@ -156,8 +160,7 @@ class Interrupts:
     def _raise(self) -> NoReturn:
         self.deferred = False
         self.raised += 1
-        if self._task is not None and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._cancel, self._task)
+        self._cancel_soon()
         raise KeyboardInterrupt
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
@@ -169,13 +172,43 @@ class Interrupts:
                 self._defer()
                 return
             self._raise()
-        if self._task is not None and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._cancel, self._task)
-        elif self._in_cell:
+        if self._cancel_soon():
+            return
+        if self._in_cell:
             self._early = True
-        elif self._loop is not None and self._on_idle is not None:
+        elif self._loop is not None:
+            self._settle_in_loop(self._loop, frame)
+
+    def _settle_in_loop(self, loop: asyncio.AbstractEventLoop, frame: FrameType | None) -> None:
+        """An interrupt has found no cell. What a cell has left behind goes on, unless it keeps the loop from all else."""
+        if self._on_idle is not None:
             self.idle = True
-            self._loop.call_soon_threadsafe(self._on_idle)
+            loop.call_soon_threadsafe(self._on_idle)
+        if self._forces:
+            self._forces = False
+            if self._is_left_behind(frame):
+                self.raised += 1
+                raise KeyboardInterrupt
+        if not self._turns:
+            self._turns = True
+            loop.call_soon_threadsafe(self._note_turn)
+            self._helper.call_later(_TURN_SECONDS, self._force)
+
+    def _note_turn(self) -> None:
+        self._turns = False
+
+    def _force(self) -> None:
+        if self._turns and not self._in_cell:
+            self._turns, self._forces = False, True
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def _is_left_behind(self, frame: FrameType | None) -> bool:
+        """Whether user code runs that no cell waits for, and nothing of this package inside it."""
+        while frame is not None and not frame.f_code.co_filename.startswith(_PACKAGE):
+            if frame.f_globals is self._user_globals:
+                return True
+            frame = frame.f_back
+        return False
 
     def _find(self, frame: FrameType | None) -> bool | None:
         """Whether an exception raised in this frame reaches user code, or the shell that reports its errors.
@@ -218,11 +251,23 @@ class Interrupts:
         self._helper.call_later(_RETRY_SECONDS, functools.partial(self._repeat, self._cells))
 
     def _repeat(self, cell: int) -> None:
-        if self.deferred and self._in_cell and cell == self._cells:
+        if (self.deferred or self._cancels) and self._in_cell and cell == self._cells:
             os.kill(os.getpid(), signal.SIGINT)
+
+    def _cancel_soon(self) -> bool:
+        """Have the loop cancel the task of an awaiting cell; False: none awaits. Where the loop does not come to it, because a
+        task that the cell has started never awaits, the interrupt is repeated, and stops that one."""
+        if self._task is None or self._loop is None:
+            return False
+        if not self._cancels:
+            self._cancels = True
+            self._loop.call_soon_threadsafe(self._cancel, self._task)
+        self._helper.call_later(_RETRY_SECONDS, functools.partial(self._repeat, self._cells))
+        return True
 
     def _cancel(self, task: asyncio.Task[Any]) -> None:
         if task is self._task:
+            self._cancels = False
             self.cancelled = True
             task.cancel()
 

@@ -58,9 +58,22 @@ def messages_of(text: str) -> Iterator[str]:
 
 
 class StreamBuffer:
-    """Text of one stream of one cell that waits to be sent; past the first half of the limit only the newest half is kept."""
+    """Text of one stream of one cell that waits to be sent; past the first half of the limit only the newest half is kept.
 
-    __slots__ = ("_head_left", "_limit", "_parts", "_tail", "_tail_limit", "omitted", "waiting")
+    `fresh` is what was written and not looked at yet. Any thread may append to it without a lock; everything else is for one at
+    a time."""
+
+    __slots__ = (
+        "_head_left",
+        "_limit",
+        "_parts",
+        "_tail",
+        "_tail_limit",
+        "fresh",
+        "fresh_length",
+        "is_noted",
+        "omitted",
+    )
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
@@ -68,11 +81,17 @@ class StreamBuffer:
         self._head_left = 0 if limit is None else limit // 2
         self._tail_limit = 0 if limit is None else limit - limit // 2
         self._tail = bytearray()
-        self.waiting = 0
         self.omitted = 0
+        self.fresh: list[str] = []
+        self.fresh_length = 0  # characters, about: threads that write at once may miss some of each other
+        self.is_noted = False  # whether somebody will come and look at `fresh`
 
-    def append(self, text: str) -> None:
-        """Take what was written; `waiting` then says how many characters may be sent now."""
+    def settle(self) -> None:
+        """Sort what is fresh into what may be sent and what is held back."""
+        self.fresh_length = 0
+        count = len(self.fresh)
+        text = "".join(self.fresh[:count])
+        del self.fresh[:count]  # what was written meanwhile stays
         if self._limit is not None:
             if len(text) <= self._head_left and text.isascii():  # the usual case
                 self._head_left -= len(text)
@@ -80,7 +99,6 @@ class StreamBuffer:
                 text = self._held_back(text)
         if text:
             self._parts.append(text)
-            self.waiting += len(text)
 
     @property
     def holds_back(self) -> bool:
@@ -89,13 +107,15 @@ class StreamBuffer:
 
     def take(self) -> str:
         """Return what may be sent now and forget it."""
+        self.settle()
         text = "".join(self._parts)
         self._parts.clear()
-        self.waiting = 0
         return text
 
     def finish(self) -> tuple[str, int]:
-        """Return the tail and the number of bytes missing before it; what comes later may be as large as the limit again."""
+        """Return the tail and the number of bytes missing before it; what comes later may be as large as the limit again.
+
+        To be called after `take`."""
         self._drop_before_tail()
         if self.omitted:
             start = 0

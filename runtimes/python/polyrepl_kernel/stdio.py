@@ -16,7 +16,7 @@ from typing import Any
 from .cells import Cell, Cells
 from .helper import Helper
 from .interrupts import Interrupts
-from .limits import messages_of
+from .limits import StreamBuffer, messages_of
 
 # Of the widest characters this many fill one message.
 _SEND_AT_ONCE = 1 << 18
@@ -88,7 +88,7 @@ class OutStream(io.TextIOBase):
 
     @property
     def lock(self) -> threading.RLock:
-        """Held while text is added or sent."""
+        """Held while text is sent."""
         return self._lock
 
     def fileno(self) -> int:
@@ -112,7 +112,8 @@ class OutStream(io.TextIOBase):
             return self._write_to_parent(string)
         if self._children:
             self.drain()
-        self._add(string, self._cells.current())
+        if string:
+            self._add(string, self._cells.current())
         if self._interrupts.deferred:
             self._interrupts.settle()
         return len(string)
@@ -163,24 +164,34 @@ class OutStream(io.TextIOBase):
             self._overdrawn.clear()
 
     def _add(self, text: str, cell: Cell) -> None:
-        with self._lock:
-            buffer = cell.buffers.get(self.name) or cell.buffer(self.name)
-            buffer.append(text)
-            if buffer.waiting >= _SEND_AT_ONCE:
+        """The path of every write: no lock, and nothing that can be done once for many."""
+        buffer = cell.buffers.get(self.name) or cell.buffer(self.name)
+        buffer.fresh.append(text)
+        buffer.fresh_length += len(text)
+        if buffer.fresh_length >= _SEND_AT_ONCE:
+            with self._lock:
                 self._send_waiting(cell)
-            elif buffer.waiting and id(cell) not in self._unsent:
-                self._unsent[id(cell)] = cell
-                if not self._timer_runs:
-                    self._timer_runs = True
-                    self._helper.call_later(_FIRST_FLUSH, self._on_timer)
-            if cell.ended and buffer.holds_back:
-                self._overdrawn[id(cell)] = cell
+        elif not buffer.is_noted:
+            self._note_unsent(cell, buffer)
+
+    def _note_unsent(self, cell: Cell, buffer: StreamBuffer) -> None:
+        with self._lock:
+            buffer.is_noted = True
+            self._unsent[id(cell)] = cell
+            if not self._timer_runs:
+                self._timer_runs = True
+                self._helper.call_later(_FIRST_FLUSH, self._on_timer)
 
     def _send_waiting(self, cell: Cell, *, hold: bool = False) -> None:
         self._unsent.pop(id(cell), None)
-        if self.name in cell.buffers:
-            for text in messages_of(cell.buffers[self.name].take()):
-                self._send_message(cell, self.name, text, hold=hold)
+        buffer = cell.buffers.get(self.name)
+        if buffer is None:
+            return
+        buffer.is_noted = False  # before a look at what is fresh: what is written after that is noted again
+        for text in messages_of(buffer.take()):
+            self._send_message(cell, self.name, text, hold=hold)
+        if cell.ended and buffer.holds_back:
+            self._overdrawn[id(cell)] = cell
 
     def _send_tail(self, cell: Cell) -> None:
         if self.name not in cell.buffers:
