@@ -128,7 +128,7 @@ class Brancher:
         """Copy the directories that are ours. Raises CannotBranch where there is too much in them, or no room for it."""
         target.prepare()
         done = Copied()
-        pairs = [(source.tmp, target.tmp)]
+        pairs = [(source.tmp, target.tmp), (source.packages, target.packages)]
         if target.is_own:
             pairs.append((source.cwd, target.cwd))
         for origin, place in pairs:
@@ -212,9 +212,20 @@ def _holds_anything(directory: Path) -> bool:
         return False
 
 
+def _to_replace(here: Workspace, staged: Workspace) -> list[tuple[Path, Path]]:
+    """The directories that are ours, and what is to be in each."""
+    pairs = [(here.tmp, staged.tmp)]
+    if _holds_anything(here.packages) or _holds_anything(staged.packages):
+        staged.packages.mkdir(mode=0o700, exist_ok=True)
+        pairs.append((here.packages, staged.packages))
+    if here.is_own:
+        pairs.append((here.cwd, staged.cwd))
+    return pairs
+
+
 def _directories(source: Workspace, target: Workspace) -> list[list[str]]:
     """From where to where the branch's files have gone."""
-    pairs = [(source.cwd, target.cwd), (source.tmp, target.tmp)]
+    pairs = [(source.cwd, target.cwd), (source.tmp, target.tmp), (source.packages, target.packages)]
     return [[str(old), str(new)] for old, new in pairs if old != new]
 
 
@@ -371,10 +382,7 @@ class Checkpoints:
         aside = staged.root / "aside"
         try:
             here.prepare()
-            pairs = [(here.tmp, staged.tmp)]
-            if here.is_own:
-                pairs.append((here.cwd, staged.cwd))
-            for directory, replacement in pairs:
+            for directory, replacement in _to_replace(here, staged):
                 await asyncio.to_thread(replace_contents, directory, replacement, aside / directory.name)
             checkpoint.check()
             return await self._brancher.revive(checkpoint.branch, self._language, here, context_id=self._context_id)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine import __version__
+from engine.cli_kernels import kernels
 
 if TYPE_CHECKING:
     from engine.settings import Settings
@@ -118,7 +119,8 @@ def run(
     from engine.terminal import run_once
 
     settings = _load(
-        config, {"log_level": "error", "max_timeout": max(timeout, 3600.0), "pool_max": 0, "zygote": False}
+        config,
+        {"log_level": "error", "max_timeout": max(timeout, 3600.0), "pool_max": 0, "zygote": False, "packages": False},
     )
     env = dict(pair.partition("=")[::2] for pair in env_vars)
     source = sys.stdin.read() if code is None else code
@@ -132,6 +134,9 @@ def doctor(config: Path | None) -> None:
     from engine.doctor import show
 
     sys.exit(show(_load(config, {})))
+
+
+main.add_command(kernels)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from engine.errors import (
     ShuttingDown,
 )
 from engine.executions import Execution, Request
+from engine.installing import Installation
 from engine.kernel import Kernel, Outcome, Run
 from engine.languages import Language
 from engine.log import get_logger
@@ -65,6 +66,7 @@ class Context:
         self.created_at = self.last_activity = datetime.now(UTC)
         self.kernel: Kernel | None = None
         self.current: Execution | None = None
+        self.installation: Installation | None = None
         self._options = options
         self._start_kernel = start_kernel
         self._on_finished = on_finished
@@ -79,7 +81,7 @@ class Context:
 
     @property
     def is_idle(self) -> bool:
-        return self._worker is None and self._starting is None
+        return self._worker is None and self._starting is None and self.installation is None
 
     @property
     def state(self) -> str:
@@ -196,11 +198,18 @@ class Context:
         await self._take_down(error_info("ContextEnded", f"The context {reason}"))
         await self.checkpoints.aclose()
 
+    def end_installation(self, installation: Installation) -> None:
+        """Note that an installation of packages has ended."""
+        if self.installation is installation:
+            self.installation = None
+            self.last_activity = datetime.now(UTC)
+
     def _take_down(self, error: ErrorInfo) -> asyncio.Task[None]:
         """End everything and be as new, at once; what has to be waited for is no part of the context any more."""
         worker, self._worker = self._worker, None
         starting, self._starting = self._starting, None
         kernel, self.kernel = self.kernel, None
+        installation, self.installation = self.installation, None
         running = [self.current] if self.current else []
         waiting = list(self._queue)
         self.current = None
@@ -210,7 +219,7 @@ class Context:
                 execution.refuse(ContextEnded(self.id))
             else:
                 self._end(execution, "interrupted", "lost", error)
-        return asyncio.create_task(_finish_all(worker, starting, kernel))
+        return asyncio.create_task(_finish_all(worker, starting, kernel, installation))
 
     def _begin(self, starting: Coroutine[Any, Any, Kernel]) -> asyncio.Task[Kernel]:
         self._starting = asyncio.create_task(starting)
@@ -353,7 +362,10 @@ class Context:
 
 
 async def _finish_all(
-    worker: asyncio.Task[None] | None, starting: asyncio.Task[Kernel] | None, kernel: Kernel | None
+    worker: asyncio.Task[None] | None,
+    starting: asyncio.Task[Kernel] | None,
+    kernel: Kernel | None,
+    installation: Installation | None = None,
 ) -> None:
     for task in (worker, starting):
         if task is not None:
@@ -363,3 +375,5 @@ async def _finish_all(
         await starting.result().kill()
     if kernel is not None:
         await kernel.kill()
+    if installation is not None:
+        await installation.cancel("was stopped with its context, which was ended, restarted or restored")

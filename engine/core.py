@@ -26,14 +26,16 @@ from engine.errors import (
     VariablesUnavailable,
 )
 from engine.executions import Execution, Executions, Request
+from engine.installations import Installations
 from engine.kernel import Kernel
-from engine.kernelspecs import KernelSpecs, honours
+from engine.kernelspecs import KernelSpecs, honours, package_tool
 from engine.languages import Language, Languages
 from engine.launcher import Launcher, MakeChannels, MakeProvisioner
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.models import LanguageInfo, VariableList
 from engine.outputs import OutputLimits
+from engine.packages import Tool
 from engine.pool import Pool
 from engine.provisioners.generations import Zygotes
 from engine.rundir import RunDir, Workspace
@@ -87,6 +89,7 @@ class Engine:
         self._pool: Pool | None = None
         self._contexts: Contexts | None = None
         self._branching: Branching | None = None
+        self._installations: Installations | None = None
         self._closed = False
 
     @property
@@ -116,6 +119,13 @@ class Engine:
         if self._branching is None or self._closed:
             raise ShuttingDown
         return self._branching
+
+    @property
+    def installations(self) -> Installations:
+        """Installs packages into contexts."""
+        if self._installations is None or self._closed:
+            raise ShuttingDown
+        return self._installations
 
     def describe_zygote(self) -> str:
         """One line for operators: ready, starting, idle or off, or why python kernels are spawned instead of forked."""
@@ -171,6 +181,7 @@ class Engine:
             take=self._pool.take,
         )
         self._branching = Branching(self._contexts, brancher, can_branch=self._can_branch)
+        self._installations = Installations(self.settings, self._contexts, self.run_dir, tool_of=self._package_tool)
         self._pool.start()
         self._culler = asyncio.create_task(self._cull())
         return self
@@ -251,6 +262,7 @@ class Engine:
             language=found.name,
             limits=self._limits,
             max_events=self.settings.max_events,
+            find_hint=self.installations.find_hint(context.id, found),
         )
         context.submit(execution)
         self.executions.add(execution, key=idempotency_key, fingerprint=fingerprint)
@@ -373,12 +385,15 @@ class Engine:
     def _can_branch(self, language: Language) -> bool:
         return honours(self.kernelspecs.find(language.kernel_name), "fork")
 
+    def _package_tool(self, language: Language) -> Tool | None:
+        return package_tool(self.kernelspecs.find(language.kernel_name))
+
     def _tells_variables(self, language: Language) -> bool:
         return honours(self.kernelspecs.find(language.kernel_name), "variables")
 
     def _check_variables_support(self, language: Language) -> None:
         if not self._tells_variables(language):
-            raise NotSupported("Listing variables", language.name, "only our Python kernel tells them")
+            raise NotSupported("Listing variables", language.name, "only our Python and TypeScript kernels tell them")
 
     def _check_env_support(self, language: Language) -> None:
         if not honours(self.kernelspecs.find(language.kernel_name), "env_vars"):

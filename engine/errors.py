@@ -24,6 +24,7 @@ PolyreplError
 │   ├── QueueFull
 │   ├── TooManyContexts
 │   ├── TooManyCheckpoints
+│   ├── TooManyInstallations
 │   └── MemoryShort
 ├── ShuttingDown
 ├── KernelError
@@ -195,6 +196,14 @@ class TooManyContexts(Overloaded):
 class TooManyCheckpoints(Overloaded):
     def __init__(self, context_id: str, limit: int) -> None:
         super().__init__(f"Context {context_id!r} has {limit} checkpoints, its limit; delete one", retry_after=5)
+
+
+class TooManyInstallations(Overloaded):
+    """`context_id`: the context that installs something already; None where the server installs as much as it may."""
+
+    def __init__(self, limit: int, context_id: str | None = None) -> None:
+        where = "The server" if context_id is None else f"Context {context_id!r}"
+        super().__init__(f"{where} runs {limit} installation{'s'[: limit - 1]} already, its limit", retry_after=5)
 
 
 class MemoryShort(Overloaded):

@@ -29,7 +29,7 @@ from engine.models import (
     Status,
     VariableChanges,
 )
-from engine.normalizer import Normalizer, traceback_text
+from engine.normalizer import FindHint, Normalizer, traceback_text
 from engine.outputs import OutputLimits
 from engine.variables import changes_of
 
@@ -67,7 +67,14 @@ class Execution:
     """A cell's run. Its context drives it through `begin`, `receive` and `end`; readers follow it."""
 
     def __init__(
-        self, request: Request, *, context_id: str, language: str, limits: OutputLimits, max_events: int
+        self,
+        request: Request,
+        *,
+        context_id: str,
+        language: str,
+        limits: OutputLimits,
+        max_events: int,
+        find_hint: FindHint | None = None,
     ) -> None:
         self.id = str(uuid.uuid4())
         self.context_id = context_id
@@ -84,7 +91,7 @@ class Execution:
         self._interactive = request.interactive
         self._wants_changes = request.variables
         self._changes: VariableChanges | UnsetType = UNSET
-        self._normalizer = Normalizer(limits)
+        self._normalizer = Normalizer(limits, find_hint=find_hint)
         self._run: Run | None = None
         self._awaits_input = False
         self._started_at = 0.0
@@ -93,6 +100,11 @@ class Execution:
 
     def __repr__(self) -> str:
         return f"<Execution {self.id} {self.status}, {self.journal.last} events>"
+
+    @property
+    def location(self) -> str:
+        """Its path in the API."""
+        return f"/executions/{self.id}"
 
     @property
     def is_finished(self) -> bool:
@@ -210,25 +222,9 @@ class Execution:
         finally:
             self._waiters.remove(waiter)
 
-    async def follow(self, after: int = 0, *, ping: float | None = None) -> AsyncIterator[tuple[int, Event] | None]:
+    def follow(self, after: int = 0, *, ping: float | None = None) -> AsyncIterator[tuple[int, Event] | None]:
         """Every event numbered above `after`, until the end; None after each `ping` seconds of silence."""
-        changed = asyncio.Event()
-        self.journal.subscribe(changed.set)
-        try:
-            while True:
-                changed.clear()
-                for number, event in self.journal.read(after):
-                    after = number
-                    yield number, event
-                if self.journal.closed and after >= self.journal.last:
-                    return
-                try:
-                    async with asyncio.timeout(ping):
-                        await changed.wait()
-                except TimeoutError:
-                    yield None
-        finally:
-            self.journal.unsubscribe(changed.set)
+        return follow(self.journal, after, ping=ping)
 
     @property
     def _execution_count(self) -> int | UnsetType:
@@ -258,6 +254,29 @@ class Execution:
             variables=self._changes,
             checkpoint=self.checkpoint,
         )
+
+
+async def follow(
+    journal: Journal, after: int = 0, *, ping: float | None = None
+) -> AsyncIterator[tuple[int, Event] | None]:
+    """Every event of a journal numbered above `after`, until it is closed; None after each `ping` seconds of silence."""
+    changed = asyncio.Event()
+    journal.subscribe(changed.set)
+    try:
+        while True:
+            changed.clear()
+            for number, event in journal.read(after):
+                after = number
+                yield number, event
+            if journal.closed and after >= journal.last:
+                return
+            try:
+                async with asyncio.timeout(ping):
+                    await changed.wait()
+            except TimeoutError:
+                yield None
+    finally:
+        journal.unsubscribe(changed.set)
 
 
 class Executions:

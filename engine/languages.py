@@ -18,8 +18,8 @@ BUILTIN: tuple[Language, ...] = (
     Language("python", "polyrepl-python", ("py", "python3")),
     Language("typescript", "polyrepl-typescript", ("ts", "javascript", "js", "node")),
     Language("ipykernel", "ipykernel"),
-    Language("bun", "bun"),
-    Language("deno", "deno"),
+    Language("bun", "polyrepl-bun"),
+    Language("deno", "polyrepl-deno"),
 )
 DEFAULT = "python"
 

@@ -21,7 +21,7 @@ from engine.channels.zmq import ZmqChannels
 from engine.environment import kernel_env, zygote_env
 from engine.errors import KernelStartFailed, MessageError
 from engine.kernel import Kernel
-from engine.kernelspecs import KernelSpecs, honours
+from engine.kernelspecs import KernelSpecs, honours, package_tool, reserved_memory
 from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
@@ -30,7 +30,7 @@ from engine.provisioners.fork import ForkProvisioner
 from engine.provisioners.generations import Zygotes
 from engine.provisioners.spawn import SpawnProvisioner
 from engine.provisioners.zygote import Zygote
-from engine.rlimits import kernel_limits
+from engine.rlimits import Limits, kernel_limits
 from engine.rundir import RunDir, Workspace
 from engine.settings import Settings
 
@@ -65,7 +65,6 @@ class Launcher:
         self._make_provisioner = provisioner or self._spawning
         self._make_channels = channels or self._channels
         self._server_env = dict(os.environ)
-        self._rlimits = kernel_limits(settings.kernel_rlimits)
         self._zmq: zmq.Context[zmq.Socket[bytes]] | None = None
         self._can_fork = settings.zygote and provisioner is None and sys.platform == "linux"
         self._zygotes: dict[str, Zygotes] = {}
@@ -112,7 +111,7 @@ class Launcher:
             pipes=pipes,
             kernel_spec=spec,
         )
-        kernel = Kernel(spec, provisioner, directory, on_bad_message=self._note_bad_message)
+        kernel = self._kernel(spec, provisioner, directory)
         connect = partial(self._make_channels, kernel_waits=honours(spec, "output_limits"))
         await kernel.adopt(stream, connect=connect, timeout=timeout)
         if zygote is not None:
@@ -154,12 +153,13 @@ class Launcher:
         self, spec: KernelSpec, language: Language, workspace: Workspace, *, patient: bool
     ) -> Kernel | None:
         zygotes = self.zygotes(language.kernel_name)
-        if zygotes is None:
+        # What is imported in the zygote already cannot be replaced by a package of the context.
+        if zygotes is None or workspace.replaces_packages:
             return None
         zygote = await zygotes.settled() if patient else zygotes.current()
         if zygote is None:
             return None
-        provisioner = ForkProvisioner(zygote, metrics=self._metrics, rlimits=self._rlimits, kernel_spec=spec)
+        provisioner = ForkProvisioner(zygote, metrics=self._metrics, rlimits=self._rlimits(spec), kernel_spec=spec)
         try:
             kernel = await self._run(provisioner, spec, language, workspace)
         except KernelStartFailed as error:
@@ -171,15 +171,21 @@ class Launcher:
         return kernel
 
     def _spawning(self, spec: KernelSpec) -> Provisioner:
-        return SpawnProvisioner(rlimits=self._rlimits, kernel_spec=spec)
+        return SpawnProvisioner(rlimits=self._rlimits(spec), kernel_spec=spec)
+
+    def _rlimits(self, spec: KernelSpec) -> Limits:
+        memory = self._settings.kernel_memory
+        return kernel_limits(
+            self._settings.kernel_rlimits, memory=None if memory is None else memory + reserved_memory(spec)
+        )
 
     async def _run(
         self, provisioner: Provisioner, spec: KernelSpec, language: Language, workspace: Workspace
     ) -> Kernel:
-        kernel = Kernel(spec, provisioner, self._run_dir.new_kernel_dir(), on_bad_message=self._note_bad_message)
+        kernel = self._kernel(spec, provisioner, self._run_dir.new_kernel_dir())
         env = kernel_env(
             self._settings,
-            spec_env={**spec.env, KERNEL_MARK: kernel.name},
+            spec_env={**spec.env, KERNEL_MARK: kernel.name, **self._packages_env(spec, workspace)},
             tmp_dir=workspace.tmp,
             cache_dir=self._run_dir.cache,
             server_env=self._server_env,
@@ -194,6 +200,15 @@ class Launcher:
         )
         kernel.exited.add_done_callback(lambda _: self._note_exit(kernel, language))
         return kernel
+
+    def _packages_env(self, spec: KernelSpec, workspace: Workspace) -> dict[str, str]:
+        if not self._settings.packages or package_tool(spec) != "pip":
+            return {}
+        return {"POLYREPL_PACKAGES": str(workspace.packages / "python")}
+
+    def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path) -> Kernel:
+        memory = self._settings.kernel_memory
+        return Kernel(spec, provisioner, directory, memory=memory, on_bad_message=self._note_bad_message)
 
     async def aclose(self) -> None:
         """Release what kernels shared; they are gone by now. May be called again."""

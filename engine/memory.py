@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +11,8 @@ from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _FIELD = re.compile(r"^(\w+):\s+(\d+) kB", re.MULTILINE)
+_ABORTS = (-signal.SIGABRT, -signal.SIGTRAP)
+_LAST_WORDS = re.compile(r"JavaScript heap out of memory|Fatal (process|JavaScript) out of memory|std::bad_alloc")
 _RESERVED_SHARE = 10  # a tenth of all memory ...
 _MOST_RESERVED = 1024 * 1024 * 1024  # ... but no more than this is kept for what runs already
 _PLENTY = 1 << 62  # where the system does not say
@@ -45,6 +48,11 @@ def private_bytes(pid: int) -> int | None:
     if "Private_Dirty" not in fields:
         return None
     return fields["Private_Dirty"] + fields.get("Private_Clean", 0)
+
+
+def is_out_of_memory(code: int | None, last_words: str) -> bool:
+    """Whether a process ended as V8 and C++ end one that gets no more memory: they say so in its last output, and abort."""
+    return code in _ABORTS and _LAST_WORDS.search(last_words) is not None
 
 
 def _machine() -> Iterator[tuple[int, int]]:

@@ -11,6 +11,7 @@ Status = Literal["queued", "running", "ok", "error", "timeout", "interrupted", "
 # preserved: what earlier executions left is there; restarted: this one began on a fresh kernel because the earlier state was lost;
 # lost: this one lost it; rolled_back: this one failed, and the state is that from before it
 ContextState = Literal["preserved", "restarted", "lost", "rolled_back"]
+InstallationStatus = Literal["ok", "error", "timeout", "cancelled"]
 # copied: a branch has files of its own; shared: it works in the same directory, which is one that the user named
 Files = Literal["copied", "shared"]
 # What a kernel says of variables is checked against these bounds.
@@ -49,11 +50,12 @@ class Logs(msgspec.Struct):
 
 
 class ErrorInfo(msgspec.Struct):
-    """The error of a cell. `traceback` is one string without ANSI sequences."""
+    """The error of a cell. `traceback` is one string without ANSI sequences; `hint` tells how to install a package that is missing."""
 
     name: str
     value: str
     traceback: str
+    hint: str | UnsetType = UNSET
 
 
 class Truncation(msgspec.Struct):
@@ -164,6 +166,7 @@ class Failed(Event, tag="error"):
     name: str
     value: str
     traceback: str
+    hint: str | UnsetType = UNSET
 
 
 class Gap(Event, tag="gap"):
@@ -186,6 +189,49 @@ class Done(Event, tag="done"):
 
 
 AnyEvent = Started | Stdout | Stderr | ItemAdded | ItemUpdated | Cleared | InputRequest | Failed | Gap | Done
+
+
+class PackageInfo(msgspec.Struct):
+    name: str
+    version: str
+
+
+class InstallationError(msgspec.Struct):
+    """Why an installation failed, and what to do about it."""
+
+    name: str
+    message: str
+    remediation: str
+
+
+class InstallationResult(msgspec.Struct, kw_only=True):
+    """How an installation of packages ended. `installed`: all that is new, also what was needed besides; `restart_for`: those of which
+    the kernel may have loaded another version, which it uses until the context is restarted; `log`: the last lines of the output."""
+
+    context_id: str
+    language: str
+    tool: str
+    status: InstallationStatus
+    installed: list[PackageInfo]
+    restart_for: list[str]
+    log: list[str]
+    duration_ms: float
+    error: InstallationError | UnsetType = UNSET
+
+
+class Installing(Event, tag="installing"):
+    """An installation has begun; what its tool prints follows as stdout and stderr."""
+
+    context_id: str
+    language: str
+    tool: str
+    packages: list[str]
+
+
+class Installed(Event, tag="installed"):
+    """The last event of an installation, however it ended."""
+
+    result: InstallationResult
 
 
 class ContextInfo(msgspec.Struct, kw_only=True):

@@ -6,6 +6,7 @@ replaces its item; clear_output clears the items and leaves the logs; limits kee
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -32,10 +33,15 @@ _MAX_ERROR_CHARS = 256 * 1024
 _MAX_NAME_CHARS = 1024
 
 
+FindHint = Callable[[tuple[str, str, str]], str | None]
+"""Tells what to do about an error, from its name, value and traceback; None where there is nothing to say."""
+
+
 class Normalizer:
     """Takes the messages of one execution and gives its events and, at any moment, its result."""
 
-    def __init__(self, limits: OutputLimits) -> None:
+    def __init__(self, limits: OutputLimits, *, find_hint: FindHint | None = None) -> None:
+        self._find_hint = find_hint
         self._streams = {name: StreamBuffer(limits.stream_share) for name in ("stdout", "stderr")}
         self._items = ItemBuffer(limits)
         self._error_bytes = 0
@@ -70,11 +76,14 @@ class Normalizer:
     def fail(self, error: ErrorInfo) -> Failed:
         """Record the error of the execution; a later one replaces it."""
         size = utf8_size(error.value) + utf8_size(error.traceback)
+        hint = self._find_hint((error.name, error.value, error.traceback)) if self._find_hint else None
+        if hint is not None:
+            error.hint = hint
         error.value, error.traceback = _shorten(error.value), _shorten(error.traceback)
         kept = utf8_size(error.value) + utf8_size(error.traceback)
         self._error_bytes = size if kept < size else 0
         self.error = error
-        return Failed(name=error.name, value=error.value, traceback=error.traceback)
+        return Failed(name=error.name, value=error.value, traceback=error.traceback, hint=error.hint)
 
     def write(self, name: str, text: str) -> list[Event]:
         """Add text to a stream as if the kernel had sent it."""

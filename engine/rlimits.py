@@ -21,9 +21,12 @@ def raise_open_files() -> int:
     return hard
 
 
-def kernel_limits(wanted: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    """What kernels get: the limits of the setting, and the number of open files that this process was started with."""
+def kernel_limits(wanted: Mapping[str, int], *, memory: int | None) -> dict[str, tuple[int, int]]:
+    """What kernels get: the limits of the setting, the number of open files that this process was started with, and at most `memory`
+    bytes that can be written to (DATA)."""
     limits = {"NOFILE": _first_open_files} if _first_open_files is not None else {}
+    if memory is not None:
+        limits["DATA"] = (memory, memory)
     return {**limits, **{name: (value, value) for name, value in wanted.items()}}
 
 

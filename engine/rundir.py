@@ -100,6 +100,20 @@ class Workspace:
         """Whether the working directory is ours, too."""
         return self.cwd.is_relative_to(self.root)
 
+    @property
+    def packages(self) -> Path:
+        """Where what is installed into the context lies, but for what belongs into its working directory. May not be there."""
+        return self.root / "packages"
+
+    @property
+    def replacement_mark(self) -> Path:
+        """A file that is there once the context has other versions of packages that its interpreter has."""
+        return self.packages / "replaces"
+
+    @property
+    def replaces_packages(self) -> bool:
+        return self.replacement_mark.exists()
+
     def prepare(self) -> None:
         """Have the directories that are ours; a cell may have removed them."""
         self.tmp.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -59,6 +59,11 @@ class Settings(BaseSettings):
         {},
         description='Limits of every kernel process (setrlimit), as a JSON object: {"AS": 4000000000, "NPROC": 200}.',
     )
+    kernel_memory: int | None = Field(
+        None,
+        ge=64 * MIB,
+        description="Bytes of memory that a kernel may take besides its interpreter's own. None: what the machine gives.",
+    )
     python_kernel: Literal["polyrepl-python", "ipykernel"] = Field(
         "polyrepl-python",
         description="Kernelspec that the language python runs on: our own kernel, or stock ipykernel.",
@@ -72,6 +77,16 @@ class Settings(BaseSettings):
     kernelspecs: Names = Field(
         [], description="Other installed Jupyter kernelspecs offered as languages; * offers all."
     )
+
+    packages: bool = Field(True, description="Whether packages can be installed into contexts.")
+    package_sources: Literal["registry", "any"] = Field(
+        "registry", description="Where they may come from: the configured registries only, or also URLs, git and files."
+    )
+    package_scripts: bool = Field(
+        False, description="Whether npm runs the scripts that packages bring for their installation."
+    )
+    package_timeout: float = Field(300.0, gt=0, description="Seconds an installation may take.")
+    max_installations: int = Field(2, ge=1, description="Installations that run at once; one in each context.")
 
     tcp_kernelspecs: Names = Field(
         ["deno"], description="Kernelspecs whose kernels cannot use ipc sockets; they get signed ports on 127.0.0.1."

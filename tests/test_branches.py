@@ -258,7 +258,8 @@ class TestForks:
         info = await fake.engine.branching.fork("c", force=True)
         (content,) = asked
         here, there = only(fake.engine).workspace, only(fake.engine, info.id).workspace
-        assert content["directories"] == [[str(here.cwd), str(there.cwd)], [str(here.tmp), str(there.tmp)]]
+        pairs = [[str(getattr(one, each)) for one in (here, there)] for each in ("cwd", "tmp", "packages")]
+        assert content["directories"] == pairs
         assert (content["force"], content["reseed"]) == (True, True)
         assert content["env"] == {"POLYREPL_KERNEL": content["tag"]}
 

@@ -31,6 +31,7 @@ EXAMPLES: dict[type[PolyreplError], tuple[PolyreplError, int]] = {
         (errors.CheckpointLost("k", "was killed by SIGKILL"), 409),
         (errors.CheckpointNotFound("k", "c"), 404),
         (errors.TooManyCheckpoints("c", 16), 429),
+        (errors.TooManyInstallations(2), 429),
         (errors.MemoryShort(10**8, 10**9), 429),
         (errors.ContextBusy("c"), 409),
         (errors.VariablesUnavailable("c", "no answer"), 409),

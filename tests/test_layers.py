@@ -12,7 +12,7 @@ ENGINE = ROOT / "engine"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "settings", "resources", "log", "metrics", "models", "rlimits"),
-    ("languages", "messages", "frames", "mime"),
+    ("languages", "messages", "frames", "mime", "packages"),
     (
         "outputs",
         "normalizer",
@@ -24,19 +24,32 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "environment",
         "memory",
         "copying",
+        "installers",
     ),
-    ("provisioners",),
+    ("provisioners", "installed_kernels"),
     ("kernel",),
-    ("executions", "launcher", "pool", "branches", "turns", "endings"),
-    ("context", "contexts", "branching"),
+    ("executions", "launcher", "pool", "branches", "turns", "endings", "installing"),
+    ("context", "contexts", "branching", "installations"),
     ("core",),
     ("api",),
     ("app", "server", "wire"),
-    ("cli", "terminal", "doctor"),
+    ("cli", "cli_kernels", "terminal", "doctor"),
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
-PURE = {"models", "variables", "languages", "messages", "frames", "mime", "outputs", "normalizer", "journal", "errors"}
-DIALECTS = {"execute", "contexts", "branches", "variables", "operations"}
+PURE = {
+    "models",
+    "packages",
+    "variables",
+    "languages",
+    "messages",
+    "frames",
+    "mime",
+    "outputs",
+    "normalizer",
+    "journal",
+    "errors",
+}
+DIALECTS = {"execute", "contexts", "branches", "variables", "packages", "operations"}
 
 MODULES = sorted(path for path in ENGINE.rglob("*.py"))
 
@@ -131,9 +144,15 @@ def allowed(package: str, path: Path) -> bool:
         case "pydantic" | "pydantic_settings":
             return top in ("settings", "api") or top == "cli"
         case "zmq" | "jupyter_client" | "jupyter_core":
-            return name == "channels.zmq" or top in ("kernelspecs", "provisioners", "kernel", "launcher")
+            return name == "channels.zmq" or top in (
+                "kernelspecs",
+                "installed_kernels",
+                "provisioners",
+                "kernel",
+                "launcher",
+            )
         case "click":
-            return top == "cli"
+            return top in ("cli", "cli_kernels")
         case _:
             return top in ("terminal", "doctor")
 
@@ -149,7 +168,8 @@ def test_a_package_is_imported_only_where_its_concern_lies(package: str):
 
 
 def test_the_command_line_imports_nothing_heavy_until_a_command_needs_it():
-    top = {name.split(".")[0] for name in imports(ENGINE / "cli.py", lazy=False)}
+    found = imports(ENGINE / "cli.py", lazy=False) | imports(ENGINE / "cli_kernels.py", lazy=False)
+    top = {name.split(".")[0] for name in found}
     assert not top & {
         "pydantic",
         "pydantic_settings",
@@ -161,7 +181,8 @@ def test_the_command_line_imports_nothing_heavy_until_a_command_needs_it():
         "msgspec",
     }
     assert {name for name in imports(ENGINE / "cli.py", lazy=False) if name.startswith("engine")} == {
-        "engine.__version__"
+        "engine.__version__",
+        "engine.cli_kernels.kernels",
     }
 
 

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from engine import memory
-from engine.memory import Memory, private_bytes, read_memory
+from engine.memory import Memory, is_out_of_memory, private_bytes, read_memory
 
 GIB = 1 << 30
 
@@ -64,3 +64,22 @@ def test_this_machine_has_some():
 
 def test_a_process_that_is_gone_holds_nothing_that_could_be_told():
     assert private_bytes(2**22 + 1) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "expected"),
+    [
+        (-6, "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory\n 1: 0xc32640", True),
+        (-5, "# Fatal process out of memory: Failed to reserve virtual memory for CodeRange", True),
+        (-5, "# Fatal JavaScript out of memory: MarkCompactCollector: young object promotion failed", True),
+        (-6, "terminate called after throwing an instance of 'std::bad_alloc'", True),
+        (-9, "JavaScript heap out of memory", False),
+        (0, "JavaScript heap out of memory", False),
+        (None, "", False),
+        (-6, "Assertion failed", False),
+    ],
+)
+def test_a_process_that_aborts_for_lack_of_memory_is_told_by_its_last_words(
+    code: int | None, said: str, expected: bool
+) -> None:
+    assert is_out_of_memory(code, said) is expected

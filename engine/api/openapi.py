@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from engine import __version__
 from engine.api import errors
+from engine.models import Installed, Installing
 
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 
@@ -116,7 +117,8 @@ def document(operations: list[Operation], *, languages: list[str], max_timeout_m
 
 def _schemas(operations: list[Operation]) -> dict[str, Any]:
     answers = {answer.model for operation in operations for answer in operation.answers.values() if answer.model}
-    outgoing = [*answers, errors.Problem, errors.InvalidProblem]
+    only_streamed = [Installing, Installed]
+    outgoing = [*answers, *only_streamed, errors.Problem, errors.InvalidProblem]
     _, components = msgspec.json.schema_components(outgoing, ref_template=_REF.replace("{}", "{name}"))
     bodies: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         (operation.body, "validation") for operation in operations if operation.body is not None

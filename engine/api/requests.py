@@ -10,6 +10,7 @@ from starlette.requests import Request
 from engine.api.errors import invalid
 from engine.core import CONTEXT_ID, ENV_NAME, Engine
 from engine.errors import FieldError, InvalidRequest, RequestTooLarge
+from engine.packages import MAX_PACKAGES
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -90,6 +91,24 @@ class RestoreBody(_Body):
     """A return to a checkpoint."""
 
     checkpoint: str = Field(description="Id of a checkpoint of this context.")
+
+
+class PackagesBody(_Body):
+    """Packages to be installed."""
+
+    packages: Annotated[
+        list[Annotated[str, StringConstraints(min_length=1)]], Field(min_length=1, max_length=MAX_PACKAGES)
+    ] = Field(
+        description="As pip or npm names them: a name, with a version or a range if wanted.",
+        examples=[["left-pad@1.3.0"]],
+    )
+    language: str | None = Field(
+        None, description="Which of the context's languages. Omitted: the oldest that can have packages."
+    )
+    timeout_ms: Milliseconds | None = Field(
+        None,
+        description="Milliseconds the installation may take; at most, and by default, the setting package_timeout.",
+    )
 
 
 class InputBody(_Body):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from engine.api import branches, contexts, execute, operations, variables
+from engine.api import branches, contexts, execute, operations, packages, variables
 from engine.api.errors import InvalidProblem, ObstacleProblem, Problem
 from engine.api.openapi import Answer, Operation, Parameter
-from engine.api.requests import CheckpointBody, ContextBody, ExecuteBody, ForkBody, InputBody, RestoreBody
+from engine.api.requests import CheckpointBody, ContextBody, ExecuteBody, ForkBody, InputBody, PackagesBody, RestoreBody
 from engine.api.streaming import NDJSON, SSE
-from engine.models import BranchInfo, CheckpointInfo, ContextInfo, Result, VariableList
+from engine.models import BranchInfo, CheckpointInfo, ContextInfo, InstallationResult, Result, VariableList
 
 _STREAMS = ("application/json", SSE, NDJSON)
 _NO_EXECUTION = Answer("No such execution, or no longer kept", Problem)
@@ -186,6 +186,26 @@ OPERATIONS: list[Operation] = [
             501: _NOT_SUPPORTED,
         },
         parameters=(_LANGUAGE, *variables.PARAMETERS),
+    ),
+    Operation(
+        "POST",
+        "/contexts/{context_id}/packages",
+        packages.install_packages,
+        "Install packages into a context, and wait for the end or follow the progress",
+        "packages",
+        {
+            200: Answer("The installation has ended, also when it failed", InstallationResult, _STREAMS),
+            403: Answer("Installing packages is switched off, or this host or origin is not allowed", Problem),
+            404: _NO_CONTEXT,
+            429: Answer(
+                "The context installs something already, or the server as much as it may",
+                Problem,
+                headers=("Retry-After",),
+            ),
+            501: _NOT_SUPPORTED,
+            503: _ENDING,
+        },
+        body=PackagesBody,
     ),
     Operation(
         "POST",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
 
 import msgspec
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from engine.executions import Execution
 from engine.models import Event, Result
 
 SSE = "text/event-stream"
@@ -41,11 +41,21 @@ def wanted_stream(accept: str) -> str | None:
     return next((kind for kind in (SSE, NDJSON) if kind in accept), None)
 
 
+class Followed(Protocol):
+    """What has events: an execution, or an installation."""
+
+    @property
+    def location(self) -> str | None:
+        """The path of it; None where it cannot be asked for again."""
+
+    def follow(self, after: int = 0, *, ping: float | None = None) -> AsyncIterator[tuple[int, Event] | None]: ...
+
+
 class EventStream:
     """An ASGI response that follows an execution from `after` on, to its end or until the client goes away."""
 
     def __init__(
-        self, execution: Execution, kind: str, *, after: int = 0, on_disconnect: OnDisconnect | None = None
+        self, execution: Followed, kind: str, *, after: int = 0, on_disconnect: OnDisconnect | None = None
     ) -> None:
         self._execution = execution
         self._kind = kind
@@ -53,18 +63,14 @@ class EventStream:
         self._on_disconnect = on_disconnect
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [
-                    (b"content-type", self._kind.encode() + b"; charset=utf-8"),
-                    (b"cache-control", b"no-store"),
-                    (b"x-accel-buffering", b"no"),
-                    (b"location", b"/executions/" + self._execution.id.encode()),
-                ],
-            }
-        )
+        headers = [
+            (b"content-type", self._kind.encode() + b"; charset=utf-8"),
+            (b"cache-control", b"no-store"),
+            (b"x-accel-buffering", b"no"),
+        ]
+        if self._execution.location is not None:
+            headers.append((b"location", self._execution.location.encode()))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         async with Disconnect(receive, self._on_disconnect) as disconnect:
             await self._send_events(send, disconnect)
         if not disconnect.happened:

@@ -38,6 +38,7 @@ CONTRACT = {
     "/contexts/{context_id}/checkpoints": {"get", "post"},
     "/contexts/{context_id}/checkpoints/{checkpoint}": {"delete"},
     "/contexts/{context_id}/restore": {"post"},
+    "/contexts/{context_id}/packages": {"post"},
     "/languages": {"get"},
     "/healthz": {"get"},
     "/health": {"get"},
@@ -171,6 +172,7 @@ SETTINGS = Settings(
     max_stream_bytes=2048,
     max_output_bytes=8192,
     interrupt_grace=0.1,
+    packages=False,  # nothing is to be fetched by names that are made up
 )
 
 

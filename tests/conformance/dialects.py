@@ -32,6 +32,10 @@ class Dialect:
     overwrite_line: str  # "10%\r50%\r100%\n"
     child: str  # starts `sleep 300` in the background, the value is its pid
     detached_child: str  # the same in a session of its own
+    half_a_second: str  # blocks for that long
+    fail: str
+    make_list_a_and_b: str
+    extend_a_remove_b: str
 
     def set(self, name: str, value: object) -> str:
         return f"{name} = {json.dumps(value)}" if self.name == "python" else f"let {name} = {json.dumps(value)};"
@@ -113,6 +117,10 @@ PYTHON = Dialect(
     overwrite_line="print('10%', end='\\r', flush=True); print('50%', end='\\r', flush=True); print('100%')",
     child="import subprocess; subprocess.Popen(['sleep', '300']).pid",
     detached_child="import subprocess; subprocess.Popen(['sleep', '300'], start_new_session=True).pid",
+    half_a_second="import time; time.sleep(0.5)",
+    fail="1 / 0",
+    make_list_a_and_b="a = [1]; b = 2",
+    extend_a_remove_b="a.append(2); del b",
 )
 
 TYPESCRIPT = Dialect(
@@ -137,6 +145,10 @@ TYPESCRIPT = Dialect(
     overwrite_line="process.stdout.write('10%\\r'); process.stdout.write('50%\\r'); console.log('100%')",
     child="import { spawn } from 'node:child_process'; spawn('sleep', ['300']).pid",
     detached_child="import { spawn } from 'node:child_process'; spawn('sleep', ['300'], { detached: true }).pid",
+    half_a_second="Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500)",
+    fail="throw new Error('no')",
+    make_list_a_and_b="const a = [1]; globalThis.b = 2",
+    extend_a_remove_b="a.push(2); delete globalThis.b",
 )
 
 DIALECTS = (PYTHON, TYPESCRIPT)

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from engine.kernelspecs import runtime_problem
 from tests.conformance.dialects import PYTHON, TYPESCRIPT, Dialect
 from tests.conformance.server import Client, Repl
 
@@ -154,7 +155,7 @@ def test_late_output_of_a_cell_stays_with_its_cell(client: Client, repl: Repl, d
     assert client.wait_for_event(first["execution_id"], "stdout")["text"] == "late\n"
 
 
-@pytest.mark.parametrize("language", ["cobol", "bun"])
+@pytest.mark.parametrize("language", ["cobol", *(name for name in ("bun", "deno") if runtime_problem(name))])
 def test_an_unknown_or_unavailable_language_is_a_400_that_lists_the_allowed_ones(client: Client, language: str) -> None:
     response = client.http.post("/execute", json={"code": "1", "language": language})
     assert response.status_code == 400
@@ -170,8 +171,9 @@ def test_languages_are_listed_with_their_versions(client: Client) -> None:
     assert languages["python"]["version"].startswith("3.")
     assert languages["typescript"]["available"]
     assert int(languages["typescript"]["version"].split(".")[0]) >= 22
-    assert not languages["bun"]["available"]
-    assert languages["bun"]["reason"]
+    for name in ("bun", "deno"):
+        problem = runtime_problem(name)
+        assert (languages[name]["available"], languages[name].get("reason")) == (problem is None, problem)
 
 
 def test_a_wrong_token_is_refused(client: Client) -> None:

@@ -61,6 +61,15 @@ def test_200_mb_of_output_leave_head_tail_and_the_servers_memory_bounded(
     assert repl.run("1 + 1").text == "2"
 
 
+def test_100_000_lines_arrive_whole_and_in_order(repl: Repl, dialect: Dialect) -> None:
+    code = {
+        "python": "for i in range(100_000): print(i)",
+        "typescript": "for (let i = 0; i < 100_000; i++) console.log(i)",
+    }[dialect.name]
+    result = repl.run(code, timeout_ms=60_000)
+    assert result.stdout == [str(number) for number in range(100_000)]
+
+
 @pytest.mark.parametrize("language", ["python", "typescript"])
 def test_output_of_child_processes_is_bounded_as_well(
     server: Server, new_repl: Callable[..., Repl], language: str

@@ -60,6 +60,7 @@ class Execution:
 
     def _prepare(self) -> None:
         shell = self._shell
+        self._kernel.packages.refresh()
         if self._cell.tracks_changes:
             self._before = variables.Snapshot(shell)
         shell._last_traceback = None

@@ -22,6 +22,7 @@ from .cells import Cell, Cells
 from .execution import Execution
 from .helper import Helper
 from .interrupts import Interrupts
+from .packages import Packages
 from .protocol import EMPTY, IOPUB, STDIN, Request, Session, encode
 from .shell import ZMQInteractiveShell
 from .stdio import Capture, OutStream, announce_children
@@ -65,6 +66,7 @@ class Kernel:
         self.stderr = OutStream("stderr", self.cells, self.helper, self.interrupts, self._send_stream)
         self.session = Session()
         self.comm_manager = comms.install(self)
+        self.packages = Packages()
         self.shell: ZMQInteractiveShell
         self.transport: Transport | None = None
         self.loop: asyncio.AbstractEventLoop | None = None

@@ -1,0 +1,111 @@
+"""Installations (layer 6): those that run, at most one in a context and a few in the server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from engine.context import Context
+from engine.contexts import Contexts
+from engine.errors import Forbidden, NotSupported, TooManyInstallations
+from engine.installers import installer_env, installer_of
+from engine.installing import Installation
+from engine.languages import Language
+from engine.log import get_logger
+from engine.packages import Tool, check_packages, hint_of
+from engine.rlimits import kernel_limits
+from engine.rundir import RunDir
+from engine.settings import Settings
+
+_NOT_SUPPORTED = "packages can be installed for our own Python and TypeScript kernels"
+
+
+class Installations:
+    """Starts and bounds them. `tool_of` tells what installs packages for a language, if anything does."""
+
+    def __init__(
+        self, settings: Settings, contexts: Contexts, run_dir: RunDir, *, tool_of: Callable[[Language], Tool | None]
+    ) -> None:
+        self._settings = settings
+        self._contexts = contexts
+        self._run_dir = run_dir
+        self._tool_of = tool_of
+        self._server_env = dict(os.environ)
+        self._running: set[Installation] = set()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def start(
+        self,
+        context_id: str,
+        packages: Sequence[str],
+        *,
+        language: str | None = None,
+        timeout: float | None = None,
+    ) -> Installation:
+        """Begin to install packages into a context, of several languages into the oldest that can have some. Seconds; the setting
+        package_timeout is the default and the most.
+
+        Raises Forbidden, ContextNotFound, NotSupported, InvalidRequest or TooManyInstallations."""
+        if not self._settings.packages:
+            raise Forbidden("Packages cannot be installed on this server: its setting packages is false")
+        contexts = self._contexts.get(context_id, language)
+        context = next((each for each in contexts if self._tool_of(each.language) is not None), contexts[0])
+        tool = self._tool_of(context.language)
+        if tool is None:
+            raise NotSupported("Installing packages", context.language.name, _NOT_SUPPORTED)
+        wanted = check_packages(packages, tool, any_source=self._settings.package_sources == "any")
+        # Contexts of one id share their directories, so this counts for all of them.
+        if any(each.context_id == context_id for each in self._running):
+            raise TooManyInstallations(1, context_id)
+        if len(self._running) >= self._settings.max_installations:
+            raise TooManyInstallations(self._settings.max_installations)
+        installation = self._make(context, tool, wanted, timeout)
+        self._running.add(installation)
+        context.installation = installation
+        installation.start(lambda: self._note_finished(context, installation))
+        return installation
+
+    def _make(self, context: Context, tool: Tool, packages: list[str], timeout: float | None) -> Installation:
+        settings, workspace = self._settings, context.workspace
+        most = settings.package_timeout
+        return Installation(
+            installer_of(tool, settings),
+            packages,
+            tool=tool,
+            context_id=context.id,
+            language=context.language.name,
+            workspace=workspace,
+            env=installer_env(
+                tool,
+                settings,
+                tmp_dir=workspace.root / "installing" / "tmp",
+                cache_dir=self._run_dir.cache,
+                server_env=self._server_env,
+            ),
+            limits=kernel_limits(settings.kernel_rlimits, memory=None),
+            timeout=most if timeout is None else min(timeout, most),
+            has_kernel=lambda: context.kernel is not None and context.kernel.is_alive,
+        )
+
+    def _note_finished(self, context: Context, installation: Installation) -> None:
+        self._running.discard(installation)
+        context.end_installation(installation)
+        result = installation.result
+        assert result is not None
+        get_logger().info(
+            "installation_finished",
+            context=context.id,
+            tool=installation.tool,
+            status=result.status,
+            packages=len(result.installed),
+            seconds=round(result.duration_ms / 1000, 3),
+        )
+
+    def find_hint(self, context_id: str, language: Language) -> Callable[[tuple[str, str, str]], str | None] | None:
+        """What tells, for the errors of a context, how to install what is missing there; None where nothing can be installed."""
+        tool = self._tool_of(language) if self._settings.packages else None
+        if tool is None:
+            return None
+        return lambda error: hint_of(tool, error, context_id=context_id, language=language.name)
