@@ -30,6 +30,10 @@ export class Cell {
   sawInterrupt = false;
   /** The outcome, once settled, until the worker has it. @type {object | null} */
   outcome = null;
+  /** Its standard input, once it has been used. @type {import('./stdin-stream.mjs').CellInput | null} */
+  stdin = null;
+  /** What the variables were compared by before the cell, where that is wanted. @type {Map<string, object> | null} */
+  variablesBefore = null;
   /** Puts the environment back. @type {() => void} */
   restoreEnvironment = () => {};
 

@@ -1,37 +1,33 @@
-/** Values as MIME bundles, and the context's `display`. Main thread. */
+/** The context's `display`: sends values, or data of a given type, while the cell runs. Main thread. */
 
 import { inspect, types } from 'node:util';
-import { arrayJoin, defineProperty, getPrototypeOf, isArray, isFiniteNumber, jsonParse, jsonStringify, keys, regExpExec }
-  from './primordials.mjs';
-
-/** @typedef {{data: Record<string, any>, metadata: object}} Bundle */
-
-const DISPLAY_SYMBOL = Symbol.for('Jupyter.display');
-const INSPECT_OPTIONS = { depth: 4, maxArrayLength: 200, maxStringLength: Infinity, breakLength: 100, colors: false };
-const MAX_JSON_NODES = 100_000;
-const MAX_JSON_DEPTH = 64;
-const objectPrototype = Object.prototype;
-const toBase64 = (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
-
-/** First bytes of the formats that notebooks show. */
-const MAGIC = [
-  { mime: 'image/png', label: 'PNG image', bytes: [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a] },
-  { mime: 'image/jpeg', label: 'JPEG image', bytes: [0xff, 0xd8, 0xff] },
-  { mime: 'image/gif', label: 'GIF image', bytes: [0x47, 0x49, 0x46, 0x38] },
-  { mime: 'image/webp', label: 'WebP image', bytes: [0x52, 0x49, 0x46, 0x46, null, null, null, null, 0x57, 0x45, 0x42, 0x50] },
-  { mime: 'application/pdf', label: 'PDF document', bytes: [0x25, 0x50, 0x44, 0x46, 0x2d] },
-];
+import { bundleOf, cleanBundle } from './bundles.mjs';
+import { LATEST, PLOTLY, vegaMime } from './charts.mjs';
+import { toJson } from './json.mjs';
+import { pictureData } from './pictures.mjs';
+import { defineProperty, isArray, keys } from './primordials.mjs';
+import { tableData, toRecords } from './tables.mjs';
 
 /** `display.html(text)` and so on. */
 const SHORTHANDS = {
   html: 'text/html', markdown: 'text/markdown', svg: 'image/svg+xml', latex: 'text/latex', json: 'application/json',
-  javascript: 'application/javascript', png: 'image/png', jpeg: 'image/jpeg', pdf: 'application/pdf',
-  text: 'text/plain',
+  javascript: 'application/javascript', png: 'image/png', jpeg: 'image/jpeg', gif: 'image/gif', webp: 'image/webp',
+  pdf: 'application/pdf', text: 'text/plain', plotly: PLOTLY,
 };
+const { isPromise } = types;
+
+/**
+ * @typedef {object} DisplayOptions
+ * @property {string | true} [display_id] - the name under which the output can be replaced; true makes one up
+ * @property {boolean} [update] - replace what was shown under `display_id`
+ * @property {object} [metadata]
+ * @property {boolean} [raw] - the value is itself a MIME bundle
+ */
 
 export class Display {
   #post;
   #context;
+  #ids = 0;
 
   /** @param {{post: (message: object) => void, context: import('./cell.mjs').CellContext}} options */
   constructor({ post, context }) {
@@ -41,127 +37,84 @@ export class Display {
 
   /** Define the global `display` with its shorthands. */
   install() {
-    const display = (value, options = {}) => this.#show(value, options);
-    for (const name of keys(SHORTHANDS)) {
-      const mime = SHORTHANDS[name];
-      display[name] = (value, options = {}) => this.#show({ [mime]: value }, { ...options, raw: true });
+    const show = (made, options) => this.#show(made, options);
+    const display = (value, options = {}) => show(options.raw ? cleanBundle(value) : bundleOf(value), options);
+    for (const name of keys(SHORTHANDS)) display[name] = shorthand(SHORTHANDS[name], show);
+    for (const name of keys(LATEST)) {
+      display[name] = (spec, options) => show(cleanBundle({ [vegaMime(spec?.$schema) ?? LATEST[name]]: spec }), options);
     }
+    display.image = (value, options) => show(imageBundle(value), options);
+    display.table = (value, { columns, ...options } = {}) =>
+      show({ data: tableData(toRecords(value), { columns }) }, options);
+    display.update = (value, options) => show(bundleOf(value), { ...options, update: true });
     display.clear = (wait = false) => {
       this.#post({ type: 'clear_output', cell: this.#context.originId, wait: Boolean(wait) });
     };
     defineProperty(globalThis, 'display', { value: display, writable: true, enumerable: false, configurable: true });
   }
 
-  /** @returns {Bundle | Promise<Bundle>} a promise only where the value's own display method gives one */
+  /** @returns {import('./bundles.mjs').Bundle | Promise<import('./bundles.mjs').Bundle>} */
   bundleOf(value) {
-    const own = ownDisplay(value);
-    if (types.isPromise(own)) return awaitOwn(own, value);
-    return own === null ? standardBundle(value) : cleanBundle(own);
+    return bundleOf(value);
   }
 
-  /** Send at once when possible: displays and writes keep their order. */
-  async #show(value, { raw = false, metadata = {}, display_id: displayId, update = false }) {
-    const cell = this.#context.originId;
-    const made = raw ? cleanBundle(value) : this.bundleOf(value);
-    const { data } = types.isPromise(made) ? await made : made;
-    this.#post({ type: 'display', cell, data, metadata: toJson(metadata), displayId, update });
+  /**
+   * Send at once when possible: displays and writes keep their order.
+   * @param {{data: object} | Promise<{data: object}>} made
+   * @param {DisplayOptions} [options]
+   * @returns {Promise<void> & {display_id?: string, update?: (value: any) => Promise<void>}}
+   */
+  #show(made, { metadata = {}, display_id: wanted, update = false } = {}) {
+    const displayId = this.#idOf(wanted, update);
+    const message = {
+      type: 'display', cell: this.#context.originId, metadata: toJson(metadata), displayId, update: Boolean(update),
+    };
+    const sent = isPromise(made) ? this.#postLater(message, made) : this.#postNow(message, made);
+    if (displayId === undefined) return sent;
+    sent.display_id = displayId;
+    sent.update = (value) => this.#show(bundleOf(value), { display_id: displayId, update: true });
+    return sent;
+  }
+
+  #idOf(wanted, update) {
+    if (wanted === true) return `display-${process.pid}-${++this.#ids}`;
+    if (wanted === undefined && !update) return undefined;
+    if (typeof wanted === 'string' && wanted !== '') return wanted;
+    const allowed = update ? 'the text that it was shown with' : 'a text, or true for a new one';
+    throw new TypeError(`display_id must be ${allowed}, got ${inspect(wanted)}`);
+  }
+
+  /** The promise is what `display` gives: awaited or not, as the last expression of a cell it is no result. */
+  async #postNow(message, { data }) {
+    this.#post({ ...message, data });
+  }
+
+  async #postLater(message, made) {
+    const { data } = await made;
+    this.#post({ ...message, data });
   }
 }
 
-async function awaitOwn(promise, value) {
-  const own = await promise;
-  return own === null || typeof own !== 'object' ? standardBundle(value) : cleanBundle(own);
+/** Also a tag for template literals: display.html`<b>${name}</b>`. */
+function shorthand(mime, show) {
+  return (value, ...rest) => {
+    const isTemplate = isArray(value) && isArray(value.raw);
+    if (!isTemplate) return show(cleanBundle({ [mime]: value }), rest[0]);
+    let text = value[0];
+    for (let i = 0; i < rest.length; i++) text += `${rest[i]?.outerHTML ?? rest[i]}${value[i + 1]}`;
+    return show(cleanBundle({ [mime]: text }));
+  };
 }
 
-function ownDisplay(value) {
-  if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return null;
-  if (typeof value[DISPLAY_SYMBOL] !== 'function') return null;
-  const own = value[DISPLAY_SYMBOL]();
-  return own !== null && typeof own === 'object' ? own : null;
-}
-
-function standardBundle(value) {
-  return { data: richData(value) ?? { 'text/plain': inspect(value, INSPECT_OPTIONS) }, metadata: {} };
-}
-
-function richData(value) {
-  if (value === null || typeof value !== 'object') return null;
-  if (value instanceof Uint8Array) return imageData(value);
-  if (typeof value.outerHTML === 'string') return elementData(value);
-  if (!isJsonable(value)) return null;
-  const text = { 'text/plain': inspect(value, INSPECT_OPTIONS) };
-  const vega = typeof value.$schema === 'string' ? vegaMime(value.$schema) : null;
-  return { ...text, [vega ?? 'application/json']: toJson(value) };
-}
-
-function imageData(bytes) {
-  for (let i = 0; i < MAGIC.length; i++) {
-    const { mime, label, bytes: magic } = MAGIC[i];
-    if (startsWith(bytes, magic)) return { [mime]: toBase64(bytes), 'text/plain': `<${label}, ${bytes.length} bytes>` };
+function imageBundle(value) {
+  const picture = value !== null && typeof value === 'object' ? pictureData(value) : null;
+  if (picture === null) {
+    const given = inspect(value, { depth: 0 });
+    throw new TypeError(`display.image takes the bytes of an image, a Blob or a canvas, got ${given}`);
   }
-  return null;
+  return isPromise(picture) ? dataLater(picture) : { data: picture };
 }
 
-function startsWith(bytes, magic) {
-  for (let i = 0; i < magic.length; i++) if (magic[i] !== null && bytes[i] !== magic[i]) return false;
-  return true;
-}
-
-function elementData(element) {
-  const { outerHTML } = element;
-  const isSvg = regExpExec(/^\s*<svg[\s>]/i, outerHTML) !== null;
-  const label = typeof element.tagName === 'string' ? element.tagName : 'element';
-  return { [isSvg ? 'image/svg+xml' : 'text/html']: outerHTML, 'text/plain': `<${label}>` };
-}
-
-function vegaMime(schema) {
-  const match = regExpExec(/\/(vega|vega-lite)\/v(\d+)[^/]*\.json$/, schema);
-  return match === null ? null : `application/vnd.${match[1] === 'vega' ? 'vega' : 'vegalite'}.v${match[2]}+json`;
-}
-
-/** Make what the user gave as a bundle something that can be sent: JSON for JSON types, text or base64 otherwise. */
-function cleanBundle(bundle) {
-  const data = {};
-  const mimes = keys(bundle);
-  for (let i = 0; i < mimes.length; i++) data[mimes[i]] = cleanValue(mimes[i], bundle[mimes[i]]);
-  return { data, metadata: {} };
-}
-
-function cleanValue(mime, value) {
-  if (mime === 'application/json' || regExpExec(/\+json$/, mime) !== null) return toJson(value);
-  if (typeof value === 'string') return value;
-  if (value instanceof Uint8Array) return toBase64(value);
-  if (isArray(value)) return arrayJoin(value, '');
-  return typeof value?.outerHTML === 'string' ? value.outerHTML : `${value}`;
-}
-
-function toJson(value) {
-  const text = jsonStringify(value);
-  return text === undefined ? null : jsonParse(text);
-}
-
-/** Whether a value is plain data all the way down, within bounds that keep the check cheap. */
-function isJsonable(value) {
-  let nodes = 0;
-  const check = (item, depth) => {
-    if (item === null || typeof item === 'string' || typeof item === 'boolean') return true;
-    if (typeof item === 'number') return isFiniteNumber(item);
-    if (typeof item !== 'object' || depth > MAX_JSON_DEPTH || ++nodes > MAX_JSON_NODES) return false;
-    return isArray(item) ? checkArray(item, depth) : isPlain(item) && checkObject(item, depth);
-  };
-  const checkArray = (items, depth) => {
-    for (let i = 0; i < items.length; i++) if (!check(items[i], depth + 1)) return false;
-    return true;
-  };
-  const checkObject = (object, depth) => {
-    const names = keys(object);
-    for (let i = 0; i < names.length; i++) if (!check(object[names[i]], depth + 1)) return false;
-    return true;
-  };
-  return check(value, 0);
-}
-
-function isPlain(object) {
-  const prototype = getPrototypeOf(object);
-  return prototype === objectPrototype || prototype === null;
+async function dataLater(promise) {
+  return { data: await promise };
 }

@@ -2,12 +2,13 @@
 
 import { inspect } from 'node:util';
 import { ProcessExit, KeyboardInterrupt } from './cell.mjs';
+import { localPath, withoutVersion } from './local-files.mjs';
+import { isKernelFile, isRuntimeFile } from './platform.mjs';
 import { PositionMaps } from './positions.mjs';
 import {
   arrayJoin, arrayPush, errorToString, regExpExec, stringIncludes, stringSplit, stringStartsWith,
 } from './primordials.mjs';
 
-const KERNEL_DIRECTORY = new URL('.', import.meta.url).href;
 const CELL_FILE = /^(?:cell|uncounted)_\d+\.ts$/;
 const STACK_DEPTH = 20;
 
@@ -44,7 +45,7 @@ export class ErrorFormatter {
   /** @returns {string} never throws, whatever was thrown */
   format(error) {
     try {
-      return inspect(error);
+      return error instanceof SuppressedError ? suppressed(error) : inspect(error);
     } catch {
       return 'an error that cannot be shown';
     }
@@ -67,21 +68,38 @@ export class ErrorFormatter {
       const file = site.getFileName() ?? '';
       if (isKernelFrame(site, file)) continue;
       const isCell = regExpExec(CELL_FILE, file) !== null;
-      arrayPush(frames, isCell ? this.#cellFrame(site, file) : `${site}`);
+      arrayPush(frames, isCell ? this.#cellFrame(site, file) : this.#fileFrame(site, file));
       hasCell ||= isCell;
-      if (isCell || !stringStartsWith(file, 'node:')) end = frames.length;
+      if (isCell || !isRuntimeFile(file)) end = frames.length;
     }
     if (hasCell) frames.length = end;
     return frames;
   }
 
   #cellFrame(site, file) {
+    return this.#ownFrame(site, { file, shown: file });
+  }
+
+  /** Node writes frames itself, except where a local file was transformed or has changed. */
+  #fileFrame(site, url) {
+    const file = localPath(url) ?? url;
+    const shown = withoutVersion(url);
+    return this.#positions.has(file) || shown !== url ? this.#ownFrame(site, { file, shown }) : `${site}`;
+  }
+
+  #ownFrame(site, { file, shown }) {
     const { line, column } = this.#positions.original(file, site.getLineNumber() ?? 1, site.getColumnNumber() ?? 1);
-    const place = `${file}:${line}:${column}`;
+    const place = `${shown}:${line}:${column}`;
     const prefix = site.isAsync() ? 'async ' : '';
     const name = nameOfFrame(site);
     return name === null ? prefix + place : `${prefix}${name} (${place})`;
   }
+}
+
+/** What went wrong during disposal, and what had gone wrong before it; `inspect` shows neither. */
+function suppressed(error) {
+  const parts = `  [error]: ${inspect(error.error)}\n[suppressed]: ${inspect(error.suppressed)}`;
+  return `${error.stack} {\n${arrayJoin(stringSplit(parts, '\n'), '\n  ')}\n}`;
 }
 
 function nameOfFrame(site) {
@@ -89,13 +107,15 @@ function nameOfFrame(site) {
   if (name === null || name === '') return null;
   if (site.isConstructor()) return `new ${name}`;
   const type = site.isToplevel() ? null : site.getTypeName();
-  if (type === null || type === 'Object' || stringIncludes(name, '.')) return name;
+  if (type === null || type === 'Object' || type === 'undefined' || stringIncludes(name, '.')) return name;
   return `${type}.${name}`;
 }
 
 function isKernelFrame(site, file) {
-  if (stringStartsWith(file, KERNEL_DIRECTORY)) return true;
+  if (isKernelFile(file)) return true;
   if (stringStartsWith(file, 'node:internal/polyrepl') || file === 'node:vm') return true;
+  // How a module is found, and the script that imports for cells (`modules.mjs`).
+  if (stringStartsWith(file, 'node:internal/modules/') || regExpExec(/^\/(?:.*\/)?cell\.ts$/, file) !== null) return true;
   return file === '' && site.isNative() === false && site.getFunctionName() === 'next';
 }
 

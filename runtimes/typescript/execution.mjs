@@ -7,12 +7,13 @@ export class Execution {
   isFinished = false;
   /** Whether an interrupt is being delivered. */
   isInterrupted = false;
-  /** @type {Map<string, import('./limits.mjs').StreamLimit>} */
-  streamLimits = new Map();
-  /** Streams whose late excess has been reported. @type {Set<string>} */
-  reportedLate = new Set();
+  /**
+   * By stream, once the cell has written to one that is limited; `isReported`: its late excess has been told.
+   * @type {Map<string, {limit: import('./limits.mjs').StreamLimit, isReported: boolean}> | null}
+   */
+  streamLimits = null;
 
-  /** @param {{id: number, request: import('./protocol.mjs').Message, count: number, isCounted: boolean}} options */
+  /** @param {{id: number, request: import('./messages.mjs').Message, count: number, isCounted: boolean}} options */
   constructor({ id, request, count, isCounted }) {
     const { content, metadata } = request;
     this.id = id;
@@ -20,11 +21,13 @@ export class Execution {
     this.file = isCounted ? `cell_${count}.ts` : `uncounted_${id}.ts`;
     this.count = count;
     this.request = request;
-    this.header = request.header;
+    this.parent = request.parent;
     this.isSilent = Boolean(content.silent);
     this.allowsStdin = Boolean(content.allow_stdin);
     this.stopsOnError = content.stop_on_error !== false;
-    this.limits = metadata?.output_limits ?? {};
+    this.isAnnounced = metadata.after_interrupt === true;
+    this.tellsChanges = metadata.changes === true;
+    this.limits = metadata.output_limits ?? {};
   }
 
   finish() {
@@ -39,7 +42,7 @@ export class Executions {
   #recent = new Map();
   #sequence = 0;
 
-  /** @param {{request: import('./protocol.mjs').Message, count: number, isCounted: boolean}} options */
+  /** @param {{request: import('./messages.mjs').Message, count: number, isCounted: boolean}} options */
   begin(options) {
     const execution = new Execution({ id: ++this.#sequence, ...options });
     this.#recent.set(execution.id, execution);

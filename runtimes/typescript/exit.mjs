@@ -1,6 +1,7 @@
 /** `process.exit` ends the cell, not the kernel. Main thread. */
 
 import { ProcessExit } from './cell.mjs';
+import { runtime } from './platform.mjs';
 import { SEGMENT, SEGMENT_RUNNING, SEGMENT_SIGNALLED } from './shared-state.mjs';
 import { compareExchange } from './primordials.mjs';
 
@@ -32,7 +33,7 @@ export function installExit({ context, shared, evaluator, settle }) {
     const error = new ProcessExit(code);
     if (cell === null || cell !== context.running || cell.isSettled) throw error;
     cell.exit = error;
-    if (evaluator.isInSegment) endSegment();
+    if (runtime.stopsScripts && evaluator.isInSegment) endSegment();
     settle(cell, error);
     throw error;
   }

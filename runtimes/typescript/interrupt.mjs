@@ -9,6 +9,7 @@
 
 import { Session as InspectorSession } from 'node:inspector';
 import { setTimeout as delay } from 'node:timers/promises';
+import { runtime } from './platform.mjs';
 import {
   INTERRUPTED_CELL, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING, SEGMENT_SIGNALLED, SEGMENT_SIGNALLING,
   STDIN, STDIN_INTERRUPTED, STDIN_WAITING,
@@ -105,6 +106,7 @@ export class Interrupter {
    */
   #signal(execution) {
     const shared = this.#shared;
+    if (!runtime.stopsScripts) return false;
     if (Atomics.compareExchange(shared, SEGMENT, SEGMENT_RUNNING, SEGMENT_SIGNALLING) !== SEGMENT_RUNNING) return false;
     const isOurs = Atomics.load(shared, SEGMENT_CELL) === execution.id;
     if (isOurs) process.kill(process.pid, 'SIGINT');
@@ -115,6 +117,7 @@ export class Interrupter {
   }
 
   #terminate() {
+    if (!runtime.stopsAnything) return delay(STUCK_MS);
     this.#inspector ??= this.#connectInspector();
     const { promise, resolve } = Promise.withResolvers();
     this.#termination = promise;

@@ -1,9 +1,10 @@
-/** Entry of the worker thread: connects the transport, the session and the main thread, and watches the parent. */
+/** Entry of the worker thread: connects the transport, the session and the main thread, and ends with the client. */
 
 import { readFileSync } from 'node:fs';
-import { enableCompileCache, flushCompileCache } from 'node:module';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
+import { compileCache, logLine } from './platform.mjs';
+import { makeTransport } from './transport.mjs';
 
 const { connectionFile, cacheDirectory, parentPid } = workerData;
 const PARENT_POLL_MS = 1000;
@@ -12,7 +13,7 @@ const WARM_UP_DELAY_MS = 50;
 
 // Node warns that its type stripping is experimental, which is no concern of the user's.
 process.removeAllListeners('warning');
-if (cacheDirectory) enableCompileCache(cacheDirectory);
+compileCache.enable(cacheDirectory);
 
 /** A kernel whose parent is gone would stay forever: nobody knows its connection file any more. */
 function watchParent() {
@@ -30,20 +31,32 @@ async function warmUp() {
   transformCell('await 1');
   await delay(WARM_UP_DELAY_MS);
   transformCell('const warm: number = 1');
-  if (cacheDirectory) flushCompileCache();
+  if (cacheDirectory) compileCache.flush();
 }
 
-watchParent();
-const [{ ZmtpTransport }, { Session }] = await Promise.all([import('./transport.mjs'), import('./session.mjs')]);
+/** The client is gone. The group is the kernel's own where the kernel leads it, as it does below the server. */
+function end(reason) {
+  if (reason !== null) logLine(`polyrepl: the stream is broken: ${reason}`);
+  try {
+    process.kill(-process.pid, 'SIGKILL');
+  } catch {
+    process.kill(process.pid, 'SIGKILL');
+  }
+}
+
+const connection = JSON.parse(readFileSync(connectionFile, 'utf8'));
+// A stream tells when its client is gone.
+if (connection.transport !== 'stream') watchParent();
 const firstRequest = Promise.withResolvers();
-const session = new Session(workerData);
-const transport = new ZmtpTransport(JSON.parse(readFileSync(connectionFile, 'utf8')), {
+const [{ Session }, transport] = await Promise.all([import('./session.mjs'), makeTransport(connection, {
   onRequest: (channel, message) => {
     session.receive(channel, message);
     firstRequest.resolve(undefined);
   },
-  onInvalid: (reason) => process._rawDebug(`polyrepl: dropped a message: ${reason}`),
-});
+  onInvalid: (reason) => logLine(`polyrepl: dropped a message: ${reason}`),
+  onEnd: end,
+})]);
+const session = new Session(workerData);
 session.attach({ transport, main: parentPort });
 await transport.open();
 session.opened();

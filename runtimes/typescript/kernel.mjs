@@ -7,13 +7,16 @@ import { installEnvironment } from './environment.mjs';
 import { ErrorFormatter } from './errors.mjs';
 import { Evaluator } from './evaluator.mjs';
 import { installExit } from './exit.mjs';
-import { describeValue, listMembers, listNames } from './introspection.mjs';
+import { Introspection } from './introspection.mjs';
 import { KeptListeners } from './listeners.mjs';
 import { Modules } from './modules.mjs';
 import { installOutput } from './output.mjs';
-import { installPrompts } from './stdin.mjs';
+import { Stdin, installStdin } from './stdin.mjs';
 import { CellTimers } from './timers.mjs';
+import { Variables } from './variables.mjs';
 import { setImmediate } from './primordials.mjs';
+
+const SHORT_LENGTH = 10_000;
 
 /**
  * @typedef {{status: 'ok', result: object | null, expressions: object} |
@@ -30,6 +33,8 @@ export class Kernel {
   #evaluator;
   #timers;
   #exit;
+  #stdin;
+  #variables;
   /** Id of a cell whose interrupt arrived before the cell itself. */
   #interruptedEarly = 0;
 
@@ -39,17 +44,18 @@ export class Kernel {
     this.#worker = worker;
     const post = worker.postMessage.bind(worker);
     this.#post = post;
-    const modules = new Modules();
+    const modules = new Modules({ onTransformed: (path, positions) => this.#errors.addPositions(path, positions) });
     const scope = installCellScope(modules);
     this.#evaluator = new Evaluator({
       shared, scope, listeners: this.#listeners,
       onCallbackInterrupted: (cell, error) => this.#interruptAwait(cell, error),
     });
     this.#timers = new CellTimers({ context, evaluator: this.#evaluator });
-    this.#display = new Display({ post, context });
     this.#exit = installExit({ context, shared, evaluator: this.#evaluator, settle: this.#settleError.bind(this) });
     const output = installOutput({ post, context, shared });
-    installPrompts({ post, context, shared, stdinPort, output });
+    this.#display = new Display({ post: (message) => output.display(message), context });
+    this.#stdin = new Stdin({ post, context, shared, port: stdinPort });
+    installStdin(this.#stdin, output);
     modules.install();
     this.#display.install();
     this.#timers.install();
@@ -59,13 +65,17 @@ export class Kernel {
 
   /** Begin to take work from the worker. */
   start() {
+    this.#variables = new Variables();
+    const introspection = new Introspection(this.#variables);
     const handlers = {
       execute: (program) => this.#execute(program),
       interrupt: (message) => this.#interrupt(message),
+      line: (message) => this.#stdin.receive(message),
       ping: ({ id }) => this.#answer(id, true),
-      names: ({ id }) => this.#answer(id, listNames()),
-      members: ({ id, path }) => this.#answer(id, listMembers(path)),
-      describe: ({ id, path }) => this.#answer(id, describeValue(path)),
+      names: ({ id }) => this.#answer(id, introspection.names()),
+      members: ({ id, subject }) => this.#answer(id, introspection.members(subject)),
+      describe: ({ id, subject }) => this.#answer(id, introspection.describe(subject)),
+      variables: ({ id, request }) => this.#answer(id, this.#variables.list(request)),
       shutdown: () => this.#exit.leave(0),
     };
     this.#worker.on('message', (message) => handlers[message.type](message));
@@ -80,6 +90,8 @@ export class Kernel {
     const cell = new Cell(program.id, program.file);
     this.#context.begin(cell);
     if (program.positions) this.#errors.addPositions(cell.file, program.positions);
+    if (program.tellsChanges) cell.variablesBefore = this.#variables.look();
+    this.#variables.declare(program.names);
     cell.restoreEnvironment = installEnvironment(program.environment);
     if (this.#interruptedEarly === cell.id) return this.#settleError(cell, new KeyboardInterrupt());
     this.#context.runAs(cell, () => this.#drive(cell, program));
@@ -88,6 +100,8 @@ export class Kernel {
   async #drive(cell, program) {
     try {
       const { value } = await this.#evaluator.evaluate(cell, program);
+      const reading = this.#stdin.whenRead(cell);
+      if (reading !== null) await this.#evaluator.settle(cell, reading);
       const result = value === undefined || program.isSilent ? null : await this.#bundle(cell, value);
       const expressions = await this.#evaluateExpressions(cell, program.expressions);
       this.#settle(cell, { status: 'ok', result, expressions });
@@ -98,6 +112,8 @@ export class Kernel {
 
   /** Building a bundle runs user code (custom inspection, getters), so it is interruptible like the cell itself. */
   async #bundle(cell, value) {
+    // That of a short primitive does not, and the watchdog's thread takes as long to start as many a cell to run.
+    if (isShortPrimitive(value)) return this.#display.bundleOf(value);
     const started = this.#evaluator.segment(cell, () => ({ bundle: this.#display.bundleOf(value) }));
     return (await this.#evaluator.settle(cell, started.bundle)).value;
   }
@@ -146,6 +162,7 @@ export class Kernel {
     cell.rejectAwait = null;
     cell.outcome = outcome;
     cell.restoreEnvironment();
+    this.#stdin.end(cell);
     this.#timers.release();
     setImmediate(() => this.#postOutcome(cell));
   }
@@ -154,8 +171,16 @@ export class Kernel {
     this.#context.end(cell);
     if (cell.outcome === null) return;
     const { outcome } = cell;
+    this.#noteChanges(cell);
     cell.outcome = null;
     this.#post({ type: 'done', id: cell.id, outcome });
+  }
+
+  /** An interrupt that cuts this short has the outcome posted without. */
+  #noteChanges(cell) {
+    const before = cell.variablesBefore;
+    cell.variablesBefore = null;
+    if (before !== null) cell.outcome.changes = this.#variables.changesSince(before);
   }
 
   #interrupt({ id, abandon }) {
@@ -192,4 +217,9 @@ export class Kernel {
       output.write('stderr', `(node) ${warning.name}: ${warning.message}\n`);
     });
   }
+}
+
+function isShortPrimitive(value) {
+  return typeof value === 'number' || typeof value === 'boolean' || value === null
+    || (typeof value === 'string' && value.length <= SHORT_LENGTH);
 }

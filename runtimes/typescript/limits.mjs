@@ -10,6 +10,7 @@ const TEXT_PLAIN = 'text/plain';
 
 /** @returns {string} the longest head of the text that fits, cut between characters */
 export function headOf(text, bytes) {
+  if (text.length * 3 <= bytes) return text;
   const encoded = Buffer.from(text);
   if (encoded.length <= bytes) return text;
   let end = Math.max(0, bytes);
@@ -130,6 +131,18 @@ export function limitBundle(data, itemBytes) {
     }
   }
   return { data: kept, omitted: Object.keys(omitted).length > 0 ? omitted : null };
+}
+
+/**
+ * Cut what an error says of itself to what one message may carry of a stream.
+ * @param {{ename: string, evalue: string, traceback: string[]}} error
+ */
+export function limitError({ ename, evalue, traceback }) {
+  return {
+    ename: headOf(ename, MESSAGE_BYTES),
+    evalue: headOf(evalue, MESSAGE_BYTES),
+    traceback: headOf(traceback.join('\n'), MESSAGE_BYTES).split('\n'),
+  };
 }
 
 function isJson(mime) {

@@ -3,12 +3,15 @@
  * while this thread, which runs nothing but user code afterwards, loads the rest.
  */
 
-import { enableCompileCache, flushCompileCache } from 'node:module';
 import { MessageChannel, Worker } from 'node:worker_threads';
+import { compileCache, exitNow, logLine } from './platform.mjs';
 import { createSharedState } from './shared-state.mjs';
 
 const cacheDirectory = process.env.POLYREPL_CACHE_DIR;
 const FLUSH_DELAY_MS = 1000;
+const CODE_RANGE_MB = 64;
+/** Messages do not live long: what the worker's garbage may fill before it is collected. */
+const YOUNG_GENERATION_MB = 6;
 
 function startWorker(connectionFile, shared, stdinPort) {
   const worker = new Worker(new URL('./io.mjs', import.meta.url), {
@@ -16,26 +19,28 @@ function startWorker(connectionFile, shared, stdinPort) {
     workerData: { connectionFile, cacheDirectory, shared, stdinPort, parentPid: process.ppid },
     transferList: [stdinPort],
     trackUnmanagedFds: false,
+    // V8 would reserve 512 MB for compiled code, which counts where the memory of a kernel is limited.
+    resourceLimits: { codeRangeSizeMb: CODE_RANGE_MB, maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
   });
   worker.on('error', (error) => {
-    process._rawDebug(`polyrepl: the I/O thread failed: ${error?.stack ?? error}`);
-    process.reallyExit(1);
+    logLine(`polyrepl: the I/O thread failed: ${error?.stack ?? error}`);
+    exitNow(1);
   });
   return worker;
 }
 
 const connectionFile = process.argv[2];
 if (connectionFile === undefined) {
-  process._rawDebug('usage: node main.mjs {connection_file}');
+  logLine('usage: node main.mjs {connection_file}');
   process.exit(2);
 }
 const shared = createSharedState();
 const stdin = new MessageChannel();
 const worker = startWorker(connectionFile, shared, stdin.port2);
 if (cacheDirectory) {
-  enableCompileCache(cacheDirectory);
+  compileCache.enable(cacheDirectory);
   // A killed kernel never reaches the flush at exit, so the cache is written once the start is over.
-  setTimeout(flushCompileCache, FLUSH_DELAY_MS).unref();
+  setTimeout(compileCache.flush, FLUSH_DELAY_MS).unref();
 }
 const { Kernel } = await import('./kernel.mjs');
 new Kernel({ worker, shared, stdinPort: stdin.port1 }).start();

@@ -2,21 +2,36 @@
  * `import` and `require` for cells, resolved from the current directory like from a file in it. Main thread.
  */
 
-import { createRequire, registerHooks, stripTypeScriptTypes } from 'node:module';
+import module from 'node:module';
 import path from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import { readFileSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import { types } from 'node:util';
 import vm from 'node:vm';
-import { defineProperty, freeze } from './primordials.mjs';
+import { LocalFiles } from './local-files.mjs';
+import {
+  arrayJoin, arrayPush, defineProperty, freeze, regExpExec, stringIncludes, stringSplit,
+} from './primordials.mjs';
 
 const CELL_FILE = 'cell.ts';
+const LOADER_FRAME = /^ +at .*node:(?:internal\/|diagnostics_channel:)/;
 const cwd = process.cwd.bind(process);
+const { createRequire, registerHooks } = module;
 
 export class Modules {
   #directory = null;
   #require = null;
   #import = null;
   #hasHooks = false;
+  #files = new LocalFiles();
+  #onTransformed;
+
+  /**
+   * @param {{onTransformed: (path: string, positions: import('./positions.mjs').PositionData) => void}} options - told
+   *   of each local file whose lines are not those that run
+   */
+  constructor({ onTransformed }) {
+    this.#onTransformed = onTransformed;
+  }
 
   /** What `import.meta` is in a cell. */
   meta = freeze({
@@ -33,7 +48,7 @@ export class Modules {
 
   /** Define `require`, `module`, `exports`, `__dirname` and `__filename`. */
   install() {
-    const require = (specifier) => this.#loaders().require(specifier);
+    const require = (specifier) => this.#refreshed().require(specifier);
     require.resolve = (...args) => this.#loaders().require.resolve(...args);
     defineProperty(require, 'cache', { get: () => this.#loaders().require.cache, enumerable: true });
     const module = { exports: {} };
@@ -48,14 +63,31 @@ export class Modules {
    * @param {string[]} [wanted] - names that a static import needs
    */
   async import(specifier, options, wanted) {
-    const namespace = await this.#loaders().import(`${specifier}`, options);
-    return wanted === undefined ? namespace : withNames(namespace, wanted, specifier);
+    // What fails later has no frame of the cell, so the place is taken now.
+    const place = new Error();
+    try {
+      const namespace = await this.#refreshed().import(`${specifier}`, options);
+      return wanted === undefined ? namespace : withNames(namespace, wanted, specifier);
+    } catch (error) {
+      addFrames(error, place);
+      throw error;
+    }
+  }
+
+  /** Forget the local files that have changed, so that what a cell imports now is what they hold now. */
+  #refreshed() {
+    const loaders = this.#loaders();
+    const stale = this.#files.refresh();
+    for (let i = 0; i < stale.length; i++) delete loaders.require.cache[stale[i]];
+    return loaders;
   }
 
   #loaders() {
     if (!this.#hasHooks) {
       this.#hasHooks = true;
-      registerHooks({ resolve: resolveJson, load: loadTypeScript });
+      // Only contexts that import anything pay for this.
+      const { moduleHooks } = createRequire(import.meta.url)('./module-hooks.mjs');
+      registerHooks?.(moduleHooks({ files: this.#files, onTransformed: this.#onTransformed }));
     }
     const directory = cwd();
     if (directory !== this.#directory) {
@@ -69,31 +101,6 @@ export class Modules {
     }
     return { require: this.#require, import: this.#import };
   }
-}
-
-/** A JSON file needs no `with {type: 'json'}`. */
-function resolveJson(specifier, context, nextResolve) {
-  const resolved = nextResolve(specifier, context);
-  const isImport = context.conditions?.includes('import');
-  if (!isImport || resolved.importAttributes?.type || !/\.json(?:[?#]|$)/.test(resolved.url)) return resolved;
-  return { ...resolved, format: 'json', importAttributes: { ...context.importAttributes, type: 'json' } };
-}
-
-/** Node itself only strips types; enums and the like in the user's files work as they do in a cell. */
-function loadTypeScript(url, context, nextLoad) {
-  try {
-    return nextLoad(url, context);
-  } catch (error) {
-    if (error.code !== 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX' || !url.startsWith('file:')) throw error;
-    return loadTransformed(url, context);
-  }
-}
-
-function loadTransformed(url, context) {
-  const source = readFileSync(fileURLToPath(url), 'utf8');
-  const code = stripTypeScriptTypes(source, { mode: 'transform', sourceMap: true, sourceUrl: url });
-  const format = context.format?.startsWith('commonjs') ? 'commonjs' : 'module';
-  return { format, source: code, shortCircuit: true };
 }
 
 /**
@@ -112,6 +119,24 @@ function withNames(namespace, wanted, specifier) {
   }
   if (isComplete) return namespace;
   return new Proxy(namespace, { get: (target, name) => (name in target ? target[name] : fallback[name]) });
+}
+
+/** Show where the cell imported what failed, in place of the frames of Node's loader. */
+function addFrames(error, place) {
+  if (!types.isNativeError(error) || typeof error.stack !== 'string') return;
+  const [, ...frames] = linesOf(place.stack);
+  const lines = [];
+  const own = linesOf(error.stack);
+  for (let i = 0; i < own.length; i++) {
+    if (regExpExec(LOADER_FRAME, own[i]) === null) arrayPush(lines, own[i]);
+  }
+  // A module that failed once fails with the same error ever after.
+  for (let i = 0; i < frames.length; i++) if (!stringIncludes(error.stack, frames[i])) arrayPush(lines, frames[i]);
+  error.stack = arrayJoin(lines, '\n');
+}
+
+function linesOf(stack) {
+  return stringSplit(`${stack}`, '\n');
 }
 
 function defineGlobals(values) {

@@ -1,4 +1,4 @@
-/** `process.stdout`, `process.stderr`, `process.stdin` and `console` of the context. Main thread. */
+/** `process.stdout`, `process.stderr` and `console` of the context. Main thread. */
 
 import { Console } from 'node:console';
 import { Readable, Writable } from 'node:stream';
@@ -9,6 +9,8 @@ import { OUTPUT_HIGH_WATER, OUTPUT_TAKEN, WRITE_COST } from './shared-state.mjs'
 const PAUSE_MS = 100;
 /** A longer text goes in pieces: while the worker is busy with one message it cannot take an interrupt. */
 const PIECE_LENGTH = 128 * 1024;
+/** What a value that is no text counts: it is copied as objects, which take far more memory than their text. */
+const DATA_COST = 64 * 1024;
 const nextTick = process.nextTick.bind(process);
 
 /** Sends text to the worker as the output of the cell that wrote it. */
@@ -30,11 +32,21 @@ class Output {
     const cell = this.#context.originId;
     for (let start = 0; start < text.length;) {
       const end = endOfPiece(text, start);
-      this.#sent = (this.#sent + end - start + WRITE_COST) | 0;
-      this.#post({ type: 'stream', name, text: stringSlice(text, start, end), cell, sent: this.#sent });
-      this.#pause();
+      this.#send({ type: 'stream', name, text: stringSlice(text, start, end), cell }, end - start);
       start = end;
     }
+  }
+
+  /** Send a message with a MIME bundle, or without; it counts like a write. @param {{data?: Record<string, any>}} message */
+  display(message) {
+    this.#send(message, message.data === undefined ? 0 : sizeOf(message.data));
+  }
+
+  #send(message, size) {
+    this.#sent = (this.#sent + size + WRITE_COST) | 0;
+    message.sent = this.#sent;
+    this.#post(message);
+    this.#pause();
   }
 
   /** Wait until the worker has sent enough of what it was given: what was written must not pile up in memory. */
@@ -92,6 +104,17 @@ class OutputStream extends Writable {
   }
 }
 
+/** About as many characters as the values of a bundle have: text is counted, what is data counts as much as it may be. */
+function sizeOf(data) {
+  let size = 0;
+  const types = keys(data);
+  for (let i = 0; i < types.length; i++) {
+    const value = data[types[i]];
+    size += typeof value === 'string' ? value.length : DATA_COST;
+  }
+  return size;
+}
+
 /** Pieces end between characters. */
 function endOfPiece(text, start) {
   const end = start + PIECE_LENGTH;
@@ -114,7 +137,6 @@ export function installOutput(options) {
   const stderr = new OutputStream(output, 'stderr', 2);
   replaceStream('stdout', stdout);
   replaceStream('stderr', stderr);
-  replaceStream('stdin', emptyStdin());
   const console = new Console({ stdout, stderr, colorMode: false, ignoreErrors: false });
   for (const method of keys(console)) {
     if (typeof console[method] === 'function') globalThis.console[method] = console[method];
@@ -124,11 +146,4 @@ export function installOutput(options) {
 
 function replaceStream(name, value) {
   defineProperty(process, name, { value, writable: true, enumerable: true, configurable: true });
-}
-
-function emptyStdin() {
-  const stdin = new Readable({ read() {} });
-  stdin.push(null);
-  stdin.fd = 0;
-  return stdin;
 }

@@ -14,6 +14,9 @@ import { SafeMap, arrayPush, charCodeAt, max, stringIndexOf } from './primordial
  * @property {number} prefix - columns put in front of the user's first line
  */
 
+/** What a map takes besides its texts and pieces; most cells are shorter than that. */
+const OWN_BYTES = 512;
+
 /** @typedef {{line: number, column: number}} Position - both count from 1 */
 
 export class PositionMap {
@@ -27,10 +30,10 @@ export class PositionMap {
     this.#data = data;
   }
 
-  /** What keeping this map costs, in characters. */
+  /** About what keeping this map costs, in bytes. */
   get size() {
     const { generated, code, mappings, pieces } = this.#data;
-    return generated.length + code.length + (mappings?.length ?? 0) + 8 * (pieces?.length ?? 0);
+    return OWN_BYTES + generated.length + code.length + (mappings?.length ?? 0) + 8 * (pieces?.length ?? 0);
   }
 
   /** @returns {Position} */
@@ -71,17 +74,22 @@ export class PositionMaps {
   #size = 0;
   #capacity;
 
-  /** @param {number} capacity - in characters */
-  constructor(capacity = 16 * 1024 * 1024) {
+  /** @param {number} capacity - in bytes */
+  constructor(capacity = 4 * 1024 * 1024) {
     this.#capacity = capacity;
   }
 
   /** @param {PositionData} data */
   add(file, data) {
     const map = new PositionMap(data);
+    this.#size -= this.#maps.get(file)?.size ?? 0;
     this.#maps.set(file, map);
     this.#size += map.size;
     while (this.#size > this.#capacity && this.#maps.size > 1) this.#dropOldest();
+  }
+
+  has(file) {
+    return this.#maps.has(file);
   }
 
   /** @returns {Position} */

@@ -1,27 +1,14 @@
-/** Jupyter messages to wire frames and back, signed with HMAC-SHA256 (messaging spec, "The wire protocol"). Pure. */
+/** Jupyter messages to the frames of ZMTP and back, signed with HMAC-SHA256 (messaging spec, "The wire protocol"). Pure. */
 
 import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto';
-
-export const PROTOCOL_VERSION = '5.3';
+import { MessageBuilder, parseMessage } from './messages.mjs';
 
 const DELIMITER = Buffer.from('<IDS|MSG>');
-const NOTHING = Buffer.from('{}');
-
-/**
- * @typedef {object} Message
- * @property {Buffer[]} identities
- * @property {Record<string, any>} header
- * @property {Record<string, any>} parentHeader
- * @property {Record<string, any>} metadata
- * @property {Record<string, any>} content
- * @property {Buffer[]} buffers
- */
 
 /** Packs and unpacks the messages of one kernel session. */
 export class Protocol {
   #key;
-  #session = randomUUID();
-  #sequence = 0;
+  #messages = new MessageBuilder(randomUUID());
 
   /** @param {{key?: string, signature_scheme?: string}} connection */
   constructor({ key = '', signature_scheme: scheme = 'hmac-sha256' }) {
@@ -32,22 +19,17 @@ export class Protocol {
   /**
    * @param {string} type
    * @param {object} content
-   * @param {{identities?: Buffer[], parent?: object, metadata?: object}} [options]
+   * @param {{identities?: Buffer[], parent?: string, metadata?: object}} [options]
    * @returns {Buffer[]}
    */
-  pack(type, content, { identities = [], parent, metadata } = {}) {
-    const header = {
-      msg_id: `${this.#session}_${this.#sequence++}`, msg_type: type, username: 'kernel', session: this.#session,
-      date: new Date().toISOString(), version: PROTOCOL_VERSION,
-    };
-    const parts = [encode(header), parent ? encode(parent) : NOTHING, metadata ? encode(metadata) : NOTHING,
-      encode(content)];
+  pack(type, content, { identities = [], ...options } = {}) {
+    const parts = this.#messages.build(type, content, options);
     return [...identities, DELIMITER, this.#sign(parts), ...parts];
   }
 
   /**
    * @param {Buffer[]} frames
-   * @returns {Message}
+   * @returns {import('./messages.mjs').Message}
    * @throws {Error} when the frames are no message or the signature is wrong
    */
   unpack(frames) {
@@ -55,9 +37,7 @@ export class Protocol {
     if (at === -1 || frames.length < at + 6) throw new Error('not a Jupyter message');
     const parts = frames.slice(at + 2, at + 6);
     if (!this.#isSigned(frames[at + 1], parts)) throw new Error('wrong message signature');
-    const [header, parentHeader, metadata, content] = parts.map((part) => JSON.parse(part.toString()));
-    if (typeof header?.msg_type !== 'string') throw new Error('message without a type');
-    return { identities: frames.slice(0, at), header, parentHeader, metadata, content, buffers: frames.slice(at + 6) };
+    return parseMessage(parts, frames.slice(0, at));
   }
 
   #sign(parts) {
@@ -71,8 +51,4 @@ export class Protocol {
     const expected = this.#sign(parts);
     return signature.length === expected.length && timingSafeEqual(signature, expected);
   }
-}
-
-function encode(value) {
-  return Buffer.from(JSON.stringify(value));
 }

@@ -6,17 +6,27 @@
 
 import { parse } from './vendor/acorn/acorn.mjs';
 import { Edits, Rendering } from './edits.mjs';
-import { assignmentsToConstants, boundNames, childrenOf } from './syntax-tree.mjs';
+import {
+  assignmentsToConstants, awaitsAtTopLevel, boundNames, childrenOf, forAwaitBelow, isAwaitUsing, isFunction, isUsing,
+  loopHead, opensOwnScope,
+} from './syntax-tree.mjs';
 
 /** The only name the kernel adds for generated code; see the main thread's `cell-scope.mjs`. */
 const SCOPE = '__polyrepl';
 
 const PARSE_OPTIONS = { ecmaVersion: 'latest', allowAwaitOutsideFunction: true, allowHashBang: true };
-const FUNCTIONS = new Set(['FunctionDeclaration', 'FunctionExpression', 'ArrowFunctionExpression']);
 /** Statements that automatic semicolon insertion may have ended. */
 const UNTERMINATED = new Set([
   'ExpressionStatement', 'VariableDeclaration', 'ReturnStatement', 'ThrowStatement', 'BreakStatement',
   'ContinueStatement', 'DoWhileStatement', 'DebuggerStatement',
+]);
+/** Whose functions are also names outside. */
+const BLOCKS = new Set(['BlockStatement', 'SwitchCase']);
+/** Functions that the compiler's output calls and does not define: the kernel has them, see `cell-scope.mjs`. */
+const HELPERS = new Set([
+  '__esDecorate', '__runInitializers', '__propKey', '__setFunctionName', '__decorate', '__metadata', '__param',
+  '__addDisposableResource', '__disposeResources', '__rest', '__classPrivateFieldGet', '__classPrivateFieldSet',
+  '__classPrivateFieldIn', '__makeTemplateObject', '__rewriteRelativeImportExtension',
 ]);
 
 /**
@@ -46,23 +56,24 @@ export function parseJavaScript(source) {
 
 /**
  * @param {string} source
- * @param {{isTransformed?: boolean, ast?: object}} [options] - whether TypeScript was transformed rather than only
- *   stripped; the parsed source where that is known
+ * @param {{ast: object, isTransformed?: boolean, isCompiled?: boolean}} options - the parsed source; whether TypeScript
+ *   was transformed rather than only stripped; whether the compiler did it, so that helpers may be called
  * @returns {Rewritten}
  */
-export function rewriteCell(source, { isTransformed = false, ast = parseJavaScript(source) } = {}) {
-  return new CellRewriter(source, { ast, isTransformed }).rewrite();
+export function rewriteCell(source, options) {
+  return new CellRewriter(source, options).rewrite();
 }
 
 class CellRewriter {
   #names = new Set();
   #functions = [];
-  #iterators = 0;
+  #locals = 0;
   #constantTargets;
 
-  constructor(source, { ast, isTransformed }) {
+  constructor(source, { ast, isTransformed = false, isCompiled = false }) {
     this.source = source;
     this.isTransformed = isTransformed;
+    this.isCompiled = isCompiled;
     this.body = ast.body;
     this.edits = new Edits(source);
     this.#constantTargets = assignmentsToConstants(this.body);
@@ -73,7 +84,8 @@ class CellRewriter {
   rewrite() {
     const last = this.body.findLast((node) => node.type !== 'EmptyStatement' && !this.#isHoisted(node));
     const value = finalExpression(last);
-    for (const node of this.body) this.#topLevel(node, node === last);
+    const resources = this.#resources(this.body, this.source.length, this.edits);
+    for (const node of this.body) this.#topLevel(node, node === last, resources);
     if (this.source.startsWith('#!')) this.edits.open(0, '//');
     return {
       ...this.#render(),
@@ -96,13 +108,17 @@ class CellRewriter {
     return { code: rendering.text, pieces: rendering.pieces };
   }
 
-  /** The transform declares a namespace's variable behind everything else: that is not how the user's cell ends. */
+  /** What a transform puts last (a namespace's variable, `export {}`) is not how the user's cell ends. */
   #isHoisted(node) {
-    return this.isTransformed && node.type === 'VariableDeclaration' && node.kind === 'var' &&
+    if (!this.isTransformed) return false;
+    if (node.type === 'ExportNamedDeclaration') return !node.declaration;
+    if (node.type === 'ExpressionStatement') return this.isCompiled && isDecoration(node.expression);
+    return node.type === 'VariableDeclaration' && node.kind === 'var' &&
       node.declarations.every(({ init }) => init === null);
   }
 
-  #topLevel(node, isLast) {
+  #topLevel(node, isLast, resources) {
+    if (isUsing(node)) return this.#using(node, this.edits, { resources, isGlobal: true });
     switch (node.type) {
       case 'ImportDeclaration': return this.#import(node);
       case 'ExportNamedDeclaration': return this.#exportNamed(node, isLast);
@@ -159,10 +175,6 @@ class CellRewriter {
   }
 
   #topVariables(node) {
-    if (isUsing(node)) {
-      if (node.kind === 'await using') throw positionedError('"await using" is not supported at the top level', node);
-      return this.#visitChildren(node, this.edits, true);
-    }
     if (this.isGenerator) return this.#assignments(node, this.edits, false);
     this.#declare(node);
     if (node.kind !== 'var') this.edits.replace(node.start, node.start + node.kind.length, 'var');
@@ -202,7 +214,7 @@ class CellRewriter {
       if (type === 'ImportNamespaceSpecifier') namespace = local.name;
       else parts.push(`${type === 'ImportDefaultSpecifier' ? 'default' : imported.raw ?? imported.name}:${local.name}`);
     }
-    const call = `yield ${SCOPE}.import(${node.source.raw},${importAttributes(node)},${wantedNames(node)})`;
+    const call = `yield ${SCOPE}.load(${node.source.raw},${importAttributes(node)},${wantedNames(node)})`;
     let text = namespace === null ? `${call};` : `${namespace}=${call};`;
     if (parts.length > 0) {
       text = namespace === null ? `({${parts.join()}}=${call});` : `${text}({${parts.join()}}=${namespace});`;
@@ -216,18 +228,19 @@ class CellRewriter {
   }
 
   /** @param {boolean} isTop - whether an `await` here is the cell's own rather than a function's */
-  #visit(node, edits, isTop = !FUNCTIONS.has(node?.type)) {
+  #visit(node, edits, isTop = !isFunction(node)) {
     if (!node) return;
     switch (node.type) {
       case 'Identifier':
         if (this.#constantTargets.has(node)) edits.replace(node.start, node.end, `${SCOPE}.constant`);
+        else if (this.isCompiled && HELPERS.has(node.name)) edits.open(node.start, `${SCOPE}.helpers.`);
         return;
       case 'Property':
         // A shorthand's key and value are the same place.
         if (node.shorthand) return this.#shorthand(node, edits, isTop);
         break;
       case 'ImportExpression':
-        edits.replace(node.start, node.start + 'import'.length, `${SCOPE}.import`);
+        edits.replace(node.start, node.start + 'import'.length, `${SCOPE}.load`);
         break;
       case 'MetaProperty':
         if (node.meta.name === 'import') edits.replace(node.start, node.end, `${SCOPE}.meta`);
@@ -243,11 +256,17 @@ class CellRewriter {
         break;
       case 'ForOfStatement':
         if (isTop && node.await) return this.#forAwait(node, edits);
+        if (isTop && isAwaitUsing(node.left)) return this.#forUsing(node, edits);
+        break;
+      case 'ForStatement':
+        if (isTop && isAwaitUsing(node.init)) {
+          throw positionedError('"await using" cannot begin a for loop here', node.init);
+        }
+        break;
+      case 'BlockStatement':
+        if (isTop && node.body.some(isAwaitUsing)) return this.#block(node, edits);
         break;
       case 'VariableDeclaration':
-        if (isTop && node.kind === 'await using') {
-          throw positionedError('"await using" is not supported at the top level', node);
-        }
         if (isTop && node.kind === 'var') return this.#nestedVariables(node, edits, false);
         break;
     }
@@ -273,6 +292,7 @@ class CellRewriter {
     for (const child of childrenOf(node)) {
       if (child === head && isTop) continue;
       this.#visit(child, edits, isTop && !opensOwnScope(child));
+      if (isTop && BLOCKS.has(node.type)) this.#blockFunction(child, edits);
     }
   }
 
@@ -287,15 +307,17 @@ class CellRewriter {
    */
   #forAwait(node, edits) {
     const loop = forAwaitBelow(node) ?? node;
-    const steps = `$steps${++this.#iterators}`;
+    const steps = this.#local('steps');
+    const value = `${steps}.value`;
     edits.open(node.start, `{const ${steps}=${SCOPE}.asyncSteps();try{`);
     edits.replace(
       loop.start, loop.body.start,
       `for(${steps}.open(`, this.#part(loop.right), `);yield ${steps}.next(),!${steps}.done;){`,
-      ...this.#forAwaitTarget(loop.left, `${steps}.value`),
+      ...(isAwaitUsing(loop.left) ? [] : this.#forAwaitTarget(loop.left, value)),
     );
     edits.close(node.end, `}}finally{yield ${steps}.close()}}`);
-    this.#visit(loop.body, edits, true);
+    if (isAwaitUsing(loop.left)) this.#usingBody(loop, value, edits);
+    else this.#visit(loop.body, edits, true);
   }
 
   #forAwaitTarget(left, value) {
@@ -306,6 +328,70 @@ class CellRewriter {
     if (isDeclaration) this.#declare(left);
     // A list pattern of one, because a target in braces cannot begin a statement.
     return ['[', this.#part(isDeclaration ? left.declarations[0].id : left), `]=[${value}];`];
+  }
+
+  /** `for (await using x of y)`: each turn's resource belongs to a block of its own. */
+  #forUsing(node, edits) {
+    const value = this.#local('value');
+    edits.replace(node.left.start, node.left.end, `const ${value}`);
+    this.#visit(node.right, edits, true);
+    this.#usingBody(node, value, edits);
+  }
+
+  #usingBody(loop, value, edits) {
+    const { name } = loop.left.declarations[0].id;
+    const resources = this.#local('resources');
+    edits.open(loop.body.start, `{${openResources(resources)}const ${name}=${resources}.use(${value},true);`);
+    edits.close(loop.body.end, `${closeResources(resources)}}`);
+    this.#visit(loop.body, edits, true);
+  }
+
+  /** A block with `await using` among its statements. */
+  #block(node, edits) {
+    const resources = this.#resources(node.body, node.end - 1, edits);
+    for (const child of node.body) {
+      if (isUsing(child)) this.#using(child, edits, { resources, isGlobal: false });
+      else this.#visit(child, edits, !opensOwnScope(child));
+      this.#blockFunction(child, edits);
+    }
+  }
+
+  /** A sloppy script makes the function of a block global once the block is entered; a generator would not. */
+  #blockFunction(node, edits) {
+    if (!this.isGenerator || node.type !== 'FunctionDeclaration' || node.async || node.generator) return;
+    this.#names.add(node.id.name);
+    edits.close(node.end, `${SCOPE}.globals.${node.id.name}=${node.id.name};`);
+  }
+
+  /**
+   * A generator cannot await what `using` declares, so its disposal becomes a `finally` around what follows. The
+   * resources of the top level are disposed when the cell ends; their names stay, as all names do.
+   */
+  #resources(statements, end, edits) {
+    const first = statements.find(isUsing);
+    if (!first) return null;
+    const resources = this.#local('resources');
+    edits.open(first.start, openResources(resources));
+    edits.close(end, `\n${closeResources(resources)}`);
+    return resources;
+  }
+
+  #using(node, edits, { resources, isGlobal }) {
+    if (isGlobal) this.#declare(node);
+    this.#terminate(node, edits);
+    edits.replace(node.start, node.declarations[0].start, isGlobal ? '' : 'const ');
+    for (const { init } of node.declarations) {
+      edits.open(init.start, `${resources}.use(`);
+      edits.close(init.end, `,${isAwaitUsing(node)})`);
+      this.#visit(init, edits);
+    }
+  }
+
+  /** A name for generated code, other than any that this cell can mean. */
+  #local(name) {
+    let local;
+    do local = `$${name}${++this.#locals}`; while (this.source.includes(local));
+    return local;
   }
 
   #part(node) {
@@ -319,38 +405,24 @@ function positionedError(message, node) {
   return Object.assign(new SyntaxError(message), { pos: node.start });
 }
 
-function isUsing(node) {
-  return node.type === 'VariableDeclaration' && node.kind.endsWith('using');
+function openResources(name) {
+  return `const ${name}=${SCOPE}.resources();try{`;
+}
+
+function closeResources(name) {
+  return `}catch(error){${name}.fail(error)}finally{yield ${name}.dispose()}`;
+}
+
+/** What a legacy decorator of a class or its member becomes. */
+function isDecoration(node) {
+  const call = node.type === 'AssignmentExpression' ? node.right : node;
+  return call.type === 'CallExpression' && call.callee.name === '__decorate';
 }
 
 function finalExpression(node) {
   if (node?.type === 'ExpressionStatement') return node.expression;
   const isValue = node?.type === 'ExportDefaultDeclaration' && !node.declaration.id;
   return isValue ? node.declaration : null;
-}
-
-/** Whether `await` below this node belongs to something other than the cell. */
-function opensOwnScope(node) {
-  return FUNCTIONS.has(node.type) || node.type === 'StaticBlock';
-}
-
-function awaitsAtTopLevel(node) {
-  if (node.type === 'AwaitExpression') return true;
-  if (node.type === 'ForOfStatement' && node.await) return true;
-  if (node.type === 'VariableDeclaration' && node.kind === 'await using') return true;
-  return childrenOf(node).some((child) => !opensOwnScope(child) && awaitsAtTopLevel(child));
-}
-
-function forAwaitBelow(node) {
-  if (node.type === 'LabeledStatement') return forAwaitBelow(node.body);
-  return node.type === 'ForOfStatement' && node.await ? node : null;
-}
-
-/** The declaration in the head of a loop, which takes no semicolon. */
-function loopHead(node) {
-  const head = node.type === 'ForStatement' ? node.init
-    : node.type === 'ForOfStatement' || node.type === 'ForInStatement' ? node.left : null;
-  return head?.type === 'VariableDeclaration' ? head : null;
 }
 
 function importAttributes(node) {

@@ -5,35 +5,37 @@
 
 import { Interrupter } from './interrupt.mjs';
 import { Executions } from './execution.mjs';
-import { limitBundle } from './limits.mjs';
+import { Input } from './input.mjs';
+import { limitBundle, limitError } from './limits.mjs';
 import { MainThread } from './main-thread.mjs';
-import { PROTOCOL_VERSION } from './protocol.mjs';
+import { Requests, failure } from './requests.mjs';
 import { Streams } from './streams.mjs';
-import { OUTPUT_TAKEN, STDIN, STDIN_ANSWERED, STDIN_REFUSED, STDIN_WAITING } from './shared-state.mjs';
+import { OUTPUT_TAKEN } from './shared-state.mjs';
 
-const VERSION = '0.1.0';
 const KILL_DELAY_MS = 500;
 
 // Loaded with the first cell rather than before the first kernel_info_reply: the parser is the largest module.
 let transform = null;
 const loadTransform = () => (transform ??= import('./transform.mjs'));
-const loadCompletion = () => import('./completion.mjs');
 
 export class Session {
   #shared;
   #stdinPort;
   #transport;
   #main;
+  #requests;
+  #input;
   #streams;
   #interrupter;
   #executions = new Executions();
   /** @type {import('./execution.mjs').Execution | null} */
   #current = null;
-  /** @type {import('./protocol.mjs').Message[]} */
+  /** @type {import('./messages.mjs').Message[]} */
   #queue = [];
   #isWorking = false;
   #count = 0;
-  #inputRequest = null;
+  /** A request whose cell is to be interrupted as soon as it begins. @type {import('./messages.mjs').Message | null} */
+  #interrupted = null;
   /** The `sent` of the last write that came from the main thread. */
   #taken = 0;
   #acknowledgement = null;
@@ -50,11 +52,19 @@ export class Session {
     this.#main = new MainThread(main, {
       stream: (write) => this.#write(write),
       display: (message) => this.#display(message),
-      clear_output: ({ cell, wait }) => this.#clearOutput(cell, wait),
-      input: (message) => this.#askInput(message),
+      clear_output: (message) => this.#clearOutput(message),
+      input: (question) => this.#input.ask(this.#current, question),
+    });
+    this.#requests = new Requests(this.#main);
+    this.#input = new Input({
+      shared: this.#shared, port: this.#stdinPort, main: this.#main,
+      send: ({ request }, { prompt, password }) => {
+        this.#streams.flush();
+        this.#transport.send('stdin', 'input_request', { prompt, password }, request);
+      },
     });
     this.#streams = new Streams(
-      (execution, content, metadata) => this.#publishFor(execution, 'stream', content, metadata));
+      (execution, content, metadata) => this.#publishFor(execution, 'stream', content, { metadata }));
     this.#interrupter = new Interrupter({ shared: this.#shared, main: this.#main, isCurrent: (e) => e === this.#current });
   }
 
@@ -62,9 +72,9 @@ export class Session {
     this.#transport.publish('status', { execution_state: 'starting' });
   }
 
-  /** @param {import('./transport.mjs').Channel} channel @param {import('./protocol.mjs').Message} message */
+  /** @param {import('./transport.mjs').Channel} channel @param {import('./messages.mjs').Message} message */
   receive(channel, message) {
-    if (channel === 'stdin') return this.#inputReply(message);
+    if (channel === 'stdin') return message.header.msg_type === 'input_reply' && this.#input.answer(message.content.value);
     if (channel === 'control') return this.#answer('control', message);
     this.#queue.push(message);
     this.#work();
@@ -94,6 +104,11 @@ export class Session {
       content = failure(error.name, error.message);
     }
     if (content !== null) this.#transport.send(channel, type.replace(/_request$/, '_reply'), content, message);
+    // There are no comms: the client must not wait for one.
+    if (type === 'comm_open') {
+      const { comm_id: commId } = message.content;
+      this.#transport.publish('comm_close', { comm_id: commId, data: {} }, { parent: message.parent });
+    }
     if (type === 'shutdown_request') this.#shutdown(content, message);
     else this.#status('idle', message);
   }
@@ -101,20 +116,20 @@ export class Session {
   /** @returns {Promise<object | null>} null for a message that takes no reply */
   async #contentOfReply(type, { content }) {
     switch (type) {
-      case 'kernel_info_request': return kernelInfo();
-      case 'interrupt_request': this.#interrupter.interrupt(this.#current); return { status: 'ok' };
+      case 'interrupt_request': this.#interrupt(); return { status: 'ok' };
       case 'shutdown_request': return { status: 'ok', restart: Boolean(content.restart) };
-      case 'is_complete_request': return isComplete(content.code);
-      case 'complete_request': return (await loadCompletion()).complete(content, this.#main);
-      case 'inspect_request': return (await loadCompletion()).inspect(content, this.#main);
-      case 'history_request': return { status: 'ok', history: [] };
-      case 'comm_info_request': return { status: 'ok', comms: {} };
-      default: return type.endsWith('_request') ? failure('NotImplementedError', `${type} is not supported`) : null;
+      default: return this.#requests.answer(type, content);
     }
   }
 
+  /** A cell that waits behind another request is what the client sees running, if nothing else runs. */
+  #interrupt() {
+    if (this.#current !== null) return this.#interrupter.interrupt(this.#current);
+    this.#interrupted = this.#queue.find(({ header }) => header.msg_type === 'execute_request') ?? null;
+  }
+
   #shutdown(content, message) {
-    this.#transport.publish('shutdown_reply', content, message.header);
+    this.#transport.publish('shutdown_reply', content, { parent: message.parent });
     this.#status('idle', message);
     this.#transport.close();
     this.#main.post({ type: 'shutdown' });
@@ -131,11 +146,18 @@ export class Session {
     if (isCounted) this.#count++;
     const execution = this.#executions.begin({ request: message, count: this.#count, isCounted });
     this.#current = execution;
-    this.#status('busy', message);
-    this.#publishFor(execution, 'execute_input', { code, execution_count: execution.count });
-    const outcome = await this.#run(execution, code, environment);
+    const isInterrupted = this.#interrupted === message;
+    this.#interrupted = null;
+    // Worth a write of their own only to a client that waits for them before it interrupts.
+    const canWait = !execution.isAnnounced;
+    this.#status('busy', message, { canWait });
+    this.#publishFor(execution, 'execute_input', { code, execution_count: execution.count }, { canWait });
+    const running = this.#run(execution, code, environment);
+    if (isInterrupted) this.#interrupter.interrupt(execution);
+    const outcome = await running;
     this.#current = null;
     this.#streams.finish(execution);
+    this.#input.finish(execution);
     this.#reply(execution, message, outcome);
     execution.finish();
     this.#status('idle', message);
@@ -151,27 +173,31 @@ export class Session {
     try {
       program = transformCell(code);
     } catch (error) {
-      return syntaxError(error, execution.file, code);
+      const payload = await this.#requests.help(code);
+      return payload === null ? syntaxError(error, execution.file, code) : { status: 'ok', payload };
     }
+    this.#requests.noteCell(code);
     const { user_expressions: expressions } = execution.request.content;
     return this.#main.execute({
       id: execution.id, file: execution.file, environment, ...program, isSilent: execution.isSilent,
+      tellsChanges: execution.tellsChanges,
       expressions: await compileExpressions(expressions ?? {}, execution.file),
     });
   }
 
   #reply(execution, message, outcome) {
-    const { status, result, expressions } = outcome;
+    const { status, result, expressions, payload = [], changes } = outcome;
+    const metadata = changes === undefined ? undefined : { changes };
     const base = { status, execution_count: execution.count };
     if (status === 'ok') {
       if (result) this.#publishBundle(execution, 'execute_result', result, { execution_count: execution.count });
-      this.#transport.send('shell', 'execute_reply',
-        { ...base, payload: [], user_expressions: limitExpressions(expressions ?? {}, execution.limits) }, message);
+      const answers = limitExpressions(expressions ?? {}, execution.limits);
+      this.#transport.send('shell', 'execute_reply', { ...base, payload, user_expressions: answers }, message, metadata);
       return;
     }
-    const { ename, evalue, traceback } = outcome;
-    this.#publishFor(execution, 'error', { ename, evalue, traceback });
-    this.#transport.send('shell', 'execute_reply', { ...base, ename, evalue, traceback, user_expressions: {} }, message);
+    const error = limitError(outcome);
+    this.#publishFor(execution, 'error', error);
+    this.#transport.send('shell', 'execute_reply', { ...base, ...error, user_expressions: {} }, message, metadata);
   }
 
   #abortQueued() {
@@ -190,31 +216,42 @@ export class Session {
     const execution = this.#executions.get(cell);
     if (execution) this.#streams.write(execution, { name, text });
     else this.#transport.publish('stream', { name, text });
-    this.#taken = sent;
-    this.#acknowledgement ??= setImmediate(() => this.#acknowledge());
+    this.#take(sent);
   }
 
-  #display({ cell, data, metadata, displayId, update }) {
+  #display({ cell, data, metadata, displayId, update, sent }) {
+    this.#take(sent);
     this.#streams.flush();
     const extra = { transient: displayId === undefined ? {} : { display_id: displayId } };
     const type = update ? 'update_display_data' : 'display_data';
     this.#publishBundle(this.#executions.get(cell), type, { data, metadata }, extra);
   }
 
-  #clearOutput(cell, wait) {
+  #clearOutput({ cell, wait, sent }) {
+    this.#take(sent);
     this.#streams.flush();
     this.#publishFor(this.#executions.get(cell), 'clear_output', { wait });
   }
 
-  #publishBundle(execution, type, { data, metadata = {} }, extra) {
+  #publishBundle(execution, type, { data, metadata: own = {} }, extra) {
     const limited = limitBundle(data, execution?.limits.item_bytes);
-    const noted = limited.omitted ? { ...metadata, omitted: limited.omitted } : metadata;
-    this.#publishFor(execution, type, { data: limited.data, metadata: noted, ...extra },
-      limited.omitted ? { omitted: limited.omitted } : undefined);
+    const noted = limited.omitted ? { ...own, omitted: limited.omitted } : own;
+    const metadata = limited.omitted ? { omitted: limited.omitted } : undefined;
+    try {
+      this.#publishFor(execution, type, { data: limited.data, metadata: noted, ...extra }, { metadata });
+    } catch (error) {
+      // A client that sets no limits may ask for more than one message, or one string, can hold.
+      this.#publishFor(execution, 'stream', { name: 'stderr', text: `[polyrepl: ${type} left out: ${error.message}]\n` });
+    }
   }
 
-  #publishFor(execution, type, content, metadata) {
-    if (!execution?.isSilent) this.#transport.publish(type, content, execution?.header, metadata);
+  #publishFor(execution, type, content, options) {
+    if (!execution?.isSilent) this.#transport.publish(type, content, { parent: execution?.parent, ...options });
+  }
+
+  #take(sent) {
+    this.#taken = sent;
+    this.#acknowledgement ??= setImmediate(() => this.#acknowledge());
   }
 
   /** Let the main thread write on, once the subscribers keep up. After each burst of writes, not after each write. */
@@ -227,37 +264,14 @@ export class Session {
     });
   }
 
-  #status(state, message) {
-    this.#transport.publish('status', { execution_state: state }, message.header);
-  }
-
-  // ---- stdin
-
-  #askInput({ prompt, password }) {
-    const execution = this.#current;
-    if (!execution?.allowsStdin) return this.#endInput(STDIN_REFUSED);
-    this.#streams.flush();
-    this.#inputRequest = execution;
-    this.#transport.send('stdin', 'input_request', { prompt, password }, execution.request);
-  }
-
-  #inputReply({ header, content }) {
-    const isExpected = header.msg_type === 'input_reply' && this.#inputRequest === this.#current && this.#current !== null;
-    if (!isExpected || Atomics.load(this.#shared, STDIN) !== STDIN_WAITING) return;
-    this.#inputRequest = null;
-    this.#stdinPort.postMessage(String(content.value ?? ''));
-    this.#endInput(STDIN_ANSWERED);
-  }
-
-  #endInput(state) {
-    Atomics.compareExchange(this.#shared, STDIN, STDIN_WAITING, state);
-    Atomics.notify(this.#shared, STDIN);
+  #status(state, { parent }, options) {
+    this.#transport.publish('status', { execution_state: state }, { parent, ...options });
   }
 }
 
 /** Take the cell's environment out of the request, so that nothing after this can show it. */
 function takeEnvironment(message) {
-  const environment = message.metadata?.env_vars ?? null;
+  const environment = message.metadata.env_vars ?? null;
   if (environment !== null) delete message.metadata.env_vars;
   return environment;
 }
@@ -289,30 +303,4 @@ function syntaxError(error, file, code) {
   const caret = `${line.slice(0, error.column - 1).replace(/[^\t]/g, ' ')}^`;
   const traceback = [`${file}:${error.line}:${error.column}`, line, caret, '', `SyntaxError: ${error.message}`];
   return failure('SyntaxError', error.message, traceback);
-}
-
-function failure(ename, evalue, traceback = [`${ename}: ${evalue}`]) {
-  return { status: 'error', ename, evalue, traceback };
-}
-
-async function isComplete(code) {
-  const { completeness } = await loadTransform();
-  const status = completeness(code);
-  return status === 'incomplete' ? { status, indent: '  ' } : { status };
-}
-
-function kernelInfo() {
-  return {
-    status: 'ok',
-    protocol_version: PROTOCOL_VERSION,
-    implementation: 'polyrepl-typescript',
-    implementation_version: VERSION,
-    language_info: {
-      name: 'typescript', version: process.versions.node, mimetype: 'text/x-typescript', file_extension: '.ts',
-      codemirror_mode: { name: 'javascript', typescript: true }, pygments_lexer: 'typescript',
-    },
-    banner: `TypeScript on Node.js ${process.version}`,
-    help_links: [],
-    supported_features: [],
-  };
 }

@@ -3,6 +3,8 @@
 import { MESSAGE_BYTES, StreamLimit, splitText } from './limits.mjs';
 
 const COALESCE_MS = 4;
+/** The first write of a while is not kept waiting so long: a person may be watching. Most short cells end before this. */
+const FIRST_MS = 1;
 const COALESCE_CHARACTERS = 256 * 1024;
 
 /** @typedef {{name: 'stdout' | 'stderr', text: string}} Write */
@@ -12,6 +14,7 @@ export class Streams {
   #pending = [];
   #pendingCharacters = 0;
   #timer = null;
+  #flushedAt = -Infinity;
 
   /** @param {(execution: import('./execution.mjs').Execution, content: object, metadata?: object) => void} publish */
   constructor(publish) {
@@ -25,12 +28,17 @@ export class Streams {
     if (allowed !== '') this.#append(execution, name, allowed);
     else if (execution.isFinished) this.#finishStream(execution, name);
     if (this.#pendingCharacters >= COALESCE_CHARACTERS) this.flush();
-    else this.#timer ??= setTimeout(() => this.flush(), COALESCE_MS);
+    else this.#timer ??= setTimeout(() => this.flush(), this.#delay());
+  }
+
+  #delay() {
+    return performance.now() - this.#flushedAt > COALESCE_MS ? FIRST_MS : COALESCE_MS;
   }
 
   flush() {
     clearTimeout(this.#timer);
     this.#timer = null;
+    this.#flushedAt = performance.now();
     for (const { execution, name, texts } of this.#pending.splice(0)) {
       for (const text of splitText(texts.join(''))) this.#publish(execution, { name, text });
     }
@@ -40,7 +48,7 @@ export class Streams {
   /** Send all that is left of a cell, with what its limits held back. */
   finish(execution) {
     this.flush();
-    for (const name of execution.streamLimits.keys()) this.#finishStream(execution, name);
+    for (const name of execution.streamLimits?.keys() ?? []) this.#finishStream(execution, name);
   }
 
   #append(execution, name, text) {
@@ -57,17 +65,21 @@ export class Streams {
   #limitOf(execution, name) {
     const bytes = execution.limits.stream_bytes;
     if (bytes === undefined) return undefined;
-    if (!execution.streamLimits.has(name)) execution.streamLimits.set(name, new StreamLimit(bytes));
-    return execution.streamLimits.get(name);
+    execution.streamLimits ??= new Map();
+    if (!execution.streamLimits.has(name)) {
+      execution.streamLimits.set(name, { limit: new StreamLimit(bytes), isReported: false });
+    }
+    return execution.streamLimits.get(name).limit;
   }
 
   /** Late output beyond the limit is not held: there is no end of the cell left to send it at. */
   #finishStream(execution, name) {
-    const { text, omittedBytes } = execution.streamLimits.get(name).finish();
+    const limited = execution.streamLimits.get(name);
+    const { text, omittedBytes } = limited.limit.finish();
     if (text === '' && omittedBytes === 0) return;
     if (execution.isFinished) {
-      if (execution.reportedLate.has(name)) return;
-      execution.reportedLate.add(name);
+      if (limited.isReported) return;
+      limited.isReported = true;
       this.#publish(execution, { name, text: '' }, { omitted_bytes: omittedBytes + Buffer.byteLength(text) });
       return;
     }

@@ -11,6 +11,48 @@ export function childrenOf(node) {
   return children;
 }
 
+const FUNCTIONS = new Set(['FunctionDeclaration', 'FunctionExpression', 'ArrowFunctionExpression']);
+
+/** @returns {boolean} */
+export function isFunction(node) {
+  return FUNCTIONS.has(node?.type);
+}
+
+/** @returns {boolean} whether a statement declares resources, awaited or not */
+export function isUsing(node) {
+  return node?.type === 'VariableDeclaration' && node.kind.endsWith('using');
+}
+
+/** @returns {boolean} */
+export function isAwaitUsing(node) {
+  return isUsing(node) && node.kind === 'await using';
+}
+
+/** @returns {boolean} whether `await` below this node belongs to something other than the cell */
+export function opensOwnScope(node) {
+  return isFunction(node) || node.type === 'StaticBlock';
+}
+
+/** @returns {boolean} whether the cell itself awaits at or below this node */
+export function awaitsAtTopLevel(node) {
+  if (node.type === 'AwaitExpression' || isAwaitUsing(node)) return true;
+  if (node.type === 'ForOfStatement' && node.await) return true;
+  return childrenOf(node).some((child) => !opensOwnScope(child) && awaitsAtTopLevel(child));
+}
+
+/** @returns {object | null} the `for await` that this statement is or labels */
+export function forAwaitBelow(node) {
+  if (node.type === 'LabeledStatement') return forAwaitBelow(node.body);
+  return node.type === 'ForOfStatement' && node.await ? node : null;
+}
+
+/** @returns {object | null} the declaration in the head of a loop, which takes no semicolon */
+export function loopHead(node) {
+  const head = node.type === 'ForStatement' ? node.init
+    : node.type === 'ForOfStatement' || node.type === 'ForInStatement' ? node.left : null;
+  return head?.type === 'VariableDeclaration' ? head : null;
+}
+
 /** @returns {string[]} the names that a pattern binds */
 export function boundNames(pattern) {
   return boundIdentifiers(pattern).map(({ name }) => name);

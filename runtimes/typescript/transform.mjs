@@ -1,8 +1,9 @@
 /** A cell's source text to a program for the evaluator, or a syntax error in the user's lines. Worker thread. */
 
-import { parseJavaScript, rewriteCell } from './rewrite.mjs';
+import { compileTypeScript, mayNeedCompiler, restoreUsing } from './compiler.mjs';
 import { PositionMap } from './positions.mjs';
-import { CellSyntaxError, toJavaScript } from './typescript.mjs';
+import { parseJavaScript, rewriteCell } from './rewrite.mjs';
+import { CellSyntaxError, STRIPS_TYPES, toJavaScript } from './typescript.mjs';
 
 /**
  * @typedef {object} Program
@@ -65,9 +66,9 @@ function compileParenthesized(source) {
 }
 
 function compile(source, prefix) {
-  const { code, mappings, ast } = parsePlain(prefix + source) ?? toJavaScriptOrPlain(prefix + source, prefix.length);
+  const { code, mappings, ast, isCompiled } = readPlain(prefix + source) ?? readTyped(prefix + source, prefix.length);
   try {
-    const { pieces, ...program } = rewriteCell(code, { isTransformed: mappings !== null, ast });
+    const { pieces, ...program } = rewriteCell(code, { isTransformed: mappings !== null, isCompiled, ast });
     const positions = describePositions({ generated: program.code, code, pieces, mappings, prefix: prefix.length });
     return { ...program, resetNames: mappings !== null, positions };
   } catch (error) {
@@ -79,7 +80,7 @@ function compile(source, prefix) {
  * Valid JavaScript means the same in TypeScript, except where a comparison reads as type arguments, `f<T>(x)`. Removing
  * types that are not there would cost a fresh kernel's first cell 40 ms.
  */
-function parsePlain(source) {
+function readPlain(source) {
   if (/<[^]*>/.test(source)) return null;
   try {
     return { code: source, mappings: null, ast: parseJavaScript(source) };
@@ -88,18 +89,76 @@ function parsePlain(source) {
   }
 }
 
-/** Sloppy JavaScript that TypeScript refuses (`with`, octal literals) is still a valid cell. */
-function toJavaScriptOrPlain(source, prefixLength) {
+/** Types removed, or all of it compiled where that is not enough. */
+function readTyped(source, prefixLength) {
+  let failure;
   try {
-    return toJavaScript(source);
+    return readStripped(source);
   } catch (error) {
+    failure = error;
+  }
+  if (mayNeedCompiler(source)) {
     try {
-      parseJavaScript(source);
-    } catch {
-      if (error.line === 1) error.column -= prefixLength;
-      throw error;
+      return readCompiled(source);
+    } catch (error) {
+      if (isSurelyJsx(source) || isBehind(failure, error)) failure = error;
     }
-    return { code: source, mappings: null };
+  }
+  if (failure.line === 1) failure.column -= prefixLength;
+  throw failure;
+}
+
+/** What looks like an end of a tag is hardly anything else. */
+function isSurelyJsx(source) {
+  return /<\/(?:[\p{ID_Start}$_]|>)|\/>/u.test(source);
+}
+
+/** Who understands a text better gets further into it. */
+function isBehind(error, other) {
+  if (error.line === undefined || error.line < other.line) return true;
+  return error.line === other.line && error.column <= other.column;
+}
+
+function readStripped(source) {
+  if (!STRIPS_TYPES) return readWithoutJsx(source);
+  let stripped;
+  try {
+    stripped = toJavaScript(source);
+  } catch (error) {
+    return readSloppy(source, error);
+  }
+  return withTree(stripped);
+}
+
+/** Sloppy JavaScript that TypeScript refuses (`with`, octal literals) is still a valid cell. */
+function readSloppy(source, error) {
+  try {
+    return withTree({ code: source, mappings: null });
+  } catch {
+    throw error;
+  }
+}
+
+/** Where the runtime strips no types, the compiler does. */
+function readWithoutJsx(source) {
+  try {
+    return readCompiled(source, { hasJsx: false });
+  } catch (error) {
+    return readSloppy(source, error);
+  }
+}
+
+function readCompiled(source, options) {
+  const compiled = withTree(compileTypeScript(source, options));
+  restoreUsing(compiled.ast);
+  return { ...compiled, isCompiled: true };
+}
+
+function withTree({ code, mappings }) {
+  try {
+    return { code, mappings, ast: parseJavaScript(code) };
+  } catch (error) {
+    throw fromParser(error, { code, mappings, prefix: 0 });
   }
 }
 

@@ -1,79 +1,35 @@
+/** The channels of a kernel behind one small interface; the connection file says what carries them. Worker thread. */
+
 /**
- * The channels of a kernel behind one small interface, over ZMTP. Another transport has to offer the same methods:
- * `open`, `send`, `publish`, `whenDrained`, `close`, and call `onRequest` with each message. Worker thread.
+ * @typedef {'shell' | 'control' | 'stdin'} Channel
+ *
+ * @typedef {object} Callbacks
+ * @property {(channel: Channel, message: import('./messages.mjs').Message) => void} onRequest
+ * @property {(reason: string) => void} onInvalid - told of what came and is no message
+ * @property {(reason: string | null) => void} onEnd - the client is gone, or what it sends makes no sense any more
+ *
+ * @typedef {object} Transport
+ * @property {() => Promise<void>} open - resolved once requests arrive
+ * @property {(channel: Channel, type: string, content: object, request: import('./messages.mjs').Message,
+ *   metadata?: object) => void} send - to whoever sent `request`
+ * @property {(type: string, content: object,
+ *   options?: {parent?: string, metadata?: object, canWait?: boolean}) => void} publish - `parent`: of the message that
+ *   this belongs to; `canWait`: the message is worth no write of its own
+ * @property {(callback: () => void) => void} whenDrained - call back once the client has taken most of what was sent
+ * @property {() => void} close
  */
 
-import { Protocol } from './protocol.mjs';
-import { EchoSocket, RouterSocket, XPubSocket } from './zmtp.mjs';
-
-/** @typedef {'shell' | 'control' | 'stdin'} Channel */
-
-export class ZmtpTransport {
-  #connection;
-  #protocol;
-  #routers;
-  #iopub;
-  #heartbeat = new EchoSocket();
-
-  /**
-   * @param {Record<string, any>} connection - content of the connection file
-   * @param {{onRequest: (channel: Channel, message: import('./protocol.mjs').Message) => void,
-   *   onInvalid: (reason: string) => void}} callbacks
-   */
-  constructor(connection, { onRequest, onInvalid }) {
-    this.#connection = connection;
-    this.#protocol = new Protocol(connection);
-    const router = (channel) => new RouterSocket((frames) => {
-      let message;
-      try {
-        message = this.#protocol.unpack(frames);
-      } catch (error) {
-        return onInvalid(error.message);
-      }
-      onRequest(channel, message);
-    });
-    this.#routers = { shell: router('shell'), control: router('control'), stdin: router('stdin') };
-    this.#iopub = new XPubSocket((topic, send) => this.#welcome(topic, send));
+/**
+ * Make the transport that the connection file asks for. Only its modules are loaded: the start waits for them.
+ * @param {Record<string, any>} connection - content of the connection file
+ * @param {Callbacks} callbacks
+ * @returns {Promise<Transport>}
+ */
+export async function makeTransport(connection, callbacks) {
+  if (connection.transport === 'stream') {
+    const { StreamTransport } = await import('./stream-transport.mjs');
+    return new StreamTransport(connection, callbacks);
   }
-
-  async open() {
-    const bind = (socket, name) => socket.bind(this.#address(this.#connection[`${name}_port`]));
-    const bound = Object.entries(this.#routers).map(([name, socket]) => bind(socket, name));
-    await Promise.all([...bound, bind(this.#iopub, 'iopub'), bind(this.#heartbeat, 'hb')]);
-  }
-
-  /**
-   * Send a message to the peer that sent `request`.
-   * @param {Channel} channel
-   * @param {import('./protocol.mjs').Message} request
-   */
-  send(channel, type, content, request, metadata) {
-    const options = { identities: request.identities, parent: request.header, metadata };
-    this.#routers[channel].send(this.#protocol.pack(type, content, options));
-  }
-
-  /** @param {object | undefined} parent - header of the request that this belongs to */
-  publish(type, content, parent, metadata) {
-    this.#iopub.publish(this.#protocol.pack(type, content, { identities: [Buffer.from(type)], parent, metadata }));
-  }
-
-  /** Call back once the subscribers have taken most of what was published. */
-  whenDrained(callback) {
-    this.#iopub.whenDrained(callback);
-  }
-
-  close() {
-    for (const socket of [...Object.values(this.#routers), this.#iopub, this.#heartbeat]) socket.close();
-  }
-
-  /** Tell a new subscriber that it misses nothing from here on (Jupyter enhancement proposal 65). */
-  #welcome(topic, send) {
-    const content = { subscription: topic.toString() };
-    send(this.#protocol.pack('iopub_welcome', content, { identities: [Buffer.from(topic)] }));
-  }
-
-  #address(port) {
-    const { transport, ip } = this.#connection;
-    return transport === 'ipc' ? { path: `${ip}-${port}` } : { host: ip === '*' ? '0.0.0.0' : ip, port };
-  }
+  const { ZmqTransport } = await import('./zmq-transport.mjs');
+  return new ZmqTransport(connection, callbacks);
 }

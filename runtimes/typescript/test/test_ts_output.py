@@ -1,8 +1,14 @@
 """What a cell sends: streams, limits, rich results."""
 
 import base64
+import json
+from pathlib import Path
 
 import pytest
+
+
+def resident_mb(kernel):
+    return int(Path(f"/proc/{kernel.pid}/status").read_text().partition("VmRSS:")[2].split()[0]) // 1024
 
 
 def test_console_is_formatted_as_nodes_own(kernel):
@@ -80,6 +86,78 @@ def test_a_flood_does_not_pile_up_in_memory(fresh_kernel):
     )
     assert len(result.stream()) == 150_000_000
     assert int(result.text) < 120_000_000
+
+
+def test_one_huge_string_arrives_whole_and_is_not_kept(fresh_kernel):
+    before = resident_mb(fresh_kernel)
+    result = fresh_kernel.run("process.stdout.write('start ' + 'y'.repeat(50e6) + ' end'); 'after'")
+    text = result.stream()
+    assert (len(text), text[:6], text[-4:], result.text) == (50_000_010, "start ", " end", "'after'")
+    assert resident_mb(fresh_kernel) - before < 200
+
+
+def test_a_huge_string_is_interrupted_in_the_middle(kernel):
+    msg_id = kernel.send("console.log('go'); for (;;) process.stdout.write('z'.repeat(50e6))")
+    kernel.wait_for(lambda m: m["msg_type"] == "stream")
+    kernel.interrupt()
+    assert kernel.collect(msg_id).reply["ename"] == "KeyboardInterrupt"
+    assert kernel.run("console.log('hi')").stream() == "hi\n"
+
+
+# ---- other threads and processes
+
+
+THREAD = "const w = new (require('node:worker_threads').Worker)({}, {{ eval: true }}); await new Promise((done) => w.on('exit', done))"
+
+
+def test_output_of_a_worker_thread_belongs_to_the_cell_that_started_it(kernel):
+    code = json.dumps("console.log('one'); console.error('two'); process.stdout.write('three')")
+    result = kernel.run(THREAD.format(code))
+    assert (result.stream(), result.stream("stderr")) == ("one\nthree", "two\n")
+
+
+def test_a_worker_thread_may_fail_or_exit_and_the_kernel_stays(kernel):
+    assert kernel.run(THREAD.format(json.dumps("process.exit(4)"))).text == "4"
+    failing = json.dumps("Promise.reject(new Error('lost in a thread'))")
+    assert "lost in a thread" in kernel.run(THREAD.format(failing)).stream("stderr")
+    code = """
+    import { Worker } from 'node:worker_threads'
+    const thread = new Worker('throw new TypeError("t")', { eval: true })
+    await new Promise((done) => thread.on('error', (error) => done(error.name)))
+    """
+    assert kernel.value(code) == "'TypeError'"
+
+
+def test_a_child_process_talks_through_pipes_and_messages(kernel):
+    code = """
+    import { execFile, fork } from 'node:child_process'
+    import { promisify } from 'node:util'
+    import { writeFileSync } from 'node:fs'
+    writeFileSync('child.cjs', "process.send({ got: process.argv[2] })")
+    const { stdout } = await promisify(execFile)('sh', ['-c', 'echo out'])
+    const [message] = await new Promise((done) => fork('./child.cjs', ['word']).on('message', (...all) => done(all)))
+    ;[stdout, message.got]
+    """
+    assert kernel.value(code) == "[ 'out\\n', 'word' ]"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "process.nextTick(() => { throw new Error('late') })",
+        "queueMicrotask(() => { throw new Error('late') })",
+        "setImmediate(() => { throw new Error('late') })",
+        "setTimeout(() => { throw new Error('late') }, 0)",
+        "Promise.reject(new Error('late'))",
+        "process.emitWarning('late')",
+        "new (require('node:events'))().emit('error', new Error('late'))",
+    ],
+)
+def test_what_fails_beside_the_cell_is_told_and_the_kernel_stays(kernel, code):
+    result = kernel.run(f"{code}; await new Promise((done) => setTimeout(done, 20)); 1")
+    told = result.stream("stderr") + result.traceback
+    assert "late" in told
+    assert kernel.value("2") == "2"
 
 
 # ---- limits

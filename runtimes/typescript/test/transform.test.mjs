@@ -28,6 +28,10 @@ const TRACED = [
   '{ a: MARK(), b: 2 }',
   'export const q = await MARK()',
   'let n = 1 as number, m = <T,>(t: T) => MARK(t)',
+  'const e: any = <p a="1">{x}</p>\nlet f: number; MARK()',
+  '@d class A { @d m(x: number) {\n  return MARK(x) } }',
+  'const a: number = 1\nawait using x: X = f(), y = MARK()',
+  '{ await using x = f()\nlet b = 1; MARK() }',
 ];
 
 for (const source of TRACED) {
@@ -50,6 +54,19 @@ test('a cell without declarations, imports or awaits is left as it is', () => {
   assert.equal(program.code, 'f(1)\nif (x) y()');
   assert.equal(program.positions, null);
   assert.equal(program.kind, 'script');
+});
+
+test('what the compiler adds is no name of the cell and no value', () => {
+  const { code, names, hasValue } = transformCell('@d class A { constructor(@e private x: number) {} }');
+  assert.deepEqual(names, ['A']);
+  assert.equal(hasValue, false);
+  assert.match(code, /__polyrepl\.helpers\.__decorate\(/);
+  assert.equal(transformCell('export const a = <b/>; a').hasValue, true);
+});
+
+test('a comparison is not taken for JSX, nor an e-mail address for a decorator', () => {
+  assert.equal(transformCell('a <b && c> (d)').code, 'a <b && c> (d)');
+  assert.equal(transformCell('const mail: string = "a@b"').positions.mappings, null);
 });
 
 test('an implied semicolon in front of an await becomes explicit', () => {
@@ -100,11 +117,20 @@ test('syntax errors carry the position and the reason', () => {
   assert.deepEqual(errorOf('let x ='), {
     name: 'SyntaxError', message: 'Unexpected end of input', line: 1, column: 8, incomplete: true,
   });
-  assert.equal(errorOf('await using x = y').message, '"await using" is not supported at the top level');
+  assert.deepEqual(errorOf('let e\nlet d = <a><b/></c>'), {
+    name: 'SyntaxError', message: "Expected corresponding JSX closing tag for 'a'.", line: 2, column: 18, incomplete: false,
+  });
+});
+
+test('a position counts characters as JavaScript does, however wide they are drawn', () => {
+  const lines = ['\tlet e: number = ;', 'let 变量: number = ;', '"😀"; let x: number = ;', '"e\u0301"; let x: number = ;', '/*\t*/\tlet x: X = ;'];
+  for (const line of lines) {
+    assert.throws(() => transformCell(line), { line: 1, column: line.lastIndexOf(';') + 1 }, line);
+  }
 });
 
 test('unfinished text is told from wrong text', () => {
-  for (const source of ['f(', '{', '`a', '/* a', 'class A {', 'x +']) assert.equal(completeness(source), 'incomplete', source);
+  for (const source of ['f(', '{', '`a', '/* a', 'class A {', 'x +', 'type T = {', '<p>\n<b/>', '@d']) assert.equal(completeness(source), 'incomplete', source);
   for (const source of [')', 'let let', '"a', 'a b']) assert.equal(completeness(source), 'invalid', source);
   for (const source of ['', 'f()', 'await x']) assert.equal(completeness(source), 'complete', source);
 });

