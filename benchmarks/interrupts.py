@@ -29,7 +29,8 @@ from .results import quantile
 PATIENCE = 15.0  # seconds for an answer; one that is not there by then is lost
 LONGEST_DELAY = 0.06  # seconds; the cells run for about 40 ms, so some interrupts come too late, as they do in life
 
-#: Code of about 40 ms by kind of cell; `input` is never answered, `answered` at a random moment.
+#: Code of about 40 ms by kind of cell (a loop in an async function 150: the inspector, which ends it, comes in after 60);
+#: `input` is never answered, `answered` at a random moment.
 KINDS: dict[str, dict[str, str]] = {
     "python": {
         "loop": "for step in range(700_000):\n    step * step",
@@ -43,13 +44,17 @@ KINDS: dict[str, dict[str, str]] = {
         "sleep": "import time\ntime.sleep(0.04)",
     },
     "typescript": {
-        "loop": "for (let step = 0; step < 30_000_000; step++) {}",
+        "loop": "for (const end = Date.now() + 40; Date.now() < end;) {}",
         "await": "for (let step = 0; step < 8; step++) await new Promise((done) => setTimeout(done, 5))",
         "input": "prompt('? ')",
         "answered": "prompt('? ')",
-        "print": "for (let step = 0; step < 3000; step++) console.log(step, 'x'.repeat(100))",
+        "print": "for (let step = 0; step < 6000; step++) console.log(step, 'x'.repeat(100))",
         "subprocess": "require('child_process').execSync('sleep 0.04'); 0",
         "sleep": "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 40)",
+        "function": "await (async () => { await null; for (const end = Date.now() + 150; Date.now() < end;) {} })()",
+        "timer": "await new Promise((done) => setTimeout(() => { for (const end = Date.now() + 40; Date.now() < end;) {} done() }))",
+        "stream": "for await (const part of (async function* () { for (let i = 0; i < 60_000; i++) yield i })()) {}",
+        "display": "for (let step = 0; step < 1000; step++) display({ step })",
     },
 }
 #: numpy is imported here: an interrupt in the middle of its import leaves it unusable, as Python itself says.
