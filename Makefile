@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOST ?= 127.0.0.1
 PORT ?= 8000
+# Processes that run the tests. Most tests wait for kernels, so that two on two cores take little more than half the time of one.
+WORKERS ?= 2
 
 .PHONY: serve test check bench wheel-test format clean
 
@@ -15,14 +17,14 @@ $(VENV)/.serve: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[data,dev]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[data,dev,bun,deno]'
 	@touch $@ $(VENV)/.serve
 
 serve: $(VENV)/.serve
 	$(BIN)/polyrepl serve --host $(HOST) --port $(PORT)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -56,17 +56,17 @@ class TestListing:
 
     async def test_a_language_that_cannot_tell_is_a_501_with_the_reason(self, api):
         served = await api()
-        await served.client.post("/execute", json={"code": "1", "context_id": "c", "language": "typescript"})
+        await served.client.post("/execute", json={"code": "1", "context_id": "c", "language": "ipykernel"})
         response = await list_them(served)
         assert response.status_code == 501
-        assert "typescript" in response.json()["message"]
+        assert "ipykernel" in response.json()["message"]
 
     async def test_of_several_languages_the_one_that_can_tell_is_asked(self, api):
         served = await api({"variables_request": reply(items=[ITEM], total=1)})
-        for language in ("typescript", "python"):
+        for language in ("ipykernel", "python"):
             await served.client.post("/execute", json={"code": "1", "context_id": "c", "language": language})
         assert (await list_them(served)).json()["items"] == [ITEM]
-        assert (await list_them(served, "?language=ts")).status_code == 501
+        assert (await list_them(served, "?language=ipykernel")).status_code == 501
 
 
 class TestTurns:
@@ -162,7 +162,7 @@ class TestChanges:
 
     async def test_a_language_that_cannot_tell_is_refused_before_it_runs(self, api):
         served = await api()
-        response = await served.client.post("/execute", json={"code": "1", "language": "ts", "variables": True})
+        response = await served.client.post("/execute", json={"code": "1", "language": "ipykernel", "variables": True})
         assert response.status_code == 501
         assert served.kernels == []
 
