@@ -18,8 +18,9 @@ from .machine import ROOT, facts, peers_environment, peers_python
 from .peer import Peer
 from .peer_jupyter import JupyterServer, JupyterServerQuickack, KernelGateway
 from .peer_kernelbox import KernelBox
-from .peer_polyrepl import Polyrepl, PolyreplBare, PolyreplTypescript, PolyreplUnpooled
+from .peer_polyrepl import Polyrepl, PolyreplBare, PolyreplTypescript, PolyreplTypescriptUnpooled, PolyreplUnpooled
 from .peer_raw import Raw, Xeus
+from .peer_typescript import Deno, Tslab
 from .procs import PeerError, adopt_orphans, end_everything, memory
 from .report import as_json, markdown
 from .run import QUICK, Plan, Run, say
@@ -45,14 +46,14 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _choose(options: argparse.Namespace, absent: dict[str, str]) -> list[Peer]:
-    polyrepl = Polyrepl(options.polyrepl)
-    peers: list[Peer] = [polyrepl, PolyreplUnpooled(options.polyrepl), PolyreplBare(options.polyrepl)]
-    peers.append(PolyreplTypescript(polyrepl))
+    polyrepl, unpooled = Polyrepl(options.polyrepl), PolyreplUnpooled(options.polyrepl)
+    peers: list[Peer] = [polyrepl, unpooled, PolyreplBare(options.polyrepl)]
+    peers += [PolyreplTypescript(polyrepl), PolyreplTypescriptUnpooled(unpooled)]
     try:
         python, lacking = peers_python()
         server = JupyterServer(python)
         others = [Raw(python), server, JupyterServerQuickack(server), KernelGateway(python)]
-        others += [KernelBox(python), Xeus(python)]
+        others += [KernelBox(python), Xeus(python), Deno(python), Tslab(python)]
         absent |= {peer.name: f"{peer.package} cannot be installed" for peer in others if peer.package in lacking}
         peers += [peer for peer in others if peer.package not in lacking]
     except PeerError as error:

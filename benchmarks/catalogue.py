@@ -7,9 +7,10 @@ from collections.abc import Callable
 from .creation import branch, first_plot, new_context
 from .faults import interrupt, kill, timeout
 from .footprint import huge_print, idle_memory
-from .measures import big_print, displays, first_byte, many_prints, throughput, typescript, warm
+from .measures import big_print, displays, first_byte, many_prints, throughput, warm
 from .run import Run
 from .scale import scale
+from .typescript import typescript
 
 MEASUREMENTS: dict[str, Callable[[Run], None]] = {
     "warm": warm,

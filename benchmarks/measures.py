@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .footprint import idle_contexts
 from .peer import Answer, Context, Peer
 from .procs import PeerError, available_mb, cpu_ms, memory
 from .run import Run
@@ -99,7 +98,9 @@ def throughput(run: Run) -> None:
                 run.close(peer, opened[peer.name])
 
 
-def _output(run: Run, metric: str, rounds: int, code: str, lost: Callable[[Answer], str]) -> None:
+def output(
+    run: Run, metric: str, rounds: int, code: str, lost: Callable[[Answer], str], peers: list[Peer] | None = None
+) -> None:
     """Time an execution with much output; `lost` tells what is missing from an answer, "" for nothing."""
 
     def block(peer: Peer) -> None:
@@ -115,7 +116,7 @@ def _output(run: Run, metric: str, rounds: int, code: str, lost: Callable[[Answe
             warning = next((line for line in answer.stderr.splitlines() if line.strip()), "")
             cell.note(warning.strip()[:80])
 
-    run.alternate(metric, [metric], rounds, block, run.taking_part(metric))
+    run.alternate(metric, [metric], rounds, block, run.taking_part(metric) if peers is None else peers)
 
 
 def big_print(run: Run) -> None:
@@ -125,21 +126,22 @@ def big_print(run: Run) -> None:
         complete = len(answer.stdout) == BIG + 1 and answer.stdout.count("x") == BIG
         return "" if complete else f"{len(answer.stdout):,} of {BIG + 1:,} bytes"
 
-    _output(run, "big-print", run.plan.output_rounds, f"print('x' * {BIG})", lost)
+    output(run, "big-print", run.plan.output_rounds, f"print('x' * {BIG})", lost)
+
+
+def lines_lost(answer: Answer) -> str:
+    """Tell what is missing from the 100,000 lines of 100 bytes, "" for nothing."""
+    whole = "".join(f"{number:099d}\n" for number in range(LINES))
+    if answer.stdout == whole:
+        return ""
+    same = ", another text" if len(answer.stdout) == len(whole) else ""
+    return f"{len(answer.stdout):,} of {len(whole):,} bytes{same}"
 
 
 def many_prints(run: Run) -> None:
     """100,000 prints of 100 bytes each."""
-    whole = "".join(f"{number:099d}\n" for number in range(LINES))
-
-    def lost(answer: Answer) -> str:
-        if answer.stdout == whole:
-            return ""
-        same = ", another text" if len(answer.stdout) == len(whole) else ""
-        return f"{len(answer.stdout):,} of {len(whole):,} bytes{same}"
-
     code = f"for number in range({LINES}):\n    print(f'{{number:099d}}')"
-    _output(run, "many-prints", run.plan.many_prints_rounds, code, lost)
+    output(run, "many-prints", run.plan.many_prints_rounds, code, lines_lost)
 
 
 def displays(run: Run) -> None:
@@ -150,7 +152,7 @@ def displays(run: Run) -> None:
         return "" if answer.displays == whole else f"{len(answer.displays)} of {DISPLAYS} displays"
 
     code = f"from IPython.display import display\nfor number in range({DISPLAYS}):\n    display(number)"
-    _output(run, "displays", run.plan.output_rounds, code, lost)
+    output(run, "displays", run.plan.output_rounds, code, lost)
 
 
 def first_byte(run: Run) -> None:
@@ -172,21 +174,3 @@ def first_byte(run: Run) -> None:
             cell.lost = "came only with the end of the cell"
 
     run.alternate("first-byte", ["first-byte"], run.plan.first_byte_rounds, block, run.taking_part("first-byte"))
-
-
-def typescript(run: Run) -> None:
-    """polyrepl's typescript contexts, with its python contexts in the same rounds for comparison."""
-    peers = [peer for peer in run.peers if peer.is_alive() and peer.name in ("polyrepl", "polyrepl typescript")]
-
-    def warm_block(peer: Peer) -> None:
-        load = peer.load([run.context(peer)], run.plan.warm_seconds / 2, run.plan.warm_requests)
-        run.results.add("typescript-warm", peer.name, load.latencies_ms).check(load)
-
-    def new_block(peer: Peer) -> None:
-        context, answer = peer.open()
-        run.close(peer, [context])
-        run.results.add("typescript-new", peer.name, [must_be_two(answer)])
-
-    run.alternate("typescript", ["typescript-warm"], run.plan.warm_rounds, warm_block, peers)
-    run.alternate("typescript", ["typescript-new"], run.plan.new_context_rounds, new_block, peers)
-    idle_contexts(run, "typescript", peers)

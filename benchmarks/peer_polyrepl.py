@@ -149,11 +149,20 @@ class Polyrepl(Peer):
         pairs = [line.rpartition(" ") for line in data.decode().splitlines() if line and not line.startswith("#")]
         return {name: float(value) for name, _, value in pairs}
 
+    def wait_for_pool(self, members: int = 2, *, seconds: float = 10.0) -> None:
+        """Return when that many kernels of the peer's language are in reserve; raise PeerError if they are late."""
+        ready = f'polyrepl_pool_ready{{language="{self.language}"}}'
+        self.server.wait_until(lambda: self.metrics().get(ready, 0.0) >= members, seconds=seconds)
+
     def ways(self) -> dict[str, int]:
-        """Return how many kernels of python contexts came from where so far."""
-        prefix = 'polyrepl_kernel_starts_total{language="python",way="'
-        found = {name: value for name, value in self.metrics().items() if name.startswith(prefix)}
-        return {name.removeprefix(prefix).removesuffix('"}'): int(value) for name, value in found.items()}
+        """Return how many kernels of the peer's language were started in which way so far, and what the pool had."""
+        metrics = self.metrics()
+        found: dict[str, int] = {}
+        for counter, label, what in (("kernel_starts", "way", ""), ("pool_takes", "outcome", "pool ")):
+            prefix = f'polyrepl_{counter}_total{{language="{self.language}",{label}="'
+            names = [name for name in metrics if name.startswith(prefix)]
+            found |= {what + name.removeprefix(prefix).removesuffix('"}'): int(metrics[name]) for name in names}
+        return found
 
     def open(self, code: str = "1+1") -> tuple[Context, Answer]:
         context = PolyreplContext(self.port, self.language)
@@ -189,16 +198,25 @@ class PolyreplTypescript(Polyrepl):
 
     def __init__(self, python: Polyrepl) -> None:
         self._python = python
+        self.settings = python.settings
 
     def start(self, directory: Path, env: dict[str, str]) -> None:
         del directory, env
         if not self._python.is_alive():
-            msg = "polyrepl did not start"
+            msg = f"{self._python.name} did not start"
             raise PeerError(msg)
         self.server, self.port = self._python.server, self._python.port
 
     def stop(self) -> None:
         """Leave the server to its owner."""
+
+
+class PolyreplTypescriptUnpooled(PolyreplTypescript):
+    """The typescript contexts of the server without kernels in reserve."""
+
+    name = "polyrepl typescript, no pool"
+    about = "typescript contexts of the second server: each starts a process when it is asked for"
+    only = frozenset({"typescript-new"})
 
 
 def _answer(started: float, body: dict[str, Any]) -> Answer:

@@ -71,7 +71,8 @@ class RawContext(Context):
     def execute(self, code: str, *, limit: float | None = None, patience: float = 60.0) -> Answer:
         answer = Answer(**self._worker.call(patience + 20, "execute", self.number, code, limit, patience))
         if answer.status == "late":
-            msg = "no answer before the client's deadline"
+            written = f", {len(answer.stdout):,} characters of output by then" if answer.out else ""
+            msg = f"no answer before the client's deadline{written}"
             raise LateError(msg)
         return answer
 
@@ -95,13 +96,15 @@ class Raw(Peer):
     about = "raw jupyter_client (BlockingKernelClient) + stock ipykernel, no server"
     package = "ipykernel"
     kernel_name = "python3"
+    #: What the worker is told besides the name.
+    worker_options: tuple[str, ...] = ()
     has_server = False
 
     def __init__(self, python: Path) -> None:
         self.python = python
 
     def start(self, directory: Path, env: dict[str, str]) -> None:
-        argv = [str(self.python), "-m", "benchmarks.raw_worker", self.kernel_name]
+        argv = [str(self.python), "-m", "benchmarks.raw_worker", self.kernel_name, *self.worker_options]
         self.server: _Worker = _Worker(argv, cwd=directory, env=env)
 
     def open(self, code: str = "1+1") -> tuple[Context, Answer]:

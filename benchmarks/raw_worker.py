@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,18 +17,28 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import Empty
 from typing import Any
 
-from jupyter_client.manager import start_new_kernel
+from jupyter_client.manager import KernelManager, start_new_kernel
 
 from .peer import Answer, Context, run_load
 from .procs import PeerError
+
+_QUIET = subprocess.DEVNULL
+_START_TIMEOUT = 60.0  # seconds
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class RawContext(Context):
     """A kernel and its BlockingKernelClient, started as jupyter_client's documentation does it."""
 
     def __init__(self, kernel_name: str) -> None:
-        quiet = subprocess.DEVNULL
-        self._manager, self._client = start_new_kernel(kernel_name=kernel_name, stdout=quiet, stderr=quiet)
+        self._manager, self._client = self._start(kernel_name)
+
+    def _start(self, kernel_name: str) -> tuple[Any, Any]:
+        return start_new_kernel(kernel_name=kernel_name, stdout=_QUIET, stderr=_QUIET)
+
+    @property
+    def pid(self) -> int:
+        return int(self._manager.provisioner.pid)
 
     def execute(self, code: str, *, limit: float | None = None, patience: float = 60.0) -> Answer:
         answer = Answer(time.perf_counter())
@@ -62,6 +73,50 @@ class RawContext(Context):
         self._manager.shutdown_kernel(now=True)
 
 
+class EagerContext(RawContext):
+    """The same for kernels of TypeScript: the first request leaves as soon as the kernel can answer it.
+
+    `start_new_kernel` waits for 0.2 s of silence besides, which would be counted as time of the kernel's.
+    """
+
+    def _start(self, kernel_name: str) -> tuple[Any, Any]:
+        manager: Any = KernelManager(kernel_name=kernel_name)
+        manager.start_kernel(stdout=_QUIET, stderr=_QUIET)
+        client = manager.client()
+        client.start_channels()
+        deadline = time.perf_counter() + _START_TIMEOUT
+        while not _is_ready(client):
+            ended = manager.provisioner.process.poll()
+            if ended is None and time.perf_counter() < deadline:
+                continue
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
+            msg = f"in {_START_TIMEOUT:.0f} s" if ended is None else f"and ended with code {ended}"
+            msg = f"{kernel_name} did not answer kernel_info {msg}"
+            raise PeerError(msg)
+        return manager, client
+
+    def execute(self, code: str, *, limit: float | None = None, patience: float = 60.0) -> Answer:
+        """Run code. The result is told without colours; tslab has none, but prints the value of the last expression."""
+        answer = super().execute(code, limit=limit, patience=patience)
+        if answer.text is None and answer.out:
+            answer.text = answer.out[-1].rstrip("\n").rpartition("\n")[2]
+        if answer.text is not None:
+            answer.text = _COLOUR.sub("", answer.text)
+        return answer
+
+
+def _is_ready(client: Any) -> bool:
+    """Ask for kernel_info; tell whether the reply came and, on iopub, anything, so that a subscription is in force."""
+    client.kernel_info()
+    try:
+        client.get_shell_msg(timeout=1.0)
+        client.get_iopub_msg(timeout=0.02)
+    except Empty:
+        return False
+    return True
+
+
 def _late(answer: Answer) -> Answer:
     answer.status, answer.ended = "late", time.perf_counter()
     return answer
@@ -88,13 +143,14 @@ def _is_idle(answer: Answer, message: dict[str, Any]) -> bool:
 class Worker:
     """The commands, one method each."""
 
-    def __init__(self, kernel_name: str) -> None:
+    def __init__(self, kernel_name: str, *, eager: bool) -> None:
         self._kernel_name = kernel_name
+        self._kind = EagerContext if eager else RawContext
         self._contexts: dict[int, RawContext] = {}
 
     def open(self, code: str = "1+1") -> dict[str, Any]:
         started = time.perf_counter()
-        context = RawContext(self._kernel_name)
+        context = self._kind(self._kernel_name)
         answer = context.execute(code)
         answer.started = started
         number = id(context)
@@ -111,6 +167,9 @@ class Worker:
     def load(self, numbers: list[int], seconds: float, minimum: int) -> dict[str, Any]:
         return dataclasses.asdict(run_load([self._contexts[number] for number in numbers], seconds, minimum))
 
+    def pid(self, number: int) -> int:
+        return self._contexts[number].pid
+
     def close(self, number: int) -> None:
         self._contexts.pop(number).close()
 
@@ -120,7 +179,7 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     os.environ.pop("PYTHONPATH", None)  # it served to find this module; kernels must not inherit it
-    worker = Worker(sys.argv[1])
+    worker = Worker(sys.argv[1], eager="--eager" in sys.argv[2:])
     for line in sys.stdin:
         command, *arguments = json.loads(line)
         try:

@@ -34,7 +34,7 @@ def _remarks(metric: str, cell: Cell) -> str:
         remarks.append(f"**failed**: {cell.failed}")
     if cell.lost:
         remarks.append(f"**lost**: {cell.lost}")
-    elif not cell.failed and metric in ("big-print", "many-prints", "displays"):
+    elif not cell.failed and metric in ("big-print", "many-prints", "displays", "typescript-prints"):
         remarks.append("complete")
     if cell.grown >= 1:
         remarks.append(f"server RSS up to +{cell.grown:.0f} MB")

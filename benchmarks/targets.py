@@ -9,6 +9,8 @@ from .results import Results, quantile
 US = "polyrepl"
 UNPOOLED = "polyrepl, no pool"
 BARE = "polyrepl, no preload"
+TYPESCRIPT = "polyrepl typescript"
+TYPESCRIPT_UNPOOLED = "polyrepl typescript, no pool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,11 @@ MILESTONES: dict[str, list[Target]] = {
         Target("warm `1+1` <= 0.25x raw", "warm", 0.25, "raw"),
         Target("warm `1+1` <= 1/15 of jupyter_server", "warm", 1 / 15, "jupyter_server"),
         Target("warm `1+1` <= 1/4 of jupyter_server without its stall", "warm", 1 / 4, "jupyter_server, quickack"),
-        Target("warm typescript no slower than python", "typescript-warm", 1.0, US, "polyrepl typescript"),
+        Target("warm typescript no slower than python", "typescript-warm", 1.0, US, TYPESCRIPT),
+        Target("new typescript context, no pool <= 0.9x deno", "typescript-new", 0.9, "deno", TYPESCRIPT_UNPOOLED),
+        Target("new typescript context, no pool <= 0.2x tslab", "typescript-new", 0.2, "tslab", TYPESCRIPT_UNPOOLED),
+        Target("new typescript context from the pool <= 10 ms", "typescript-new", 10.0, peer=TYPESCRIPT),
+        Target("PSS per idle typescript context <= 0.4x deno", "typescript-pss", 0.4, "deno", TYPESCRIPT),
         Target("new context, no pool, nothing preloaded <= 0.025x raw", "new-context", 0.025, "raw", BARE),
         Target(
             "new context with pandas and matplotlib, no pool <= 0.035x raw's bare one",
