@@ -93,8 +93,14 @@ async def _try_zygote(settings: Settings) -> tuple[bool, str]:
             return False, zygotes.describe().removeprefix("fallback: ")
         greeting = zygote.greeting
         ready = f"zygote ready in {zygote.boot_seconds * 1000:.0f} ms with {', '.join(greeting.preloaded) or 'nothing'}"
-        without = "; ".join(f"without {name}: {reason}" for name, reason in greeting.failed.items())
-        return True, f"{ready}; {without}" if without else ready
+        huge = greeting.huge_page_bytes // 2**20
+        pages = (
+            f"{huge} MiB in huge pages"
+            if huge
+            else "no huge pages (they need Linux 6.1): forks take up to half as long again"
+        )
+        without = [f"without {name}: {reason}" for name, reason in greeting.failed.items()]
+        return True, "; ".join([ready, pages, *without])
 
 
 def _pool(settings: Settings) -> Finding:

@@ -15,7 +15,16 @@ import sys
 import time
 from typing import Any
 
-HELLO = {"op": "hello", "pid": 2, "preloaded": ["json"], "failed": {}, "watched": {}, "threads": 1, "boot_ms": 1}
+HELLO = {
+    "op": "hello",
+    "pid": 2,
+    "preloaded": ["json"],
+    "failed": {},
+    "watched": {},
+    "threads": 1,
+    "boot_ms": 1,
+    "huge_page_bytes": 0,
+}
 
 
 class Player:

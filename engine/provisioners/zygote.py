@@ -83,6 +83,7 @@ class Greeting:
     preloaded: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     threads: int = 1
+    huge_page_bytes: int = 0
 
 
 class Zygote:
@@ -294,6 +295,7 @@ class Zygote:
             preloaded=[str(name) for name in message["preloaded"]],
             failed={str(name): str(reason) for name, reason in message["failed"].items()},
             threads=int(message["threads"]),
+            huge_page_bytes=int(message["huge_page_bytes"]),
         )
         self.state = ZygoteState.READY
         if not self._greeted.done():
