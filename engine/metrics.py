@@ -27,7 +27,7 @@ class Metrics:
         )
         self.kernel_starts = Counter(
             "polyrepl_kernel_starts",
-            "Kernels that contexts got; way: zygote (forked), spawn (started afresh) or pool (ready before).",
+            "Kernels started; way: zygote (forked) or spawn (started afresh).",
             ["language", "way"],
             registry=self.registry,
         )
