@@ -9,14 +9,17 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Route
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
-from engine.api import errors, operations
+from engine.api import errors, gateway, gateway_errors, operations
 from engine.api.auth import Guard
 from engine.api.openapi import document, routes
 from engine.api.routes import OPERATIONS
 from engine.core import Engine
 from engine.errors import PolyreplError
+from engine.sessions import Sessions
 from engine.settings import Settings
 
 _PAGES = [
@@ -42,6 +45,27 @@ def _middleware(settings: Settings) -> list[Middleware]:
     return [cors, guard]
 
 
+def _routes(settings: Settings) -> list[BaseRoute]:
+    """Those of the surfaces that are switched on; what operators ask is always there."""
+    found: list[BaseRoute] = []
+    if "native" in settings.surfaces:
+        found += [*routes(OPERATIONS), *_PAGES]
+    else:
+        found += routes([each for each in OPERATIONS if each.tag == "operations" and each.path != "/"])
+    if "gateway" in settings.surfaces:
+        found += gateway.ROUTES
+    return found
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    settings = request.app.state.engine.settings
+    is_gateways = gateway_errors.is_gateway_path(request.url.path) or settings.surfaces == ["gateway"]
+    if is_gateways and "gateway" in settings.surfaces:
+        return gateway_errors.refusal(error.status_code, "", dict(error.headers or {}))
+    return await errors.on_http_error(request, error)
+
+
 def create_app(engine: Engine) -> Starlette:
     """The application over `engine`, which lives as long as it does."""
 
@@ -51,17 +75,18 @@ def create_app(engine: Engine) -> Starlette:
             yield
 
     app = Starlette(
-        routes=[*routes(OPERATIONS), *_PAGES],
+        routes=_routes(engine.settings),
         middleware=_middleware(engine.settings),
         exception_handlers={
             PolyreplError: errors.on_polyrepl_error,
-            HTTPException: errors.on_http_error,
+            HTTPException: _on_http_error,
             Exception: errors.on_unexpected_error,
         },
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
     app.state.engine = engine
+    app.state.sessions = Sessions()
     app.state.openapi = document(
         OPERATIONS,
         languages=engine.languages.names(),

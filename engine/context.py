@@ -17,6 +17,7 @@ from engine.errors import (
     ContextEnded,
     KernelDied,
     KernelStartFailed,
+    NotSupported,
     PolyreplError,
     QueueFull,
     ShuttingDown,
@@ -26,10 +27,15 @@ from engine.installing import Installation
 from engine.kernel import Kernel, Outcome, Run
 from engine.languages import Language
 from engine.log import get_logger
-from engine.messages import Message
+from engine.messages import Channel, Message
 from engine.models import ContextInfo, ContextState, ErrorInfo, Status
+from engine.observers import Observer, Observers, status_message
+from engine.preludes import Preludes, preludes
+from engine.relays import Relay
 from engine.rundir import Workspace
+from engine.silent import put_back, run_silently
 from engine.turns import Turn
+from engine.websocket import ClientMessage
 
 StartKernel = Callable[[Language, Workspace], Coroutine[Any, Any, Kernel]]
 MakeCheckpoints = Callable[..., Checkpoints]
@@ -38,11 +44,14 @@ Finished = Callable[[Execution], None]
 
 @dataclass(frozen=True, slots=True)
 class ContextOptions:
-    """What contexts are run with. Seconds; the output limits are sent to kernels that apply them themselves."""
+    """What contexts are run with. Seconds; the output limits are sent to kernels that apply them themselves.
+
+    `kept_messages`: bytes kept for each observer that is away."""
 
     queue_size: int
     interrupt_grace: float
     kernel_limits: dict[str, int]
+    kept_messages: int = 0
 
 
 class Context:
@@ -64,7 +73,11 @@ class Context:
         self.workspace = workspace
         self.checkpoints = make_checkpoints(context_id=context_id, language=language, workspace=workspace)
         self.created_at = self.last_activity = datetime.now(UTC)
-        self.kernel: Kernel | None = None
+        self.observers = Observers(max_kept=options.kept_messages)
+        self._kernel: Kernel | None = None
+        self._turn: Turn | None = None
+        self._reviving: asyncio.Task[None] | None = None
+        self._interrupting: asyncio.Task[None] | None = None
         self.current: Execution | None = None
         self.installation: Installation | None = None
         self._options = options
@@ -80,14 +93,32 @@ class Context:
         return f"<Context {self.id} {self.language.name} {self.state}, {len(self._queue)} queued>"
 
     @property
+    def kernel(self) -> Kernel | None:
+        return self._kernel
+
+    @kernel.setter
+    def kernel(self, kernel: Kernel | None) -> None:
+        self._kernel = kernel
+        self.observers.watch(kernel)
+        if kernel is not None:
+            for state in ("starting", "idle"):  # as it said before it could be observed
+                self.observers.say_status(state)
+            kernel.exited.add_done_callback(lambda _: self._revive(kernel))
+
+    @property
     def is_idle(self) -> bool:
         return self._worker is None and self._starting is None and self.installation is None
+
+    @property
+    def can_go(self) -> bool:
+        """Whether nobody would miss it now."""
+        return self.is_idle and not self.observers
 
     @property
     def state(self) -> str:
         if self._starting is not None:
             return "starting"
-        if self.current is not None:
+        if self.current is not None or self._turn is not None:
             return "busy"
         if self.kernel is not None and not self.kernel.is_alive:
             return "dead"
@@ -115,6 +146,62 @@ class Context:
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
 
+    def observe(self, observer: Observer) -> None:
+        """Have a client see all messages of the kernel, which is started where there is none, until it leaves `observers`."""
+        self.last_activity = datetime.now(UTC)
+        observer.deliver(status_message(self.state))
+        self.observers.join(observer)
+        if self.kernel is None or not self.kernel.is_alive:
+            self._start_again()
+
+    def relay(self, session: str, request: ClientMessage, done: Callable[[], None]) -> None:
+        """Hand an observer's message to the kernel, what it asks on the shell channel in its turn. `done`: nothing is left to do.
+
+        There is no limit of the queue here: who calls this bounds what each client may have waiting."""
+        self.last_activity = datetime.now(UTC)
+        self.observers.note_request(session, request)
+        if request.channel is not Channel.SHELL:
+            self._relay_at_once(session, request)
+            done()
+            return
+        relay = Relay(session, request, self.observers, on_failed=self._abort_behind)
+        relay.done = done
+        self._queue.append(relay)
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+
+    def _relay_at_once(self, session: str, request: ClientMessage) -> None:
+        if request.msg_type == "interrupt_request":
+            self._interrupting = asyncio.create_task(self.interrupt())
+            self.observers.answer(session, request, {"status": "ok"})
+        elif self.kernel is not None and self.kernel.is_alive:
+            self.kernel.forward(request.channel, request.parts)
+
+    def _abort_behind(self, failed: Relay) -> None:
+        """A cell failed: those of the same client that wait are not run."""
+        for each in list(self._queue):
+            if isinstance(each, Relay) and each.session == failed.session and each.request.is_cell:
+                self._queue.remove(each)
+                each.abort()
+
+    def _revive(self, dead: Kernel) -> None:
+        """A kernel that somebody watches is replaced at once; others are when they are needed."""
+        if self.kernel is dead and self.observers and not self._closed:
+            self.observers.say_status("restarting")
+            self.note_lost_state()
+            self._start_again()
+
+    def _start_again(self) -> None:
+        async def start() -> None:
+            try:
+                await self._living_kernel()
+            except PolyreplError as error:
+                get_logger().warning("kernel_not_replaced", context=self.id, reason=error.message)
+                self.observers.say_status("dead")
+
+        if self._reviving is None or self._reviving.done():
+            self._reviving = asyncio.create_task(start())
+
     def note_lost_state(self) -> None:
         """An earlier context of this id was ended by us: the next execution says that its state is gone."""
         self._state_of_next = "restarted"
@@ -126,6 +213,8 @@ class Context:
     async def interrupt(self, execution: Execution | None = None) -> None:
         """Stop the running execution, or the one given, which may still be waiting."""
         target = execution or self.current
+        if target is None and self.kernel is not None:
+            await self.kernel.interrupt()  # an observer's cell, if one runs
         if target is None or target.is_finished:
             return
         target.interrupt_requested = True
@@ -195,7 +284,9 @@ class Context:
     async def aclose(self, reason: str) -> None:
         """End the context for good; `reason` completes "The context ..."."""
         self._closed = True
-        await self._take_down(error_info("ContextEnded", f"The context {reason}"))
+        stopping = self._take_down(error_info("ContextEnded", f"The context {reason}"))
+        self.observers.end_all(f"The context {reason}")
+        await stopping
         await self.checkpoints.aclose()
 
     def end_installation(self, installation: Installation) -> None:
@@ -253,7 +344,12 @@ class Context:
             if execution.is_finished:
                 continue
             if isinstance(execution, Turn):
-                await execution.give(self._living_kernel)
+                self._turn = execution
+                try:
+                    await execution.give(self._living_kernel)
+                finally:
+                    self._turn = None
+                self.last_activity = datetime.now(UTC)
                 continue
             self.current = execution
             try:
@@ -301,8 +397,16 @@ class Context:
         self, kernel: Kernel, execution: Execution, request: Request, checkpoint: Checkpoint | None
     ) -> None:
         metadata: dict[str, Any] = {}
-        if request.env_vars:
+        around: Preludes | None = None
+        if request.env_vars and kernel.honours("env_vars"):
             metadata["env_vars"] = request.env_vars
+        elif request.env_vars:
+            around = preludes(kernel.spec.language, request.env_vars)
+            if around is None:
+                raise NotSupported("env_vars", self.language.name, "its kernel does not take them")
+            if not await run_silently(kernel, around.before):
+                await put_back(kernel, around.after)
+                raise NotSupported("env_vars", self.language.name, "its kernel failed to set them")
         if kernel.honours("output_limits"):
             metadata["output_limits"] = self._options.kernel_limits
         if request.variables:
@@ -316,6 +420,8 @@ class Context:
         outcome = await run.wait(request.timeout)
         if outcome is Outcome.TIMEOUT:
             outcome = await self._time_out(execution, kernel, run)
+        if around is not None and outcome is Outcome.DONE and not await put_back(kernel, around.after):
+            outcome = Outcome.DIED
         death = self._note_death(execution, kernel) if outcome is Outcome.DIED else ""
         if outcome is not Outcome.DONE:
             state = "lost"

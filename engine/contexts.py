@@ -67,8 +67,12 @@ class Contexts:
             raise ContextNotFound(context_id, ended=endings[-1] if endings else None)
         return found
 
-    def get_or_create(self, context_id: str, language: Language, cwd: Path | None = None) -> Context:
-        """The context of (id, language), made where there is none. Raises TooManyContexts or ShuttingDown."""
+    def get_or_create(
+        self, context_id: str, language: Language, cwd: Path | None = None, env: dict[str, str] | None = None
+    ) -> Context:
+        """The context of (id, language), made where there is none. Raises TooManyContexts or ShuttingDown.
+
+        `env`: variables of its kernel from the start."""
         context = self._by_key.get((context_id, language.name))
         if context is not None:
             return context
@@ -83,9 +87,10 @@ class Contexts:
             if joined is not None:
                 joined.languages.discard(language.name)
             raise
-        # A pooled kernel was started in a directory of its own: it is for contexts that bring none.
-        member = self._take(language) if joined is None and cwd is None else None
+        # A pooled kernel was started in a directory of its own, and without `env`: it is for contexts that bring neither.
+        member = self._take(language) if joined is None and cwd is None and not env else None
         workspace = joined or self._new_workspace(context_id, cwd, member)
+        workspace.env.update(env or {})
         context = self._add(context_id, language, workspace)
         context.kernel = member.kernel if member else None
         return context
@@ -120,7 +125,7 @@ class Contexts:
     @property
     def has_room(self) -> bool:
         """Whether a new context would be taken, if need be in the place of an idle one."""
-        return len(self._by_key) < self._max_contexts or any(context.is_idle for context in self)
+        return len(self._by_key) < self._max_contexts or any(context.can_go for context in self)
 
     @property
     def busy(self) -> int:
@@ -130,7 +135,7 @@ class Contexts:
     def _make_room(self, keep: Context | None = None) -> None:
         if len(self._by_key) < self._max_contexts:
             return
-        idle = [context for context in self if context.is_idle and context is not keep]
+        idle = [context for context in self if context.can_go and context is not keep]
         if not idle:
             raise TooManyContexts(self._max_contexts)
         self.end(min(idle, key=lambda context: context.last_activity), "was evicted to make room for another")
@@ -167,7 +172,7 @@ class Contexts:
         """End every context that has been idle for longer than the idle timeout."""
         now = datetime.now(UTC)
         for context in self:
-            if context.is_idle and (now - context.last_activity).total_seconds() >= self._idle_timeout:
+            if context.can_go and (now - context.last_activity).total_seconds() >= self._idle_timeout:
                 self.end(context, f"was ended after {self._idle_timeout:g} s without activity")
 
     async def aclose(self) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import uuid
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 from engine.branches import Brancher, Checkpoints
 from engine.branching import Branching
+from engine.checks import check_context_id, check_cwd, check_env_vars
 from engine.context import Context, ContextOptions
 from engine.contexts import Contexts
 from engine.errors import (
@@ -29,7 +28,7 @@ from engine.executions import Execution, Executions, Request
 from engine.installations import Installations
 from engine.kernel import Kernel
 from engine.kernelspecs import KernelSpecs, honours, package_tool
-from engine.languages import Language, Languages
+from engine.languages import REMOTE, Language, Languages
 from engine.launcher import Launcher, MakeChannels, MakeProvisioner
 from engine.log import get_logger
 from engine.metrics import Metrics
@@ -37,13 +36,12 @@ from engine.models import LanguageInfo, VariableList
 from engine.outputs import OutputLimits
 from engine.packages import Tool
 from engine.pool import Pool
+from engine.preludes import preludes
 from engine.provisioners.generations import Zygotes
 from engine.rundir import RunDir, Workspace
 from engine.settings import Settings
 from engine.variables import listing_of
 
-CONTEXT_ID = r"[A-Za-z0-9_.:~-]{1,128}"
-ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _CULL_INTERVAL = 30.0  # seconds, at most
 _TURN_WAIT = 3.0  # seconds that a question between cells waits for running ones
 _VARIABLES_WAIT = 5.0  # seconds; a kernel gives its slow values up long before
@@ -64,7 +62,12 @@ class Engine:
         self.settings = settings or Settings()
         self.metrics = Metrics()
         self.kernelspecs = KernelSpecs(self.settings)
-        self.languages = Languages(self.kernelspecs.foreign(), python_kernel=self.settings.python_kernel)
+        self.languages = Languages(
+            self.kernelspecs.foreign(),
+            python_kernel=self.settings.python_kernel,
+            remote=self.settings.remote_languages,
+            local=self.settings.local_languages,
+        )
         self.executions = Executions(
             max_finished=self.settings.max_executions, retained_bytes=self.settings.retained_bytes
         )
@@ -144,12 +147,19 @@ class Engine:
             raise ShuttingDown
         return self._launcher.zygotes(self.check_language("python").kernel_name)
 
+    async def remote_problem(self) -> str | None:
+        """What is wrong with the remote Jupyter at the moment; None where it answers, or no language runs there."""
+        if self._launcher is None:
+            raise ShuttingDown
+        return await self._launcher.remote_problem()
+
     async def __aenter__(self) -> Engine:
         self.run_dir = RunDir(self.settings.run_dir)
         self._launcher = self._make_launcher(run_dir=self.run_dir)
         options = ContextOptions(
             queue_size=self.settings.queue_size,
             interrupt_grace=self.settings.interrupt_grace,
+            kept_messages=self.settings.websocket_buffer_bytes,
             kernel_limits={"stream_bytes": self._limits.stream_share, "item_bytes": self._limits.item_share},
         )
         kept = [language for name in self.settings.pool_languages if (language := self.languages.find(name))]
@@ -232,7 +242,7 @@ class Engine:
         found = self.check_language(language)
         request = Request(
             code=code,
-            timeout=self.check_timeout(timeout),
+            timeout=self.check_timeout(timeout, found),
             env_vars=check_env_vars(env_vars),
             stdin=None if stdin is None else tuple(stdin),
             interactive=interactive,
@@ -269,19 +279,27 @@ class Engine:
         return execution
 
     async def create_context(
-        self, *, language: str | None = None, context_id: str | None = None, cwd: str | None = None
+        self,
+        *,
+        language: str | None = None,
+        context_id: str | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> Context:
         """Make a context, or find it, and return when its kernel is ready.
 
-        `cwd`: an absolute path of an existing directory; None: a directory of its own, removed with the context.
+        `cwd`: an absolute path of an existing directory; None: a directory of its own, removed with the context. `env`:
+        variables of a new context's kernel, from its start on.
         Raises what `execute` raises, and KernelStartFailed."""
         found = self.check_language(language)
         check_context_id(context_id)
         path = check_cwd(cwd)
+        if path is not None and found.kernel_name.startswith(REMOTE):
+            raise InvalidRequest(FieldError("cwd", f"{found.name!r} runs on a remote Jupyter, which decides that"))
         if found.name not in self._usable:
             await self._check_usable(found)
         known = len(self.contexts)
-        context = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found, path)
+        context = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found, path, check_env_vars(env))
         try:
             await context.ready()
         except KernelStartFailed:
@@ -330,10 +348,11 @@ class Engine:
             raise UnknownLanguage(language or "", allowed=self.allowed_languages())
         return found
 
-    def check_timeout(self, timeout: float | None) -> float:
+    def check_timeout(self, timeout: float | None, language: Language | None = None) -> float:
         """Raises InvalidRequest for what is not above 0 and at most the setting max_timeout. Seconds."""
         if timeout is None:
-            return self.settings.default_timeout
+            is_remote = language is not None and language.kernel_name.startswith(REMOTE)
+            return (self.settings.jupyter_timeout if is_remote else None) or self.settings.default_timeout
         if not 0 < timeout <= self.settings.max_timeout:
             most = round(self.settings.max_timeout * 1000)
             raise InvalidRequest(FieldError("timeout_ms", f"must be between 1 and {most}"))
@@ -396,7 +415,9 @@ class Engine:
             raise NotSupported("Listing variables", language.name, "only our Python and TypeScript kernels tell them")
 
     def _check_env_support(self, language: Language) -> None:
-        if not honours(self.kernelspecs.find(language.kernel_name), "env_vars"):
+        spec = self.kernelspecs.find(language.kernel_name)
+        # Of a remote kernelspec the language is known once a kernel of it has been started.
+        if not honours(spec, "env_vars") and spec.language and preludes(spec.language, {}) is None:
             raise InvalidRequest(FieldError("env_vars", f"not supported by the kernel of {language.name!r}"))
 
     def _note_finished(self, execution: Execution) -> None:
@@ -430,39 +451,3 @@ class Engine:
             while True:
                 await asyncio.sleep(interval)
                 self.contexts.cull()
-
-
-def check_context_id(context_id: str | None) -> None:
-    if context_id is not None and not re.fullmatch(CONTEXT_ID, context_id):
-        error = "must be 1 to 128 of the characters A-Z a-z 0-9 _ . : ~ -"
-        raise InvalidRequest(FieldError("context_id", error))
-
-
-def check_env_vars(env_vars: Mapping[str, str] | None) -> dict[str, str]:
-    """Names as POSIX has them; values without NUL. Raises InvalidRequest that names every wrong one (never a value)."""
-    errors = []
-    for name, value in (env_vars or {}).items():
-        if not re.fullmatch(ENV_NAME, name):
-            errors.append(FieldError(f"env_vars.{name}", "a name is letters, digits and _, and starts with no digit"))
-        elif "\0" in value:
-            errors.append(FieldError(f"env_vars.{name}", "a value cannot hold a NUL character"))
-    if errors:
-        raise InvalidRequest(*errors)
-    return dict(env_vars or {})
-
-
-def check_cwd(cwd: str | None) -> Path | None:
-    """The directory that a request names. `/home/user`, the compatible APIs' default, means none where it does not exist."""
-    if cwd is None:
-        return None
-    path = Path(cwd)
-    if "\0" in cwd or not path.is_absolute():
-        raise InvalidRequest(FieldError("cwd", "must be an absolute path"))
-    try:
-        if path.is_dir():
-            return path
-    except OSError as error:  # a name that is too long, a directory that may not be entered
-        raise InvalidRequest(FieldError("cwd", error.strerror or str(error))) from None
-    if cwd == "/home/user":
-        return None
-    raise InvalidRequest(FieldError("cwd", "no such directory"))

@@ -50,6 +50,7 @@ def examine(settings: Settings) -> list[Finding]:
         Finding("machine", True, f"{platform.platform()}, {os.cpu_count()} cores, uid {os.getuid()}"),
         *_languages(settings),
         _zygote(settings),
+        *_remote(settings),
         _pool(settings),
         _run_dir(settings),
         _pidfd(),
@@ -103,12 +104,29 @@ async def _try_zygote(settings: Settings) -> tuple[bool, str]:
         return True, "; ".join([ready, pages, *without])
 
 
+def _remote(settings: Settings) -> list[Finding]:
+    """Ask it for real."""
+    if not settings.remote_languages:
+        return []
+    problem = asyncio.run(_remote_problem(settings))
+    names = ", ".join(f"{name} on {kernel}" for name, kernel in settings.remote_languages.items())
+    detail = problem or f"{settings.jupyter_url} answers; {names}"
+    return [Finding("remote Jupyter", problem is None, detail, needed=settings.backend == "jupyter")]
+
+
+async def _remote_problem(settings: Settings) -> str | None:
+    async with Engine(settings.model_copy(update={"pool_max": 0})) as engine:
+        return await engine.remote_problem()
+
+
 def _pool(settings: Settings) -> Finding:
     if not settings.pool_max:
         return Finding("warm pool", True, "off: pool_max is 0")
     engine = Engine(settings)
     found = {name: engine.languages.find(name) for name in settings.pool_languages}
     problems = [f"{name!r} is no language" for name, language in found.items() if language is None]
+    if settings.backend == "jupyter":  # which offers fewer languages
+        problems = []
     for language in filter(None, found.values()):
         problem = engine.kernelspecs.problem(language.kernel_name)
         problems += [f"none for {language.name}: {problem}"] if problem else []

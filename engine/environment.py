@@ -16,9 +16,15 @@ _EARLY = ("PYTHON*", "LD_*", "MALLOC_*", "OMP_*", "OPENBLAS_*", "MKL_*", "NUMEXP
 
 
 def kernel_env(
-    settings: Settings, *, spec_env: Mapping[str, str], tmp_dir: Path, cache_dir: Path, server_env: Mapping[str, str]
+    settings: Settings,
+    *,
+    spec_env: Mapping[str, str],
+    tmp_dir: Path,
+    cache_dir: Path,
+    server_env: Mapping[str, str],
+    own_env: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """All variables of a new kernel. Later ones win: allow-list, our own, the kernelspec's, the setting `kernel_env`."""
+    """All variables of a new kernel. Later ones win: allow-list, our own, the kernelspec's, the setting `kernel_env`, `own_env`."""
     patterns = (*_ALLOWED, *settings.kernel_env_allow)
     env = {name: value for name, value in server_env.items() if any(_matches(name, pattern) for pattern in patterns)}
     env["PATH"] = _path(settings, env.get("PATH", os.defpath))
@@ -26,7 +32,9 @@ def kernel_env(
     env["IPYTHONDIR"] = str(cache_dir / "ipython")
     env["MPLCONFIGDIR"] = str(cache_dir / "matplotlib")
     env["POLYREPL_CACHE_DIR"] = str(cache_dir)
-    return {**env, **spec_env, **settings.kernel_env}
+    # Programs find out from it that they run behind a gateway; a Kernel Gateway lets nothing override it.
+    gateway = {"KERNEL_GATEWAY": "1"} if "gateway" in settings.surfaces else {}
+    return {**env, **spec_env, **settings.kernel_env, **(own_env or {}), **gateway}
 
 
 def zygote_env(settings: Settings, *, tmp_dir: Path, cache_dir: Path, server_env: Mapping[str, str]) -> dict[str, str]:

@@ -23,6 +23,7 @@ PolyreplError
 ├── Overloaded                try again later (`retry_after`, seconds)
 │   ├── QueueFull
 │   ├── TooManyContexts
+│   ├── TooManyRequests
 │   ├── TooManyCheckpoints
 │   ├── TooManyInstallations
 │   └── MemoryShort
@@ -191,6 +192,13 @@ class QueueFull(Overloaded):
 class TooManyContexts(Overloaded):
     def __init__(self, limit: int) -> None:
         super().__init__(f"All {limit} contexts are in use; delete one, or try again", retry_after=5)
+
+
+class TooManyRequests(Overloaded):
+    """Of one client that asks on without waiting for answers."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} requests of this client wait already, its limit", retry_after=1)
 
 
 class TooManyCheckpoints(Overloaded):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import socket
 import weakref
@@ -20,6 +19,7 @@ from jupyter_client.kernelspec import KernelSpec
 
 from engine.channels import Channels, Listener
 from engine.channels.stream import stream_pair
+from engine.connection import connection_info, write_connection_file
 from engine.errors import KernelDied, KernelStartFailed, KernelTimeout, MessageError
 from engine.kernelspecs import honours
 from engine.memory import is_out_of_memory
@@ -28,7 +28,6 @@ from engine.provisioners import Exit, Provisioner
 
 _REMEMBERED_RUNS = 100  # finished requests whose late output still finds its execution
 _IDLE_WAIT = 5.0  # seconds that the status `idle` may stay away after a reply, before the request counts as done
-_PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 _BEGIN_WAIT = 0.5  # seconds that an interrupt waits for the first message of its cell
 _FLUSH_WAIT = 0.5  # seconds that an interrupt waits for its request to leave us
 _EXIT_WAIT = 5.0  # seconds a killed process has to be gone
@@ -169,6 +168,7 @@ class Kernel:
         self.execution_count = 0
         self.was_killed = False
         self.exited: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self.observer: Listener | None = None  # is told every message, before those whose answers they are
         self._provisioner = provisioner
         self._provisioner.on_output = self.drain_process_output
         self._directory = directory
@@ -285,9 +285,6 @@ class Kernel:
     async def execute(self, code: str, listener: Listener, *, allow_stdin: bool, metadata: dict[str, Any]) -> Run:
         """Send an execute_request (messaging protocol, "Execute"); `listener`, a bound method whose object the caller keeps,
         gets its messages, late ones included."""
-        assert self._channels is not None
-        if allow_stdin:
-            await self._channels.open_stdin()
         content = {
             "code": code,
             "silent": False,
@@ -296,23 +293,73 @@ class Kernel:
             "allow_stdin": allow_stdin,
             "stop_on_error": False,  # the engine queues; a kernel must never abort a request of another caller
         }
+        run = await self._begin(listener, allow_stdin=allow_stdin)
+        if run.is_done:
+            return run
+        assert self._channels is not None
+        if run.is_announced:
+            metadata = {**metadata, "after_interrupt": True}
+        self._note_sent(run, self._channels.send(Channel.SHELL, "execute_request", content, metadata=metadata))
+        return run
+
+    async def forward_cell(self, msg_id: str, parts: Sequence[bytes], listener: Listener, *, allow_stdin: bool) -> Run:
+        """Send another client's execute_request (header, parent_header, metadata, content, buffers); the rest as `execute`.
+
+        Raises MessageError where it cannot be sent."""
+        run = await self._begin(listener, allow_stdin=allow_stdin)
+        if run.is_done:
+            return run
+        assert self._channels is not None
+        if run.is_announced:
+            header, parent, metadata, *rest = parts
+            marked = json.dumps({**json.loads(metadata), "after_interrupt": True}).encode()
+            parts = [header, parent, marked, *rest]
+        try:
+            self._channels.forward(Channel.SHELL, parts)
+        except MessageError:
+            run.settle(Outcome.DONE)
+            raise
+        self._note_sent(run, msg_id)
+        return run
+
+    def forward(self, channel: Channel, parts: Sequence[bytes]) -> None:
+        """Send another client's message that is no execute_request. Raises KernelDied or MessageError."""
+        if self._channels is None or not self.is_alive:
+            raise KernelDied(self._how_it_ended())
+        self._channels.forward(channel, parts)
+
+    async def flushed(self, timeout: float) -> None:
+        """Return once the kernel has read what was sent, as far as can be told, or after `timeout` seconds."""
+        if self._channels is not None:
+            await self._channels.flushed(timeout)
+
+    def pause(self, paused: bool) -> None:
+        """Read nothing more from the kernel, which then waits where it can, or go on."""
+        if self._channels is not None:
+            self._channels.pause(paused)
+
+    async def _begin(self, listener: Listener, *, allow_stdin: bool) -> Run:
+        """A run of a cell that is about to be sent; one that is done already where the kernel is dead."""
+        assert self._channels is not None
+        if allow_stdin:
+            await self._channels.open_stdin()
         run = Run(self, listener)
         if self.state is KernelState.DEAD:
             run.settle(Outcome.DIED)
             return run
         if self._was_interrupted and not self._channels.signals_overtake:
             # That signal may arrive late. The kernel announces this cell, so that ours will come after the announcement.
-            metadata = {**metadata, "after_interrupt": True}
             run.is_announced = True
         self._was_interrupted = False
         self.state = KernelState.BUSY
         self.execution_count += 1
         self._current = run
-        msg_id = self._channels.send(Channel.SHELL, "execute_request", content, metadata=metadata)
+        return run
+
+    def _note_sent(self, run: Run, msg_id: str) -> None:
         self._runs[msg_id] = run
         if len(self._runs) > _REMEMBERED_RUNS:
             self._runs.popitem(last=False)
-        return run
 
     def finish(self, run: Run) -> None:
         if self._current is run:
@@ -412,6 +459,8 @@ class Kernel:
             self._directory.rmdir()
 
     def _receive(self, message: Message) -> None:
+        if self.observer is not None:
+            self.observer(message)
         run = self._runs.get(message.parent_id)
         if run is None and message.channel is Channel.SHELL:
             reply = self._replies.get(message.parent_id)
@@ -430,33 +479,7 @@ class Kernel:
     def drain_process_output(self) -> None:
         """What processes wrote past the kernel goes to the running execution (and is kept for a diagnosis)."""
         for name, text in self._provisioner.read_output():
+            if self.observer is not None:
+                self.observer(Message(Channel.IOPUB, "stream", "", content={"name": name, "text": text}))
             if self._current is not None:
                 self._current.write(name, text)
-
-
-def connection_info(directory: Path, *, tcp: bool = False) -> dict[str, Any]:
-    """Connection info (jupyter_client docs, "Connection files"): ipc sockets in `directory`, or ports of 127.0.0.1."""
-    ports = _free_ports(len(_PORTS)) if tcp else range(1, len(_PORTS) + 1)
-    return {
-        "transport": "tcp" if tcp else "ipc",
-        "ip": "127.0.0.1" if tcp else str(directory / "k"),
-        **dict(zip(_PORTS, ports, strict=True)),
-        "key": os.urandom(16).hex(),
-        "signature_scheme": "hmac-sha256",
-        "kernel_name": "",
-    }
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at the moment; the kernel binds them later, as Jupyter has it."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-def write_connection_file(path: Path, info: dict[str, Any]) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "w") as file:
-        json.dump(info, file)

@@ -16,7 +16,9 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKerne
 from jupyter_core.paths import jupyter_path
 
 from engine.errors import KernelStartFailed
+from engine.languages import REMOTE
 from engine.packages import Tool
+from engine.remote import remote_problem
 from engine.resources import kernelspecs_dir
 from engine.settings import MIB, Settings
 
@@ -50,6 +52,8 @@ class KernelSpecs:
     def find(self, kernel_name: str) -> KernelSpec:
         """The kernelspec of that name. Raises KernelStartFailed that names what is installed."""
         spec = self._found.get(kernel_name)
+        if spec is None and kernel_name.startswith(REMOTE):
+            spec = self._found[kernel_name] = self._remote(kernel_name.removeprefix(REMOTE))
         if spec is None:
             try:
                 spec = self._manager.get_kernel_spec(kernel_name)
@@ -59,8 +63,14 @@ class KernelSpecs:
             self._found[kernel_name] = spec
         return spec
 
+    def _remote(self, name: str) -> KernelSpec:
+        """A kernelspec of the remote Jupyter, as far as is known without asking: it honours nothing of ours."""
+        return KernelSpec(display_name=f"{name} at {self._settings.jupyter_url}", language="", metadata={})
+
     def problem(self, kernel_name: str) -> str | None:
-        """Why this kernelspec cannot be used here; None where it can."""
+        """Why this kernelspec cannot be used here; None where it can. Of a remote one only what can be told without asking."""
+        if kernel_name.startswith(REMOTE):
+            return remote_problem(self._settings.jupyter_url)
         try:
             spec = self.find(kernel_name)
         except KernelStartFailed:

@@ -16,20 +16,23 @@ import zmq
 from jupyter_client.kernelspec import KernelSpec
 
 from engine.channels import Channels, Listener
+from engine.channels.remote import RemoteChannels
 from engine.channels.stream import StreamChannels
 from engine.channels.zmq import ZmqChannels
 from engine.environment import kernel_env, zygote_env
 from engine.errors import KernelStartFailed, MessageError
 from engine.kernel import Kernel
 from engine.kernelspecs import KernelSpecs, honours, package_tool, reserved_memory
-from engine.languages import Language
+from engine.languages import REMOTE, Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.provisioners import KERNEL_MARK, Provisioner
 from engine.provisioners.fork import ForkProvisioner
 from engine.provisioners.generations import Zygotes
+from engine.provisioners.remote import RemoteProvisioner
 from engine.provisioners.spawn import SpawnProvisioner
 from engine.provisioners.zygote import Zygote
+from engine.remote import RemoteServer, remote_problem
 from engine.rlimits import Limits, kernel_limits
 from engine.rundir import RunDir, Workspace
 from engine.settings import Settings
@@ -68,6 +71,7 @@ class Launcher:
         self._zmq: zmq.Context[zmq.Socket[bytes]] | None = None
         self._can_fork = settings.zygote and provisioner is None and sys.platform == "linux"
         self._zygotes: dict[str, Zygotes] = {}
+        self._remote: RemoteServer | None = None
         self._origins: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()
         self.on_change: Callable[[], None] = lambda: None  # called when `is_current` may answer otherwise than before
 
@@ -80,7 +84,9 @@ class Launcher:
         workspace.prepare()
         kernel = await self._fork(spec, language, workspace, patient=patient)
         way = "zygote"
-        if kernel is None:
+        if kernel is None and language.kernel_name.startswith(REMOTE):
+            kernel, way = await self._start_remote(spec, language, workspace), "remote"
+        elif kernel is None:
             kernel, way = await self._run(self._make_provisioner(spec), spec, language, workspace), "spawn"
         seconds = time.perf_counter() - started
         self._metrics.kernel_starts.labels(language.name, way).inc()
@@ -189,6 +195,7 @@ class Launcher:
             tmp_dir=workspace.tmp,
             cache_dir=self._run_dir.cache,
             server_env=self._server_env,
+            own_env=workspace.env,
         )
         await kernel.start(
             command=lambda connection_file: self._kernelspecs.command(spec, connection_file),
@@ -198,6 +205,41 @@ class Launcher:
             timeout=self._settings.kernel_start_timeout,
             tcp=language.kernel_name in self._settings.tcp_kernelspecs,
         )
+        kernel.exited.add_done_callback(lambda _: self._note_exit(kernel, language))
+        return kernel
+
+    @property
+    def remote(self) -> RemoteServer:
+        """The remote Jupyter of the settings."""
+        if self._remote is None:
+            token = self._settings.jupyter_token
+            self._remote = RemoteServer(
+                self._settings.jupyter_url,
+                token.get_secret_value() if token else None,
+                start_timeout=self._settings.kernel_start_timeout,
+            )
+        return self._remote
+
+    async def remote_problem(self) -> str | None:
+        """What is wrong with the remote Jupyter at the moment; None where it answers, or no language runs there."""
+        names = set(self._settings.remote_languages.values())
+        if not names:
+            return None
+        return remote_problem(self._settings.jupyter_url) or await self.remote.check(names)
+
+    async def _start_remote(self, spec: KernelSpec, language: Language, workspace: Workspace) -> Kernel:
+        """A kernel on the remote Jupyter: neither the workspace nor this machine's variables mean anything there."""
+        name = language.kernel_name.removeprefix(REMOTE)
+        provisioner = RemoteProvisioner(self.remote, name, env=self._settings.kernel_env, kernel_spec=spec)
+        kernel = self._kernel(spec, provisioner, self._run_dir.new_kernel_dir())
+        await kernel.start(
+            command=lambda connection_file: [],
+            connect=lambda info, listener: RemoteChannels(info, listener, on_bad_message=self._note_bad_message),
+            cwd=workspace.cwd,
+            env={},
+            timeout=self._settings.kernel_start_timeout,
+        )
+        spec.language = (await self.remote.find_kernelspec(name)).language  # known by now
         kernel.exited.add_done_callback(lambda _: self._note_exit(kernel, language))
         return kernel
 
@@ -214,6 +256,8 @@ class Launcher:
         """Release what kernels shared; they are gone by now. May be called again."""
         for zygotes in self._zygotes.values():
             await zygotes.aclose()
+        if self._remote is not None:
+            await self._remote.aclose()
         if self._zmq is not None:
             self._zmq.term()
             self._zmq = None

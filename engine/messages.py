@@ -69,7 +69,9 @@ class Message:
         "_raw_metadata",
         "buffers",
         "channel",
+        "header",
         "msg_type",
+        "parent",
         "parent_id",
         "size",
     )
@@ -83,7 +85,11 @@ class Message:
         content: dict[str, Any] | bytes = EMPTY,
         metadata: dict[str, Any] | bytes = EMPTY,
         buffers: Sequence[bytes] = (),
+        header: bytes = EMPTY,
+        parent: bytes = EMPTY,
     ) -> None:
+        self.header = header
+        self.parent = parent
         self.channel = channel
         self.msg_type = msg_type
         self.parent_id = parent_id
@@ -94,6 +100,17 @@ class Message:
 
     def __repr__(self) -> str:
         return f"<Message {self.channel.value} {self.msg_type} of {self.parent_id or '-'}>"
+
+    def parts(self) -> list[bytes]:
+        """Header, parent_header, metadata, content and buffers, as they came. Of a message of our own making: made now."""
+        header, parent = self.header, self.parent
+        if header == EMPTY:
+            header = encode_header(self.msg_type)
+        if parent == EMPTY and self.parent_id:
+            parent = _encoder.encode({"msg_id": self.parent_id})
+        metadata = self._raw_metadata or _encoder.encode(self._metadata)
+        content = self._raw_content or _encoder.encode(self._content)
+        return [header, parent, metadata, content, *self.buffers]
 
     @property
     def content(self) -> dict[str, Any]:
@@ -163,6 +180,12 @@ def _valid(value: Any) -> Any:
     return value
 
 
+def encode_header(msg_type: str, *, session: str = "") -> bytes:
+    """The header of a message that we make in a kernel's place."""
+    date = datetime.now(UTC).isoformat()
+    return _encoder.encode(_OutgoingHeader(uuid.uuid4().hex, session, "polyrepl", date, msg_type, PROTOCOL_VERSION))
+
+
 class Session:
     """One side of a conversation with a kernel: numbers, signs and checks messages.
 
@@ -228,4 +251,13 @@ class Session:
                 parent_id = "" if parent == EMPTY else _parent_decoder.decode(parent).msg_id
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MessageError(f"bad header: {error}") from None
-        return Message(channel, head.msg_type, parent_id, content=content, metadata=metadata, buffers=buffers)
+        return Message(
+            channel,
+            head.msg_type,
+            parent_id,
+            content=content,
+            metadata=metadata,
+            buffers=buffers,
+            header=header,
+            parent=parent,
+        )

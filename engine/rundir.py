@@ -94,6 +94,7 @@ class Workspace:
     cwd: Path
     tmp: Path
     languages: set[str] = field(default_factory=set)
+    env: dict[str, str] = field(default_factory=dict)  # variables of its kernels besides those of all
 
     @property
     def is_own(self) -> bool:

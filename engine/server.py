@@ -49,7 +49,11 @@ def run_server(settings: Settings) -> int:
         port=settings.port,
         loop="auto",
         http=Protocol,
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=settings.max_request_bytes,
+        ws_ping_interval=settings.websocket_ping_interval or None,
+        ws_ping_timeout=settings.websocket_ping_interval or None,
+        ws_per_message_deflate=False,  # on one machine it costs more than it saves
         lifespan="on",
         access_log=False,
         log_config=None,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import resource
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -27,7 +29,50 @@ def _split_names(value: Any) -> Any:
     return value
 
 
+def _split_pairs(value: Any) -> Any:
+    """Read "a=b,c=d" as a mapping."""
+    if isinstance(value, str):
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        return {name.strip(): found.strip() for name, _, found in pairs}
+    return value
+
+
 Names = Annotated[list[str], NoDecode, BeforeValidator(_split_names)]
+Pairs = Annotated[dict[str, str], NoDecode, BeforeValidator(_split_pairs)]
+
+
+# The variables that Jupyter's Kernel Gateway is configured with, and what they are here.
+_KG_NAMES = {
+    "KG_IP": "host",
+    "KG_PORT": "port",
+    "KG_AUTH_TOKEN": "token",
+    "KG_ALLOW_ORIGIN": "allowed_origins",
+    "KG_LIST_KERNELS": "list_kernels",
+    "KG_MAX_KERNELS": "max_kernels",
+    "KG_DEFAULT_KERNEL_NAME": "default_kernel_name",
+    "KG_FORCE_KERNEL_NAME": "force_kernel_name",
+    "KG_ENV_WHITELIST": "env_whitelist",
+    "KG_ENV_PROCESS_WHITELIST": "kernel_env_allow",
+    "KG_SEED_URI": "seed_notebook",
+    "KG_WS_PING_INTERVAL_SECS": "websocket_ping_interval",
+}
+
+
+class _GatewayVariables(PydanticBaseSettingsSource):
+    """Reads them. Empty ones count as not set, as there."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {name: os.environ[key] for key, name in _KG_NAMES.items() if os.environ.get(key)}
+        prespawned = os.environ.get("KG_PRESPAWN_COUNT", "")
+        if prespawned.isdigit():
+            found |= {"pool_min": int(prespawned), "pool_max": max(int(prespawned), 4)}
+        seed = str(found.get("seed_notebook", ""))
+        if seed.startswith("file://"):
+            found["seed_notebook"] = seed.removeprefix("file://")
+        return found
 
 
 class Settings(BaseSettings):
@@ -43,6 +88,9 @@ class Settings(BaseSettings):
         [], description="Origins of web pages that may call the API. None: same origin only."
     )
     max_request_bytes: int = Field(10 * MIB, ge=1024, le=48 * MIB, description="Largest request body.")
+    surfaces: Annotated[list[Literal["native", "gateway"]], NoDecode, BeforeValidator(_split_names)] = Field(
+        ["native", "gateway"], description="APIs that are served: our own, and that of Jupyter's Kernel Gateway."
+    )
 
     run_dir: Path | None = Field(
         None, description="Private directory for sockets and contexts' files. None: one under $XDG_RUNTIME_DIR or /tmp."
@@ -78,6 +126,38 @@ class Settings(BaseSettings):
         [], description="Other installed Jupyter kernelspecs offered as languages; * offers all."
     )
 
+    backend: Literal["local", "jupyter"] = Field(
+        "local",
+        description="Where contexts run: here, or on the remote Jupyter of jupyter_url, where only python is then offered, "
+        "and what jupyter_languages names.",
+    )
+    # The names without POLYREPL_ are those that programs of this kind know these settings by.
+    jupyter_url: str = Field(
+        "http://localhost:8888",
+        validation_alias=AliasChoices("polyrepl_jupyter_url", "jupyter_url"),
+        description="Jupyter Server, Kernel Gateway or Enterprise Gateway that remote kernels run on.",
+    )
+    jupyter_token: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("polyrepl_jupyter_token", "jupyter_token"),
+        description="Its token.",
+    )
+    jupyter_kernel: str = Field(
+        "python3",
+        validation_alias=AliasChoices("polyrepl_jupyter_kernel", "jupyter_kernel"),
+        description="Its kernelspec that python runs on, with the backend jupyter.",
+    )
+    jupyter_languages: Pairs = Field(
+        {},
+        description="Languages and its kernelspecs that they run on, whatever the backend: r=ir,bash=bash. "
+        'The kernelspec "local" keeps a language of ours on this machine with the backend jupyter.',
+    )
+    jupyter_timeout: float | None = Field(
+        None,
+        gt=0,
+        description="Seconds a remote execution may run when the request does not say. None: as default_timeout.",
+    )
+
     packages: bool = Field(True, description="Whether packages can be installed into contexts.")
     package_sources: Literal["registry", "any"] = Field(
         "registry", description="Where they may come from: the configured registries only, or also URLs, git and files."
@@ -90,6 +170,26 @@ class Settings(BaseSettings):
 
     tcp_kernelspecs: Names = Field(
         ["deno"], description="Kernelspecs whose kernels cannot use ipc sockets; they get signed ports on 127.0.0.1."
+    )
+
+    list_kernels: bool | None = Field(
+        None,
+        description="Whether the gateway lists kernels and sessions. None: only beside the native API, which does.",
+    )
+    max_kernels: int | None = Field(
+        None, ge=0, description="Kernels from which on the gateway starts no further one. None: max_contexts."
+    )
+    default_kernel_name: str = Field("python3", description="Kernel that the gateway starts where no name is given.")
+    force_kernel_name: str | None = Field(None, description="Kernel that it starts whatever name is given.")
+    env_whitelist: Names = Field(
+        [], description="Variables, besides KERNEL_*, that a request may give a kernel of the gateway; * allows all."
+    )
+    seed_notebook: Path | None = Field(
+        None, description="Notebook whose code cells run in every new kernel of the gateway."
+    )
+    websocket_ping_interval: float = Field(30.0, ge=0, description="Seconds between pings of a websocket. 0: none.")
+    websocket_buffer_bytes: int = Field(
+        32 * MIB, ge=5 * MIB, description="Bytes that may wait for a websocket that reads slowly, or is away."
     )
 
     max_contexts: int = Field(100, ge=1, description="Contexts alive at once; idle ones are evicted, oldest first.")
@@ -144,8 +244,14 @@ class Settings(BaseSettings):
         if not self.is_loopback and not self.secret:
             msg = f"refusing to listen on {self.host} without a token: set POLYREPL_TOKEN, or use a loopback address"
             raise ValueError(msg)
+        if (self.jupyter_timeout or 0) > self.max_timeout:
+            msg = "jupyter_timeout is larger than max_timeout"
+            raise ValueError(msg)
         if self.default_timeout > self.max_timeout:
             msg = "default_timeout is larger than max_timeout"
+            raise ValueError(msg)
+        if self.max_kernels is not None and self.pool_max and self.pool_min > self.max_kernels:
+            msg = "pool_min (KG_PRESPAWN_COUNT) is larger than max_kernels"
             raise ValueError(msg)
         if self.pool_min > self.pool_max > 0:
             msg = "pool_min is larger than pool_max"
@@ -162,6 +268,19 @@ class Settings(BaseSettings):
             return False
 
     @property
+    def remote_languages(self) -> dict[str, str]:
+        """The languages that run on the remote Jupyter, and the kernelspecs there."""
+        wanted = {"python": self.jupyter_kernel} if self.backend == "jupyter" else {}
+        return {name: kernel for name, kernel in {**wanted, **self.jupyter_languages}.items() if kernel != "local"}
+
+    @property
+    def local_languages(self) -> set[str] | None:
+        """The languages that run on this machine; None: all that are not remote."""
+        if self.backend == "local":
+            return None
+        return {name for name, kernel in self.jupyter_languages.items() if kernel == "local"}
+
+    @property
     def secret(self) -> str | None:
         return self.token.get_secret_value() or None if self.token else None
 
@@ -174,8 +293,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order of precedence: flags, environment, TOML file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        """Order of precedence: flags, environment, that of a Kernel Gateway, TOML file."""
+        return init_settings, env_settings, _GatewayVariables(settings_cls), TomlConfigSettingsSource(settings_cls)
 
 
 def load_settings(config: Path | None = None, **flags: Any) -> Settings:

@@ -40,6 +40,7 @@ EXAMPLES: dict[type[PolyreplError], tuple[PolyreplError, int]] = {
         (errors.Overloaded("m", retry_after=3), 429),
         (errors.QueueFull("c", 1), 429),
         (errors.TooManyContexts(1), 429),
+        (errors.TooManyRequests(1000), 429),
         (errors.ShuttingDown(), 503),
         (errors.KernelError("m"), 500),
         (errors.KernelStartFailed("python", "exited with code 1"), 500),

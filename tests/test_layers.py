@@ -12,24 +12,27 @@ ENGINE = ROOT / "engine"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "settings", "resources", "log", "metrics", "models", "rlimits"),
-    ("languages", "messages", "frames", "mime", "packages"),
+    ("languages", "messages", "remote_messages", "remote_losses", "preludes", "frames", "mime", "packages", "checks"),
     (
         "outputs",
         "normalizer",
         "variables",
         "channels",
         "kernelspecs",
+        "remote",
         "journal",
         "rundir",
         "environment",
         "memory",
         "copying",
         "installers",
+        "connection",
+        "websocket",
     ),
     ("provisioners", "installed_kernels"),
     ("kernel",),
-    ("executions", "launcher", "pool", "branches", "turns", "endings", "installing"),
-    ("context", "contexts", "branching", "installations"),
+    ("executions", "launcher", "pool", "branches", "turns", "endings", "silent", "installing", "observers", "relays"),
+    ("context", "contexts", "branching", "installations", "sessions"),
     ("core",),
     ("api",),
     ("app", "server", "wire"),
@@ -43,13 +46,16 @@ PURE = {
     "languages",
     "messages",
     "frames",
+    "preludes",
+    "remote_messages",
+    "remote_losses",
     "mime",
     "outputs",
     "normalizer",
     "journal",
     "errors",
 }
-DIALECTS = {"execute", "contexts", "branches", "variables", "packages", "operations"}
+DIALECTS = {"execute", "contexts", "branches", "variables", "packages", "operations", "gateway"}
 
 MODULES = sorted(path for path in ENGINE.rglob("*.py"))
 

@@ -8,12 +8,14 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from engine.api.errors import render
-from engine.errors import Forbidden, PolyreplError, RequestTooLarge, Unauthorized
+from engine.api import errors, gateway_errors
+from engine.errors import Forbidden, NotFound, PolyreplError, RequestTooLarge, Unauthorized
 from engine.settings import Settings
 
 # What a probe or a browser asks for before it can know a token; none of it tells or does anything of a tenant's.
-_OPEN_PATHS = frozenset({"/healthz", "/health", "/readyz", "/openapi.json", "/docs", "/redoc"})
+_OPEN_PATHS = frozenset(
+    {"/healthz", "/health", "/readyz", "/openapi.json", "/docs", "/redoc", "/api/swagger.json", "/api/swagger.yaml"}
+)
 _OPEN_PREFIX = "/docs/"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -31,11 +33,12 @@ class Guard:
         self._any_host = "*" in settings.allowed_hosts or (self._token is not None and not settings.allowed_hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             try:
                 self._check(scope)
             except PolyreplError as error:
-                await render(error)(scope, receive, send)
+                dialect = gateway_errors if gateway_errors.is_gateway_path(scope["path"]) else errors
+                await dialect.render(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -48,7 +51,8 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and _netloc(origin) != host and not self._origins & {origin, "*"}:
             msg = "Pages of this origin may not call the API; see the setting allowed_origins"
-            raise Forbidden(msg)
+            # A Kernel Gateway pretends not to be there.
+            raise (NotFound if gateway_errors.is_gateway_path(scope["path"]) else Forbidden)(msg)
         if self._token is not None and not self._is_open(scope["path"]) and not self._has_token(scope, headers):
             msg = "A valid token is required: Authorization: Bearer <token>, X-API-Key, X-Access-Token or ?token="
             raise Unauthorized(msg)

@@ -60,6 +60,8 @@ async def interrupt_context(request: Request) -> Response:
         if execution is not None:
             await context.interrupt(execution)
             stopped.append(execution.id)
+        else:
+            await context.interrupt()
     return json_response(Interrupted(stopped))
 
 

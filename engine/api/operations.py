@@ -84,6 +84,9 @@ async def readyz(request: Request) -> Response:
     if engine.is_ready:
         checks["pool"] = engine.pool.describe()
         checks["zygote"] = engine.describe_zygote()
+        if engine.settings.remote_languages:
+            checks["jupyter"] = await engine.remote_problem() or "ok"
+            ready = ready and (engine.settings.backend == "local" or checks["jupyter"] == "ok")
     return json_response(Readiness("ok" if ready else "unavailable", checks), 200 if ready else 503)
 
 

@@ -8,7 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from starlette.requests import Request
 
 from engine.api.errors import invalid
-from engine.core import CONTEXT_ID, ENV_NAME, Engine
+from engine.checks import CONTEXT_ID, ENV_NAME
+from engine.core import Engine
 from engine.errors import FieldError, InvalidRequest, RequestTooLarge
 from engine.packages import MAX_PACKAGES
 
@@ -131,6 +132,11 @@ async def read_body(request: Request, model: type[Body], *, optional: bool = Fal
         return model.model_validate_json(raw)
     except ValidationError as error:
         raise invalid(error) from None
+
+
+async def read_bytes(request: Request) -> bytes:
+    """The request's body as it is. Raises RequestTooLarge."""
+    return await _read(request, engine_of(request).settings.max_request_bytes)
 
 
 async def _read(request: Request, limit: int) -> bytes:

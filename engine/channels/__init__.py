@@ -47,6 +47,16 @@ class Channels(ABC):
     ) -> str:
         """Send a request without waiting; returns its msg_id. `fds`: descriptors that go along, where the channels can."""
 
+    def forward(self, channel: Channel, parts: Sequence[bytes]) -> None:
+        """Send what another client has made, as it is: header, parent_header, metadata, content and buffers.
+
+        Raises MessageError where that cannot be sent."""
+        msg = "messages of other clients cannot be sent to this kernel"
+        raise MessageError(msg)
+
+    def pause(self, paused: bool) -> None:  # noqa: B027 - a kernel that does not wait for its reader cannot be slowed down
+        """Read nothing more for now, or go on."""
+
     async def flushed(self, timeout: float) -> None:
         """Return once everything that was sent has left this process, or after `timeout` seconds."""
         return

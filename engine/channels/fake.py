@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -47,6 +48,10 @@ class FakeChannels(Channels):
         msg_id = f"fake_{self._count}"
         self._peer.receive(channel, msg_id, msg_type, content, metadata or {})
         return msg_id
+
+    def forward(self, channel: Channel, parts: Sequence[bytes]) -> None:
+        header, _, metadata, content = (json.loads(part) for part in parts[:4])
+        self._peer.receive(channel, header["msg_id"], header["msg_type"], content, metadata)
 
     async def drain(self) -> None:
         return

@@ -58,6 +58,7 @@ class StreamChannels(Channels):
         self._heard = asyncio.Event()  # a message came, or none ever will
         self._learns_pid = bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED))
         self._has_backlog = False  # messages have been read that are not delivered yet
+        self._is_paused = False
         self._bad = 0
         self._error: MessageError | None = None
         self._end_timer: asyncio.TimerHandle | None = None
@@ -89,12 +90,26 @@ class StreamChannels(Channels):
     ) -> str:
         """The caller may close `fds` at once. A kernel that leaves too much unread counts as broken."""
         msg_id, parts = self._session.build_parts(msg_type, content, metadata=metadata)
-        frame = encode(channel, parts)
+        self._put(encode(channel, parts), fds)
+        return msg_id
+
+    def forward(self, channel: Channel, parts: Sequence[bytes]) -> None:
+        self._put(encode(channel, parts), ())
+
+    def pause(self, paused: bool) -> None:
+        if paused == self._is_paused or self._is_over or self._end_timer is not None:
+            return
+        self._is_paused = paused
+        if paused:
+            self._loop.remove_reader(self._socket.fileno())
+        else:
+            self._loop.add_reader(self._socket.fileno(), self._readable)
+
+    def _put(self, frame: bytes, fds: Sequence[int]) -> None:
         if not self._is_over:
             sent = self._write(frame, fds) if not self._waiting else 0
             if sent < len(frame):
                 self._enqueue(memoryview(frame)[sent:], fds if sent == 0 else ())
-        return msg_id
 
     async def flushed(self, timeout: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -11,7 +11,7 @@ import zmq
 
 from engine.channels import Channels, Listener
 from engine.errors import MessageError
-from engine.messages import Channel, Message, Session
+from engine.messages import DELIMITER, Channel, Message, Session
 
 # Jupyter messaging protocol, "Wire protocol": the names of the ports in connection info
 _PORTS = {
@@ -105,6 +105,11 @@ class ZmqChannels(Channels):
         # The descriptor is edge-triggered and sending consumes edges: look once ourselves.
         self._schedule_drain()
         return msg_id
+
+    def forward(self, channel: Channel, parts: Sequence[bytes]) -> None:
+        socket = self._sockets.get(channel) or self._connect(channel)
+        socket.send_multipart([DELIMITER, self._session.sign(parts[:4]), *parts], copy=True)
+        self._schedule_drain()
 
     async def drain(self) -> None:
         for _ in range(5):

@@ -168,5 +168,5 @@ def test_temporary_files_go_to_the_contexts_own_directory(server: Server, repl: 
 
 
 def test_a_kernel_that_takes_no_variables_says_so(client: Client) -> None:
-    response = client.http.post("/execute", json={"code": "1", "language": "stock", "env_vars": {"A": "b"}})
+    response = client.http.post("/execute", json={"code": "1", "language": "bash", "env_vars": {"A": "b"}})
     assert (response.status_code, response.json()["errors"][0]["field"]) == (400, "env_vars")

@@ -66,3 +66,24 @@ def test_a_foreign_kernel_that_dies_is_named(new_repl: Callable[..., Repl]) -> N
     result = repl.run("import os; os.kill(os.getpid(), 9)")
     assert (result.status, result.error, result["context_state"]) == ("died", "KernelDied", "lost")
     assert repl.run("1")["context_state"] == "restarted"
+
+
+def test_variables_of_one_call_are_set_around_it_where_the_kernel_does_not_read_them(stock: Repl) -> None:
+    count = stock.run("import os; os.environ['KEPT'] = 'before'")["execution_count"]
+    env = {"GREETING": 'it\'s "so"\n', "KEPT": "during", "TAKEN": "given"}
+    result = stock.run("os.environ['TAKEN'] = 'own'; os.environ['GREETING'], os.environ['KEPT']", env_vars=env)
+    assert (result.text, result["execution_count"]) == (repr((env["GREETING"], "during")), count + 1)
+    after = stock.run(
+        "os.environ.get('GREETING'), os.environ['KEPT'], os.environ.pop('TAKEN'), 'during' in str(In[:-1])"
+    )
+    assert after.text == "(None, 'before', 'own', False)"
+
+
+@pytest.mark.parametrize("code", ["1 / 0", "while True: pass"])
+def test_they_are_put_back_after_errors_and_timeouts(stock: Repl, code: str) -> None:
+    result = stock.run(code, env_vars={"SECRET": "s3cret-value"}, timeout_ms=1000)
+    assert (result.status in ("error", "timeout"), "s3cret-value" in str(result)) == (True, False)
+    assert (
+        stock.run("import os; os.environ.get('SECRET', 'unset'), 's3cret' + '-value' in str(In)").text
+        == "('unset', False)"
+    )

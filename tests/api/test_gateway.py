@@ -1,0 +1,356 @@
+"""The REST side of the Kernel Gateway's API: every route, status and error body, over scripted kernels."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+from pydantic import ValidationError
+
+from engine.api import gateway
+from engine.provisioners.fake import Hold, Say
+from engine.settings import Settings
+
+pytestmark = pytest.mark.anyio
+TOKEN = "t0ken"
+
+
+def is_refusal(response, status: int, reason: str, message: str | None = None) -> None:
+    assert response.status_code == status, response.text
+    body = response.json()
+    assert set(body) == {"reason", "message"}
+    assert body["reason"] == reason
+    if message is not None:
+        assert body["message"] == message
+
+
+async def new_kernel(client, **body) -> dict:
+    response = await client.post("/api/kernels", json=body)
+    assert response.status_code == 201, response.text
+    return response.json()
+
+
+class TestKernels:
+    async def test_the_version_is_told(self, api):
+        response = await (await api()).client.get("/api")
+        assert (response.status_code, list(response.json())) == (200, ["version"])
+
+    @pytest.mark.parametrize("body", [b"", b"{}", b'{"name": "python3"}', b'{"name": null}', b'{"path": "x"}'])
+    async def test_a_kernel_is_started_whatever_is_left_out(self, api, body: bytes):
+        client = (await api()).client
+        response = await client.post("/api/kernels", content=body)
+        assert response.status_code == 201
+        model = response.json()
+        assert response.headers["location"] == f"/api/kernels/{model['id']}"
+        assert set(model) == {"id", "name", "last_activity", "execution_state", "connections"}
+        assert (model["name"], model["execution_state"], model["connections"]) == ("python3", "idle", 0)
+        assert model["last_activity"].endswith("Z")
+        assert str(uuid.UUID(model["id"])) == model["id"]
+        assert (await client.get(f"/api/kernels/{model['id']}")).json()["id"] == model["id"]
+
+    @pytest.mark.parametrize("name", ["python", "python3", "polyrepl-python"])
+    async def test_every_name_of_a_kernel_leads_to_it(self, api, name: str):
+        assert (await new_kernel((await api()).client, name=name))["name"] == "python3"
+
+    async def test_an_id_can_be_asked_for_once(self, api):
+        client = (await api()).client
+        wanted = str(uuid.uuid4())
+        assert (await new_kernel(client, kernel_id=wanted))["id"] == wanted
+        is_refusal(await client.post("/api/kernels", json={"kernel_id": wanted}), 409, "Conflict")
+        is_refusal(await client.post("/api/kernels", json={"kernel_id": "mine"}), 400, "Bad Request")
+
+    @pytest.mark.parametrize(
+        ("body", "message"),
+        [
+            (b"{", "Invalid JSON in body of request"),
+            (b"[1]", "Invalid JSON in body of request"),
+            (b'{"env": 3}', "env must be an object whose values are strings"),
+            (b'{"env": {"A": 1}}', "env must be an object whose values are strings"),
+            (b'{"name": 3}', "name must be a string"),
+        ],
+    )
+    async def test_a_wrong_body_is_refused_with_the_reason(self, api, body: bytes, message: str):
+        is_refusal(await (await api()).client.post("/api/kernels", content=body), 400, "Bad Request", message)
+
+    async def test_an_unknown_kernel_is_named_without_a_traceback(self, api):
+        response = await (await api()).client.post("/api/kernels", json={"name": "nope"})
+        is_refusal(response, 400, "Bad Request")
+        assert "'nope'" in response.json()["message"]
+        assert "Traceback" not in response.text
+
+    async def test_at_the_limit_of_kernels_none_is_started(self, api):
+        client = (await api(max_kernels=1)).client
+        await new_kernel(client)
+        is_refusal(await client.post("/api/kernels"), 403, "Forbidden", "Resource Limit")
+
+    async def test_when_all_contexts_are_busy_none_is_started(self, api):
+        fake = await api({"hold": [Hold()]}, max_contexts=1)
+        await fake.engine.execute("hold", context_id="a")
+        is_refusal(await fake.client.post("/api/kernels"), 403, "Forbidden", "Resource Limit")
+
+    async def test_a_kernel_that_cannot_be_started_is_an_error_with_a_reason(self, api):
+        client = (await api({"start fails": []})).client
+        response = await client.post("/api/kernels")
+        is_refusal(response, 500, "Internal Server Error")
+        assert "could not be started" in response.json()["message"]
+
+    async def test_a_deleted_kernel_is_gone_everywhere(self, api):
+        client = (await api()).client
+        kernel = await new_kernel(client)
+        assert (await client.delete(f"/api/kernels/{kernel['id']}")).status_code == 204
+        for method, rest in (
+            ("GET", ""),
+            ("DELETE", ""),
+            ("POST", "/interrupt"),
+            ("POST", "/restart"),
+            ("GET", "/channels"),
+        ):
+            response = await client.request(method, f"/api/kernels/{kernel['id']}{rest}")
+            is_refusal(response, 404, "Not Found", f"Kernel does not exist: {kernel['id']}")
+        assert (await client.get(f"/contexts/{kernel['id']}")).status_code == 404
+
+    async def test_kernels_and_contexts_are_the_same(self, api):
+        client = (await api()).client
+        kernel = await new_kernel(client)
+        assert (await client.get(f"/contexts/{kernel['id']}")).json()["language"] == "python"
+        await client.post("/contexts", json={"context_id": "demo"})
+        assert (await client.get("/api/kernels/demo")).json()["name"] == "python3"
+        assert {each["id"] for each in (await client.get("/api/kernels")).json()} == {kernel["id"], "demo"}
+
+    async def test_a_second_language_of_an_id_has_a_kernel_id_of_its_own(self, api):
+        client = (await api()).client
+        for language in ("python", "typescript"):
+            await client.post("/contexts", json={"context_id": "demo", "language": language})
+        models = {each["id"]: each["name"] for each in (await client.get("/api/kernels")).json()}
+        assert models == {"demo": "python3", "demo~typescript": "typescript"}
+        assert (await client.delete("/api/kernels/demo~typescript")).status_code == 204
+        assert (await client.get("/api/kernels/demo")).status_code == 200
+
+    async def test_an_interrupt_and_a_restart_reach_the_kernel(self, api):
+        fake = await api({"hold": [Hold()]})
+        kernel = await new_kernel(fake.client)
+        execution = await fake.engine.execute("hold", context_id=kernel["id"])
+        async for _ in execution.follow():
+            if (await fake.client.get(f"/api/kernels/{kernel['id']}")).json()["execution_state"] == "busy":
+                break
+        assert (await fake.client.post(f"/api/kernels/{kernel['id']}/interrupt")).status_code == 204
+        await execution.wait()
+        assert execution.status == "interrupted"
+        response = await fake.client.post(f"/api/kernels/{kernel['id']}/restart")
+        assert (response.status_code, response.json()["id"]) == (200, kernel["id"])
+        assert len(fake.kernels) == 2
+
+    async def test_channels_without_an_upgrade_are_refused(self, api):
+        client = (await api()).client
+        kernel = await new_kernel(client)
+        response = await client.get(f"/api/kernels/{kernel['id']}/channels")
+        is_refusal(response, 400, "Bad Request", 'Can "Upgrade" only to "WebSocket".')
+
+    async def test_a_setting_names_the_default_and_the_only_kernel(self, api):
+        client = (await api(default_kernel_name="typescript")).client
+        assert (await new_kernel(client))["name"] == "typescript"
+        assert (await client.get("/api/kernelspecs")).json()["default"] == "typescript"
+        client = (await api(force_kernel_name="typescript")).client
+        assert (await new_kernel(client, name="python3"))["name"] == "typescript"
+
+    async def test_only_listed_variables_of_a_request_reach_the_kernel(self, api):
+        fake = await api(env_whitelist=["MINE"])
+        env = {"MINE": "1", "KERNEL_USERNAME": "ada", "OTHER": "2", "KERNEL_GATEWAY": "0"}
+        kernel = await new_kernel(fake.client, env=env)
+        (context,) = fake.engine.contexts.get(kernel["id"])
+        assert context.workspace.env == {"MINE": "1", "KERNEL_USERNAME": "ada"}
+
+    async def test_the_seed_notebook_runs_in_every_new_kernel(self, api, tmp_path):
+        seed = tmp_path / "seed.ipynb"
+        cells = [
+            {"cell_type": "code", "source": ["a = 1\n", "b = 2"]},
+            {"cell_type": "markdown", "source": "text"},
+            {"cell_type": "code", "source": "c"},
+        ]
+        seed.write_text(json.dumps({"cells": cells}))
+        fake = await api(seed_notebook=seed)
+        await new_kernel(fake.client)
+        assert [content["code"] for content, _ in fake.kernels[0].requests] == ["a = 1\nb = 2", "c"]
+
+    async def test_a_seed_that_fails_ends_the_kernel_and_says_why(self, api, tmp_path):
+        seed = tmp_path / "seed.ipynb"
+        seed.write_text(json.dumps({"cells": [{"cell_type": "code", "source": "bad"}]}))
+        error = Say("error", {"ename": "OddError", "evalue": "no", "traceback": []})
+        fake = await api({"bad": [error]}, seed_notebook=seed)
+        response = await fake.client.post("/api/kernels")
+        is_refusal(response, 500, "Internal Server Error")
+        assert "OddError: no" in response.json()["message"]
+        assert len(fake.engine.contexts) == 0
+
+
+class TestKernelspecs:
+    async def test_kernelspecs_are_told_as_jupyter_tells_them(self, api):
+        client = (await api()).client
+        body = (await client.get("/api/kernelspecs")).json()
+        assert body["default"] == "python3"
+        model = body["kernelspecs"]["python3"]
+        assert set(model) == {"name", "spec", "resources"}
+        assert {"argv", "env", "display_name", "language", "interrupt_mode", "metadata"} <= set(model["spec"])
+        assert (await client.get("/api/kernelspecs/python3")).json() == model
+        for place in model["resources"].values():
+            assert (await client.get(place)).status_code == 200
+
+    async def test_an_unknown_kernelspec_or_file_is_not_found(self, api):
+        client = (await api()).client
+        is_refusal(await client.get("/api/kernelspecs/nope"), 404, "Not Found", "Kernel spec nope not found")
+        for path in ("nope/logo-64x64.png", "python3/kernel.json", "python3/logo-none.png", "python3/..%2Fx"):
+            is_refusal(await client.get(f"/kernelspecs/{path}"), 404, "Not Found")
+
+
+class TestSessions:
+    async def test_a_session_is_a_name_for_a_kernel(self, api):
+        client = (await api()).client
+        response = await client.post("/api/sessions", json={"path": "a/b.ipynb", "type": "notebook"})
+        assert response.status_code == 201
+        session = response.json()
+        assert response.headers["location"] == f"/api/sessions/{session['id']}"
+        assert (session["path"], session["name"], session["notebook"]["path"]) == ("a/b.ipynb", "b.ipynb", "a/b.ipynb")
+        assert (await client.get(f"/api/kernels/{session['kernel']['id']}")).status_code == 200
+        assert [each["id"] for each in (await client.get("/api/sessions")).json()] == [session["id"]]
+
+    async def test_the_same_path_is_the_same_session(self, api):
+        client = (await api()).client
+        body = {"path": "a", "type": "notebook", "kernel": {"name": "python3"}}
+        first, second = [(await client.post("/api/sessions", json=body)) for _ in range(2)]
+        assert (second.status_code, second.json()["id"]) == (201, first.json()["id"])
+
+    async def test_the_oldest_shape_of_a_session_is_understood(self, api):
+        client = (await api()).client
+        session = (await client.post("/api/sessions", json={"notebook": {"path": "a"}})).json()
+        assert (session["type"], session["path"]) == ("notebook", "a")
+
+    async def test_a_session_can_be_given_a_kernel_that_is_there(self, api):
+        client = (await api()).client
+        kernel = await new_kernel(client)
+        body = {"path": "a", "type": "console", "kernel": {"id": kernel["id"]}}
+        assert (await client.post("/api/sessions", json=body)).json()["kernel"]["id"] == kernel["id"]
+        body = {"path": "b", "type": "console", "kernel": {"id": "gone"}}
+        is_refusal(await client.post("/api/sessions", json=body), 404, "Not Found", "Kernel does not exist: gone")
+
+    @pytest.mark.parametrize(
+        ("body", "message"),
+        [
+            ({"type": "notebook"}, "Missing field in JSON data: path"),
+            ({"path": "a"}, "Missing field in JSON data: type"),
+            ({"path": "a", "type": "notebook", "kernel": 3}, "kernel must be an object"),
+        ],
+    )
+    async def test_a_missing_field_is_named(self, api, body: dict, message: str):
+        is_refusal(await (await api()).client.post("/api/sessions", json=body), 400, "Bad Request", message)
+
+    async def test_an_unknown_kernel_of_a_session_is_a_501(self, api):
+        body = {"path": "a", "type": "notebook", "kernel": {"name": "nope"}}
+        response = await (await api()).client.post("/api/sessions", json=body)
+        assert (response.status_code, response.json()["short_message"]) == (501, "nope not found")
+
+    async def test_a_session_can_be_renamed_and_moved_to_another_kernel(self, api):
+        client = (await api()).client
+        session = (await client.post("/api/sessions", json={"path": "a", "type": "notebook"})).json()
+        path = f"/api/sessions/{session['id']}"
+        changed = (await client.patch(path, json={"path": "b", "name": "n", "kernel": {"name": "typescript"}})).json()
+        assert (changed["path"], changed["name"], changed["kernel"]["name"]) == ("b", "n", "typescript")
+        assert (await client.get(path)).json() == changed
+
+    async def test_a_deleted_session_takes_its_kernel_along(self, api):
+        client = (await api()).client
+        session = (await client.post("/api/sessions", json={"path": "a", "type": "notebook"})).json()
+        assert (await client.delete(f"/api/sessions/{session['id']}")).status_code == 204
+        for method in ("GET", "PATCH", "DELETE"):
+            is_refusal(await client.request(method, f"/api/sessions/{session['id']}"), 404, "Not Found")
+        assert (await client.get(f"/api/kernels/{session['kernel']['id']}")).status_code == 404
+
+    @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+    async def test_a_session_whose_kernel_is_gone_says_so_once(self, api, method: str):
+        client = (await api()).client
+        session = (await client.post("/api/sessions", json={"path": "a", "type": "notebook"})).json()
+        await client.delete(f"/contexts/{session['kernel']['id']}")
+        is_refusal(await client.request(method, f"/api/sessions/{session['id']}"), 410, "Gone")
+
+
+class TestAccess:
+    @pytest.mark.parametrize("scheme", ["token", "Bearer"])
+    async def test_a_token_is_needed_and_taken_in_any_form(self, api, scheme: str):
+        client = (await api(token=TOKEN)).client
+        is_refusal(await client.get("/api/kernels"), 401, "Unauthorized", "")
+        assert (await client.get("/api/kernels", headers={"Authorization": f"{scheme} {TOKEN}"})).status_code == 200
+        assert (await client.get(f"/api/kernels?token={TOKEN}")).status_code == 200
+        is_refusal(await client.get("/api/kernels?token=x"), 401, "Unauthorized", "")
+
+    async def test_the_description_needs_no_token(self, api):
+        client = (await api(token=TOKEN)).client
+        assert (await client.get("/api/swagger.json")).json()["swagger"] == "2.0"
+        assert (await client.get("/api/swagger.yaml")).status_code == 200
+
+    async def test_every_route_is_described(self, api):
+        described = (await (await api()).client.get("/api/swagger.json")).json()["paths"]
+        paths = {path.replace("{name}", "{kernel_name}") for _, path, _ in gateway.TABLE}
+        assert set(described) == {
+            path for path in paths if "swagger" not in path and not path.startswith("/kernelspecs/")
+        }
+
+    async def test_another_origin_finds_nothing(self, api):
+        headers = {"Origin": "https://elsewhere.example"}
+        is_refusal(await (await api()).client.get("/api/kernels", headers=headers), 404, "Not Found")
+        client = (await api(allowed_origins=["*"])).client
+        assert (await client.get("/api/kernels", headers=headers)).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("settings", "status"),
+        [
+            ({}, 200),
+            ({"list_kernels": False}, 403),
+            ({"surfaces": ["gateway"]}, 403),
+            ({"surfaces": ["gateway"], "list_kernels": True}, 200),
+        ],
+    )
+    async def test_listing_is_for_those_whom_the_setting_lets(self, api, settings: dict, status: int):
+        client = (await api(**settings)).client
+        for path in ("/api/kernels", "/api/sessions"):
+            assert (await client.get(path)).status_code == status
+
+    async def test_unknown_paths_and_methods_are_refused_in_this_dialects_words(self, api):
+        client = (await api()).client
+        for path in ("contents", "terminals", "me", "status", "kernels/a/b/c"):
+            is_refusal(await client.get(f"/api/{path}"), 404, "Not Found", "")
+        is_refusal(await client.put("/api/kernels"), 405, "Method Not Allowed", "")
+
+    async def test_a_surface_that_is_switched_off_is_not_there(self, api):
+        client = (await api(surfaces=["gateway"])).client
+        for path in ("/", "/tree", "/contexts", "/languages"):
+            is_refusal(await client.get(path), 404, "Not Found", "")
+        assert (await client.get("/healthz")).status_code == 200
+        client = (await api(surfaces=["native"])).client
+        assert (await client.get("/api/kernels")).json() == {"message": "Not Found"}
+
+
+def test_the_variables_of_a_kernel_gateway_are_understood(monkeypatch):
+    values = {
+        "KG_IP": "0.0.0.0", "KG_PORT": "9999", "KG_AUTH_TOKEN": "secret", "KG_ALLOW_ORIGIN": "*", "KG_LIST_KERNELS": "True",
+        "KG_MAX_KERNELS": "7", "KG_PRESPAWN_COUNT": "5", "KG_DEFAULT_KERNEL_NAME": "typescript", "KG_FORCE_KERNEL_NAME": "",
+        "KG_ENV_WHITELIST": "A,B", "KG_ENV_PROCESS_WHITELIST": "C", "KG_SEED_URI": "file:///tmp/seed.ipynb",
+        "KG_WS_PING_INTERVAL_SECS": "9",
+    }  # fmt: skip
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert (settings.host, settings.port, settings.secret) == ("0.0.0.0", 9999, "secret")
+    assert (settings.allowed_origins, settings.list_kernels, settings.max_kernels) == (["*"], True, 7)
+    assert (settings.pool_min, settings.pool_max) == (5, 5)
+    assert (settings.default_kernel_name, settings.force_kernel_name) == ("typescript", None)
+    assert (settings.env_whitelist, settings.kernel_env_allow) == (["A", "B"], ["C"])
+    assert (str(settings.seed_notebook), settings.websocket_ping_interval) == ("/tmp/seed.ipynb", 9)
+    monkeypatch.setenv("POLYREPL_PORT", "1234")
+    assert Settings().port == 1234
+
+
+def test_more_prespawned_kernels_than_there_may_be_are_refused(monkeypatch):
+    monkeypatch.setenv("KG_PRESPAWN_COUNT", "3")
+    monkeypatch.setenv("KG_MAX_KERNELS", "2")
+    with pytest.raises(ValidationError, match="KG_PRESPAWN_COUNT"):
+        Settings()

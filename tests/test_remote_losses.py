@@ -1,0 +1,69 @@
+"""Gaps in a kernel's numbers are losses; what the server itself asked the kernel is none."""
+
+from __future__ import annotations
+
+from engine.remote_losses import Numbers
+
+PREFIX = "0f3a-1_77_"
+
+
+def numbers(start: int = 10) -> Numbers:
+    found = Numbers()
+    found.begin(f"{PREFIX}{start}")
+    return found
+
+
+def see(found: Numbers, *which: int, is_iopub: bool = True) -> None:
+    for number in which:
+        found.note(f"{PREFIX}{number}", is_iopub=is_iopub)
+
+
+def test_a_gap_after_a_cut_is_a_loss() -> None:
+    found = numbers()
+    see(found, 11)
+    found.note_cut()
+    see(found, 12, 15)
+    assert found.lost(16) == 2
+    assert found.lost(13) == 0
+
+
+def test_a_gap_before_the_cut_is_none() -> None:
+    found = numbers()
+    see(found, 13)
+    found.note_cut()
+    see(found, 14)
+    assert found.lost(15) == 0
+
+
+def test_what_an_earlier_reply_overtook_still_counts_when_it_never_comes() -> None:
+    found = numbers()
+    see(found, 13, is_iopub=False)
+    found.note_cut()
+    see(found, 12)
+    assert found.lost(14) == 1
+
+
+def test_the_reply_to_the_servers_own_question_is_no_loss() -> None:
+    found = numbers()
+    found.note_cut()
+    see(found, 11, 13)
+    found.note_foreign("server_1", "busy", 11)
+    found.note_foreign("server_1", "idle", 13)
+    assert found.lost(14) == 0
+
+
+def test_nor_is_the_first_status_that_the_server_swallows() -> None:
+    found = numbers()
+    found.note_cut()
+    see(found, 13)
+    found.note_foreign("server_1", "idle", 13)
+    assert found.lost(14) == 0
+    see(found, 16)
+    assert found.lost(17) == 2
+
+
+def test_a_kernel_that_does_not_number_is_known_as_one() -> None:
+    found = Numbers()
+    found.begin("6d1c0d1e-aaaa")
+    assert not found.are_known
+    assert found.note("6d1c0d1e-aaaa", is_iopub=True) == 0
