@@ -394,7 +394,8 @@ def test_interrupts_at_random_times_lose_no_reply_of_a_short_cell(kernel: Kernel
         time.sleep(chance.random() * 0.004)
         kernel.interrupt()
         result = kernel.collect(request)
-        assert result.reply["status"] == "ok" or result.error == "KeyboardInterrupt"
+        # The reply, not the traceback: of an interrupt in its parser CPython 3.11 makes a SystemError that IPython cannot show.
+        assert result.reply["status"] == "ok" or result.reply["ename"] == "KeyboardInterrupt"
         assert kernel.run("6").value == "6"
 
 
