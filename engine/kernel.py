@@ -148,6 +148,18 @@ class Run:
             self._idle_timer = self._loop.call_later(_IDLE_WAIT, self.settle, Outcome.DONE)
 
 
+def _cell(code: str, *, allow_stdin: bool = False, silent: bool = False) -> dict[str, Any]:
+    """The content of an execute_request (messaging protocol, "Execute")."""
+    return {
+        "code": code,
+        "silent": silent,
+        "store_history": not silent,
+        "user_expressions": {},
+        "allow_stdin": allow_stdin,
+        "stop_on_error": False,  # the engine queues; a kernel must never abort a request of another caller
+    }
+
+
 class Kernel:
     """A running kernel. `start` or `adopt` makes one; `exited` resolves, once, when its process is gone.
 
@@ -285,14 +297,7 @@ class Kernel:
     async def execute(self, code: str, listener: Listener, *, allow_stdin: bool, metadata: dict[str, Any]) -> Run:
         """Send an execute_request (messaging protocol, "Execute"); `listener`, a bound method whose object the caller keeps,
         gets its messages, late ones included."""
-        content = {
-            "code": code,
-            "silent": False,
-            "store_history": True,
-            "user_expressions": {},
-            "allow_stdin": allow_stdin,
-            "stop_on_error": False,  # the engine queues; a kernel must never abort a request of another caller
-        }
+        content = _cell(code, allow_stdin=allow_stdin)
         run = await self._begin(listener, allow_stdin=allow_stdin)
         if run.is_done:
             return run
@@ -371,6 +376,10 @@ class Kernel:
     def send_input(self, value: str) -> None:
         if self._channels is not None and self.is_alive:
             self._channels.send(Channel.STDIN, "input_reply", {"value": value})
+
+    async def execute_silently(self, code: str, *, timeout: float) -> Message:
+        """Run code of the engine's own: no history, count or output knows of it. Returns its reply; raises what `request` raises."""
+        return await self.request("execute_request", _cell(code, silent=True), timeout=timeout)
 
     async def request(
         self, msg_type: str, content: Mapping[str, Any], *, fds: Sequence[int] = (), timeout: float

@@ -381,16 +381,8 @@ async def _warm(kernel: Kernel) -> None:
     code = warm_cell(kernel.spec)
     if code is None:
         return
-    content = {
-        "code": code,
-        "silent": True,
-        "store_history": False,
-        "user_expressions": {},
-        "allow_stdin": False,
-        "stop_on_error": False,
-    }
     try:
-        await kernel.request("execute_request", content, timeout=_WARM_TIMEOUT)
+        await kernel.execute_silently(code, timeout=_WARM_TIMEOUT)
     except BaseException:
         await kernel.kill()
         raise

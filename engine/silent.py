@@ -14,16 +14,8 @@ _ATTEMPTS = 2  # a late interrupt of the user's cell may hit the first
 
 async def run_silently(kernel: Kernel, code: str) -> bool:
     """Run it; whether it ran without an error. Raises KernelTimeout or KernelDied."""
-    content = {
-        "code": code,
-        "silent": True,
-        "store_history": False,
-        "user_expressions": {},
-        "allow_stdin": False,
-        "stop_on_error": False,
-    }
     for _ in range(_ATTEMPTS):
-        reply = await kernel.request("execute_request", content, timeout=_TIMEOUT)
+        reply = await kernel.execute_silently(code, timeout=_TIMEOUT)
         with contextlib.suppress(MessageError):
             if reply.content.get("status") == "ok":
                 return True
