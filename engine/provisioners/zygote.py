@@ -268,10 +268,11 @@ class Zygote:
             case "hello":
                 self._greet(message)
             case "spawned":
-                self._note_forked(self._pending.pop(message["id"]), _pid(message["pid"]), fds)
+                self._note_forked(message["id"], _pid(message["pid"]), fds)
             case "adopted":
+                pid = _pid(message["pid"])
                 pending = self._pending.pop(message["id"])
-                self._kernels[_pid(message["pid"])] = pending.watcher
+                self._kernels[pid] = pending.watcher
                 if not pending.answer.done():
                     pending.answer.set_result(None)
             case "failed":
@@ -301,9 +302,10 @@ class Zygote:
         if not self._greeted.done():
             self._greeted.set_result(None)
 
-    def _note_forked(self, pending: _Pending, pid: int, fds: list[int]) -> None:
+    def _note_forked(self, number: int, pid: int, fds: list[int]) -> None:
         if len(fds) != 1:
             raise ValueError(f"{len(fds)} descriptors instead of a pidfd")
+        pending = self._pending.pop(number)
         self._kernels[pid] = pending.watcher
         if pending.answer.done():  # whoever asked has gone meanwhile
             signal.pidfd_send_signal(fds[0], signal.SIGKILL)
