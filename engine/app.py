@@ -8,89 +8,91 @@ from collections.abc import AsyncIterator
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
-from engine.api import errors, gateway, gateway_errors, operations
+from engine.api import errors, mcp, notebook_http
 from engine.api.auth import Guard
-from engine.api.openapi import document, routes
+from engine.api.cors import Cors
+from engine.api.openapi import document
 from engine.api.routes import OPERATIONS
+from engine.api.surfaces import NATIVE, Dialect, dialect_of, routes_of
 from engine.core import Engine
 from engine.errors import PolyreplError
-from engine.sessions import Sessions
+from engine.notebook_kernels import NotebookKernels
+from engine.prefix import Prefix
 from engine.settings import Settings
 
-_PAGES = [
-    Route("/openapi.json", operations.openapi),
-    Route("/docs", operations.docs),
-    Route("/redoc", operations.redoc),
-    Route("/docs/{name}", operations.asset),
-]
 
-
-def _middleware(settings: Settings) -> list[Middleware]:
-    guard = Middleware(Guard, settings=settings)
-    if not settings.allowed_origins:
-        return [guard]
-    # A browser asks before it sends, without a token: this answers for the origins of the setting, and tags answers for them.
-    cors = Middleware(
-        CORSMiddleware,
-        allow_origins=settings.allowed_origins,
-        allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["*"],
-        expose_headers=["Location", "Retry-After"],
-    )
-    return [cors, guard]
-
-
-def _routes(settings: Settings) -> list[BaseRoute]:
-    """Those of the surfaces that are switched on; what operators ask is always there."""
-    found: list[BaseRoute] = []
-    if "native" in settings.surfaces:
-        found += [*routes(OPERATIONS), *_PAGES]
-    else:
-        found += routes([each for each in OPERATIONS if each.tag == "operations" and each.path != "/"])
-    if "gateway" in settings.surfaces:
-        found += gateway.ROUTES
+def _middleware(settings: Settings, notebook: NotebookKernels | None) -> list[Middleware]:
+    serves = None if notebook is None else notebook_http.server_of(notebook)
+    found = [Middleware(Guard, settings=settings, serves=serves)]
+    if Cors.is_needed(settings):
+        found.insert(0, Middleware(Cors, settings=settings))
+    if settings.base_url:
+        found.insert(0, Middleware(Prefix, path=settings.base_url))
     return found
+
+
+def _routes(settings: Settings, mcp_app: mcp.Mcp, notebook: NotebookKernels | None) -> list[BaseRoute]:
+    """Those of the surfaces that are switched on, or of the notebook; what operators ask is always there."""
+    if notebook is not None:
+        return [*notebook_http.routes(notebook, settings), *routes_of([])]
+    return [*routes_of(settings.surfaces), *(mcp.routes(mcp_app) if "mcp" in settings.surfaces else [])]
+
+
+def _dialect(request: Request) -> Dialect:
+    settings = request.app.state.engine.settings
+    return dialect_of(request.scope, settings.surfaces if settings.notebook is None else ["gateway"])
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    settings = request.app.state.engine.settings
-    is_gateways = gateway_errors.is_gateway_path(request.url.path) or settings.surfaces == ["gateway"]
-    if is_gateways and "gateway" in settings.surfaces:
-        return gateway_errors.refusal(error.status_code, "", dict(error.headers or {}))
-    return await errors.on_http_error(request, error)
+    return _dialect(request).refuse(error.status_code, error.detail, dict(error.headers or {}))
+
+
+async def _on_unexpected_error(request: Request, error: Exception) -> Response:
+    answer, dialect = await errors.on_unexpected_error(request, error), _dialect(request)
+    return answer if dialect is NATIVE else dialect.refuse(500, "Internal error", {})
 
 
 def create_app(engine: Engine) -> Starlette:
-    """The application over `engine`, which lives as long as it does."""
+    """The application over `engine`, which lives as long as it does. Raises BadNotebook."""
+
+    mcp_app = mcp.Mcp()
+    found = notebook_http.load(engine.settings)
+    notebook = None if found is None else NotebookKernels(engine, found)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with engine:
+            if notebook is not None:
+                notebook.start()
             yield
+            if notebook is not None:
+                await notebook.aclose()
+        await mcp_app.aclose()
 
     app = Starlette(
-        routes=_routes(engine.settings),
-        middleware=_middleware(engine.settings),
+        routes=_routes(engine.settings, mcp_app, notebook),
+        middleware=_middleware(engine.settings, notebook),
         exception_handlers={
             PolyreplError: errors.on_polyrepl_error,
             HTTPException: _on_http_error,
-            Exception: errors.on_unexpected_error,
+            Exception: _on_unexpected_error,
         },
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
     app.state.engine = engine
-    app.state.sessions = Sessions()
+    app.state.mcp = mcp_app
+    app.state.notebook = notebook
     app.state.openapi = document(
         OPERATIONS,
         languages=engine.languages.names(),
         max_timeout_ms=round(engine.settings.max_timeout * 1000),
         has_token=engine.settings.secret is not None,
+        base_url=engine.settings.base_url,
     )
     return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -127,6 +127,21 @@ def run(
     sys.exit(run_once(settings, source, language=language, timeout=timeout, env_vars=env, save=save))
 
 
+@main.command(cls=_SettingsCommand)
+@_CONFIG
+def mcp(config: Path | None, **flags: Any) -> None:
+    """Serve MCP on standard input and output, for programs that start it themselves.
+
+    The same tools are at /mcp of `polyrepl serve`. Settings are given as to serve."""
+    from engine.api.mcp import is_installed
+
+    if not is_installed():
+        raise click.ClickException("MCP needs a package that is not installed: pip install 'polyrepl[mcp]'")
+    from engine.stdio import serve_stdio
+
+    serve_stdio(_load(config, {"log_level": "warning", **{k: v for k, v in flags.items() if v is not None}}))
+
+
 @main.command()
 @_CONFIG
 def doctor(config: Path | None) -> None:
@@ -134,6 +149,44 @@ def doctor(config: Path | None) -> None:
     from engine.doctor import show
 
     sys.exit(show(_load(config, {})))
+
+
+@main.command()
+@click.option("-l", "--language", default="python", show_default=True, help="Language, or an alias of it.")
+@click.option("--url", help="Server whose contexts are used. Default: an engine of its own, in this process.")
+@click.option("--token", envvar="POLYREPL_TOKEN", help="Token of that server.")
+@click.option("-c", "--context", "context_id", help="Id of the context. One on a server stays when the REPL is left.")
+@click.option("-t", "--timeout", type=float, default=3600.0, show_default=True, help="Seconds a cell may run.")
+@click.option("-s", "--save", type=click.Path(file_okay=False, path_type=Path), help="Directory to save images to.")
+@_CONFIG
+def repl(config: Path | None, **options: Any) -> None:
+    """Read code from the terminal and run it, line after line.
+
+    Tab completes, Ctrl-C stops what runs, Alt-Enter begins a new line, Ctrl-D leaves."""
+    from engine.repl import run_repl
+
+    timeout = options["timeout"]
+    settings = _load(config, {"log_level": "error", "max_timeout": max(timeout, 3600.0), "pool_max": 0, "zygote": False})
+    sys.exit(run_repl(settings, **options))
+
+
+@main.command()
+@click.option(
+    "-f",
+    "--format",
+    "vendor",
+    type=click.Choice(["openai", "anthropic", "mcp"]),
+    default="openai",
+    show_default=True,
+    help="API that takes them.",
+)
+def tools(vendor: Literal["openai", "anthropic", "mcp"]) -> None:
+    """Print the tools that a model can be given, as JSON for the API of a vendor."""
+    import json
+
+    from engine.tools import definitions
+
+    click.echo(json.dumps(definitions(vendor), indent=2))
 
 
 main.add_command(kernels)

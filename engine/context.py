@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import UNSET
+
 from engine.branches import Checkpoint, Checkpoints
 from engine.endings import ending_of, error_info, has_failed
 from engine.errors import (
@@ -23,15 +25,16 @@ from engine.errors import (
     ShuttingDown,
 )
 from engine.executions import Execution, Request
+from engine.file_changes import watch
 from engine.installing import Installation
 from engine.kernel import Kernel, Outcome, Run
-from engine.languages import Language
+from engine.languages import REMOTE, Language
 from engine.log import get_logger
-from engine.messages import Channel, Message
+from engine.messages import Message
 from engine.models import ContextInfo, ContextState, ErrorInfo, Status
 from engine.observers import Observer, Observers, status_message
 from engine.preludes import Preludes, preludes
-from engine.relays import Relay
+from engine.relays import Relays
 from engine.rundir import Workspace
 from engine.silent import put_back, run_silently
 from engine.turns import Turn
@@ -46,12 +49,13 @@ Finished = Callable[[Execution], None]
 class ContextOptions:
     """What contexts are run with. Seconds; the output limits are sent to kernels that apply them themselves.
 
-    `kept_messages`: bytes kept for each observer that is away."""
+    `kept_messages`: bytes kept for each observer that is away; `observed_timeout`: of the cells of observers, None for none."""
 
     queue_size: int
     interrupt_grace: float
     kernel_limits: dict[str, int]
     kept_messages: int = 0
+    observed_timeout: float | None = None
 
 
 class Context:
@@ -70,6 +74,8 @@ class Context:
     ) -> None:
         self.id = context_id
         self.language = language
+        self.labels: dict[str, str] = {}  # what its maker says of it
+        self.is_kept = False  # its maker ends it; it neither grows old nor makes room
         self.workspace = workspace
         self.checkpoints = make_checkpoints(context_id=context_id, language=language, workspace=workspace)
         self.created_at = self.last_activity = datetime.now(UTC)
@@ -77,10 +83,12 @@ class Context:
         self._kernel: Kernel | None = None
         self._turn: Turn | None = None
         self._reviving: asyncio.Task[None] | None = None
-        self._interrupting: asyncio.Task[None] | None = None
+        self.shut_down: Callable[[], object] = lambda: None  # ends it, as a client of its channels may ask
         self.current: Execution | None = None
         self.installation: Installation | None = None
         self._options = options
+        self._relays = Relays(self, self.observers, timeout=options.observed_timeout, grace=options.interrupt_grace)
+        self._can_watch = not language.kernel_name.startswith(REMOTE)
         self._start_kernel = start_kernel
         self._on_finished = on_finished
         self._queue: deque[Execution | Turn] = deque()
@@ -112,7 +120,7 @@ class Context:
     @property
     def can_go(self) -> bool:
         """Whether nobody would miss it now."""
-        return self.is_idle and not self.observers
+        return self.is_idle and not self.observers and not self.is_kept
 
     @property
     def state(self) -> str:
@@ -135,16 +143,16 @@ class Context:
             last_activity=self.last_activity.isoformat(),
             queued=len(self._queue),
             execution_count=self.kernel.execution_count if self.kernel else 0,
+            name=self.workspace.labels.name or UNSET,
+            tags=self.workspace.labels.tags or UNSET,
         )
 
     def submit(self, execution: Execution | Turn) -> None:
         """Queue an execution, or a turn. Raises QueueFull."""
         if len(self._queue) >= self._options.queue_size:
             raise QueueFull(self.id, self._options.queue_size)
-        self._queue.append(execution)
         self.last_activity = datetime.now(UTC)
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
+        self.enqueue(execution)
 
     def observe(self, observer: Observer) -> None:
         """Have a client see all messages of the kernel, which is started where there is none, until it leaves `observers`."""
@@ -155,34 +163,28 @@ class Context:
             self._start_again()
 
     def relay(self, session: str, request: ClientMessage, done: Callable[[], None]) -> None:
-        """Hand an observer's message to the kernel, what it asks on the shell channel in its turn. `done`: nothing is left to do.
-
-        There is no limit of the queue here: who calls this bounds what each client may have waiting."""
+        """Hand an observer's message to the kernel, as `Relays.take` says."""
         self.last_activity = datetime.now(UTC)
-        self.observers.note_request(session, request)
-        if request.channel is not Channel.SHELL:
-            self._relay_at_once(session, request)
-            done()
-            return
-        relay = Relay(session, request, self.observers, on_failed=self._abort_behind)
-        relay.done = done
-        self._queue.append(relay)
+        self._relays.take(session, request, done)
+
+    async def flushed(self, timeout: float) -> None:
+        """Return once the kernel has read what it was sent, or after `timeout` seconds."""
+        if self.kernel is not None:
+            await self.kernel.flushed(timeout)
+
+    @property
+    def waiting(self) -> list[Execution | Turn]:
+        return list(self._queue)
+
+    def enqueue(self, turn: Execution | Turn) -> None:
+        """Queue a turn, or an execution, whatever there is already."""
+        self._queue.append(turn)
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
 
-    def _relay_at_once(self, session: str, request: ClientMessage) -> None:
-        if request.msg_type == "interrupt_request":
-            self._interrupting = asyncio.create_task(self.interrupt())
-            self.observers.answer(session, request, {"status": "ok"})
-        elif self.kernel is not None and self.kernel.is_alive:
-            self.kernel.forward(request.channel, request.parts)
-
-    def _abort_behind(self, failed: Relay) -> None:
-        """A cell failed: those of the same client that wait are not run."""
-        for each in list(self._queue):
-            if isinstance(each, Relay) and each.session == failed.session and each.request.is_cell:
-                self._queue.remove(each)
-                each.abort()
+    def drop(self, turn: Turn) -> None:
+        """Take a turn that waits out of the queue."""
+        self._queue.remove(turn)
 
     def _revive(self, dead: Kernel) -> None:
         """A kernel that somebody watches is replaced at once; others are when they are needed."""
@@ -381,6 +383,8 @@ class Context:
 
     async def _run(self, execution: Execution) -> None:
         kernel = await self._living_kernel()
+        if execution.request is not None and self._can_watch:
+            execution.watch = await watch(self.workspace, execution.request.files)
         request = execution.request
         if request is None:  # interrupted while the kernel was starting
             return
@@ -411,6 +415,8 @@ class Context:
             metadata["output_limits"] = self._options.kernel_limits
         if request.variables:
             metadata["changes"] = True
+        if request.data and kernel.honours("data"):
+            metadata["data"] = True
         execution.start()
         run = await kernel.execute(request.code, execution.receive, allow_stdin=request.allow_stdin, metadata=metadata)
         execution.attach(run)
@@ -427,6 +433,8 @@ class Context:
             state = "lost"
         if checkpoint is not None and request.rolls_back and has_failed(execution, outcome):
             state = await self._roll_back(checkpoint, kernel, state)
+        if execution.watch is not None and state != "rolled_back":
+            execution.files = await execution.watch.changes()
         status, error = ending_of(execution, outcome, state, death=death)
         self._end(execution, status, state, error)
 

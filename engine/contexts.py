@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from engine.context import Context
@@ -110,6 +111,7 @@ class Contexts:
     def _add(self, context_id: str, language: Language, workspace: Workspace) -> Context:
         workspace.languages.add(language.name)
         context = self._make(context_id, language, workspace)
+        context.shut_down = partial(self.end, context, "was shut down by its client", asked_for=True)
         self._by_key[context_id, language.name] = context
         ending = self._endings.pop((context_id, language.name), None)
         if ending is not None and not ending.asked_for:

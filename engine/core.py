@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 
+from engine.assistance import Assistance
 from engine.branches import Brancher, Checkpoints
 from engine.branching import Branching
 from engine.checks import check_context_id, check_cwd, check_env_vars
@@ -25,6 +27,7 @@ from engine.errors import (
     VariablesUnavailable,
 )
 from engine.executions import Execution, Executions, Request
+from engine.files import FileLimits, Files, LocalFiles
 from engine.installations import Installations
 from engine.kernel import Kernel
 from engine.kernelspecs import KernelSpecs, honours, package_tool
@@ -38,7 +41,10 @@ from engine.packages import Tool
 from engine.pool import Pool
 from engine.preludes import preludes
 from engine.provisioners.generations import Zygotes
+from engine.remote_files import RemoteFiles
 from engine.rundir import RunDir, Workspace
+from engine.seeds import Seed
+from engine.sessions import Sessions
 from engine.settings import Settings
 from engine.variables import listing_of
 
@@ -61,6 +67,8 @@ class Engine:
     ) -> None:
         self.settings = settings or Settings()
         self.metrics = Metrics()
+        self.sessions = Sessions()
+        self.seed = Seed(self.settings.seed_notebook)
         self.kernelspecs = KernelSpecs(self.settings)
         self.languages = Languages(
             self.kernelspecs.foreign(),
@@ -84,6 +92,11 @@ class Engine:
             item_bytes=self.settings.max_item_bytes,
             items=self.settings.max_items,
             output_bytes=self.settings.max_output_bytes,
+        )
+        self._file_limits = FileLimits(
+            file_bytes=self.settings.max_file_bytes,
+            files=self.settings.max_context_files,
+            bytes=self.settings.max_context_bytes,
         )
         self._usable: set[str] = set()
         self._culler: asyncio.Task[None] | None = None
@@ -130,6 +143,11 @@ class Engine:
             raise ShuttingDown
         return self._installations
 
+    @property
+    def assistance(self) -> Assistance:
+        """Completes and inspects code in contexts."""
+        return Assistance(self.contexts, name_of=lambda language: self.check_language(language).name)
+
     def describe_zygote(self) -> str:
         """One line for operators: ready, starting, idle or off, or why python kernels are spawned instead of forked."""
         zygotes = self.zygotes()
@@ -160,6 +178,7 @@ class Engine:
             queue_size=self.settings.queue_size,
             interrupt_grace=self.settings.interrupt_grace,
             kept_messages=self.settings.websocket_buffer_bytes,
+            observed_timeout=self.settings.websocket_timeout,
             kernel_limits={"stream_bytes": self._limits.stream_share, "item_bytes": self._limits.item_share},
         )
         kept = [language for name in self.settings.pool_languages if (language := self.languages.find(name))]
@@ -226,6 +245,8 @@ class Engine:
         variables: bool = False,
         checkpoint: bool = False,
         rolls_back: bool = False,
+        data: bool = False,
+        files: bool | None = None,
         idempotency_key: str | None = None,
     ) -> Execution:
         """Queue code in a context and return its Execution at once; `await execution.wait()` or follow its events.
@@ -234,6 +255,8 @@ class Engine:
         gets, then end of input; `interactive`: input requests become events that `Execution.provide_input` answers.
         `variables`: the result tells which variables the code made, changed and removed. `checkpoint`: the state before the code
         is kept, and the result names it; `rolls_back`: the context returns to that state when the code fails, or its kernel dies.
+        `data`: items of tables and plots also carry their values, where the kernel can tell them.
+        `files`: the result tells which files the code made, changed and deleted; None: where that costs nothing to speak of.
         With an `idempotency_key` that was used before, the execution of that time is returned.
 
         Raises InvalidRequest, UnknownLanguage, QueueFull, TooManyContexts, IdempotencyConflict, NotSupported or ShuttingDown."""
@@ -249,6 +272,8 @@ class Engine:
             variables=variables,
             checkpoint=checkpoint,
             rolls_back=rolls_back,
+            data=data,
+            files=files,
         )
         check_context_id(context_id)
         if found.name not in self._usable:
@@ -259,6 +284,8 @@ class Engine:
             self._check_variables_support(found)
         if checkpoint or rolls_back:
             self.branching.check_support(found)
+        if files and found.kernel_name.startswith(REMOTE):
+            raise NotSupported("files", found.name, "its kernel runs on a remote Jupyter")
         fingerprint = b""
         if idempotency_key is not None:
             fingerprint = request.fingerprint(found.name, context_id)
@@ -340,6 +367,22 @@ class Engine:
             return VariableList(items=[], total=0, truncated=False) if reply is None else listing_of(reply)
         except (KernelTimeout, MessageError) as error:
             raise VariablesUnavailable(context_id, error.message) from None
+
+    def files(self, context_id: str, *, language: str | None = None, creates: bool = False) -> Files:
+        """The files of a context, which all its languages share. `creates`: it is made where there is none, of that language.
+
+        Raises ContextNotFound, UnknownLanguage, TooManyContexts or ShuttingDown."""
+        found = None if language is None else self.check_language(language)
+        if creates and found is not None:
+            check_context_id(context_id)
+            context = self.contexts.get_or_create(context_id, found)
+        else:
+            context = self.contexts.get(context_id, found.name if found else None)[0]
+        context.last_activity = datetime.now(UTC)
+        if context.language.kernel_name.startswith(REMOTE):
+            root = self.settings.jupyter_file_root or ""
+            return RemoteFiles(context, root=root, max_file_bytes=self.settings.max_file_bytes)
+        return LocalFiles(context.id, context.workspace, self._file_limits)
 
     def check_language(self, language: str | None) -> Language:
         """The language that a name means. Raises UnknownLanguage."""
@@ -441,6 +484,7 @@ class Engine:
         get_logger().info("context_created", context=context.id, language=context.language.name)
 
     def _note_ended(self, context: Context, reason: str) -> None:
+        self.sessions.note_ended(context.id, context.language.name)
         self.metrics.contexts.labels(context.language.name).dec()
         self.metrics.contexts_ended.labels(context.language.name).inc()
         get_logger().info("context_ended", context=context.id, language=context.language.name, reason=reason)

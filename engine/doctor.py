@@ -50,7 +50,7 @@ def examine(settings: Settings) -> list[Finding]:
         Finding("machine", True, f"{platform.platform()}, {os.cpu_count()} cores, uid {os.getuid()}"),
         *_languages(settings),
         _zygote(settings),
-        *_remote(settings),
+        *remote_findings(settings),
         _pool(settings),
         _run_dir(settings),
         _pidfd(),
@@ -104,8 +104,8 @@ async def _try_zygote(settings: Settings) -> tuple[bool, str]:
         return True, "; ".join([ready, pages, *without])
 
 
-def _remote(settings: Settings) -> list[Finding]:
-    """Ask it for real."""
+def remote_findings(settings: Settings) -> list[Finding]:
+    """Ask the remote Jupyter for real, where languages run there."""
     if not settings.remote_languages:
         return []
     problem = asyncio.run(_remote_problem(settings))

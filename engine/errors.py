@@ -8,6 +8,7 @@ PolyreplError
 ├── NotFound
 │   ├── ContextNotFound
 │   ├── CheckpointNotFound
+│   ├── FileMissing
 │   └── ExecutionNotFound
 ├── Conflict                  the resource is in another state than the call needs
 │   ├── ContextEnded
@@ -17,13 +18,19 @@ PolyreplError
 │   ├── ContextBusy           try again later (`retry_after`, seconds)
 │   ├── VariablesUnavailable
 │   ├── InputNotExpected
+│   ├── FileConflict          something else is at that path
+│   ├── TooManyFiles          to compare them around a cell
 │   └── IdempotencyConflict
 ├── RequestTooLarge
+│   └── FileTooLarge
+├── RangeNotSatisfiable       the part of a file that was asked for is not there
+├── StorageFull               a context's files, or the disk
 ├── NotSupported              the kernel of this language cannot do it
 ├── Overloaded                try again later (`retry_after`, seconds)
 │   ├── QueueFull
 │   ├── TooManyContexts
 │   ├── TooManyRequests
+│   ├── KernelsBusy
 │   ├── TooManyCheckpoints
 │   ├── TooManyInstallations
 │   └── MemoryShort
@@ -32,6 +39,7 @@ PolyreplError
 │   ├── KernelStartFailed
 │   ├── KernelDied
 │   └── KernelTimeout
+├── BadNotebook               it cannot be served as an API
 └── MessageError              a kernel sent what is not a Jupyter message
 """
 
@@ -100,6 +108,12 @@ class CheckpointNotFound(NotFound):
         super().__init__(f"Checkpoint {checkpoint!r} of context {context_id!r} not found")
 
 
+class FileMissing(NotFound):
+    def __init__(self, path: str) -> None:
+        super().__init__(f"File {path!r} not found")
+        self.path = path
+
+
 class ExecutionNotFound(NotFound):
     def __init__(self, execution_id: str) -> None:
         super().__init__(f"Execution {execution_id!r} not found, or no longer kept")
@@ -118,6 +132,7 @@ class ContextEnded(Conflict):
 class ContextExists(Conflict):
     def __init__(self, context_id: str) -> None:
         super().__init__(f"Context {context_id!r} exists already")
+        self.context_id = context_id
 
 
 class CannotBranch(Conflict):
@@ -155,6 +170,19 @@ class InputNotExpected(Conflict):
         super().__init__(f"Execution {execution_id!r} is not waiting for input (status: {status})")
 
 
+class FileConflict(Conflict):
+    """What is at a path is not what the call needs. `problem` completes "'path' ..."."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path!r} {problem}")
+        self.path = path
+
+
+class TooManyFiles(Conflict):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The working directory holds more than {limit} files; `files` cannot be told of it")
+
+
 class IdempotencyConflict(Conflict):
     def __init__(self) -> None:
         super().__init__("Idempotency-Key was used before with a different request")
@@ -164,6 +192,25 @@ class RequestTooLarge(PolyreplError):
     def __init__(self, limit: int) -> None:
         super().__init__(f"The request body is larger than {limit} bytes")
         self.limit = limit
+
+
+class FileTooLarge(RequestTooLarge):
+    def __init__(self, path: str, limit: int) -> None:
+        PolyreplError.__init__(self, f"The file {path!r} is larger than {limit} bytes")
+        self.limit = limit
+
+
+class RangeNotSatisfiable(PolyreplError):
+    def __init__(self, size: int) -> None:
+        super().__init__(f"The file has {size} bytes; the range that was asked for begins beyond them")
+        self.size = size
+
+
+class StorageFull(PolyreplError):
+    """There is no room for a file. `reason` says of what."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"No room for this file: {reason}")
 
 
 class NotSupported(PolyreplError):
@@ -199,6 +246,13 @@ class TooManyRequests(Overloaded):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} requests of this client wait already, its limit", retry_after=1)
+
+
+class KernelsBusy(Overloaded):
+    """Of those that serve a notebook. `problem` completes "All its kernels are busy, and ..."."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"All kernels of the notebook are busy, and {problem}", retry_after=1)
 
 
 class TooManyCheckpoints(Overloaded):
@@ -255,6 +309,14 @@ class KernelTimeout(KernelError):
     def __init__(self, msg_type: str, timeout: float) -> None:
         super().__init__(f"The kernel did not answer a {msg_type} within {timeout:g} s")
         self.msg_type = msg_type
+
+
+class BadNotebook(PolyreplError):
+    """A notebook that cannot be served as an API. `problem` names the cell, where it is one."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"The notebook {name!r} cannot be served: {problem}")
+        self.problem = problem
 
 
 class MessageError(PolyreplError):

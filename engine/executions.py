@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from msgspec import UNSET, UnsetType
 
 from engine.errors import ExecutionNotFound, IdempotencyConflict, InputNotExpected
+from engine.file_changes import Watch
 from engine.journal import Journal
 from engine.kernel import Run
 from engine.messages import Message
@@ -23,6 +24,7 @@ from engine.models import (
     ErrorInfo,
     Event,
     Failed,
+    FileChange,
     InputRequest,
     Result,
     Started,
@@ -41,7 +43,8 @@ class Request:
     """What is to be run. `stdin`: lines for input(), then end of input. `interactive`: a reader can answer input requests.
 
     `variables`: the result tells which variables the code made, changed and removed. `checkpoint`: keep the state before it;
-    `rolls_back`: return to that state when it fails."""
+    `rolls_back`: return to that state when it fails. `data`: items of tables and plots also carry their values.
+    `files`: the result tells which files the code made, changed and deleted; None: where that costs nothing to speak of."""
 
     code: str
     timeout: float
@@ -51,6 +54,8 @@ class Request:
     variables: bool = False
     checkpoint: bool = False
     rolls_back: bool = False
+    data: bool = False
+    files: bool | None = None
 
     @property
     def allow_stdin(self) -> bool:
@@ -58,7 +63,7 @@ class Request:
 
     def fingerprint(self, *identity: str | None) -> bytes:
         """Equal for requests that ask for the same; how the answer is read (`interactive`) is no part of that."""
-        wishes = (self.variables, self.checkpoint, self.rolls_back)
+        wishes = (self.variables, self.checkpoint, self.rolls_back, self.data, self.files)
         asked = (identity, self.code, self.timeout, sorted(self.env_vars.items()), self.stdin, wishes)
         return hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).digest()
 
@@ -85,6 +90,8 @@ class Execution:
         self.interrupt_requested = False
         self.deadline_passed = False
         self.checkpoint: str | UnsetType = UNSET
+        self.files: list[FileChange] | UnsetType = UNSET
+        self.watch: Watch | None = None
         self.journal = Journal(max_events=max_events, max_bytes=limits.output_bytes)
         self.request: Request | None = request
         self._stdin = deque(request.stdin or ())
@@ -127,8 +134,18 @@ class Execution:
         return self._normalizer.truncated() is not UNSET
 
     @property
+    def stdout(self) -> str:
+        """What it wrote, character by character; the result has the lines that a terminal would show."""
+        return self._normalizer.text("stdout")
+
+    @property
     def error(self) -> ErrorInfo | None:
         return self._normalizer.error
+
+    @property
+    def execution_count(self) -> int | None:
+        """The kernel's counter, as soon as it has told it."""
+        return self._normalizer.execution_count
 
     def start(self) -> None:
         """The cell is about to be handed to its kernel."""
@@ -200,6 +217,7 @@ class Execution:
                 primary_index=self._normalizer.primary_index(),
                 variables=self._changes,
                 checkpoint=self.checkpoint,
+                files=self.files,
             )
         )
         self.journal.close()
@@ -253,6 +271,7 @@ class Execution:
             truncated=normalizer.truncated(),
             variables=self._changes,
             checkpoint=self.checkpoint,
+            files=self.files,
         )
 
 

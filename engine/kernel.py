@@ -148,12 +148,12 @@ class Run:
             self._idle_timer = self._loop.call_later(_IDLE_WAIT, self.settle, Outcome.DONE)
 
 
-def _cell(code: str, *, allow_stdin: bool = False, silent: bool = False) -> dict[str, Any]:
+def _cell(code: str, *, allow_stdin: bool = False) -> dict[str, Any]:
     """The content of an execute_request (messaging protocol, "Execute")."""
     return {
         "code": code,
-        "silent": silent,
-        "store_history": not silent,
+        "silent": False,
+        "store_history": True,
         "user_expressions": {},
         "allow_stdin": allow_stdin,
         "stop_on_error": False,  # the engine queues; a kernel must never abort a request of another caller
@@ -377,9 +377,11 @@ class Kernel:
         if self._channels is not None and self.is_alive:
             self._channels.send(Channel.STDIN, "input_reply", {"value": value})
 
-    async def execute_silently(self, code: str, *, timeout: float) -> Message:
-        """Run code of the engine's own: no history, count or output knows of it. Returns its reply; raises what `request` raises."""
-        return await self.request("execute_request", _cell(code, silent=True), timeout=timeout)
+    async def execute_silently(self, code: str, *, timeout: float, **expressions: str) -> Message:
+        """Run code of the engine's own: no history, count or output knows of it. Returns its reply, which tells the values of the
+        `expressions`; raises what `request` raises."""
+        silently = {"silent": True, "store_history": False, "user_expressions": expressions}
+        return await self.request("execute_request", {**_cell(code), **silently}, timeout=timeout)
 
     async def request(
         self, msg_type: str, content: Mapping[str, Any], *, fds: Sequence[int] = (), timeout: float
@@ -475,8 +477,8 @@ class Kernel:
             reply = self._replies.get(message.parent_id)
             if reply is not None and not reply.done():
                 reply.set_result(message)
-        if run is None and message.msg_type == "stream":
-            run = self._current  # output without a parent: C code, or a kernel that lost track
+        if run is None and message.msg_type == "stream" and not message.parent_id:
+            run = self._current  # output without a parent: C code; that of a parent we do not know is somebody else's
         if run is None:
             return
         try:

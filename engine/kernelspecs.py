@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import sysconfig
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,8 @@ _IPYTHON_MAJOR = 9
 _OTHER_RUNTIMES = {"bun": "Bun", "deno": "Deno"}  # that the TypeScript kernel also runs on
 _PROBE_TIMEOUT = 10.0
 _RESERVED_MIB = 512
+# Jupyter's own clients read these as the interpreter that they themselves run on.
+_PYTHONS = ("python", "python3", f"python3.{sys.version_info.minor}")
 
 
 class KernelSpecs:
@@ -98,7 +101,7 @@ class KernelSpecs:
     def command(self, spec: KernelSpec, connection_file: str) -> list[str]:
         """The argv that starts a kernel of this spec, interpreters as the settings name them."""
         program, *rest = spec.argv
-        if program in ("python", "python3"):
+        if program in _PYTHONS:
             program = str(self._settings.python)
         elif program == "node" and is_ours(spec):
             program = str(find_node(self._settings.node) or program)

@@ -225,7 +225,7 @@ class Launcher:
         names = set(self._settings.remote_languages.values())
         if not names:
             return None
-        return remote_problem(self._settings.jupyter_url) or await self.remote.check(names)
+        return remote_problem(self._settings.jupyter_url) or await self.remote.problem(names)
 
     async def _start_remote(self, spec: KernelSpec, language: Language, workspace: Workspace) -> Kernel:
         """A kernel on the remote Jupyter: neither the workspace nor this machine's variables mean anything there."""

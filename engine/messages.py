@@ -20,6 +20,7 @@ from engine.errors import MessageError
 DELIMITER = b"<IDS|MSG>"
 PROTOCOL_VERSION = "5.4"
 EMPTY = b"{}"
+_NO_PARENT = (EMPTY, b"null")  # xeus has no object there in its first message
 _MAX_DEPTH = 200  # of nested JSON; encoders, ours and clients', give up somewhat deeper
 _TOO_DEEP = f"content is nested more than {_MAX_DEPTH} deep"
 _MAX_BRACKETS = 4_000_000  # lists and objects of a message: parsed, they take 20 to 30 times the memory of their text
@@ -248,7 +249,7 @@ class Session:
             head = _header_decoder.decode(header)
             parent_id = self._sent.get(parent)
             if parent_id is None:
-                parent_id = "" if parent == EMPTY else _parent_decoder.decode(parent).msg_id
+                parent_id = "" if parent in _NO_PARENT else _parent_decoder.decode(parent).msg_id
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MessageError(f"bad header: {error}") from None
         return Message(

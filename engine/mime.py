@@ -21,13 +21,16 @@ FIELDS: dict[str, str] = {
     "text/latex": "latex",
     "application/json": "json",
     "application/javascript": "javascript",
+    "e2b/data": "data",
+    "e2b/chart": "chart",
 }
+_OBJECTS = frozenset({"e2b/data", "e2b/chart"})
 _BINARY = frozenset({"image/png", "image/jpeg", "application/pdf"})
 _encoder = msgspec.json.Encoder(enc_hook=repr)
 
 
 def is_json(mime_type: str) -> bool:
-    return mime_type == "application/json" or mime_type.endswith("+json")
+    return mime_type == "application/json" or mime_type.endswith("+json") or mime_type in _OBJECTS
 
 
 def to_item(
@@ -53,7 +56,7 @@ def to_item(
             continue
         total += size
         field = FIELDS.get(mime_type)
-        if field is None:
+        if field is None or (mime_type in _OBJECTS and not isinstance(value, dict)):
             extra[mime_type] = value
         else:
             setattr(item, field, value)

@@ -24,6 +24,7 @@ TERMINAL: frozenset[str] = frozenset({"ok", "error", "timeout", "interrupted", "
 class Item(msgspec.Struct, omit_defaults=False, kw_only=True):
     """One output of a cell: its MIME bundle mapped to fields. Images and PDF are base64 text, `json` is JSON.
 
+    `data` holds the values of a table by column, `chart` what a plot shows; both only where the request asked for them.
     `extra` holds every other MIME type; `omitted` the MIME types left out at a limit, with their sizes in bytes."""
 
     is_primary: bool
@@ -37,6 +38,8 @@ class Item(msgspec.Struct, omit_defaults=False, kw_only=True):
     latex: str | UnsetType = UNSET
     json: Any | UnsetType = UNSET
     javascript: str | UnsetType = UNSET
+    data: dict[str, Any] | UnsetType = UNSET
+    chart: dict[str, Any] | UnsetType = UNSET
     extra: dict[str, Any] | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
     omitted: dict[str, int] | UnsetType = UNSET
@@ -67,7 +70,7 @@ class Truncation(msgspec.Struct):
     kept: int | UnsetType = UNSET
 
 
-class Variable(msgspec.Struct, kw_only=True):
+class Variable(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     """A variable of a context. `type` is qualified, but for builtins; `preview` is one line; `size_bytes` counts no contents of
     containers. `shape`, `dtype` and `columns` (the first ones) are those of arrays and tables, `length` that of containers."""
 
@@ -99,6 +102,30 @@ class VariableChanges(msgspec.Struct, kw_only=True):
     omitted: Count | UnsetType = UNSET
 
 
+class FileInfo(msgspec.Struct, kw_only=True):
+    """What is at a path, relative to the working directory. `modified` is ISO 8601, UTC."""
+
+    path: str
+    type: Literal["file", "directory", "symlink", "other"]
+    size: int
+    modified: str
+
+
+class FileList(msgspec.Struct, kw_only=True):
+    """Files by path. `truncated`: more of them follow, ask `after` the last path."""
+
+    items: list[FileInfo]
+    truncated: bool
+
+
+class FileChange(msgspec.Struct, kw_only=True):
+    """A file that an execution made, changed or deleted. `size`: bytes of what is there now."""
+
+    path: str
+    change: Literal["created", "changed", "deleted"]
+    size: int | UnsetType = UNSET
+
+
 class Result(msgspec.Struct, kw_only=True):
     """An execution as its readers see it, at any moment of its life."""
 
@@ -115,9 +142,10 @@ class Result(msgspec.Struct, kw_only=True):
     truncated: dict[str, Truncation] | UnsetType = UNSET
     variables: VariableChanges | UnsetType = UNSET
     checkpoint: str | UnsetType = UNSET
+    files: list[FileChange] | UnsetType = UNSET
 
 
-class Event(msgspec.Struct, tag_field="type", kw_only=True):
+class Event(msgspec.Struct, tag_field="type", kw_only=True, repr_omit_defaults=True):
     """Base of what happens during an execution; its number is given by the log that holds it."""
 
 
@@ -186,6 +214,7 @@ class Done(Event, tag="done"):
     primary_index: int | UnsetType = UNSET
     variables: VariableChanges | UnsetType = UNSET
     checkpoint: str | UnsetType = UNSET
+    files: list[FileChange] | UnsetType = UNSET
 
 
 AnyEvent = Started | Stdout | Stderr | ItemAdded | ItemUpdated | Cleared | InputRequest | Failed | Gap | Done
@@ -204,7 +233,7 @@ class InstallationError(msgspec.Struct):
     remediation: str
 
 
-class InstallationResult(msgspec.Struct, kw_only=True):
+class InstallationResult(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     """How an installation of packages ended. `installed`: all that is new, also what was needed besides; `restart_for`: those of which
     the kernel may have loaded another version, which it uses until the context is restarted; `log`: the last lines of the output."""
 
@@ -234,8 +263,8 @@ class Installed(Event, tag="installed"):
     result: InstallationResult
 
 
-class ContextInfo(msgspec.Struct, kw_only=True):
-    """A context as listed. `state`: starting, idle, busy or dead. Times are ISO 8601, UTC."""
+class ContextInfo(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
+    """A context as listed. `state`: starting, idle, busy or dead; `name`, `tags`: what a client labelled it with. Times are ISO 8601, UTC."""
 
     id: str
     language: str
@@ -246,6 +275,8 @@ class ContextInfo(msgspec.Struct, kw_only=True):
     last_activity: str
     queued: int
     execution_count: int
+    name: str | UnsetType = UNSET
+    tags: dict[str, str] | UnsetType = UNSET
 
 
 class Obstacle(msgspec.Struct):
@@ -264,7 +295,7 @@ class BranchInfo(ContextInfo, kw_only=True):
     checkpoint: str | UnsetType = UNSET
 
 
-class CheckpointInfo(msgspec.Struct, kw_only=True):
+class CheckpointInfo(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     """A state of a context that it can return to. `memory_bytes`: what only this state holds, now; `state`: ready or lost."""
 
     checkpoint: str
@@ -280,7 +311,7 @@ class CheckpointInfo(msgspec.Struct, kw_only=True):
     memory_bytes: int | UnsetType = UNSET
 
 
-class LanguageInfo(msgspec.Struct, kw_only=True):
+class LanguageInfo(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     """A language a request may name. `reason` tells why it is not available."""
 
     name: str
@@ -290,3 +321,32 @@ class LanguageInfo(msgspec.Struct, kw_only=True):
     version: str | UnsetType = UNSET
     display_name: str | UnsetType = UNSET
     reason: str | UnsetType = UNSET
+
+
+class Completion(msgspec.Struct):
+    """One way to go on. `type` is the kernel's word: function, keyword, path, ...; empty where it says none."""
+
+    text: str
+    type: str
+
+
+class Completions(msgspec.Struct):
+    """What may stand between `cursor_start` and `cursor_end` (characters of the code)."""
+
+    matches: list[Completion]
+    cursor_start: int
+    cursor_end: int
+
+
+class Inspection(msgspec.Struct):
+    """What is known of a name: MIME types and their values."""
+
+    found: bool
+    data: dict[str, Any]
+
+
+class Completeness(msgspec.Struct):
+    """`status`: complete, incomplete (then `indent` is that of the next line), invalid or unknown."""
+
+    status: Literal["complete", "incomplete", "invalid", "unknown"]
+    indent: str = ""

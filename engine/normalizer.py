@@ -105,6 +105,10 @@ class Normalizer:
     def logs(self) -> Logs:
         return Logs(stdout=self._streams["stdout"].lines(), stderr=self._streams["stderr"].lines())
 
+    def text(self, name: str) -> str:
+        """What was written to stdout or stderr, character by character."""
+        return self._streams[name].text()
+
     def primary_index(self) -> int | UnsetType:
         return self._items.primary_index()
 

@@ -169,6 +169,10 @@ class Observers:
         """Publish a status in the kernel's place."""
         self._publish(_message(Channel.IOPUB, "status", {"execution_state": state}, parent=parent))
 
+    def say_stderr(self, text: str, parent: bytes) -> None:
+        """Publish a line as output of the request with that header."""
+        self._publish(_message(Channel.IOPUB, "stream", {"name": "stderr", "text": text}, parent=parent))
+
     def answer(self, session: str, request: ClientMessage, content: dict[str, Any], *, aborted: bool = False) -> None:
         """Answer a request in the kernel's place, an error also as output where it was to run code."""
         parent = request.parts[0]

@@ -110,10 +110,14 @@ class StreamBuffer:
         return text, missing
 
     def lines(self) -> list[str]:
+        return to_lines(self.text())
+
+    def text(self) -> str:
+        """All that is kept, as it was written."""
         tail = [*self._released, *(part for part, _ in self._held)]
         if self._omitted:
             tail.insert(0, f"\n[... {self._omitted} bytes omitted ...]\n")
-        return to_lines("".join(self._head + tail))
+        return "".join(self._head + tail)
 
     def truncation(self) -> Truncation | None:
         if not self._omitted:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # an optional dependency, loaded when it is needed
 _NEEDED = ("httpx", "websockets")
 _ANSWER_WAIT = 10.0  # seconds for an answer to what takes the remote no work
 _CONNECT_WAIT = 5.0
+_CHECK_WAIT = 3.0  # seconds that somebody who asks how the remote is waits for it
+_CHECK_AGE = 2.0  # seconds that what was found stands
 _DELETE_WAIT = 20.0  # a graceful end takes Jupyter up to ten
 _DELETE_ATTEMPTS = 3
 _DELETE_PAUSE = 1.0
@@ -58,6 +60,8 @@ class RemoteServer:
         self._client: httpx.AsyncClient | None = None
         self._specs: dict[str, RemoteKernelSpec] = {}
         self._deletions: set[asyncio.Task[None]] = set()
+        self._check: asyncio.Task[str | None] | None = None
+        self._check_until = 0.0
 
     def __repr__(self) -> str:
         return f"<RemoteServer {self.url}, {len(self._deletions)} deletions>"
@@ -82,8 +86,19 @@ class RemoteServer:
             raise ConnectionError(f"{self.url} has no kernelspec {name!r}; it has: {known}")
         return self._specs[name]
 
-    async def check(self, names: set[str]) -> str | None:
-        """What is wrong with the remote now, or with one of these kernelspecs of it; None where all answers."""
+    async def problem(self, names: set[str]) -> str | None:
+        """What is wrong with the remote, or with one of these kernelspecs of it; None where all answers. Takes seconds at most,
+        and asks no more often than every other second, however many want to know."""
+        now = asyncio.get_running_loop().time()
+        if self._check is None or (self._check.done() and now >= self._check_until):
+            self._check = asyncio.create_task(self._look(names))
+            self._check_until = now + _CHECK_AGE
+        await asyncio.wait({self._check}, timeout=_CHECK_WAIT)
+        if not self._check.done():
+            return f"{self.url} does not answer in {_CHECK_WAIT:g} s"
+        return None if self._check.cancelled() else self._check.result()
+
+    async def _look(self, names: set[str]) -> str | None:
         try:
             self._specs = await self._kernelspecs()
             for name in names:
@@ -155,6 +170,8 @@ class RemoteServer:
 
     async def aclose(self) -> None:
         """Wait until what was discarded is gone, for a while, and close the connections. May be called again."""
+        if self._check is not None:
+            self._check.cancel()
         if self._deletions:
             _, left = await asyncio.wait(self._deletions, timeout=_CLOSE_WAIT)
             for task in left:

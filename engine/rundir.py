@@ -11,6 +11,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.labels import Labels
+
 _ELSEWHERE = "k-elsewhere"
 _MAX_SOCKET_PATH = 100  # sun_path holds 108 bytes, and "-5" is appended
 
@@ -88,23 +90,31 @@ class RunDir:
 
 @dataclass(slots=True)
 class Workspace:
-    """The files of one context id. `root` is ours and goes with its last context; `cwd` is in it unless a request named another."""
+    """What the contexts of one id share: files, and names.
+
+    `root` is ours and goes with its last context; `cwd` is in it unless a request named another."""
 
     root: Path
     cwd: Path
     tmp: Path
     languages: set[str] = field(default_factory=set)
     env: dict[str, str] = field(default_factory=dict)  # variables of its kernels besides those of all
+    labels: Labels = field(default_factory=Labels)
 
     @property
     def is_own(self) -> bool:
         """Whether the working directory is ours, too."""
-        return self.cwd.is_relative_to(self.root)
+        return str(self.cwd).startswith(f"{self.root}{os.sep}")
 
     @property
     def packages(self) -> Path:
         """Where what is installed into the context lies, but for what belongs into its working directory. May not be there."""
         return self.root / "packages"
+
+    @property
+    def uploads(self) -> Path:
+        """Where files that are sent lie until they are whole. May not be there."""
+        return self.root / "uploads"
 
     @property
     def replacement_mark(self) -> Path:

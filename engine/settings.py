@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
+import re
 import resource
 import sys
 from pathlib import Path
@@ -37,8 +39,18 @@ def _split_pairs(value: Any) -> Any:
     return value
 
 
+def _read_object(value: Any) -> Any:
+    """Read a JSON object; anything else is left to be refused."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+Surface = Literal["native", "gateway", "e2b", "kernelbox", "code_interpreter", "mcp"]
 Names = Annotated[list[str], NoDecode, BeforeValidator(_split_names)]
 Pairs = Annotated[dict[str, str], NoDecode, BeforeValidator(_split_pairs)]
+Texts = Annotated[dict[str, str], NoDecode, BeforeValidator(_read_object)]
 
 
 # The variables that Jupyter's Kernel Gateway is configured with, and what they are here.
@@ -54,7 +66,32 @@ _KG_NAMES = {
     "KG_ENV_WHITELIST": "env_whitelist",
     "KG_ENV_PROCESS_WHITELIST": "kernel_env_allow",
     "KG_SEED_URI": "seed_notebook",
+    "KG_ALLOW_NOTEBOOK_DOWNLOAD": "allow_notebook_download",
+    "KG_STATIC_PATH": "static_path",
     "KG_WS_PING_INTERVAL_SECS": "websocket_ping_interval",
+    "KG_BASE_URL": "base_url",
+    "KG_PORT_RETRIES": "port_retries",
+    "KG_TRUST_XHEADERS": "trust_proxy_headers",
+    "KG_CERTFILE": "tls_cert",
+    "KG_KEYFILE": "tls_key",
+    "KG_CLIENT_CA": "tls_client_ca",
+    # and those that KernelBox is
+    "KERNELBOX_EXECUTION_TIMEOUT": "kernelbox_timeout",
+    "KERNELBOX_OUTPUT_CHAR_LIMIT": "kernelbox_output_chars",
+    "KERNELBOX_MAX_RETRIES": "kernelbox_attempts",
+    "KERNELBOX_STARTUP_CODE": "kernelbox_startup_code",
+    "KERNELBOX_KERNEL_TYPE": "kernelbox_kernel",
+    "KERNELBOX_KERNEL_IDLE_TIMEOUT": "context_idle_timeout",
+}
+_KG_NOTEBOOK_HTTP = ("kernel_gateway.notebook_http", "notebook-http")
+# Those whose value it sends, as it is, in a header.
+_KG_HEADERS = {
+    "KG_ALLOW_CREDENTIALS": "Access-Control-Allow-Credentials",
+    "KG_ALLOW_HEADERS": "Access-Control-Allow-Headers",
+    "KG_ALLOW_METHODS": "Access-Control-Allow-Methods",
+    "KG_ALLOW_ORIGIN": "Access-Control-Allow-Origin",
+    "KG_EXPOSE_HEADERS": "Access-Control-Expose-Headers",
+    "KG_MAX_AGE": "Access-Control-Max-Age",
 }
 
 
@@ -67,12 +104,14 @@ class _GatewayVariables(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         found: dict[str, Any] = {name: os.environ[key] for key, name in _KG_NAMES.items() if os.environ.get(key)}
         prespawned = os.environ.get("KG_PRESPAWN_COUNT", "")
-        if prespawned.isdigit():
+        if os.environ.get("KG_API") in _KG_NOTEBOOK_HTTP:
+            found |= {"notebook": found.pop("seed_notebook", "")}
+            if prespawned.isdigit():
+                found |= {"notebook_kernels": max(int(prespawned), 1)}
+        elif prespawned.isdigit():
             found |= {"pool_min": int(prespawned), "pool_max": max(int(prespawned), 4)}
-        seed = str(found.get("seed_notebook", ""))
-        if seed.startswith("file://"):
-            found["seed_notebook"] = seed.removeprefix("file://")
-        return found
+        headers = {header: os.environ[key] for key, header in _KG_HEADERS.items() if os.environ.get(key)}
+        return {**found, "gateway_headers": headers} if headers else found
 
 
 class Settings(BaseSettings):
@@ -82,14 +121,28 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on. Any other than a loopback address needs a token.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    port_retries: int = Field(
+        0, ge=0, le=1000, description="How many of the ports behind it are tried while the port is in use."
+    )
+    base_url: str = Field("", description="Path that everything is served under, as /user/ada.")
+    tls_cert: Path | None = Field(None, description="Certificate (PEM, with its chain) to serve HTTPS with.")
+    tls_key: Path | None = Field(None, description="Its private key. None: it is in tls_cert.")
+    tls_client_ca: Path | None = Field(
+        None, description="Certificates of authorities (PEM); each client must have a certificate of one of them."
+    )
+    trust_proxy_headers: bool = Field(
+        False, description="Whether X-Forwarded-For and X-Forwarded-Proto, of whomever connects, are believed."
+    )
     token: SecretStr | None = Field(None, description="Token that every request must carry. None: no authentication.")
     allowed_hosts: Names = Field([], description="Host header values accepted besides the loopback names and `host`.")
     allowed_origins: Names = Field(
         [], description="Origins of web pages that may call the API. None: same origin only."
     )
     max_request_bytes: int = Field(10 * MIB, ge=1024, le=48 * MIB, description="Largest request body.")
-    surfaces: Annotated[list[Literal["native", "gateway"]], NoDecode, BeforeValidator(_split_names)] = Field(
-        ["native", "gateway"], description="APIs that are served: our own, and that of Jupyter's Kernel Gateway."
+    surfaces: Annotated[list[Surface], NoDecode, BeforeValidator(_split_names)] = Field(
+        ["native", "gateway", "e2b", "kernelbox", "code_interpreter", "mcp"],
+        description="APIs that are served: our own, and those of Jupyter's Kernel Gateway, of E2B's code interpreter, of KernelBox, "
+        "of the code-interpreter gateway, and MCP.",
     )
 
     run_dir: Path | None = Field(
@@ -152,6 +205,12 @@ class Settings(BaseSettings):
         description="Languages and its kernelspecs that they run on, whatever the backend: r=ir,bash=bash. "
         'The kernelspec "local" keeps a language of ours on this machine with the backend jupyter.',
     )
+    jupyter_file_root: str | None = Field(
+        None,
+        pattern=r"^/",
+        validation_alias=AliasChoices("polyrepl_jupyter_file_root", "jupyter_file_root"),
+        description="Directory there that the files of remote contexts are in. None: where the remote starts its kernels.",
+    )
     jupyter_timeout: float | None = Field(
         None,
         gt=0,
@@ -169,12 +228,13 @@ class Settings(BaseSettings):
     max_installations: int = Field(2, ge=1, description="Installations that run at once; one in each context.")
 
     tcp_kernelspecs: Names = Field(
-        ["deno"], description="Kernelspecs whose kernels cannot use ipc sockets; they get signed ports on 127.0.0.1."
+        ["deno", "xpython", "xpython-raw"],
+        description="Kernelspecs whose kernels cannot use ipc sockets; they get signed ports on 127.0.0.1.",
     )
 
     list_kernels: bool | None = Field(
         None,
-        description="Whether the gateway lists kernels and sessions. None: only beside the native API, which does.",
+        description="Whether the gateway lists kernels and sessions. None: it does.",
     )
     max_kernels: int | None = Field(
         None, ge=0, description="Kernels from which on the gateway starts no further one. None: max_contexts."
@@ -184,13 +244,41 @@ class Settings(BaseSettings):
     env_whitelist: Names = Field(
         [], description="Variables, besides KERNEL_*, that a request may give a kernel of the gateway; * allows all."
     )
-    seed_notebook: Path | None = Field(
-        None, description="Notebook whose code cells run in every new kernel of the gateway."
+    seed_notebook: str | None = Field(
+        None, description="Notebook whose code cells run in every new kernel of the gateway: a path or a URL."
+    )
+    notebook: str | None = Field(
+        None,
+        description="Notebook that is served as an API, instead of the surfaces: its annotated cells answer requests. A path or a URL.",
+    )
+    notebook_kernels: int = Field(1, ge=1, description="Kernels that serve the notebook; so many requests run at once.")
+    allow_notebook_download: bool = Field(False, description="Whether the notebook itself is served, at /_api/source.")
+    static_path: Path | None = Field(
+        None, description="Directory whose files are served under /public, beside a notebook."
+    )
+    gateway_headers: Texts = Field(
+        {},
+        description="Headers of every answer of the gateway, as a JSON object: what it tells browsers of other origins.",
     )
     websocket_ping_interval: float = Field(30.0, ge=0, description="Seconds between pings of a websocket. 0: none.")
+    websocket_timeout: float | None = Field(
+        None, gt=0, description="Seconds a cell that comes by websocket may run. None: until it is interrupted."
+    )
     websocket_buffer_bytes: int = Field(
         32 * MIB, ge=5 * MIB, description="Bytes that may wait for a websocket that reads slowly, or is away."
     )
+
+    kernelbox_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds an execution asked for as KernelBox has it may run when the request does not say.",
+    )
+    kernelbox_output_chars: int = Field(
+        10_000, ge=0, description="Characters of each text in its answers. 0: as many as there are."
+    )
+    kernelbox_attempts: int = Field(5, ge=1, description="Times that it tries code when the request does not say.")
+    kernelbox_startup_code: str | None = Field(None, description="Code that runs in each new kernel of it.")
+    kernelbox_kernel: str = Field("python3", description="Language of its kernels.")
 
     max_contexts: int = Field(100, ge=1, description="Contexts alive at once; idle ones are evicted, oldest first.")
     context_idle_timeout: float = Field(1800.0, gt=0, description="Seconds after which an idle context is ended.")
@@ -199,6 +287,13 @@ class Settings(BaseSettings):
     )
     pool_min: int = Field(2, ge=0, description="Kernels kept ready of each; of another language only while it is used.")
     pool_max: int = Field(4, ge=0, description="Kernels kept ready of a language in demand. 0: none of any.")
+    max_file_bytes: int = Field(1024 * MIB, ge=1, description="Largest file that is taken through the API.")
+    max_context_files: int = Field(
+        100_000, ge=1, description="Files and directories in a context from which on no further file is taken."
+    )
+    max_context_bytes: int = Field(
+        2048 * MIB, ge=1, description="Bytes of a context's files beyond which no file is taken."
+    )
     max_checkpoints: int = Field(16, ge=0, description="Checkpoints that one context may have.")
     max_copy_bytes: int = Field(
         1024 * MIB, ge=0, description="Largest working directory that a branch or a checkpoint copies."
@@ -238,6 +333,41 @@ class Settings(BaseSettings):
                 msg = f"{name!r} is no limit that setrlimit knows"
                 raise ValueError(msg)
         return limits
+
+    @field_validator("base_url")
+    @classmethod
+    def _check_base_url(cls, path: str) -> str:
+        """As it is put before a path: "" or "/a/b"."""
+        path = "/" + path.strip("/") if path.strip("/") else ""
+        if not re.fullmatch(r"[\w/.~@-]*", path, re.ASCII) or "//" in path:
+            msg = "must be a path of letters, digits and /_.~@-"
+            raise ValueError(msg)
+        return path
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        if self.tls_cert is None and (self.tls_key or self.tls_client_ca):
+            msg = "tls_key and tls_client_ca need tls_cert"
+            raise ValueError(msg)
+        for name in ("tls_cert", "tls_key", "tls_client_ca"):
+            path = getattr(self, name)
+            if path is not None and not path.is_file():
+                msg = f"{name}: no such file: {path}"
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _check_notebook(self) -> Self:
+        if self.notebook == "":
+            msg = "notebook: KG_API is notebook-http, which needs a notebook: set KG_SEED_URI"
+            raise ValueError(msg)
+        if self.static_path is not None and not self.static_path.is_dir():
+            msg = f"static_path: no such directory: {self.static_path}"
+            raise ValueError(msg)
+        if self.notebook is not None and self.notebook_kernels > self.max_contexts:
+            msg = "notebook_kernels is larger than max_contexts"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _check_exposure(self) -> Self:

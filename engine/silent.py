@@ -22,6 +22,16 @@ async def run_silently(kernel: Kernel, code: str) -> bool:
     return False
 
 
+async def evaluate_silently(kernel: Kernel, expression: str, *, timeout: float) -> str | None:
+    """The text of a Python expression's value; None where it has none. Raises KernelTimeout or KernelDied."""
+    for _ in range(_ATTEMPTS):
+        reply = await kernel.execute_silently("", timeout=timeout, value=expression)
+        with contextlib.suppress(MessageError, KeyError, TypeError, AttributeError):
+            text = reply.content["user_expressions"]["value"]["data"]["text/plain"]
+            return str(text)
+    return None
+
+
 async def put_back(kernel: Kernel, code: str) -> bool:
     """Run what undoes something. A kernel in which that fails is ended, as it would keep what it must not; False then."""
     try:

@@ -27,7 +27,7 @@ def run_once(
 ) -> int:
     """Run code in a context of its own and show its events; returns the exit status."""
     configure(settings.log_level, settings.log_format)
-    view = _View(Console(highlight=False), save)
+    view = View(Console(highlight=False), save)
     try:
         return asyncio.run(_run(settings, code, language=language, timeout=timeout, env_vars=env_vars, view=view))
     except InvalidRequest as error:
@@ -38,7 +38,7 @@ def run_once(
 
 
 async def _run(
-    settings: Settings, code: str, *, language: str, timeout: float, env_vars: dict[str, str], view: _View
+    settings: Settings, code: str, *, language: str, timeout: float, env_vars: dict[str, str], view: View
 ) -> int:
     async with Engine(settings) as engine:
         execution = await engine.execute(
@@ -54,7 +54,7 @@ async def _run(
         return _EXIT.get(execution.status, 1)
 
 
-class _View:
+class View:
     """Shows events; what a terminal cannot show is named, and saved where a directory for it is given."""
 
     def __init__(self, console: Console, save: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""What of HTTP's bytes is ours (layer 9): the head of an answer waits for its body, so that both leave in one write."""
+"""What of uvicorn's protocols is ours (layer 9): the head of an answer waits for its body, so that both leave in one write."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 _HEAD = b"HTTP/1.1 "
 _LARGE = 64 * 1024
@@ -71,3 +72,13 @@ class HeadHolder(asyncio.Transport):
     def abort(self) -> None:
         self._head = b""
         self._transport.abort()
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's, which takes an application that has refused a websocket with an answer of its own for one that has failed, and
+    logs an error."""
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True

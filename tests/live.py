@@ -16,6 +16,7 @@ import uvicorn
 
 from engine.app import create_app
 from engine.core import Engine
+from engine.wire import WebSocketProtocol
 
 _DEADLINE = 30.0  # seconds
 Value = TypeVar("Value")
@@ -72,7 +73,7 @@ def serve(engine: Engine) -> Iterator[Live]:
     """Serve until the block ends. Raises RuntimeError when the server does not come up."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(
-            create_app(engine), ws="websockets-sansio", lifespan="on", log_config=None, timeout_graceful_shutdown=1
+            create_app(engine), ws=WebSocketProtocol, lifespan="on", log_config=None, timeout_graceful_shutdown=1
         )
         server = _Server(config)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)

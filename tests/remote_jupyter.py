@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import json
+import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import httpx
+import pytest
+
+from engine.core import Engine
+from engine.executions import Execution
+from engine.models import Event, Result, Stdout
+from engine.settings import Settings
 
 TOKEN = "token-of-the-remote"
 _START_DEADLINE = 30.0
@@ -21,24 +31,70 @@ SERVER = ("jupyter_server", "--ServerApp.ip=127.0.0.1", "--ServerApp.port={port}
           "--ServerApp.root_dir={directory}", "--ServerApp.open_browser=False", "--ServerApp.allow_root=True")  # fmt: skip
 GATEWAY = ("kernel_gateway", "--KernelGatewayApp.ip=127.0.0.1", "--KernelGatewayApp.port={port}",
            f"--KernelGatewayApp.auth_token={TOKEN}", "--JupyterWebsocketPersonality.list_kernels=True")  # fmt: skip
+ENTERPRISE = ("enterprise_gateway", "--EnterpriseGatewayApp.ip=127.0.0.1", "--EnterpriseGatewayApp.port={port}",
+              f"--EnterpriseGatewayApp.auth_token={TOKEN}", "--EnterpriseGatewayApp.list_kernels=True")  # fmt: skip
 LEGACY = "--ZMQChannelsWebsocketConnection.kernel_ws_protocol="
-"""Option of both: they speak JSON on their websockets, and not the newer protocol."""
+"""Option of the first two: they speak JSON on their websockets, and not the newer protocol."""
+KERNELS: dict[str, dict[str, Any]] = {
+    "python3": {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "language": "python"},
+    "bash": {"argv": [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"], "language": "bash"},
+}
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "polyrepl-tests"
+
+
+def enterprise_gateway() -> Path:
+    """A Python that has Enterprise Gateway, which needs older packages than the rest: in a venv of its own, made once. Skips the
+    test where it cannot be had."""
+    venv = _CACHE / f"enterprise-gateway-{sys.version_info[0]}.{sys.version_info[1]}"
+    python = venv / "bin" / "python"
+    _CACHE.mkdir(parents=True, exist_ok=True)
+    with (_CACHE / f"{venv.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (venv / "complete").exists():
+            try:
+                _uv("venv", "--clear", "--python", sys.executable, str(venv))
+                _uv(
+                    "pip",
+                    "install",
+                    "--only-binary",
+                    ":all:",
+                    "--python",
+                    str(python),
+                    "jupyter_enterprise_gateway>=3.2",
+                )
+            except subprocess.CalledProcessError as error:
+                pytest.skip(f"jupyter_enterprise_gateway cannot be installed: {error.stderr[-300:]}")
+            except subprocess.TimeoutExpired:
+                pytest.skip("jupyter_enterprise_gateway takes too long to install")
+            (venv / "complete").touch()
+    return python
+
+
+def _uv(*arguments: str) -> None:
+    command = [sys.executable, "-m", "uv", "--quiet", *arguments]
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
 
 
 class RemoteJupyter:
-    """A server of Jupyter as a process on a port of 127.0.0.1."""
+    """A server of Jupyter as a process on a port of 127.0.0.1, with the kernels of KERNELS."""
 
     def __init__(self, command: tuple[str, ...], directory: Path, *options: str) -> None:
+        for name, spec in KERNELS.items():
+            (directory / "kernels" / name).mkdir(parents=True)
+            (directory / "kernels" / name / "kernel.json").write_text(json.dumps({"display_name": name, **spec}))
         self.directory = directory
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         values = {"port": self.port, "directory": directory}
-        self._command = [sys.executable, "-m", *(part.format(**values) for part in (*command, *options))]
+        python = enterprise_gateway() if command is ENTERPRISE else sys.executable
+        self._command = [python, "-m", *(part.format(**values) for part in (*command, *options))]
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         with (self.directory / "log.txt").open("ab") as log:
-            process = subprocess.Popen(self._command, cwd=self.directory, stdout=log, stderr=log)
+            # Enterprise Gateway starts no kernels for root unless it is told that somebody else is meant.
+            env = {**os.environ, "JUPYTER_PATH": str(self.directory), "EG_UNAUTHORIZED_USERS": "nobody"}
+            process = subprocess.Popen(self._command, cwd=self.directory, env=env, stdout=log, stderr=log)
         end = time.monotonic() + _START_DEADLINE
         while True:
             with contextlib.suppress(httpx.HTTPError):
@@ -68,6 +124,10 @@ class RemoteJupyter:
         self._process.kill()
         self._process.wait()
 
+    def start_again(self) -> None:
+        """After `kill`, at the same address."""
+        self._process = self._start()
+
     def close(self) -> None:
         self._process.terminate()
         try:
@@ -93,12 +153,16 @@ def _free_port() -> int:
 
 
 class Proxy:
-    """Passes on what comes, until `cut` ends its websockets without a word. `refuses`: new ones are ended at once."""
+    """Passes on what comes, until `cut` ends its websockets without a word. `refuses`: new ones are ended at once; `swallows`:
+    what the remote sends, or what it is sent, by websocket is lost from now on."""
 
     def __init__(self, port: int) -> None:
         self._target = port
         self._websockets: set[asyncio.StreamWriter] = set()
         self.refuses = False
+        self.swallows: Literal["", "answers", "requests"] = ""
+        self._swallowed = 0
+        self._has_swallowed = asyncio.Event()
         self.url = ""
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -114,22 +178,38 @@ class Proxy:
                 self._websockets |= both
             try:
                 far_writer.write(head)
-                await asyncio.gather(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
+                await asyncio.gather(
+                    self._pass_on(reader, far_writer, "requests" if is_websocket else "rest"),
+                    self._pass_on(far_reader, writer, "answers" if is_websocket else "rest"),
+                )
             finally:
                 self._websockets -= both
                 for each in both:
                     each.transport.abort()
 
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, what: str) -> None:
+        while data := await reader.read(65536):
+            if self.swallows == what:
+                self._swallowed += len(data)
+                self._has_swallowed.set()
+                continue
+            writer.write(data)
+            await writer.drain()
+        raise ConnectionError
+
+    async def swallowed_all(self, size: int) -> None:
+        """Return once so many bytes have been swallowed since the latest cut."""
+        async with asyncio.timeout(30):
+            while self._swallowed < size:
+                self._has_swallowed.clear()
+                await self._has_swallowed.wait()
+
     def cut(self) -> None:
+        """What was swallowed until now is lost; new connections are whole."""
+        self.swallows = ""
+        self._swallowed = 0
         for writer in self._websockets:
             writer.transport.abort()
-
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    raise ConnectionError
 
 
 @contextlib.asynccontextmanager
@@ -142,3 +222,43 @@ async def proxy_to(port: int) -> AsyncIterator[Proxy]:
     finally:
         server.close()
         proxy.cut()
+
+
+@contextlib.asynccontextmanager
+async def engine_on(url: str, tmp_path: Path, **settings: Any) -> AsyncIterator[Engine]:
+    values = {"backend": "jupyter", "jupyter_url": url, "jupyter_token": TOKEN, "pool_max": 0, **settings}
+    async with Engine(
+        Settings(run_dir=tmp_path / "run", default_timeout=20.0, interrupt_grace=0.5, **values)
+    ) as engine:
+        yield engine
+
+
+async def run(engine: Engine, code: str, *, context_id: str = "c", **options: Any) -> Result:
+    execution = await engine.execute(code, context_id=context_id, **options)
+    await execution.wait()
+    return execution.result()
+
+
+async def printed(execution: Execution) -> None:
+    """Return once the cell has printed something."""
+    await event(execution, Stdout)
+
+
+async def event(execution: Execution, kind: type[Event], *, count: int = 1) -> Event:
+    """The first event of this kind, or a later one."""
+    async with asyncio.timeout(30), contextlib.aclosing(execution.follow()) as events:
+        async for found in events:
+            count -= found is not None and isinstance(found[1], kind)
+            if found is not None and not count:
+                return found[1]
+    raise AssertionError(f"no {kind.__name__} came")
+
+
+def text_of(result: Result) -> object:
+    return result.items[0].text if result.items else None
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(30):
+        while not await asyncio.to_thread(condition):
+            await asyncio.sleep(0.05)

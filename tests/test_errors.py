@@ -30,6 +30,12 @@ EXAMPLES: dict[type[PolyreplError], tuple[PolyreplError, int]] = {
         (errors.CannotBranch("c", [Obstacle("thread", "worker")]), 409),
         (errors.CheckpointLost("k", "was killed by SIGKILL"), 409),
         (errors.CheckpointNotFound("k", "c"), 404),
+        (errors.FileMissing("a.csv"), 404),
+        (errors.FileConflict("a", "is a directory"), 409),
+        (errors.TooManyFiles(20_000), 409),
+        (errors.FileTooLarge("a", 10), 413),
+        (errors.RangeNotSatisfiable(10), 416),
+        (errors.StorageFull("the disk is full"), 507),
         (errors.TooManyCheckpoints("c", 16), 429),
         (errors.TooManyInstallations(2), 429),
         (errors.MemoryShort(10**8, 10**9), 429),
@@ -41,11 +47,13 @@ EXAMPLES: dict[type[PolyreplError], tuple[PolyreplError, int]] = {
         (errors.QueueFull("c", 1), 429),
         (errors.TooManyContexts(1), 429),
         (errors.TooManyRequests(1000), 429),
+        (errors.KernelsBusy("none was free within 30 s"), 429),
         (errors.ShuttingDown(), 503),
         (errors.KernelError("m"), 500),
         (errors.KernelStartFailed("python", "exited with code 1"), 500),
         (errors.KernelDied("killed by SIGKILL"), 500),
         (errors.KernelTimeout("variables_request", 2), 500),
+        (errors.BadNotebook("api.ipynb", "it is not JSON"), 500),
         (errors.MessageError("m"), 500),
     ]
 }
@@ -88,7 +96,16 @@ def test_the_docstring_draws_every_class_below_its_base():
 
 def test_an_invalid_request_names_its_fields():
     body = json.loads(bytes(render(EXAMPLES[errors.InvalidRequest][0]).body))
-    assert body == {"message": "Invalid request", "errors": [{"field": "code", "error": "Field required"}]}
+    assert body.pop("remediation")
+    errors_of = [{"field": "code", "error": "Field required"}]
+    assert body == {"message": "Invalid request", "code": "InvalidRequest", "errors": errors_of}
+
+
+@pytest.mark.parametrize("error", [error for error, _ in EXAMPLES.values()], ids=lambda error: type(error).__name__)
+def test_every_error_has_its_name_and_says_what_can_be_done(error: PolyreplError):
+    body = json.loads(bytes(render(error).body))
+    assert body["code"] == type(error).__name__
+    assert body["remediation"].endswith(".")
 
 
 def test_an_unknown_language_tells_what_is_allowed():

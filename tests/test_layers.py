@@ -12,7 +12,25 @@ ENGINE = ROOT / "engine"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "settings", "resources", "log", "metrics", "models", "rlimits"),
-    ("languages", "messages", "remote_messages", "remote_losses", "preludes", "frames", "mime", "packages", "checks"),
+    ("client",),
+    (
+        "remedies",
+        "languages",
+        "messages",
+        "remote_messages",
+        "remote_losses",
+        "remote_replay",
+        "remote_cells",
+        "preludes",
+        "notebook",
+        "notebook_requests",
+        "frames",
+        "mime",
+        "packages",
+        "checks",
+        "tools",
+        "labels",
+    ),
     (
         "outputs",
         "normalizer",
@@ -25,37 +43,59 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "environment",
         "memory",
         "copying",
+        "directories",
+        "file_changes",
         "installers",
         "connection",
         "websocket",
+        "seeds",
     ),
     ("provisioners", "installed_kernels"),
     ("kernel",),
     ("executions", "launcher", "pool", "branches", "turns", "endings", "silent", "installing", "observers", "relays"),
-    ("context", "contexts", "branching", "installations", "sessions"),
-    ("core",),
+    ("context", "contexts", "branching", "files", "remote_files", "installations", "assistance", "sessions"),
+    ("core", "notebook_kernels"),
     ("api",),
-    ("app", "server", "wire"),
-    ("cli", "cli_kernels", "terminal", "doctor"),
+    ("app", "server", "wire", "prefix"),
+    ("cli", "cli_kernels", "terminal", "doctor", "repl_sessions", "repl"),
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 PURE = {
     "models",
+    "labels",
     "packages",
     "variables",
     "languages",
     "messages",
     "frames",
     "preludes",
+    "notebook",
+    "notebook_requests",
     "remote_messages",
     "remote_losses",
+    "remote_replay",
     "mime",
+    "remedies",
     "outputs",
     "normalizer",
     "journal",
     "errors",
 }
-DIALECTS = {"execute", "contexts", "branches", "variables", "packages", "operations", "gateway"}
+DIALECTS = {
+    "notebook_http",
+    "assistance",
+    "execute",
+    "contexts",
+    "branches",
+    "variables",
+    "packages",
+    "files",
+    "operations",
+    "gateway",
+    "e2b",
+    "kernelbox",
+    "code_interpreter",
+}
 
 MODULES = sorted(path for path in ENGINE.rglob("*.py"))
 
@@ -160,7 +200,7 @@ def allowed(package: str, path: Path) -> bool:
         case "click":
             return top in ("cli", "cli_kernels")
         case _:
-            return top in ("terminal", "doctor")
+            return top in ("terminal", "doctor", "repl")
 
 
 @pytest.mark.parametrize(
@@ -198,6 +238,14 @@ def test_no_dialect_imports_another():
         for other in DIALECTS - {own}:
             assert not any(name.startswith(f"engine.api.{other}.") or name == f"engine.api.{other}" for name in names)
             assert f"engine.api.{other}" not in names
+
+
+@parametrized([path for path in MODULES if name_of(path).split(".")[0] == "client"])
+def test_the_client_shares_only_values_and_errors_with_the_server(path: Path):
+    shared = ("engine.client", "engine.models", "engine.errors", "engine.__version__")
+    ours = {name for name in imports(path) if name.startswith("engine")}
+    assert not {name for name in ours if not name.startswith(shared)}
+    assert not {"httpx", "asyncio", "anyio"} & {name.split(".")[0] for name in imports(path, lazy=False)}
 
 
 def test_the_fakes_are_not_used_by_the_engine():

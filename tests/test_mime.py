@@ -33,8 +33,18 @@ def item_of(data: dict[str, Any], **options: Any) -> Item:
     return to_item(data, is_primary=False, **options)[0]
 
 
+OBJECTS = {"e2b/data": "data", "e2b/chart": "chart"}
+
+
 def test_the_fields_are_those_of_the_contract():
-    assert FIELDS == CONTRACT
+    assert FIELDS == CONTRACT | OBJECTS
+
+
+@pytest.mark.parametrize(("mime_type", "field"), OBJECTS.items())
+def test_values_of_tables_and_plots_are_objects_and_anything_else_is_extra(mime_type: str, field: str):
+    value = {"a": [1, None]}
+    assert msgspec.to_builtins(item_of({mime_type: value})) == {"is_primary": False, field: value}
+    assert msgspec.to_builtins(item_of({mime_type: "text"})) == {"is_primary": False, "extra": {mime_type: "text"}}
 
 
 @pytest.mark.parametrize(("mime_type", "field"), CONTRACT.items())

@@ -39,4 +39,4 @@ def test_what_the_cell_itself_assigned_stays(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_no_other_language_has_them() -> None:
-    assert preludes("R", {"A": "b"}) is None
+    assert preludes("cobol", {"A": "b"}) is None

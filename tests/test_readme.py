@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from engine.api.openapi import documented_path
 from engine.api.routes import OPERATIONS
 from engine.cli import main
 from engine.models import Event, Result
@@ -19,6 +20,7 @@ README = ROOT / "README.md"
 _SESSION = re.compile(r"<!-- session -->\n```console\n(.*?)```", re.DOTALL)
 _SETTINGS = re.compile(r"<!-- settings -->\n(.*?)\n## ", re.DOTALL)
 _EMBEDDED = re.compile(r"<!-- embedded -->\n```python\n(.*?)```", re.DOTALL)
+_E2B = re.compile(r"<!-- e2b -->\n```python\n(.*?)```", re.DOTALL)
 _VOLATILE = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<uuid>"),
     (re.compile(r'"duration_ms":[0-9.]+'), '"duration_ms":<ms>'),
@@ -89,6 +91,14 @@ def test_the_program_of_the_readme_runs() -> None:
     assert done.stdout == "45\n"
 
 
+def test_the_e2b_program_of_the_readme_runs() -> None:
+    (program,) = _E2B.findall(README.read_text())
+    with Server() as server:
+        here = program.replace("localhost:8000", server.address)
+        done = subprocess.run([sys.executable, "-c", here], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "21\n"
+
+
 def test_every_setting_is_in_the_readme_with_its_default() -> None:
     (table,) = _SETTINGS.findall(README.read_text())
     assert table.strip() == settings_table()
@@ -97,7 +107,7 @@ def test_every_setting_is_in_the_readme_with_its_default() -> None:
 def test_every_route_and_command_is_in_the_readme() -> None:
     text = README.read_text()
     for operation in OPERATIONS:
-        assert f"`{operation.method} {operation.path}`" in text
+        assert f"`{operation.method} {documented_path(operation.path)}`" in text
     for command in main.commands:
         assert f"`polyrepl {command}" in text
 

@@ -1,25 +1,35 @@
-"""Kernels on a real remote Jupyter: cuts, deaths, refusals, and what is left behind."""
+"""Kernels on a real remote Jupyter: deaths, refusals, and what is left behind."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.channels import remote as remote_channels
+from engine.channels.remote_conversation import Conversation
 from engine.core import Engine
-from engine.executions import Execution
-from engine.models import Result
+from engine.doctor import Finding, remote_findings
+from engine.remote import RemoteServer
 from engine.settings import Settings
 from tests.conformance.dialects import PYTHON
-from tests.remote_jupyter import GATEWAY, SERVER, TOKEN, Proxy, RemoteJupyter, proxy_to, remote_jupyter
-
-CUTS = 5
-COUNTING = "n += 1\nimport time\nfor i in range(40):\n    print(i, flush=True); time.sleep(0.002)\n'the end'"
+from tests.remote_jupyter import (
+    GATEWAY,
+    SERVER,
+    TOKEN,
+    Proxy,
+    RemoteJupyter,
+    engine_on,
+    printed,
+    proxy_to,
+    remote_jupyter,
+    run,
+    text_of,
+    until,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -36,69 +46,10 @@ async def proxy(remote: RemoteJupyter) -> AsyncIterator[Proxy]:
         yield proxy
 
 
-@contextlib.asynccontextmanager
-async def engine_on(url: str, tmp_path: Path, **settings: Any) -> AsyncIterator[Engine]:
-    values = {"backend": "jupyter", "jupyter_url": url, "jupyter_token": TOKEN, "pool_max": 0, **settings}
-    async with Engine(
-        Settings(run_dir=tmp_path / "run", default_timeout=20.0, interrupt_grace=0.5, **values)
-    ) as engine:
-        yield engine
-
-
 @pytest.fixture
 async def engine(proxy: Proxy, tmp_path: Path) -> AsyncIterator[Engine]:
     async with engine_on(proxy.url, tmp_path) as engine:
         yield engine
-
-
-async def run(engine: Engine, code: str, **options: Any) -> Result:
-    execution = await engine.execute(code, context_id="c", **options)
-    await execution.wait()
-    return execution.result()
-
-
-async def printed(execution: Execution) -> None:
-    """Return once the cell has printed something."""
-    async with asyncio.timeout(20):
-        while not execution.result().logs.stdout:
-            await asyncio.sleep(0.005)
-
-
-def text_of(result: Result) -> object:
-    return result.items[0].text if result.items else None
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
-        while not await asyncio.to_thread(condition):
-            await asyncio.sleep(0.05)
-
-
-async def test_a_socket_cut_in_mid_cell_loses_nothing_or_says_so(engine: Engine, proxy: Proxy) -> None:
-    await run(engine, "n = 0")
-    chance = random.Random(5)
-    whole = [str(number) for number in range(40)]
-    for count in range(1, CUTS + 1):
-        execution = await engine.execute(COUNTING, context_id="c")
-        cut = asyncio.get_running_loop().call_later(chance.uniform(0, 0.15), proxy.cut)
-        await execution.wait()
-        cut.cancel()  # it has been, or the cell was quicker
-        result = execution.result()
-        assert result.context_state == "preserved"
-        if result.status == "ok":
-            assert (result.logs.stdout, text_of(result)) == (whole, "'the end'")
-        else:
-            assert result.error
-            assert result.error.name == "OutputLost"
-        assert text_of(await run(engine, "n")) == str(count), "each cell has run once"
-
-
-async def test_a_cut_between_cells_is_not_noticed(engine: Engine, proxy: Proxy) -> None:
-    await run(engine, "kept = 5")
-    for _ in range(3):
-        proxy.cut()
-        result = await run(engine, "kept")
-        assert (result.status, text_of(result), result.context_state) == ("ok", "5", "preserved")
 
 
 async def test_a_timeout_holds_while_the_remote_is_away(engine: Engine, proxy: Proxy) -> None:
@@ -123,7 +74,10 @@ async def test_the_death_of_a_remote_kernel_is_named_and_it_is_replaced(engine: 
     assert (text_of(following), following.context_state) == ("42", "restarted")
 
 
-async def test_a_kernel_that_somebody_else_deletes_is_named(engine: Engine, remote: RemoteJupyter) -> None:
+async def test_a_kernel_that_somebody_else_deletes_is_named(
+    engine: Engine, remote: RemoteJupyter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.channels.remote._POLL_INTERVAL", 0.2)
     execution = await engine.execute("print('begun')\nwhile True: pass", context_id="c")
     await printed(execution)
     (kernel_id,) = remote.kernels()
@@ -161,12 +115,33 @@ async def test_contexts_take_their_kernels_with_them(remote: RemoteJupyter, tmp_
     assert remote.kernels() == []
 
 
-async def test_a_start_that_is_given_up_leaves_no_kernel(remote: RemoteJupyter, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("owner", "step"),
+    [
+        (RemoteServer, "find_kernelspec"),
+        (RemoteServer, "start_kernel"),
+        (remote_channels, "open_websocket"),
+        (Conversation, "probe"),
+        (Conversation, "ask_to_keep"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_start_that_is_given_up_leaves_no_kernel(
+    remote: RemoteJupyter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, step: str
+) -> None:
+    reached = asyncio.Event()
+    plain = getattr(owner, step)
+
+    def noticed(*args: Any, **named: Any) -> Any:
+        reached.set()
+        return plain(*args, **named)
+
+    monkeypatch.setattr(owner, step, noticed)
     async with engine_on(remote.url, tmp_path) as engine:
-        for delay in (0.0, 0.01, 0.03, 0.1, 0.3):
-            await engine.execute("1", context_id="c")
-            await asyncio.sleep(delay)  # to meet the start at each of its steps
-            await engine.delete_context("c")
+        await engine.execute("1", context_id="c")
+        async with asyncio.timeout(30):
+            await reached.wait()
+        await engine.delete_context("c")
     assert remote.kernels() == []
 
 
@@ -175,7 +150,7 @@ async def test_a_start_that_is_given_up_leaves_no_kernel(remote: RemoteJupyter, 
     [
         ({"jupyter_token": "wrong"}, "the token is wrong"),
         ({"jupyter_token": None}, "a token is needed"),
-        ({"jupyter_kernel": "nope"}, "has no kernelspec 'nope'; it has: python3"),
+        ({"jupyter_kernel": "nope"}, "has no kernelspec 'nope'; it has: bash, "),
         ({"jupyter_url": "http://127.0.0.1:1"}, "cannot be reached"),
     ],
 )
@@ -203,3 +178,48 @@ async def test_a_remote_that_ends_is_named_and_found_again_when_it_is_back(tmp_p
             assert result.error
             assert (result.status, result.error.name) == ("died", "KernelStartFailed")
             assert "cannot be reached" in str(await engine.remote_problem())
+            await asyncio.to_thread(server.start_again)
+            result = await run(engine, "6 * 7")
+            assert (text_of(result), result.context_state) == ("42", "restarted")
+
+
+async def test_a_remote_that_is_away_for_long_is_given_up_with_the_cell(
+    engine: Engine, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.channels.remote._RECONNECT_PAUSES", (0.0, 0.05))
+    execution = await engine.execute("print('begun')\nwhile True: pass", context_id="c")
+    await printed(execution)
+    proxy.refuses = True
+    proxy.cut()
+    await execution.wait()
+    result = execution.result()
+    assert result.error
+    assert (result.status, result.error.name, result.context_state) == ("died", "KernelDied", "lost")
+    assert "lost: no websocket to a kernel of" in result.error.value
+    proxy.refuses = False
+    assert (await run(engine, "1")).context_state == "restarted"
+
+
+async def test_a_remote_that_never_answers_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.remote._CHECK_WAIT", 0.2)
+    asked: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: asked.append(writer), "127.0.0.1", 0)
+    async with silent, engine_on(f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}", tmp_path) as engine:
+        for _ in range(3):
+            assert "does not answer in 0.2 s" in str(await engine.remote_problem())
+        assert len(asked) == 1
+        asked[0].transport.abort()
+
+
+def test_doctor_tells_of_the_remote(remote: RemoteJupyter) -> None:
+    def finding(url: str) -> Finding:
+        settings = Settings(backend="jupyter", jupyter_url=url, jupyter_token=TOKEN, jupyter_languages={"bash": "bash"})
+        (found,) = remote_findings(settings)
+        return found
+
+    found = finding(remote.url)
+    assert (found.works, found.needed) == (True, True)
+    assert found.detail == f"{remote.url} answers; python on python3, bash on bash"
+    assert "cannot be reached" in finding("http://127.0.0.1:1").detail

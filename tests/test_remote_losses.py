@@ -67,3 +67,29 @@ def test_a_kernel_that_does_not_number_is_known_as_one() -> None:
     found.begin("6d1c0d1e-aaaa")
     assert not found.are_known
     assert found.note("6d1c0d1e-aaaa", is_iopub=True) == 0
+
+
+def test_a_second_look_tells_what_was_seen_and_what_is_missing() -> None:
+    found = numbers()
+    see(found, 11, 14, 15, 18)
+    assert [number for number in range(11, 20) if not found.was_seen(f"{PREFIX}{number}")] == [12, 13, 16, 17, 19]
+    assert found.missing() == [(12, 13), (16, 17)]
+    see(found, 12, 16)
+    assert found.missing() == [(13, 13), (17, 17)]
+    assert not found.is_one("somebody-elses_77_12")
+
+
+def test_many_gaps_are_asked_for_as_few() -> None:
+    found = numbers()
+    see(found, *range(12, 1000, 2))
+    ranges = found.missing()
+    assert (len(ranges), ranges[0][0], ranges[-1]) == (50, 11, (997, 997))
+
+
+def test_what_has_come_again_is_lost_no_more() -> None:
+    found = numbers()
+    found.note_cut()
+    see(found, 13)
+    assert found.first_lost() == 11
+    found.note_whole()
+    assert (found.lost(20), found.first_lost()) == (0, 14)

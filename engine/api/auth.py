@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from engine.api import errors, gateway_errors
+from engine.api.surfaces import GATEWAY, dialect_of
 from engine.errors import Forbidden, NotFound, PolyreplError, RequestTooLarge, Unauthorized
 from engine.settings import Settings
 
 # What a probe or a browser asks for before it can know a token; none of it tells or does anything of a tenant's.
 _OPEN_PATHS = frozenset(
-    {"/healthz", "/health", "/readyz", "/openapi.json", "/docs", "/redoc", "/api/swagger.json", "/api/swagger.yaml"}
+    {
+        "/healthz",
+        "/health",
+        "/readyz",
+        "/openapi.json",
+        "/docs",
+        "/redoc",
+        "/api/swagger.json",
+        "/api/swagger.yaml",
+        "/e2b/health",
+    }
 )
 _OPEN_PREFIX = "/docs/"
+_TOKEN_HEADERS = ("x-api-key", "x-access-token", "e2b-traffic-access-token")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class Guard:
     """Refuses what must not reach the API: pages of other origins, other host names (DNS rebinding), a missing token."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, serves: Callable[[Scope], bool] | None = None) -> None:
+        """`serves`: which requests a notebook answers, where one is served."""
         self._app = app
+        self._serves = serves
         self._token = settings.secret.encode() if settings.secret else None
+        self._surfaces = settings.surfaces if serves is None else ["gateway"]
         self._max_bytes = settings.max_request_bytes
         self._origins = frozenset(settings.allowed_origins)
         self._hosts = frozenset({*_LOOPBACK, settings.host, *settings.allowed_hosts})
@@ -37,36 +52,41 @@ class Guard:
             try:
                 self._check(scope)
             except PolyreplError as error:
-                dialect = gateway_errors if gateway_errors.is_gateway_path(scope["path"]) else errors
-                await dialect.render(error)(scope, receive, send)
+                await dialect_of(scope, self._surfaces).render(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
+        is_gateways = dialect_of(scope, self._surfaces) is GATEWAY
         host = headers.get("host", "")
         if not self._any_host and _name(host) not in self._hosts:
             msg = "This Host header is not allowed; see the setting allowed_hosts"
             raise Forbidden(msg)
+        if is_gateways and scope.get("method") == "OPTIONS":  # it tells nothing, and a browser sends no token with it
+            return
         origin = headers.get("origin")
         if origin is not None and _netloc(origin) != host and not self._origins & {origin, "*"}:
             msg = "Pages of this origin may not call the API; see the setting allowed_origins"
             # A Kernel Gateway pretends not to be there.
-            raise (NotFound if gateway_errors.is_gateway_path(scope["path"]) else Forbidden)(msg)
-        if self._token is not None and not self._is_open(scope["path"]) and not self._has_token(scope, headers):
+            raise (NotFound if is_gateways else Forbidden)(msg)
+        if self._token is not None and not self._is_open(scope) and not self._has_token(scope, headers):
             msg = "A valid token is required: Authorization: Bearer <token>, X-API-Key, X-Access-Token or ?token="
             raise Unauthorized(msg)
         length = headers.get("content-length")
-        if length is not None and length.isdigit() and int(length) > self._max_bytes:
+        # Files have a limit of their own, which who takes them applies.
+        is_small = "/files" not in scope["path"]
+        if is_small and length is not None and length.isdigit() and int(length) > self._max_bytes:
             raise RequestTooLarge(self._max_bytes)
 
-    @staticmethod
-    def _is_open(path: str) -> bool:
-        return path in _OPEN_PATHS or path.startswith(_OPEN_PREFIX)
+    def _is_open(self, scope: Scope) -> bool:
+        path: str = scope["path"]
+        is_open = path in _OPEN_PATHS or path.startswith(_OPEN_PREFIX)
+        return is_open and not (self._serves is not None and self._serves(scope))
 
     def _has_token(self, scope: Scope, headers: Headers) -> bool:
         assert self._token is not None
-        texts = [headers.get("x-api-key", ""), headers.get("x-access-token", "")]
+        texts = [headers.get(name, "") for name in _TOKEN_HEADERS]
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         if scheme.lower() in ("bearer", "token"):
             texts.append(credentials.strip())

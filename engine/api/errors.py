@@ -1,6 +1,7 @@
 """Errors as HTTP (layer 8): the one place where the tree of `engine.errors` becomes statuses and bodies.
 
-A body is always `{"message": str}`; one about a request that cannot be carried out as sent also lists `errors: [{"field", "error"}]`."""
+A body is always `{"message", "code"}`, with the `remediation` of an error of ours; one about a request that cannot be carried out as
+sent also lists `errors: [{"field", "error"}]`."""
 
 from __future__ import annotations
 
@@ -9,7 +10,6 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 from pydantic import ValidationError
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,6 +17,7 @@ from engine import errors
 from engine.errors import FieldError, InvalidRequest, PolyreplError
 from engine.log import get_logger
 from engine.models import Obstacle
+from engine.remedies import code_of, remedy
 
 # From the most special to the most general: the first class that fits gives the status.
 STATUSES: tuple[tuple[type[PolyreplError], int], ...] = (
@@ -27,10 +28,13 @@ STATUSES: tuple[tuple[type[PolyreplError], int], ...] = (
     (errors.IdempotencyConflict, 422),
     (errors.Conflict, 409),
     (errors.RequestTooLarge, 413),
+    (errors.RangeNotSatisfiable, 416),
+    (errors.StorageFull, 507),
     (errors.NotSupported, 501),
     (errors.Overloaded, 429),
     (errors.ShuttingDown, 503),
     (errors.KernelError, 500),
+    (errors.BadNotebook, 500),
     (errors.MessageError, 500),
 )
 
@@ -42,19 +46,21 @@ class FieldProblem(msgspec.Struct):
     error: str
 
 
-class Problem(msgspec.Struct):
-    """What every error answers with."""
+class Problem(msgspec.Struct, kw_only=True):
+    """What every error answers with. `code`: its name for programs; `remediation`: what can be done about it."""
 
     message: str
+    code: str
+    remediation: str | UnsetType = UNSET
 
 
-class ObstacleProblem(Problem):
+class ObstacleProblem(Problem, kw_only=True):
     """`obstacles`: what of the context's state cannot be copied."""
 
     obstacles: list[Obstacle] | UnsetType = UNSET
 
 
-class InvalidProblem(Problem):
+class InvalidProblem(Problem, kw_only=True):
     errors: list[FieldProblem]
 
 
@@ -64,13 +70,16 @@ def status_of(error: PolyreplError) -> int:
 
 def render(error: PolyreplError) -> Response:
     headers: dict[str, str] = {}
-    body: Problem = Problem(error.message)
+    told: dict[str, Any] = {"message": error.message, "code": code_of(error), "remediation": remedy(error)}
+    body = Problem(**told)
     if isinstance(error, InvalidRequest):
-        body = InvalidProblem(error.message, [FieldProblem(wrong.field, wrong.error) for wrong in error.errors])
+        body = InvalidProblem(**told, errors=[FieldProblem(wrong.field, wrong.error) for wrong in error.errors])
     elif isinstance(error, errors.CannotBranch):
-        body = ObstacleProblem(error.message, error.obstacles)
+        body = ObstacleProblem(**told, obstacles=error.obstacles)
     elif isinstance(error, (errors.Overloaded, errors.ContextBusy)):
         headers["Retry-After"] = str(error.retry_after)
+    elif isinstance(error, errors.RangeNotSatisfiable):
+        headers["Content-Range"] = f"bytes */{error.size}"
     elif isinstance(error, errors.Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
     return json_response(body, status_of(error), headers)
@@ -106,11 +115,6 @@ async def on_polyrepl_error(request: Request, error: Exception) -> Response:
     return render(error)
 
 
-async def on_http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return json_response(Problem(error.detail), error.status_code, dict(error.headers or {}))
-
-
 async def on_unexpected_error(request: Request, error: Exception) -> Response:
     get_logger().error("request_failed", path=request.url.path, exc_info=error)
-    return json_response(Problem("Internal error"), 500)
+    return json_response(Problem(message="Internal error", code="InternalError"), 500)

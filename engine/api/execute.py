@@ -80,6 +80,8 @@ async def _start(
         variables=bool(body.variables),
         checkpoint=bool(body.checkpoint),
         rolls_back=body.on_error == "rollback",
+        data=bool(body.data),
+        files=body.files,
         idempotency_key=idempotency_key,
     )
 

@@ -18,7 +18,7 @@ from engine.api.gateway_errors import json_answer, refusal, render
 from engine.api.gateway_socket import channels
 from engine.api.gateway_swagger import SWAGGER_JSON, SWAGGER_YAML
 from engine.api.requests import engine_of, read_bytes
-from engine.errors import ContextNotFound, FieldError, InvalidRequest, PolyreplError, UnknownLanguage
+from engine.errors import FieldError, InvalidRequest, KernelStartFailed, PolyreplError, UnknownLanguage
 from engine.sessions import Session, Sessions
 
 VERSION = "2.21.1"  # of the jupyter_server whose API this is
@@ -38,16 +38,24 @@ def _answering(endpoint: Endpoint) -> Endpoint:
     return answer
 
 
-async def _read_object(request: Request) -> dict[str, Any]:
+async def _read_object(request: Request) -> dict[str, Any] | None:
+    """The body; None where there is none. Raises InvalidRequest."""
     raw = await read_bytes(request)
     if not raw.strip():
-        return {}
+        return None
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
+        body = raw
+    if body is not None and not isinstance(body, dict):
         raise _invalid("body", "Invalid JSON in body of request")
+    return body
+
+
+async def _read_needed_object(request: Request) -> dict[str, Any]:
+    body = await _read_object(request)
+    if body is None:
+        raise _invalid("body", "No JSON data provided")
     return body
 
 
@@ -63,9 +71,7 @@ def _optional_string(body: dict[str, Any], field: str) -> str | None:
 
 
 def _may_list(request: Request) -> bool:
-    """As the setting says; where it says nothing: wherever GET /contexts tells the same."""
-    settings = engine_of(request).settings
-    return "native" in settings.surfaces if settings.list_kernels is None else settings.list_kernels
+    return engine_of(request).settings.list_kernels is not False
 
 
 async def version(request: Request) -> Response:
@@ -98,26 +104,27 @@ def _named(engine: Any, name: str) -> Any:
 
 
 async def get_resource(request: Request) -> Response:
-    path = kernels.resource_file(engine_of(request), request.path_params["name"], request.path_params["file"])
+    name = request.path_params["name"]
+    try:
+        path = kernels.resource_file(engine_of(request), name, request.path_params["file"])
+    except (UnknownLanguage, KernelStartFailed):
+        return refusal(404, f"Kernel spec {name} not found")
     return refusal(404) if path is None else FileResponse(path)
 
 
 async def list_kernels(request: Request) -> Response:
     if not _may_list(request):
-        return refusal(403)
+        return refusal(403, "Forbidden")
     engine = engine_of(request)
     return json_answer([kernels.kernel_model(engine, context) for context in engine.contexts])
 
 
 async def start_kernel(request: Request) -> Response:
-    engine, body = engine_of(request), await _read_object(request)
-    env = body.get("env")
-    if env is not None and not (isinstance(env, dict) and all(isinstance(value, str) for value in env.values())):
-        raise _invalid("env", "env must be an object whose values are strings")
+    engine, body = engine_of(request), await _read_object(request) or {}
     context = await kernels.start_kernel(
         engine,
         name=_optional_string(body, "name"),
-        env=env,
+        env=kernels.check_env(engine, body.get("env")),
         wanted_id=kernels.check_kernel_id(body.get("kernel_id")),
     )
     model = kernels.kernel_model(engine, context)
@@ -154,14 +161,12 @@ async def plain_channels(request: Request) -> Response:
 
 
 def _sessions(request: Request) -> Sessions:
-    sessions: Sessions = request.app.state.sessions
-    return sessions
+    return engine_of(request).sessions
 
 
 def _session_model(request: Request, session: Session) -> dict[str, Any]:
-    """Raises ContextNotFound where the kernel is gone."""
     engine = engine_of(request)
-    context = kernels.find_context(engine, session.kernel_id)
+    (context,) = engine.contexts.get(*session.context)
     return {
         "id": session.id,
         "path": session.path,
@@ -174,88 +179,73 @@ def _session_model(request: Request, session: Session) -> dict[str, Any]:
 
 async def list_sessions(request: Request) -> Response:
     if not _may_list(request):
-        return refusal(403)
-    models, sessions = [], _sessions(request)
-    for session in sessions.all():
-        try:
-            models.append(_session_model(request, session))
-        except ContextNotFound:
-            sessions.remove(session.id)
-    return json_answer(models)
+        return refusal(403, "Forbidden")
+    return json_answer([_session_model(request, session) for session in _sessions(request).all()])
 
 
 async def create_session(request: Request) -> Response:
-    body = await _read_object(request)
+    body = await _read_needed_object(request)
     notebook = body.get("notebook")
     if isinstance(notebook, dict) and "path" in notebook:  # as clients before Jupyter 5 have it
         body = {**body, "path": notebook["path"], "type": body.get("type") or "notebook"}
     for field in ("path", "type"):
-        if not isinstance(body.get(field), str):
+        if body.get(field) is None:
             raise _invalid(field, f"Missing field in JSON data: {field}")
-    kernel = body.get("kernel") or {}
-    if not isinstance(kernel, dict):
-        raise _invalid("kernel", "kernel must be an object")
+        if not isinstance(body[field], str):
+            raise _invalid(field, f"{field} must be a string")
+    kernel, name = _kernel_object(body), _optional_string(body, "name")
     sessions = _sessions(request)
     session = sessions.find_path(body["path"])
-    if session is not None and not _is_gone(request, session):
-        return _created(request, session)
-    try:
-        kernel_id = await _kernel_of(request, kernel)
-    except UnknownLanguage as error:
-        return json_answer({"message": error.errors[0].error, "short_message": f"{error.language} not found"}, 501)
-    name = _optional_string(body, "name") or PurePosixPath(body["path"]).name
-    session = Session(body["path"], body["type"], name, kernel_id)
+    if session is None:
+        try:
+            found = await _context_of(request, kernel)
+        except UnknownLanguage as error:
+            return _no_such_kernel(error)
+        session = Session(body["path"], body["type"], name or PurePosixPath(body["path"]).name, found)
+    model = _session_model(request, session)  # first: the kernel may be gone already
     sessions.add(session)
-    return _created(request, session)
+    return json_answer(model, 201, {"Location": f"/api/sessions/{session.id}"})
 
 
-def _created(request: Request, session: Session) -> Response:
-    return json_answer(_session_model(request, session), 201, {"Location": f"/api/sessions/{session.id}"})
+def _kernel_object(body: dict[str, Any]) -> dict[str, Any]:
+    kernel = body.get("kernel")
+    if kernel is not None and not isinstance(kernel, dict):
+        raise _invalid("kernel", "kernel must be an object")
+    return kernel or {}
 
 
-def _is_gone(request: Request, session: Session) -> bool:
-    """Whether its kernel is; then the session is dropped, too."""
-    try:
-        kernels.find_context(engine_of(request), session.kernel_id)
-    except ContextNotFound:
-        _sessions(request).remove(session.id)
-        return True
-    return False
+def _no_such_kernel(error: UnknownLanguage) -> Response:
+    return json_answer({"message": error.errors[0].error, "short_message": f"{error.language} not found"}, 501)
 
 
-async def _kernel_of(request: Request, kernel: dict[str, Any]) -> str:
-    """The id of the kernel that a session asks for, by id or by name."""
+async def _context_of(request: Request, kernel: dict[str, Any]) -> tuple[str, str]:
+    """The context that a session asks for, by the id or the name of its kernel."""
     engine = engine_of(request)
-    wanted = _optional_string(kernel, "id")
+    wanted, name = _optional_string(kernel, "id"), _optional_string(kernel, "name")
     if wanted is not None:
-        return kernels.kernel_id(engine, kernels.find_context(engine, wanted))
-    context = await kernels.start_kernel(engine, name=_optional_string(kernel, "name"), env=None, wanted_id=None)
-    return kernels.kernel_id(engine, context)
+        context = kernels.find_context(engine, wanted)
+    else:
+        context = await kernels.start_kernel(engine, name=name, env=None, wanted_id=None)
+    return context.id, context.language.name
 
 
 async def get_session(request: Request) -> Response:
-    session = _sessions(request).get(request.path_params["session_id"])
-    return _gone() if _is_gone(request, session) else json_answer(_session_model(request, session))
-
-
-def _gone() -> Response:
-    return refusal(410, "Kernel deleted before session")
+    return json_answer(_session_model(request, _sessions(request).get(request.path_params["session_id"])))
 
 
 async def change_session(request: Request) -> Response:
     session = _sessions(request).get(request.path_params["session_id"])
-    body = await _read_object(request)
+    body = await _read_needed_object(request)
     notebook = body.get("notebook")
     if isinstance(notebook, dict):
         body = {**body, **{name: notebook[name] for name in ("path", "name") if name in notebook}}
     changes = {name: _optional_string(body, name) for name in ("path", "name", "type")}
-    kernel = body.get("kernel")
-    if kernel is not None and not isinstance(kernel, dict):
-        raise _invalid("kernel", "kernel must be an object")
-    if _is_gone(request, session):
-        return _gone()
+    kernel = _kernel_object(body)
     if kernel:
-        session.kernel_id = await _kernel_of(request, kernel)
+        try:
+            session.context = await _context_of(request, kernel)
+        except UnknownLanguage as error:
+            return _no_such_kernel(error)
     session.path = changes["path"] or session.path
     session.name = changes["name"] or session.name
     session.type = changes["type"] or session.type
@@ -264,12 +254,10 @@ async def change_session(request: Request) -> Response:
 
 async def delete_session(request: Request) -> Response:
     engine = engine_of(request)
-    session = _sessions(request).get(request.path_params["session_id"])
-    if _is_gone(request, session):
-        return _gone()
-    context = kernels.find_context(engine, session.kernel_id)
-    _sessions(request).forget_kernel(session.kernel_id)
-    await asyncio.wait({engine.contexts.end(context, "was deleted", asked_for=True)})
+    session = engine.sessions.get(request.path_params["session_id"])
+    (context,) = engine.contexts.get(*session.context)
+    engine.sessions.remove(session.id)
+    await asyncio.wait({engine.contexts.end(context, "was deleted with its session", asked_for=True)})
     return Response(status_code=204)
 
 
@@ -301,7 +289,26 @@ TABLE: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "/api/swagger.json", swagger_json),
     ("GET", "/api/swagger.yaml", swagger_yaml),
 )
-ROUTES: list[BaseRoute] = [
-    *(Route(path, _answering(endpoint), methods=[method]) for method, path, endpoint in TABLE),
-    WebSocketRoute("/api/kernels/{kernel_id}/channels", channels),
-]
+
+
+def _routes() -> list[BaseRoute]:
+    """One route for each path, so that a wrong method is told all the right ones; OPTIONS is answered without a token."""
+    endpoints: dict[str, dict[str, Endpoint]] = {}
+    for method, path, endpoint in TABLE:
+        endpoints.setdefault(path, {"OPTIONS": options})[method] = _answering(endpoint)
+    return [Route(path, _by_method(found), methods=list(found)) for path, found in endpoints.items()]
+
+
+def _by_method(endpoints: dict[str, Endpoint]) -> Endpoint:
+    async def answer(request: Request) -> Response:
+        return await endpoints["GET" if request.method == "HEAD" else request.method](request)
+
+    return answer
+
+
+async def options(request: Request) -> Response:
+    """What a browser asks before it sends: the headers of the setting gateway_headers are its answer."""
+    return Response(media_type="application/json")
+
+
+ROUTES: list[BaseRoute] = [*_routes(), WebSocketRoute("/api/kernels/{kernel_id}/channels", channels)]

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from engine import errors
 from engine.api.errors import status_of
 from engine.errors import InvalidRequest, PolyreplError, UnknownLanguage
+from engine.sessions import SessionGone
 
 _encoder = msgspec.json.Encoder()
 
@@ -36,6 +37,8 @@ def render(error: PolyreplError) -> Response:
         message = f"Kernel does not exist: {error.context_id}"
     elif isinstance(error, InvalidRequest) and error.errors and message == "Invalid request":
         message = "; ".join(f"{wrong.field}: {wrong.error}" for wrong in error.errors)
+    elif isinstance(error, SessionGone):
+        status = 410
     elif isinstance(error, errors.Unauthorized):
         message = ""
     elif isinstance(error, (errors.Overloaded, errors.ContextBusy)):

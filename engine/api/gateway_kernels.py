@@ -4,8 +4,6 @@ The id of a context is the id of its kernel; where an id has contexts of several
 
 from __future__ import annotations
 
-import asyncio
-import json
 import re
 import uuid
 from collections.abc import Mapping
@@ -22,13 +20,12 @@ from engine.errors import (
     InvalidRequest,
     KernelStartFailed,
     TooManyContexts,
-    UnknownLanguage,
 )
 from engine.languages import Language
 
 _JUPYTER_NAMES = {"python": "python3"}  # what notebooks have in their metadata
 _SEED_TIMEOUT = 300.0  # seconds, at most, for each cell of the seed
-_RESOURCES = re.compile(r"logo-.*|kernel\.(js|css)")
+_RESOURCES = re.compile(r"logo-[\w.-]+|kernel\.(js|css)")
 
 
 def kernel_id(engine: Engine, context: Context) -> str:
@@ -84,7 +81,8 @@ def spec_model(engine: Engine, language: Language) -> dict[str, Any]:
     resources = {}
     for path in sorted(Path(spec.resource_dir).iterdir()):
         if _RESOURCES.fullmatch(path.name):
-            resources[path.stem if path.name.startswith("logo-") else path.name] = f"/kernelspecs/{name}/{path.name}"
+            told = path.stem if path.name.startswith("logo-") else path.name
+            resources[told] = f"{engine.settings.base_url}/kernelspecs/{name}/{path.name}"
     return {"name": name, "spec": spec.to_dict(), "resources": resources}
 
 
@@ -102,9 +100,7 @@ async def start_kernel(
         raise ContextExists(wanted_id)
     chosen = wanted_id or str(uuid.uuid4())
     try:
-        context = await engine.create_context(
-            language=language.name, context_id=chosen, env=_taken(engine, env) if env is not None else None
-        )
+        context = await engine.create_context(language=language.name, context_id=chosen, env=env)
     except TooManyContexts:
         raise ResourceLimit from None
     await _run_seed(engine, context)
@@ -118,23 +114,30 @@ class ResourceLimit(Forbidden):
         super().__init__("Resource Limit")
 
 
-def _taken(engine: Engine, env: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a request that a kernel gets: those that begin with KERNEL_, and those that the setting lists."""
+def check_env(engine: Engine, env: object) -> dict[str, str] | None:
+    """The variables of a request that a kernel gets: those that begin with KERNEL_, and those that the setting lists.
+
+    Raises InvalidRequest."""
+    if env is None:
+        return None
+    if not isinstance(env, dict):
+        raise InvalidRequest(FieldError("env", "must be an object"), message="env must be an object")
     allowed = engine.settings.env_whitelist
-    return {
+    taken = {
         name: value
         for name, value in env.items()
         if (name.startswith("KERNEL_") or name in allowed or "*" in allowed) and name != "KERNEL_GATEWAY"
     }
+    for name, value in taken.items():
+        if not isinstance(value, str):
+            raise InvalidRequest(FieldError(f"env.{name}", "must be a string"), message=f"env.{name} must be a string")
+    return taken
 
 
 async def _run_seed(engine: Engine, context: Context) -> None:
-    seed = engine.settings.seed_notebook
-    if seed is None:
-        return
     timeout = min(_SEED_TIMEOUT, engine.settings.max_timeout)
     try:
-        for code in await asyncio.to_thread(_code_cells, seed):
+        for code in await engine.seed.cells():
             execution = await engine.execute(
                 code, language=context.language.name, context_id=context.id, timeout=timeout
             )
@@ -147,22 +150,12 @@ async def _run_seed(engine: Engine, context: Context) -> None:
         raise
 
 
-def _code_cells(seed: Path) -> list[str]:
-    """Raises KernelStartFailed for what is no notebook."""
-    try:
-        cells = json.loads(seed.read_bytes())["cells"]
-        return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise KernelStartFailed(str(seed), f"the seed notebook cannot be read: {error}") from None
-
-
 def resource_file(engine: Engine, name: str, file: str) -> Path | None:
-    try:
-        spec = engine.kernelspecs.find(find_language(engine, name).kernel_name)
-    except (UnknownLanguage, KernelStartFailed):
-        return None
+    """Raises UnknownLanguage or KernelStartFailed."""
+    spec = engine.kernelspecs.find(find_language(engine, name).kernel_name)
     path = Path(spec.resource_dir) / file
-    return path if "/" not in file and _RESOURCES.fullmatch(file) and path.is_file() else None
+    is_told = _RESOURCES.fullmatch(file) or file == "kernel.json"
+    return path if is_told and path.is_file() else None
 
 
 def check_kernel_id(wanted: object) -> str | None:

@@ -15,12 +15,14 @@ from engine.api.gateway_kernels import find_context
 from engine.context import Context
 from engine.core import Engine
 from engine.errors import InvalidRequest, PolyreplError, TooManyRequests
+from engine.messages import Channel
 from engine.observers import Observer
 from engine.websocket import V1, Outgoing, read_frame
 
 _HIGH, _LOW = 4 * 1024 * 1024, 1024 * 1024  # bytes that wait for a client: from where to where it counts as behind
 _STALL_WAIT = 20.0  # seconds that a client may take to read anything at all
 _CLOSE_WAIT = 1.0
+_FLUSH_WAIT = 5.0  # seconds that a kernel has to read a control request before the next frame is looked at
 _MAX_PENDING = 1000  # requests of one client that wait in the queue
 _GOING_AWAY, _BAD_DATA, _POLICY, _TRY_LATER = 1001, 1007, 1008, 1013
 
@@ -154,6 +156,10 @@ class _Client(Observer):
                     raise TooManyRequests(_MAX_PENDING)
                 self._pending += 1
                 self._context.relay(self.session, request, self._note_done)
+                if (
+                    request.channel is not Channel.SHELL
+                ):  # what has no turn to wait for must not pile up before the kernel
+                    await self._context.flushed(_FLUSH_WAIT)
             except InvalidRequest as error:
                 self._close(_BAD_DATA, error.message)
                 return

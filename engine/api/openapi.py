@@ -48,7 +48,9 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path. 401, 403 and 413 (with a body) are documented everywhere and not listed here."""
+    """One method of one path. 401, 403 and 413 (with a body) are documented everywhere and not listed here.
+
+    `content`: the media types of a body that is no JSON."""
 
     method: str
     path: str
@@ -58,6 +60,7 @@ class Operation:
     answers: dict[int, Answer]
     body: type[BaseModel] | None = None
     body_required: bool = True
+    content: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     is_open: bool = False
 
@@ -81,8 +84,10 @@ def _by_method(endpoints: dict[str, Endpoint]) -> Endpoint:
     return endpoint
 
 
-def document(operations: list[Operation], *, languages: list[str], max_timeout_ms: int, has_token: bool) -> bytes:
-    """The OpenAPI document. `languages` and `max_timeout_ms` are those of this server."""
+def document(
+    operations: list[Operation], *, languages: list[str], max_timeout_ms: int, has_token: bool, base_url: str = ""
+) -> bytes:
+    """The OpenAPI document. `languages`, `max_timeout_ms` and `base_url` are those of this server."""
     schemas = _schemas(operations)
     execute = schemas["ExecuteBody"]["properties"]
     _restrict(schemas["ExecuteBody"]["properties"]["language"], {"enum": languages})
@@ -90,7 +95,7 @@ def document(operations: list[Operation], *, languages: list[str], max_timeout_m
     _restrict(execute["timeout_ms"], {"maximum": max_timeout_ms})
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+        paths.setdefault(documented_path(operation.path), {})[operation.method.lower()] = _operation(operation)
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -99,7 +104,7 @@ def document(operations: list[Operation], *, languages: list[str], max_timeout_m
             "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": base_url or "/"}],
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -113,6 +118,11 @@ def document(operations: list[Operation], *, languages: list[str], max_timeout_m
     if has_token:
         document["security"] = [{"bearer": []}, {"apiKey": []}]
     return json.dumps(document).encode()
+
+
+def documented_path(path: str) -> str:
+    """A route's path without what its parameters may hold."""
+    return path.replace(":path}", "}")
 
 
 def _schemas(operations: list[Operation]) -> dict[str, Any]:
@@ -139,7 +149,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
     answers.setdefault(403, Answer("The Host or Origin header is not allowed", errors.Problem))
     if not operation.is_open:
         answers.setdefault(401, Answer("No valid token", errors.Problem))
-    if operation.body is not None:
+    if operation.body is not None or operation.content:
         answers.setdefault(400, Answer("A field of the request is wrong", errors.InvalidProblem))
         answers.setdefault(413, Answer("The body is too large", errors.Problem))
     described: dict[str, Any] = {
@@ -150,13 +160,22 @@ def _operation(operation: Operation) -> dict[str, Any]:
     }
     if operation.is_open:
         described["security"] = []
-    parameters = [*_path_parameters(operation.path), *map(_parameter, operation.parameters)]
+    parameters = [*_path_parameters(documented_path(operation.path)), *map(_parameter, operation.parameters)]
     if parameters:
         described["parameters"] = parameters
     if operation.body is not None:
         content = {"application/json": {"schema": {"$ref": _REF.format(operation.body.__name__)}}}
         described["requestBody"] = {"required": operation.body_required, "content": content}
+    elif operation.content:
+        described["requestBody"] = {"required": True, "content": {kind: _upload(kind) for kind in operation.content}}
     return described
+
+
+def _upload(media_type: str) -> dict[str, Any]:
+    if media_type != "multipart/form-data":
+        return {}  # any bytes
+    files = {"type": "array", "items": {"type": "string", "contentMediaType": "application/octet-stream"}}
+    return {"schema": {"type": "object", "properties": {"file": files}, "required": ["file"]}}
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:

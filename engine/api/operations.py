@@ -63,8 +63,9 @@ class Discovery(msgspec.Struct):
 
 
 async def index(request: Request) -> Response:
-    links = {"docs": "/docs", "redoc": "/redoc", "openapi": "/openapi.json", "languages": "/languages"}
-    return json_response(Discovery("polyrepl", __version__, links))
+    paths = {"docs": "/docs", "redoc": "/redoc", "openapi": "/openapi.json", "languages": "/languages"}
+    base = engine_of(request).settings.base_url
+    return json_response(Discovery("polyrepl", __version__, {name: base + path for name, path in paths.items()}))
 
 
 async def healthz(request: Request) -> Response:
@@ -78,10 +79,14 @@ async def health(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     engine = engine_of(request)
     checks = {"engine": "ok" if engine.is_ready else "shutting down"}
-    room = engine.is_ready and engine.has_room
+    notebook = request.app.state.notebook
+    room = engine.is_ready and (notebook is not None or engine.has_room)
     checks["contexts"] = "ok" if room else "all contexts are busy"
     ready = all(state == "ok" for state in checks.values())
     if engine.is_ready:
+        if notebook is not None:
+            checks["notebook"] = notebook.describe()
+            ready = ready and checks["notebook"] == "ok"
         checks["pool"] = engine.pool.describe()
         checks["zygote"] = engine.describe_zygote()
         if engine.settings.remote_languages:

@@ -57,6 +57,16 @@ class ExecuteBody(_Body):
     variables: bool | None = Field(
         None, description="Whether the result tells which variables the code made, changed and removed. Default false."
     )
+    data: bool | None = Field(
+        None,
+        description="Whether items also carry the values of what they show: `data` of tables, `chart` of plots, `json` of lists "
+        "and dicts. Python; default false.",
+    )
+    files: bool | None = Field(
+        None,
+        description="Whether the result tells which files the code made, changed and deleted. Omitted: where the working directory "
+        "is the context's own and small.",
+    )
 
 
 class ContextBody(_Body):
@@ -110,6 +120,27 @@ class PackagesBody(_Body):
         None,
         description="Milliseconds the installation may take; at most, and by default, the setting package_timeout.",
     )
+
+
+class IsCompleteBody(_Body):
+    """Code that somebody writes."""
+
+    code: str = Field(description="All of it.")
+    language: str | None = Field(None, description="Which of the context's languages. Omitted: the oldest.")
+
+
+class CompleteBody(IsCompleteBody):
+    """Code that somebody writes, and where."""
+
+    cursor: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
+        None, description="Place in the code, in characters. Omitted: its end."
+    )
+
+
+class InspectBody(CompleteBody):
+    """A place in code."""
+
+    detail: bool | None = Field(None, description="Whether to tell the source, too. Default false.")
 
 
 class InputBody(_Body):

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
-from engine.api import branches, contexts, execute, operations, packages, variables
+from engine.api import assistance, branches, contexts, execute, files, operations, packages, variables
+from engine.api.downloads import OCTETS
 from engine.api.errors import InvalidProblem, ObstacleProblem, Problem
 from engine.api.openapi import Answer, Operation, Parameter
-from engine.api.requests import CheckpointBody, ContextBody, ExecuteBody, ForkBody, InputBody, PackagesBody, RestoreBody
+from engine.api.requests import (
+    CheckpointBody,
+    CompleteBody,
+    ContextBody,
+    ExecuteBody,
+    ForkBody,
+    InputBody,
+    InspectBody,
+    IsCompleteBody,
+    PackagesBody,
+    RestoreBody,
+)
 from engine.api.streaming import NDJSON, SSE
-from engine.models import BranchInfo, CheckpointInfo, ContextInfo, InstallationResult, Result, VariableList
+from engine.models import (
+    BranchInfo,
+    CheckpointInfo,
+    Completeness,
+    Completions,
+    ContextInfo,
+    FileInfo,
+    FileList,
+    Inspection,
+    InstallationResult,
+    Result,
+    VariableList,
+)
 
 _STREAMS = ("application/json", SSE, NDJSON)
 _NO_EXECUTION = Answer("No such execution, or no longer kept", Problem)
@@ -22,6 +46,9 @@ _ENDED = Answer("The context was ended or restarted meanwhile", Problem)
 _ENDING = Answer("The server is shutting down", Problem)
 _NO_VARIABLES = Answer("`variables`, `checkpoint` or `on_error` is not supported for this language", Problem)
 _NOT_SUPPORTED = Answer("The kernel of this language cannot do it", Problem)
+_NO_FILE = Answer("No such context or file", Problem)
+_NOT_A_FILE = Answer("Something else is at that path, or the context was ended meanwhile", Problem)
+_NO_ROOM = Answer("The context's files, or the disk, may take no more", Problem)
 _BAD_QUERY = Answer("A parameter is wrong", InvalidProblem)
 
 _LANGUAGE = Parameter("language", "query", "Only the context of this language.", {"type": "string"})
@@ -187,6 +214,28 @@ OPERATIONS: list[Operation] = [
         },
         parameters=(_LANGUAGE, *variables.PARAMETERS),
     ),
+    *(
+        Operation(
+            "POST",
+            f"/contexts/{{context_id}}/{endpoint.__name__}",
+            endpoint,
+            summary,
+            "assistance",
+            {
+                200: Answer("What the kernel says; nothing while none runs", model),
+                404: _NO_CONTEXT,
+                409: Answer("A cell runs", Problem, headers=("Retry-After",)),
+                500: Answer("The kernel died, or did not answer", Problem),
+                501: _NOT_SUPPORTED,
+            },
+            body=body,
+        )
+        for endpoint, summary, body, model in (
+            (assistance.complete, "How code could go on at a place", CompleteBody, Completions),
+            (assistance.inspect, "What is known of the name at a place in code", InspectBody, Inspection),
+            (assistance.is_complete, "Whether code can be run as it is", IsCompleteBody, Completeness),
+        )
+    ),
     Operation(
         "POST",
         "/contexts/{context_id}/packages",
@@ -277,6 +326,82 @@ OPERATIONS: list[Operation] = [
             503: _ENDING,
         },
         body=RestoreBody,
+    ),
+    Operation(
+        "GET",
+        "/contexts/{context_id}/files",
+        files.list_files,
+        "What is in a context's working directory, sorted by path",
+        "files",
+        {200: Answer("The files", FileList), 400: _BAD_QUERY, 404: _NO_FILE, 409: _NOT_A_FILE},
+        parameters=(_LANGUAGE, *files.LISTING),
+    ),
+    Operation(
+        "POST",
+        "/contexts/{context_id}/files",
+        files.upload_files,
+        "Upload files as a form, under the names that they have there",
+        "files",
+        {
+            201: Answer("The files", files.Uploaded),
+            404: _NO_CONTEXT,
+            409: _NOT_A_FILE,
+            429: _BUSY,
+            503: _ENDING,
+            507: _NO_ROOM,
+        },
+        content=("multipart/form-data",),
+        parameters=(files.CREATES, files.INTO),
+    ),
+    *(
+        Operation(
+            method,
+            "/contexts/{context_id}/files/{path:path}",
+            endpoint,
+            summary,
+            "files",
+            {
+                200: Answer("The file was replaced", FileInfo),
+                201: Answer("The file is new", FileInfo),
+                404: _NO_CONTEXT,
+                409: _NOT_A_FILE,
+                429: _BUSY,
+                503: _ENDING,
+                507: _NO_ROOM,
+            },
+            content=(OCTETS,),
+            parameters=(files.CREATES,),
+        )
+        for method, endpoint, summary in (
+            ("PUT", files.write_file, "Write a file: the body is its content"),
+            ("POST", files.upload_file, "Write a file, as PUT does"),
+        )
+    ),
+    Operation(
+        "GET",
+        "/contexts/{context_id}/files/{path:path}",
+        files.read_file,
+        "Download a file, or a part of it",
+        "files",
+        {
+            200: Answer("The file", media_types=("*/*",), headers=("ETag", "Content-Disposition")),
+            206: Answer("The part", media_types=("*/*",), headers=("ETag", "Content-Range")),
+            304: Answer("It is as the client has it", headers=("ETag",)),
+            400: _BAD_QUERY,
+            404: _NO_FILE,
+            409: _NOT_A_FILE,
+            416: Answer("No such part", Problem, headers=("Content-Range",)),
+        },
+        parameters=(_LANGUAGE, *files.CONDITIONS),
+    ),
+    Operation(
+        "DELETE",
+        "/contexts/{context_id}/files/{path:path}",
+        files.delete_file,
+        "Delete a file, or a directory",
+        "files",
+        {204: Answer("Gone"), 400: _BAD_QUERY, 404: _NO_FILE, 409: _NOT_A_FILE},
+        parameters=(_LANGUAGE, files.RECURSIVE),
     ),
     Operation(
         "GET",

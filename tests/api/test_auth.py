@@ -17,7 +17,7 @@ GUARDED = sorted({operation.path for operation in OPERATIONS} - set(OPEN))
 
 def is_problem(response: httpx.Response, status: int) -> None:
     assert response.status_code == status, response.text
-    assert set(response.json()) == {"message"}
+    assert set(response.json()) == {"message", "code", "remediation"}
 
 
 class TestToken:

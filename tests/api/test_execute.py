@@ -54,7 +54,7 @@ def wrong(response: httpx.Response) -> dict[str, str]:
     """The fields that a 400 names; its body has exactly the documented shape."""
     assert response.status_code == 400, response.text
     body = response.json()
-    assert set(body) == {"message", "errors"}
+    assert set(body) == {"message", "code", "remediation", "errors"}
     assert body["message"] == "Invalid request"
     assert body["errors"]
     for each in body["errors"]:
@@ -268,7 +268,7 @@ class TestRefused:
             statuses.append(response.status_code)
         assert statuses[-1] == 429
         assert int(response.headers["retry-after"]) >= 1
-        assert set(response.json()) == {"message"}
+        assert set(response.json()) == {"message", "code", "remediation"}
 
     async def test_too_many_busy_contexts_are_a_429(self, api):
         client = (await api(SCRIPT, max_contexts=1)).client
@@ -281,7 +281,7 @@ class TestRefused:
         fake = await api()
         await fake.engine.aclose()
         response = await fake.client.post("/execute", json={"code": "x"})
-        assert (response.status_code, set(response.json())) == (503, {"message"})
+        assert (response.status_code, set(response.json())) == (503, {"message", "code", "remediation"})
 
 
 class TestTaken:
@@ -345,7 +345,7 @@ class TestIdempotency:
         client = (await api()).client
         await client.post("/execute", json={"code": "x"}, headers=self.KEY)
         response = await client.post("/execute", json={"code": "y"}, headers=self.KEY)
-        assert (response.status_code, set(response.json())) == (422, {"message"})
+        assert (response.status_code, set(response.json())) == (422, {"message", "code", "remediation"})
 
 
 class TestResource:
@@ -389,7 +389,7 @@ class TestResource:
         body = {"value": "x"} if path == "/input" else None
         response = await (await api()).client.request(method, f"/executions/nope{path}", json=body)
         assert response.status_code == 404
-        assert set(response.json()) == {"message"}
+        assert set(response.json()) == {"message", "code", "remediation"}
         assert "nope" in response.json()["message"]
 
     async def test_an_interrupt_stops_it_and_keeps_the_state(self, api):
@@ -410,7 +410,7 @@ class TestResource:
         client = (await api()).client
         body = await execute(client)
         response = await client.post(f"/executions/{body['execution_id']}/input", json={"value": "x"})
-        assert (response.status_code, set(response.json())) == (409, {"message"})
+        assert (response.status_code, set(response.json())) == (409, {"message", "code", "remediation"})
 
     async def test_a_reader_that_can_answer_input_does(self, api):
         fake = await api(SCRIPT)

@@ -175,7 +175,7 @@ async def test_an_error_of_ours_is_a_500_that_tells_nothing_of_it(api, monkeypat
 
     monkeypatch.setattr(fake.engine.metrics, "render", broken)
     response = await fake.client.get("/metrics")
-    assert (response.status_code, response.json()) == (500, {"message": "Internal error"})
+    assert (response.status_code, response.json()) == (500, {"message": "Internal error", "code": "InternalError"})
 
 
 @pytest.fixture

@@ -167,6 +167,6 @@ def test_temporary_files_go_to_the_contexts_own_directory(server: Server, repl: 
     assert where.startswith(str(server.run_dir))
 
 
-def test_a_kernel_that_takes_no_variables_says_so(client: Client) -> None:
-    response = client.http.post("/execute", json={"code": "1", "language": "bash", "env_vars": {"A": "b"}})
-    assert (response.status_code, response.json()["errors"][0]["field"]) == (400, "env_vars")
+def test_bash_takes_them_by_cells_around_its_own(client: Client) -> None:
+    result = client.execute('echo "$A"', language="bash", env_vars={"A": "it's $(id)"})
+    assert result.stdout == ["it's $(id)"]

@@ -23,6 +23,21 @@ from tests.conformance.test_cells import (  # noqa: F401 - collected here again
     test_the_last_expression_is_the_primary_item,
     test_unicode_of_every_plane_survives,
 )
+from tests.conformance.test_foreign_kernels import (  # noqa: F401
+    bash,
+    test_a_bash_cell_runs_and_keeps_its_state,
+    test_a_bash_cell_that_fails_is_an_error,
+)
+from tests.conformance.test_gateway import (  # noqa: F401
+    kernel,
+    python_kernel,
+    socket_of,
+    test_a_widget_is_opened_changed_from_both_sides_and_closed,
+    test_an_interrupt_stops_a_loop,
+    test_buffers_travel_both_ways,
+    test_cells_keep_their_state_and_are_shared_with_execute,
+    test_input_is_answered,
+)
 from tests.conformance.test_streams import (  # noqa: F401
     test_a_reader_that_is_cut_off_and_resumes_gets_every_event_once,
     test_a_stream_that_ends_in_an_error_says_it,
@@ -35,7 +50,6 @@ from tests.conformance.test_timeouts import (  # noqa: F401
     test_an_interrupt_of_an_idle_context_does_not_reach_the_next_cell,
     test_an_interrupt_of_what_waits_leaves_what_runs_alone,
     test_executions_queued_behind_a_timeout_run_after_it,
-    test_what_waited_when_the_kernel_died_runs_on_the_next_one,
     test_what_was_printed_before_a_timeout_is_in_the_answer,
 )
 from tests.remote_jupyter import GATEWAY, LEGACY, SERVER, TOKEN, RemoteJupyter, remote_jupyter
@@ -52,7 +66,7 @@ def remote(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def server(remote: RemoteJupyter) -> Iterator[Server]:
     env = {"JUPYTER_URL": remote.url, "JUPYTER_TOKEN": TOKEN}
-    settings = {"jupyter_languages": "typescript=local", "pool_max": "0"}
+    settings = {"jupyter_languages": "typescript=local,bash=bash", "pool_max": "0"}
     with Server(settings=settings, env=env, flags=["--backend", "jupyter"]) as server:
         yield server
 
@@ -83,6 +97,7 @@ def test_a_language_that_is_kept_here_runs_here(client: Client, server: Server) 
 def test_only_what_the_settings_place_is_offered(client: Client) -> None:
     languages = {entry["name"]: entry for entry in client.http.get("/languages").json()["items"]}
     assert {name: entry["kernel"] for name, entry in languages.items()} == {
+        "bash": "jupyter:bash",
         "python": "jupyter:python3",
         "typescript": "polyrepl-typescript",
     }
@@ -98,6 +113,56 @@ def test_lines_are_read_variables_are_set_and_put_back(python: Repl) -> None:
     code = "import os; os.environ.get('GREETING')"
     assert python.run(code, env_vars={"GREETING": 'it\'s "me"'}).text == repr('it\'s "me"')
     assert python.run(code).text is None
+
+
+def test_the_control_channel_reaches_the_kernel_while_a_cell_runs(client: Client, python_kernel: str) -> None:  # noqa: F811
+    with socket_of(client, python_kernel) as socket:
+        msg_id = socket.execute("import time\nprint('begun')\nwhile True: time.sleep(0.01)")
+        socket.until(lambda message: message["msg_type"] == "stream")
+        asked = socket.send("debug_request", "control", type="request", seq=1, command="debugInfo", arguments={})
+        reply = socket.until(lambda message: message["msg_type"] == "debug_reply")[-1]
+        assert (reply["parent_header"]["msg_id"], reply["channel"]) == (asked, "control")
+        socket.send("interrupt_request", "control")
+        assert socket.done(msg_id)
+
+
+def test_files_are_written_read_listed_and_deleted_through_the_kernel(client: Client, python: Repl) -> None:
+    files, content = f"/contexts/{python.id}/files", bytes(range(256)) * 5000
+    count = python.run("1")["execution_count"]
+    made = client.http.put(f"{files}/data/a file.bin", content=content)
+    assert (made.status_code, made.json()["size"]) == (201, len(content))
+    assert client.http.put(f"{files}/empty", content=b"").status_code == 201
+    assert python.run("len(open('data/a file.bin', 'rb').read()), open('empty').read()").text == "(1280000, '')"
+    assert client.http.get(f"{files}/data/a file.bin").content == content
+    ranged = client.http.get(f"{files}/data/a file.bin", headers={"Range": "bytes=600000-600003"})
+    assert (ranged.status_code, ranged.content) == (206, content[600000:600004])
+    listed = client.http.get(files, params={"path": "data"}).json()
+    assert [(item["path"], item["type"], item["size"]) for item in listed["items"]] == [
+        ("data/a file.bin", "file", len(content))
+    ]
+    assert client.http.get(f"{files}/data").status_code == 409
+    assert client.http.get(f"{files}/nothing").status_code == 404
+    assert client.http.delete(f"{files}/data").status_code == 409
+    assert client.http.delete(f"{files}/data", params={"recursive": "true"}).status_code == 204
+    assert client.http.delete(f"{files}/empty").status_code == 204
+    result = python.run("import os; os.path.exists('data'), [name for name in dir() if 'file' in name]")
+    assert (result.text, result["execution_count"]) == ("(False, [])", count + 2)
+
+
+def test_no_path_leads_out_of_the_files(client: Client, python: Repl) -> None:
+    python.run("import os; os.symlink('/etc', 'link')")
+    files = f"/contexts/{python.id}/files"
+    assert client.http.get(f"{files}/%2e%2e/secret").status_code == 400
+    assert client.http.get(f"{files}/link/passwd").status_code == 409
+    assert client.http.put(f"{files}/link/passwd", content=b"no").status_code == 409
+    assert client.http.delete(f"{files}/link").status_code == 204
+    assert python.run("os.path.exists('/etc/passwd')").text == "True"
+
+
+def test_files_of_another_language_are_refused_by_name(client: Client, bash: Repl) -> None:  # noqa: F811
+    bash.run("true")
+    refused = client.http.get(f"/contexts/{bash.id}/files")
+    assert (refused.status_code, "files" in refused.text) == (501, True)
 
 
 def test_what_needs_this_machine_is_refused_by_name(client: Client, python: Repl) -> None:

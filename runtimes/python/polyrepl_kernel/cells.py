@@ -25,6 +25,7 @@ class Cell:
         "channel",
         "ended",
         "env",
+        "gives_data",
         "header",
         "idents",
         "limits",
@@ -41,6 +42,7 @@ class Cell:
         self.limits = OutputLimits()
         self.allow_stdin = False
         self.tracks_changes = False
+        self.gives_data = False
         self.after_interrupt = False
         self.ended = False
         self.buffers: dict[str, StreamBuffer] = {}
@@ -56,6 +58,7 @@ class Cell:
         cell.env = environment_from_metadata(metadata.pop("env_vars", None))
         cell.limits = OutputLimits.from_metadata(metadata.pop("output_limits", None))
         cell.tracks_changes = metadata.pop("changes", False) is True
+        cell.gives_data = metadata.pop("data", False) is True
         cell.after_interrupt = metadata.pop("after_interrupt", False) is True
         cell.allow_stdin = bool(request.content.get("allow_stdin", False))
         return cell

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from . import variables
+from . import values, variables
 from .cells import Cell
 from .environment import environment
 from .protocol import IOPUB, Request
@@ -61,6 +61,8 @@ class Execution:
     def _prepare(self) -> None:
         shell = self._shell
         self._kernel.packages.refresh()
+        if self._cell.gives_data:
+            values.show_images(self._kernel)
         if self._cell.tracks_changes:
             self._before = variables.Snapshot(shell)
         shell._last_traceback = None

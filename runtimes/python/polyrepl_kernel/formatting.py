@@ -8,10 +8,13 @@ from IPython.core.formatters import BaseFormatter
 from IPython.core.formatters import DisplayFormatter as _DisplayFormatter
 from IPython.lib import pretty
 
+from .values import add_values
+
 # Exact types whose only base is object and that have no _repr_*_ method: unless somebody registered a printer, text is all.
 _PLAIN = frozenset({int, float, complex, str, bytes, list, tuple, dict, set, frozenset})
 # Of these, the ones whose text is their repr, always one line.
 _ONE_LINE = frozenset({int, float, complex, str, bytes})
+_CONTAINERS = frozenset({list, dict})
 _TEXT = "text/plain"
 
 
@@ -28,9 +31,18 @@ class DisplayFormatter(_DisplayFormatter):
             text = formatters.get(_TEXT)
             if text is not None and not self._is_known(obj, kind, formatters):
                 shown = repr(obj) if kind in _ONE_LINE and _is_shown_by_repr(text, obj, kind) else text(obj)
-                return ({} if shown is None else {_TEXT: shown}), {}
-        found: tuple[dict[str, Any], dict[str, Any]] = super().format(obj, include=include, exclude=exclude)
-        return found
+                found: tuple[dict[str, Any], dict[str, Any]] = ({} if shown is None else {_TEXT: shown}), {}
+                return self._with_values(obj, *found) if kind in _CONTAINERS else found
+        found = super().format(obj, include=include, exclude=exclude)
+        return found if include or exclude else self._with_values(obj, *found)
+
+    def _with_values(
+        self, obj: Any, bundle: dict[str, Any], metadata: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Add the values of what is shown, for cells that ask for them."""
+        if bundle and self.parent.kernel.cells.current().gives_data:
+            add_values(obj, bundle, metadata)
+        return bundle, metadata
 
     def _is_known(self, obj: Any, kind: type, formatters: dict[str, BaseFormatter]) -> bool:
         if _knows(self.ipython_display_formatter, obj, kind) or _knows(self.mimebundle_formatter, obj, kind):

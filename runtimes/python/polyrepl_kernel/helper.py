@@ -70,6 +70,15 @@ class Helper:
         if self._readers.pop(fd, None) or self._hangups.pop(fd, None):
             self._poller.unregister(fd)
 
+    def remove_reader(self, fd: int) -> None:
+        """Call back no more when `fd` is readable; its hangup is still watched."""
+        if self._readers.pop(fd, None) is None:
+            return
+        if fd in self._hangups:
+            self._poller.register(fd, 0)
+        else:
+            self._poller.unregister(fd)
+
     def call_later(self, delay: float, callback: Callback) -> None:
         """Call back once, after `delay` seconds."""
         due = time.monotonic() + delay

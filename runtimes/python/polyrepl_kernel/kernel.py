@@ -17,13 +17,13 @@ from typing import IO, Any, NoReturn, Protocol
 
 from IPython.core.error import StdinNotImplementedError
 
-from . import comms, requests
+from . import comms, control, requests
 from .cells import Cell, Cells
 from .execution import Execution
 from .helper import Helper
 from .interrupts import Interrupts
 from .packages import Packages
-from .protocol import EMPTY, IOPUB, STDIN, Request, Session, encode
+from .protocol import CONTROL, EMPTY, IOPUB, STDIN, Request, Session, encode
 from .shell import ZMQInteractiveShell
 from .stdio import Capture, OutStream, announce_children
 
@@ -47,6 +47,9 @@ class Transport(Protocol):
 
     @property
     def has_partial(self) -> bool: ...
+
+    @property
+    def is_shared(self) -> bool: ...
 
     @property
     def interrupts_early(self) -> bool: ...
@@ -76,6 +79,9 @@ class Kernel:
         self._context = contextvars.copy_context()
         self._queue: deque[Request] = deque()
         self._inputs: deque[str] = deque()
+        self._control: deque[Request] = deque()
+        self._intake = threading.Lock()  # held while requests are taken in, so that they keep their order
+        self._asks = False  # whoever waits for input takes everything in
         self._reads = False
         self._flushes = False
 
@@ -109,7 +115,9 @@ class Kernel:
         self.session = Session()
         self._queue.clear()
         self._inputs.clear()
-        self.busy = self._reads = self._flushes = False
+        self._control.clear()
+        self._intake = threading.Lock()
+        self.busy = self._asks = self._reads = self._flushes = False
         self.output_fds = {stdout.reader, stderr.reader, *([crash_report] if isinstance(crash_report, int) else ())}
         self.shell.init_environment()
         self.helper.reset()
@@ -147,6 +155,10 @@ class Kernel:
         self.loop.create_task(cell, context=self._context)
 
     def _take_in(self) -> None:
+        with self._intake:
+            self._receive()
+
+    def _receive(self) -> None:
         assert self.transport is not None
         try:
             received = self.transport.receive()
@@ -155,8 +167,33 @@ class Kernel:
         for request in received:
             if request.channel == STDIN and request.msg_type == "input_reply":
                 self._inputs.append(str(request.content.get("value", "")))
+            elif request.channel == CONTROL:
+                self._control.append(request)
+                self.helper.call_later(0, self._answer_control)
             else:
                 self._queue.append(request)
+
+    def _watch_aside(self) -> None:
+        """Have the helper take requests in while a cell keeps the loop from it: those of the control channel do not wait."""
+        if self.transport is not None and self.transport.is_shared and self.busy:
+            self.helper.add_reader(self.transport.fileno(), self._take_in_aside)
+
+    def _take_in_aside(self) -> None:
+        assert self.transport is not None
+        with self._intake:
+            wanted = self.busy and not self._asks and len(self._queue) < _MAX_QUEUE
+            if wanted:
+                self._receive()
+        if wanted:
+            self.work_soon()  # the cell may have ended meanwhile
+        else:
+            self.helper.remove_reader(self.transport.fileno())
+
+    def _answer_control(self) -> None:
+        while self._control:
+            request = self._control.popleft()
+            if not control.answer(self, request):
+                self.enqueue(request)
 
     def enqueue(self, request: Request) -> None:
         """Take in a request that came another way; to be called from any thread."""
@@ -178,6 +215,7 @@ class Kernel:
         """Answer the requests that wait, up to a cell that awaits. Not again meanwhile, should a cell turn the loop itself."""
         while self._queue and not self.busy:
             self.busy = True
+            self._asks = False
             request = self._queue.popleft()
             try:
                 self.busy = self._answer(request)
@@ -302,6 +340,7 @@ class Kernel:
         self._flushes = False
         if self.transport is not None:
             self.transport.flush()
+        self._watch_aside()
 
     def flush_streams(self) -> None:
         """Send what was printed, before something that must not overtake it."""
@@ -336,12 +375,20 @@ class Kernel:
     def _wait_for_input(self) -> str:
         """Read until the answer is there; other requests wait for their turn."""
         assert self.transport is not None
+        self._note_asking(True)
         while not self._inputs:
             self.transport.wait(_INPUT_WAIT)
             self._take_in()
+        self._note_asking(False)
         if threading.current_thread() is not threading.main_thread():
             self.work_soon()  # it may have received what is not for it
         return self._inputs.popleft()
+
+    def _note_asking(self, asks: bool) -> None:
+        with self._intake:
+            self._asks = asks
+        if not asks:
+            self._watch_aside()
 
     # -- libraries ----------------------------------------------------------------------------------------------------
 
@@ -378,6 +425,6 @@ class Kernel:
         """Keep the helper thread out of everything that is locked, so that a fork finds it whole."""
         assert self.transport is not None
         with contextlib.ExitStack() as stack:
-            for lock in (self.stdout.lock, self.stderr.lock, *self.transport.locks, self.helper.lock):
+            for lock in (self._intake, self.stdout.lock, self.stderr.lock, *self.transport.locks, self.helper.lock):
                 stack.enter_context(lock)
             yield

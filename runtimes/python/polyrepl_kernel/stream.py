@@ -30,6 +30,7 @@ class StreamTransport:
 
     `receive` may be called from any thread, too; the order of requests is kept."""
 
+    is_shared = True  # by all channels
     interrupts_early = True  # the client sends the signal right after the request
 
     def __init__(self, sock: socket.socket) -> None:

@@ -8,7 +8,6 @@ import hmac
 import json
 import os
 import select
-import signal
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from .cells import Cell
+from . import control
 from .protocol import CONTROL, EMPTY, IOPUB, SHELL, STDIN, Request
-from .requests import kernel_info
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -36,6 +34,7 @@ class ZmqTransport:
     A zmq socket may be used from several threads if a lock orders the uses. Over ipc it is held while a reader is behind."""
 
     has_partial = False
+    is_shared = False
     interrupts_early = False  # clients wait until the cell has begun
 
     def __init__(self, connection: dict[str, Any], path: str) -> None:
@@ -197,18 +196,5 @@ class ZmqTransport:
         kernel = self._kernel
         assert kernel is not None
         for request in self._receive(CONTROL):
-            cell = Cell(request)
-            if request.msg_type == "interrupt_request":
-                kernel.status(cell, "busy")
-                os.kill(os.getpid(), signal.SIGINT)
-                kernel.reply(cell, request.msg_type, {"status": "ok"})
-            elif request.msg_type == "kernel_info_request":
-                kernel.status(cell, "busy")
-                kernel.reply(cell, request.msg_type, kernel_info(kernel, request))
-            elif request.msg_type == "shutdown_request":
-                kernel.status(cell, "busy")
-                kernel.shut_down(cell, request)
-            else:
+            if not control.answer(kernel, request):
                 kernel.enqueue(request)
-                continue
-            kernel.status(cell, "idle")

@@ -1,0 +1,220 @@
+/** Calls over `fetch`: one answer, or a stream of numbered events that survives its connections. */
+
+import { Attempts } from './attempts.ts';
+import { ConnectionFailed, errorOf, type PolyreplError, UnexpectedAnswer } from './errors.ts';
+import { Decoder } from './sse.ts';
+
+const DEFAULT_URL = 'http://127.0.0.1:8000';
+const STREAM = 'text/event-stream';
+/** A server sends something every 5 s. */
+const SILENCE_MS = 20_000;
+
+/** What every call takes besides. `deadlineMs`: for all of it, with what is sent again. */
+export interface CallOptions {
+  signal?: AbortSignal;
+  deadlineMs?: number;
+}
+
+export interface ClientOptions {
+  url?: string;
+  token?: string;
+  /** How often in a row a request is sent again that was refused for now, or whose connection broke, where that does no harm. */
+  retries?: number;
+  fetch?: typeof fetch;
+}
+
+export type Body = Uint8Array | Blob | ReadableStream<Uint8Array>;
+
+export interface Call {
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  path: string;
+  query?: Record<string, string | number | boolean | undefined>;
+  headers?: Record<string, string>;
+  json?: unknown;
+  body?: Body;
+  isRepeatable?: boolean;
+  deadlineMs: number;
+  signal?: AbortSignal;
+}
+
+/** An event as far as the transport looks at it. */
+interface Numbered {
+  id: number;
+  type: string;
+  execution_id?: string;
+}
+
+export class Http {
+  readonly url: string;
+  #headers: Record<string, string>;
+  #retries: number;
+  #fetch: typeof fetch;
+
+  constructor(options: ClientOptions) {
+    this.url = (options.url ?? variable('POLYREPL_URL') ?? DEFAULT_URL).replace(/\/+$/, '');
+    const token = options.token ?? variable('POLYREPL_TOKEN');
+    this.#headers = token ? { authorization: `Bearer ${token}` } : {};
+    this.#retries = options.retries ?? 4;
+    this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
+  }
+
+  /** Send a call, again where that is safe, and return the answer. Rejects with a PolyreplError, or the signal's reason. */
+  async send(call: Call): Promise<Response> {
+    const attempts = this.#attempts(call, (call.isRepeatable ?? false) && !(call.body instanceof ReadableStream));
+    for (;;) {
+      const response = await this.#answer(call, attempts);
+      if (response instanceof Response) return response;
+      if (call.body instanceof ReadableStream) throw response; // it is used up
+      await attempts.pause(response);
+    }
+  }
+
+  /** Send a call and return what the JSON of its answer holds. */
+  async json<Value>(call: Call): Promise<Value> {
+    const response = await this.send(call);
+    try {
+      return (await response.json()) as Value;
+    } catch (error) {
+      if (error instanceof SyntaxError) throw new UnexpectedAnswer('The answer is no JSON', response.status);
+      throw error;
+    }
+  }
+
+  /**
+   * The events of a call up to the one of type `last`. An execution is a resource of the server: after a break its events are
+   * asked for from the last number on, and none is lost. A call that is not repeatable breaks with its connection.
+   */
+  async *events<Event extends Numbered>(call: Call, last: string, progress: Progress): AsyncGenerator<Event, void, void> {
+    const attempts = this.#attempts(call, call.isRepeatable ?? false);
+    for (;;) {
+      const response = await this.#answer(this.#next(call, progress), attempts);
+      if (!(response instanceof Response)) {
+        await attempts.pause(response);
+        continue;
+      }
+      const place = response.headers.get('location');
+      if (place?.includes('/executions/')) progress.executionId = place.slice(place.lastIndexOf('/') + 1);
+      const decoder = new Decoder();
+      let problem: PolyreplError = new ConnectionFailed('The stream ended before the execution did');
+      const chunks = read(response, attempts.signal);
+      try {
+        for await (const chunk of guarded(chunks, (error) => (problem = attempts.failure(error)))) {
+          attempts.noteProgress();
+          for (const event of decoder.feed(chunk) as Iterable<Event>) {
+            if (event.id <= progress.lastEventId) continue;
+            progress.lastEventId = event.id;
+            if (event.type === 'started' && event.execution_id) progress.executionId = event.execution_id;
+            yield event;
+            if (event.type === last) return;
+          }
+        }
+      } finally {
+        await chunks.return();
+      }
+      await attempts.pause(problem);
+    }
+  }
+
+  #next(call: Call, progress: Progress): Call {
+    const headers: Record<string, string> = { accept: STREAM };
+    if (call.isRepeatable) headers['last-event-id'] = String(progress.lastEventId);
+    if (call.isRepeatable && progress.executionId !== undefined) {
+      return { ...call, method: 'GET', path: `/executions/${progress.executionId}/events`, headers, json: undefined };
+    }
+    return { ...call, headers: { ...call.headers, ...headers } };
+  }
+
+  #attempts(call: Call, isRepeatable: boolean): Attempts {
+    return new Attempts(call.deadlineMs, { retries: this.#retries, isRepeatable, signal: call.signal });
+  }
+
+  /** One attempt: the answer, or what is wrong with it. */
+  async #answer(call: Call, attempts: Attempts): Promise<Response | PolyreplError> {
+    const headers: Record<string, string> = { ...this.#headers, ...call.headers };
+    const init: RequestInit & { duplex?: 'half' } = { method: call.method, headers, signal: attempts.signal };
+    if (call.json !== undefined) {
+      headers['content-type'] = 'application/json';
+      init.body = JSON.stringify(call.json);
+    } else if (call.body !== undefined) {
+      headers['content-type'] = 'application/octet-stream';
+      init.body = call.body as BodyInit;
+      if (call.body instanceof ReadableStream) init.duplex = 'half';
+    }
+    try {
+      const response = await this.#fetch(this.url + call.path + query(call.query), init);
+      return response.ok || (await isExecution(response)) ? response : await errorOf(response);
+    } catch (error) {
+      return attempts.failure(error);
+    }
+  }
+}
+
+/** How far a stream has been read. */
+export class Progress {
+  executionId: string | undefined;
+  lastEventId: number;
+
+  constructor(executionId?: string, lastEventId = 0) {
+    this.executionId = executionId;
+    this.lastEventId = lastEventId;
+  }
+}
+
+/** A kernel that could not be started is told by a 500 whose body is the execution. */
+async function isExecution(response: Response): Promise<boolean> {
+  return response.status === 500 && (await response.clone().text()).includes('"execution_id"');
+}
+
+/** The chunks of a body; one that is silent for too long breaks. */
+async function* read(response: Response, signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  const stop = (): void => void reader.cancel(signal.reason).catch(() => undefined);
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    for (;;) {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const silence = new Promise<never>((_, reject) => {
+        timer = setTimeout(() => reject(new Error(`The server was silent for ${SILENCE_MS} ms`)), SILENCE_MS);
+      });
+      const { done, value } = await Promise.race([reader.read(), silence]).finally(() => clearTimeout(timer));
+      signal.throwIfAborted();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    signal.removeEventListener('abort', stop);
+    await reader.cancel().catch(() => undefined);
+  }
+}
+
+/** The same chunks; an error of theirs is told, and ends them. */
+async function* guarded(
+  chunks: AsyncGenerator<Uint8Array, void, void>,
+  onError: (error: unknown) => void,
+): AsyncGenerator<Uint8Array, void, void> {
+  for (;;) {
+    let next: IteratorResult<Uint8Array, void>;
+    try {
+      next = await chunks.next();
+    } catch (error) {
+      onError(error);
+      return;
+    }
+    if (next.done) return;
+    yield next.value;
+  }
+}
+
+function query(fields: Call['query']): string {
+  const given = Object.entries(fields ?? {}).filter(([, value]) => value !== undefined && value !== '');
+  return given.length > 0 ? `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}` : '';
+}
+
+/** Of the environment, where there is one and it may be read. */
+function variable(name: string): string | undefined {
+  try {
+    return (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env?.[name] || undefined;
+  } catch {
+    return undefined;
+  }
+}

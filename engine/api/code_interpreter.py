@@ -1,0 +1,243 @@
+"""The code-interpreter dialect (layer 8): sessions, as the gateway for agents' primitives has them, under /api/v1.
+
+A session is an id with all its contexts; its history and its files are those of the id."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Scope
+
+from engine import errors
+from engine.api.detail import Unprocessable, detail, read_checked
+from engine.api.downloads import OCTETS, FileAnswer, receiving
+from engine.api.errors import json_response, status_of
+from engine.api.multipart import Form
+from engine.api.requests import engine_of
+from engine.api.tables import Table, routes
+from engine.context import Context
+from engine.errors import ContextNotFound, InvalidRequest, PolyreplError
+from engine.executions import Execution
+from engine.labels import MAX_ENTRIES, Entry
+from engine.models import Item, Stderr, Stdout
+
+NAME = "code_interpreter"
+PREFIX = "/api/v1"
+SESSIONS = f"{PREFIX}/code-interpreter/sessions"
+STATUS = "active"  # of every session that there is
+Json = dict[str, Any]
+
+
+class SessionBody(BaseModel):
+    """A session to begin."""
+
+    session_id: str | None = None
+    language: str = "python"
+    config: Json = Field(default_factory=dict)
+
+
+class ExecuteBody(BaseModel):
+    """Code to run."""
+
+    code: str
+    language: str | None = None
+
+
+class SessionNotFound(ContextNotFound):
+    """In the words of the gateway, which differ from route to route."""
+
+    def __init__(self, context_id: str, message: str) -> None:
+        super().__init__(context_id)
+        self.message = message
+
+
+def owns(scope: Scope) -> bool:
+    """Whether a request is for this dialect."""
+    path: str = scope["path"]
+    return path.startswith(f"{PREFIX}/")
+
+
+def render(error: PolyreplError) -> Response:
+    """An error of the core in this dialect: what is wrong with a request is a 400 with the reason."""
+    message, status = error.message, status_of(error)
+    headers: dict[str, str] = {}
+    if isinstance(error, InvalidRequest) and error.errors:
+        message = "; ".join(f"{wrong.field}: {wrong.error}" for wrong in error.errors)
+    elif isinstance(error, ContextNotFound) and not isinstance(error, SessionNotFound):
+        message = "Session not found"
+    elif isinstance(error, errors.KernelTimeout):
+        status = 504
+    elif isinstance(error, errors.KernelStartFailed):
+        status = 503
+    elif isinstance(error, (errors.Overloaded, errors.ContextBusy)):
+        headers["Retry-After"] = str(error.retry_after)
+    elif isinstance(error, errors.Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    return detail(message, status, headers)
+
+
+def _contexts(request: Request) -> list[Context]:
+    """The contexts of a session. Raises SessionNotFound."""
+    session_id = request.path_params["session_id"]
+    try:
+        return engine_of(request).contexts.get(session_id)
+    except ContextNotFound:
+        is_the_session = request.method == "GET" and request.url.path.rstrip("/").endswith(f"/{session_id}")
+        message = "Session not found" if is_the_session else f"Session {session_id} not found"
+        raise SessionNotFound(session_id, message) from None
+
+
+def _model(context: Context) -> Json:
+    return {
+        "session_id": context.id,
+        "status": STATUS,
+        "language": context.language.name,
+        "created_at": context.created_at.isoformat().replace("+00:00", "Z"),
+        "metadata": {**context.workspace.labels.tags},
+    }
+
+
+async def start_session(request: Request) -> Response:
+    """An id that is in use gets a session that is as new: what was there is ended, with its kernel."""
+    body = await read_checked(request, SessionBody)
+    engine = engine_of(request)
+    language = engine.check_language(body.language)
+    session_id = body.session_id or str(uuid.uuid4())
+    if any(context.id == session_id for context in engine.contexts):
+        await engine.delete_context(session_id)
+    context = await engine.create_context(language=language.name, context_id=session_id)
+    context.workspace.labels.maker = NAME
+    return json_response(_model(context), 201)
+
+
+async def list_sessions(request: Request) -> Response:
+    wanted = request.query_params.get("status", STATUS)
+    by_id: dict[str, Context] = {}
+    for context in engine_of(request).contexts:
+        by_id.setdefault(context.id, context)
+    sessions = [_model(context) for context in by_id.values()] if wanted == STATUS else []
+    return json_response({"sessions": sessions})
+
+
+async def get_session(request: Request) -> Response:
+    return json_response(_model(_contexts(request)[0]))
+
+
+async def end_session(request: Request) -> Response:
+    engine, session_id = engine_of(request), request.path_params["session_id"]
+    if any(context.id == session_id for context in engine.contexts):
+        await engine.delete_context(session_id)
+    return Response(status_code=204)
+
+
+async def execute(request: Request) -> Response:
+    body = await read_checked(request, ExecuteBody)
+    context = _contexts(request)[0]
+    engine = engine_of(request)
+    execution = await engine.execute(body.code, context_id=context.id, language=body.language or context.language.name)
+    await execution.wait()
+    entry = _entry(execution, body.code)
+    context.workspace.labels.history.add(entry)
+    return json_response(
+        {
+            "session_id": context.id,
+            "stdout": entry.stdout,
+            "stderr": entry.stderr,
+            "exit_code": entry.exit_code,
+            "result": entry.result,
+            "error": None,
+            "output": _joined(entry.stdout, entry.result),
+            "items": execution.result().items,
+            "language": execution.language,
+        }
+    )
+
+
+def _entry(execution: Execution, code: str) -> Entry:
+    """What a cell did; an error is told on stderr, as a program's is."""
+    streams: dict[type, list[str]] = {Stdout: [], Stderr: []}
+    for _, event in execution.journal.read(0):
+        if isinstance(event, (Stdout, Stderr)):
+            streams[type(event)].append(event.text)
+    error, stderr = execution.error, "".join(streams[Stderr])
+    if execution.status == "timeout":
+        stderr += f"Execution timed out after {float(execution.timeout)}s"
+    elif error is not None:
+        stderr += f"{error.traceback or f'{error.name}: {error.value}'}\n"
+    return Entry(
+        _now(),
+        code,
+        execution.language,
+        stdout="".join(streams[Stdout]),
+        stderr=stderr,
+        exit_code=0 if execution.status == "ok" else 1,
+        result=_text_of(execution.result().items),
+    )
+
+
+def _text_of(items: list[Item]) -> str:
+    """The text of the last expression."""
+    return next((item.text for item in items if item.is_primary and isinstance(item.text, str)), "")
+
+
+def _joined(stdout: str, result: str) -> str:
+    return "\n".join(part for part in (stdout.removesuffix("\n"), result) if part)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
+async def get_history(request: Request) -> Response:
+    limit = request.query_params.get("limit", "50")
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MAX_ENTRIES):
+        problem = {"type": "value_error", "loc": ["query", "limit"], "msg": f"must be between 1 and {MAX_ENTRIES}"}
+        raise Unprocessable([{**problem, "input": limit}])
+    return json_response({"entries": _contexts(request)[0].workspace.labels.history.last(int(limit))})
+
+
+@receiving
+async def upload_file(request: Request) -> Response:
+    context = _contexts(request)[0]
+    form = Form(request)
+    async for part in form.files():
+        if part.field != "file":
+            continue
+        info, _ = await engine_of(request).files(context.id).write(part.filename, part.chunks)
+        _note(context, f"upload_file({info.path!r})", f"{info.size} bytes")
+        return json_response({"filename": info.path, "size": info.size, "session_id": context.id})
+    raise Unprocessable([{"type": "missing", "loc": ["body", "file"], "msg": "Field required", "input": None}])
+
+
+async def download_file(request: Request) -> ASGIApp:
+    context, path = _contexts(request)[0], request.path_params["filename"]
+    file = await engine_of(request).files(context.id).read(path)
+    _note(context, f"download_file({path!r})", f"{file.info.size} bytes")
+    return await FileAnswer.of(request, file, OCTETS)
+
+
+def _note(context: Context, code: str, result: str) -> None:
+    context.workspace.labels.history.add(Entry(_now(), code, context.language.name, result=result))
+
+
+async def list_providers(request: Request) -> Response:
+    provider = "polyrepl"
+    return json_response({NAME: {"default": provider, "available": [provider]}})
+
+
+_TABLE: Table = {
+    f"{PREFIX}/providers": {"GET": list_providers},
+    SESSIONS: {"POST": start_session, "GET": list_sessions},
+    f"{SESSIONS}/{{session_id}}": {"GET": get_session, "DELETE": end_session},
+    f"{SESSIONS}/{{session_id}}/execute": {"POST": execute},
+    f"{SESSIONS}/{{session_id}}/history": {"GET": get_history},
+    f"{SESSIONS}/{{session_id}}/files": {"POST": upload_file},
+    f"{SESSIONS}/{{session_id}}/files/{{filename:path}}": {"GET": download_file},
+}
+ROUTES: list[BaseRoute] = [*routes(_TABLE, render)]

@@ -1,0 +1,116 @@
+"""Help for writing code (layer 6): completion, inspection and whether a cell is whole, as the kernel of a context tells them.
+
+The kernel runs somebody's code, so what it says is checked before it is passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from engine.contexts import Contexts
+from engine.errors import ContextBusy, FieldError, InvalidRequest, KernelTimeout, MessageError, NotSupported
+from engine.messages import Message
+from engine.models import Completeness, Completion, Completions, Inspection
+
+_PATIENCE = 1.0  # seconds that somebody who types waits for a running cell
+_TIMEOUT = 5.0  # seconds
+_MAX_MATCHES = 1000
+
+
+class _Match(msgspec.Struct):
+    text: str
+    type: str = ""
+
+
+class _Metadata(msgspec.Struct):
+    """What kernels of IPython's line, and ours, tell besides."""
+
+    matches: list[_Match] = msgspec.field(name="_jupyter_types_experimental", default_factory=list)
+
+
+class _CompleteReply(msgspec.Struct):
+    matches: list[str]
+    cursor_start: int
+    cursor_end: int
+
+
+class Assistance:
+    """Asks kernels. `cursor`: a place in the code in characters; None: its end. `name_of` checks a language's name.
+
+    Raises ContextNotFound, UnknownLanguage, ContextBusy (a cell runs, or the kernel does not answer), KernelDied or NotSupported."""
+
+    def __init__(self, contexts: Contexts, *, name_of: Callable[[str], str]) -> None:
+        self._contexts = contexts
+        self._name_of = name_of
+
+    async def complete(
+        self, context_id: str, code: str, *, cursor: int | None = None, language: str | None = None
+    ) -> Completions:
+        """How the code could go on at the cursor: at most 1000 ways."""
+        place = _cursor(code, cursor)
+        reply = await self._ask(context_id, "complete_request", {"code": code, "cursor_pos": place}, language)
+        if reply is None:
+            return Completions(matches=[], cursor_start=place, cursor_end=place)
+        found = _convert(reply.content, _CompleteReply)
+        told = _Metadata()
+        metadata = reply.content.get("metadata")
+        if isinstance(metadata, dict):
+            try:
+                told = msgspec.convert(metadata, _Metadata)
+            except msgspec.ValidationError:
+                told = _Metadata()
+        types = {match.text: match.type for match in told.matches}
+        start, end = (min(max(0, number), len(code)) for number in (found.cursor_start, found.cursor_end))
+        matches = [Completion(text=text, type=types.get(text, "")) for text in found.matches[:_MAX_MATCHES]]
+        return Completions(matches=matches, cursor_start=min(start, end), cursor_end=end)
+
+    async def inspect(
+        self,
+        context_id: str,
+        code: str,
+        *,
+        cursor: int | None = None,
+        detail: bool = False,
+        language: str | None = None,
+    ) -> Inspection:
+        """What is known of the name at the cursor; with `detail` also its source, where there is one."""
+        content = {"code": code, "cursor_pos": _cursor(code, cursor), "detail_level": int(detail)}
+        reply = await self._ask(context_id, "inspect_request", content, language)
+        return Inspection(found=False, data={}) if reply is None else _convert(reply.content, Inspection)
+
+    async def is_complete(self, context_id: str, code: str, *, language: str | None = None) -> Completeness:
+        """Whether the code can be run as it is."""
+        reply = await self._ask(context_id, "is_complete_request", {"code": code}, language)
+        return Completeness(status="unknown") if reply is None else _convert(reply.content, Completeness)
+
+    async def _ask(
+        self, context_id: str, question: str, content: dict[str, Any], language: str | None
+    ) -> Message | None:
+        """The reply of the context's kernel, of several languages the oldest's; None while no kernel runs."""
+        context = self._contexts.get(context_id, None if language is None else self._name_of(language))[0]
+        try:
+            reply = await context.ask(question, content, patience=_PATIENCE, timeout=_TIMEOUT)
+            if reply is not None and reply.content.get("status") == "error":
+                reason = f"the kernel failed with {str(reply.content.get('ename') or 'no reason')[:200]}"
+                raise NotSupported(question.removesuffix("_request"), context.language.name, reason)
+            return reply
+        except KernelTimeout:
+            raise ContextBusy(context_id) from None
+
+
+def _cursor(code: str, cursor: int | None) -> int:
+    if cursor is None:
+        return len(code)
+    if not 0 <= cursor <= len(code):
+        raise InvalidRequest(FieldError("cursor", f"must be between 0 and {len(code)}, the length of the code"))
+    return cursor
+
+
+def _convert(content: dict[str, Any], kind: type[Any]) -> Any:
+    """Raises MessageError for what is no such reply."""
+    try:
+        return msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        raise MessageError(f"The kernel's reply is not valid: {error}") from None

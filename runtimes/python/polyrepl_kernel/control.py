@@ -1,0 +1,34 @@
+"""The control channel: what is answered while a cell runs. The rest of its requests wait for their turn."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from .cells import Cell
+from .protocol import Request
+from .requests import kernel_info
+
+if TYPE_CHECKING:
+    from .kernel import Kernel
+
+
+def answer(kernel: Kernel, request: Request) -> bool:
+    """Answer a request, in any thread; returns False for one that only the loop's thread can answer."""
+    cell = Cell(request)
+    match request.msg_type:
+        case "interrupt_request":
+            kernel.status(cell, "busy")
+            os.kill(os.getpid(), signal.SIGINT)
+            kernel.reply(cell, request.msg_type, {"status": "ok"})
+        case "kernel_info_request":
+            kernel.status(cell, "busy")
+            kernel.reply(cell, request.msg_type, kernel_info(kernel, request))
+        case "shutdown_request":
+            kernel.status(cell, "busy")
+            kernel.shut_down(cell, request)
+        case _:
+            return False
+    kernel.status(cell, "idle", hold=False)
+    return True

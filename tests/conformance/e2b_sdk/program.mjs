@@ -1,0 +1,57 @@
+// Drives E2B's SDK for JavaScript through one sandbox and prints what it saw, one JSON object. Its variables say where the server is.
+import { readFileSync } from 'node:fs'
+
+import { Sandbox } from '@e2b/code-interpreter'
+
+const seen = {}
+const sandbox = await Sandbox.create({ envs: { OF_THE_SANDBOX: 'yes' } })
+
+const heard = []
+const execution = await sandbox.runCode("import sys\nprint('out')\nprint('err', file=sys.stderr)\n'value'", {
+  onStdout: (message) => heard.push(['stdout', message.line]),
+  onStderr: (message) => heard.push(['stderr', message.line]),
+  onResult: (result) => heard.push(['result', result.text]),
+})
+seen.heard = [...heard].sort()
+seen.text = execution.text
+seen.counts = [typeof execution.executionCount, (await sandbox.runCode('1')).executionCount - execution.executionCount]
+
+const failed = await sandbox.runCode('1 / 0', { onError: (error) => heard.push(['error', error.name]) })
+seen.error = [failed.error.name, failed.error.value, failed.error.traceback.includes('\x1b'), heard.at(-1)]
+
+await sandbox.runCode('kept = 5')
+seen.state = (await sandbox.runCode('kept + 1')).text
+
+seen.envs = [
+  (await sandbox.runCode("import os; print(os.environ['MINE'])", { envs: { MINE: 'it\'s "x"' } })).logs.stdout[0],
+  (await sandbox.runCode("os.environ.get('MINE', '-')")).text,
+  (await sandbox.runCode("os.environ['OF_THE_SANDBOX']")).text,
+]
+
+const scripted = await sandbox.runCode("console.log('from js')\nconst n: number = 6\nn * 7", { language: 'ts' })
+seen.typescript = [scripted.text, scripted.logs.stdout]
+seen.bash = (await sandbox.runCode('echo $((6 * 7))', { language: 'bash' })).logs.stdout
+
+const frame = await sandbox.runCode("import pandas as pd\npd.DataFrame({'a': [1, None], 'b': ['x', 'y']})")
+seen.data = [frame.results[0].formats().sort(), frame.results[0].data]
+seen.json = (await sandbox.runCode("{'a': [1]}")).results[0].json
+const plot = await sandbox.runCode('import matplotlib.pyplot as plt\nplt.bar(["a"], [2]); plt.show()')
+seen.chart = [plot.results[0].chart.type, plot.results[0].chart.elements, plot.results[0].png.slice(0, 8)]
+
+const context = await sandbox.createCodeContext({ language: 'js' })
+await sandbox.runCode('globalThis.x = 1', { context })
+const listed = await sandbox.listCodeContexts()
+seen.contexts = [context.language, listed.at(-1).id === context.id, listed.slice(0, 2).map((each) => each.language)]
+await sandbox.restartCodeContext(context)
+seen.restarted = (await sandbox.runCode('x', { context })).error.name
+await sandbox.removeCodeContext(context)
+seen.removed = await sandbox.runCode('1', { context }).catch((error) => [error.constructor.name, error.message])
+
+seen.timeout = await sandbox.runCode('while True: pass', { timeoutMs: 1000 }).catch((error) => error.constructor.name)
+seen.afterTimeout = (await sandbox.runCode('kept')).text
+
+seen.running = await sandbox.isRunning()
+seen.killed = [await sandbox.kill(), await sandbox.kill()]
+seen.version = JSON.parse(readFileSync('node_modules/@e2b/code-interpreter/package.json', 'utf8')).version
+console.log(JSON.stringify(seen))
+process.exit() // after a call that failed the SDK keeps a timer for a minute

