@@ -185,6 +185,13 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     settings = SETTINGS.model_copy(update={"run_dir": tmp_path_factory.mktemp("schemathesis") / "run"})
     script = AnyCode(
         fork_request=[Say("fork_reply", {"status": "error", "obstacles": [{"kind": "k", "name": "n"}]})],
+        complete_request=[
+            Say(
+                "complete_reply", {"status": "ok", "matches": ["x"], "cursor_start": 0, "cursor_end": 1, "metadata": {}}
+            )
+        ],
+        inspect_request=[Say("inspect_reply", {"status": "ok", "found": False, "data": {}, "metadata": {}})],
+        is_complete_request=[Say("is_complete_reply", {"status": "complete"})],
         variables_request=[Say("variables_reply", {"status": "ok", "items": [], "total": 0, "truncated": False})],
     )
     engine = Engine(settings, provisioner=FakeProvisioner.of(script), channels=FakeChannels)
@@ -198,7 +205,7 @@ load_all_checks()
 schema = schemathesis.openapi.from_dict(
     json.loads(create_app(Engine(SETTINGS)).state.openapi),
     config=SchemathesisConfig.from_dict(
-        {"generation": {"max-examples": 40, "deterministic": True, "database": "none"}}
+        {"generation": {"max-examples": 20, "deterministic": True, "database": "none"}}
     ),
 )
 SHAPES = [
