@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOST ?= 127.0.0.1
 PORT ?= 8000
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
+# The tests need many packages: uv takes seconds for what takes pip minutes. Where it cannot, pip does it.
+DEV := '.[data,dev,bun,deno]'
 # Processes that run the tests. Most tests wait for kernels, so that two on two cores take little more than half the time of one.
 WORKERS ?= 2
 
@@ -13,11 +16,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.serve: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[data]'
+	$(PIP) -e '.[data]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[data,dev,bun,deno]'
+	$(PIP) uv
+	$(BIN)/uv pip install -q --python $(BIN)/python -e $(DEV) || $(PIP) -e $(DEV)
 	@touch $@ $(VENV)/.serve
 
 serve: $(VENV)/.serve

@@ -16,12 +16,12 @@ from engine.api import errors, mcp, notebook_http
 from engine.api.auth import Guard
 from engine.api.cors import Cors
 from engine.api.openapi import document
+from engine.api.prefix import Prefix
 from engine.api.routes import OPERATIONS
 from engine.api.surfaces import NATIVE, Dialect, dialect_of, routes_of
 from engine.core import Engine
 from engine.errors import PolyreplError
 from engine.notebook_kernels import NotebookKernels
-from engine.prefix import Prefix
 from engine.settings import Settings
 
 

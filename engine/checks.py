@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engine.errors import FieldError, InvalidRequest
 
+_NOT_TEXT = "holds half of a surrogate pair, which is no character"
 CONTEXT_ID = r"[A-Za-z0-9_.:~-]{1,128}"
 ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
@@ -18,14 +19,32 @@ def check_context_id(context_id: str | None) -> None:
         raise InvalidRequest(FieldError("context_id", error))
 
 
+def is_text(value: str) -> bool:
+    """Whether UTF-8 can express it: a kernel gets nothing else."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_text(field: str, value: str) -> None:
+    """Raises InvalidRequest where a kernel could not get it."""
+    if not is_text(value):
+        raise InvalidRequest(FieldError(field, _NOT_TEXT))
+
+
 def check_env_vars(env_vars: Mapping[str, str] | None) -> dict[str, str]:
-    """Names as POSIX has them; values without NUL. Raises InvalidRequest that names every wrong one (never a value)."""
+    """Names as POSIX has them; values are text without NUL. Raises InvalidRequest that names every wrong one (never a value)."""
     errors = []
     for name, value in (env_vars or {}).items():
         if not re.fullmatch(ENV_NAME, name):
-            errors.append(FieldError(f"env_vars.{name}", "a name is letters, digits and _, and starts with no digit"))
+            shown = name.encode(errors="replace").decode()
+            errors.append(FieldError(f"env_vars.{shown}", "a name is letters, digits and _, and starts with no digit"))
         elif "\0" in value:
             errors.append(FieldError(f"env_vars.{name}", "a value cannot hold a NUL character"))
+        elif not is_text(value):
+            errors.append(FieldError(f"env_vars.{name}", _NOT_TEXT))
     if errors:
         raise InvalidRequest(*errors)
     return dict(env_vars or {})

@@ -12,7 +12,7 @@ from functools import partial
 from engine.assistance import Assistance
 from engine.branches import Brancher, Checkpoints
 from engine.branching import Branching
-from engine.checks import check_context_id, check_cwd, check_env_vars
+from engine.checks import check_context_id, check_cwd, check_env_vars, check_text
 from engine.context import Context, ContextOptions
 from engine.contexts import Contexts
 from engine.errors import (
@@ -263,6 +263,9 @@ class Engine:
         if self._closed:
             raise ShuttingDown
         found = self.check_language(language)
+        check_text("code", code)
+        for number, line in enumerate(stdin or ()):
+            check_text(f"stdin.{number}", line)
         request = Request(
             code=code,
             timeout=self.check_timeout(timeout, found),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from msgspec import UNSET, UnsetType
 
+from engine.checks import check_text
 from engine.errors import ExecutionNotFound, IdempotencyConflict, InputNotExpected
 from engine.file_changes import Watch
 from engine.journal import Journal
@@ -178,9 +179,10 @@ class Execution:
         self._append(self._normalizer.finish())
 
     def provide_input(self, value: str) -> None:
-        """Answer the pending input request. Raises InputNotExpected when there is none."""
+        """Answer the pending input request. Raises InputNotExpected when there is none, and InvalidRequest."""
         if not self._awaits_input or self._run is None:
             raise InputNotExpected(self.id, self.status)
+        check_text("value", value)
         self._awaits_input = False
         self._run.reply_input(value)
 

@@ -107,6 +107,7 @@ class Repl:
         self._language = language
         self._timeout = timeout
         self._typed_ahead = ""
+        self._entering = asyncio.Lock()
         self._at_line_start = True
         self._lines: PromptSession[str] = PromptSession(
             multiline=True,
@@ -216,19 +217,21 @@ class Repl:
     async def _enter(self, buffer: Buffer) -> None:
         """Run the cell if it is whole, and begin its next line if it is not; an empty last line ends a block.
 
-        Keys that come while the kernel is asked belong to the next cell."""
-        text = buffer.text
-        if buffer.document.text_after_cursor.strip():
-            buffer.newline()
-            return
-        indent = await self._next_indent(text)
-        if indent is not None:
-            buffer.insert_text(f"\n{indent}")
-            return
-        if buffer.text.startswith(text):
-            self._typed_ahead = buffer.text[len(text) :]
-            buffer.text = text
-        buffer.validate_and_handle()
+        Keys go on coming while the kernel is asked: they stay behind the line's end, or belong to the next cell."""
+        async with self._entering:
+            text = buffer.text
+            if buffer.document.text_after_cursor.strip():
+                buffer.newline()
+                return
+            indent = await self._next_indent(text)
+            ahead = buffer.text[len(text) :] if buffer.text.startswith(text) else ""
+            if indent is not None:
+                line = f"{text}\n{indent}"
+                buffer.document = Document(line + ahead)
+                return
+            self._typed_ahead = ahead
+            buffer.document = Document(text)
+            buffer.validate_and_handle()
 
     async def _next_indent(self, text: str) -> str | None:
         """That of the line that must follow; None where the cell can run, or the kernel does not say."""

@@ -56,7 +56,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("context", "contexts", "branching", "files", "remote_files", "installations", "assistance", "sessions"),
     ("core", "notebook_kernels"),
     ("api",),
-    ("app", "server", "wire", "prefix"),
+    ("app", "server", "wire"),
     ("cli", "cli_kernels", "terminal", "doctor", "repl_sessions", "repl"),
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

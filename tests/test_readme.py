@@ -24,6 +24,7 @@ _E2B = re.compile(r"<!-- e2b -->\n```python\n(.*?)```", re.DOTALL)
 _VOLATILE = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<uuid>"),
     (re.compile(r'"duration_ms":[0-9.]+'), '"duration_ms":<ms>'),
+    (re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z"), "<time>"),
 )
 
 

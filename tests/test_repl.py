@@ -126,7 +126,8 @@ def test_input_asks_at_the_terminal(repl: Terminal) -> None:
 
 
 def test_tab_completes_what_the_kernel_knows(repl: Terminal) -> None:
-    repl.enter("unmistakable_name = 123 * 1000")
+    repl.enter("unmistakable_name = 123 * 1000; 'it is ' + 'there'")
+    repl.wait_for("'it is there'")
     repl.wait_for(PROMPT)
     repl.type("unmistak" + TAB)
     repl.wait_for("unmistakable_name")

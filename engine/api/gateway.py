@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 from collections.abc import Awaitable, Callable
 from pathlib import PurePosixPath
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -44,8 +44,8 @@ async def _read_object(request: Request) -> dict[str, Any] | None:
     if not raw.strip():
         return None
     try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError):
+        body = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         body = raw
     if body is not None and not isinstance(body, dict):
         raise _invalid("body", "Invalid JSON in body of request")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.stream_kernel import IOPUB, SHELL, STDIN, StreamKernel, reply, value, wait_until_gone
+from tests.kernels.stream_kernel import CONTROL, IOPUB, SHELL, STDIN, StreamKernel, reply, value, wait_until_gone
 
 ANNOUNCED = {"after_interrupt": True}
 
@@ -54,6 +54,57 @@ def test_channels_are_those_of_the_protocol(kernel: StreamKernel):
     messages = kernel.until(request, "status", execution_state="idle")
     assert value(messages) == "'Ada'"
     assert {each["channel"] for each in messages} == {SHELL, IOPUB}
+
+
+def answered(kernel: StreamKernel, request: str) -> list[tuple[int, str]]:
+    messages = kernel.until(request, "status", execution_state="idle")
+    return [(each["channel"], each["msg_type"]) for each in messages]
+
+
+INFO = [(IOPUB, "status"), (CONTROL, "kernel_info_reply"), (IOPUB, "status")]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "while True: pass",
+        "while True: await asyncio.sleep(0.01)",
+        "try:\n    input()\nexcept KeyboardInterrupt:\n    print(1)\n    time.sleep(60)",
+    ],
+)
+def test_a_control_request_is_answered_while_a_cell_runs(kernel: StreamKernel, code: str):
+    request = kernel.request(code, allow_stdin=True)
+    kernel.until(request, "input_request" if "input" in code else "execute_input")
+    for _ in range(2):
+        assert answered(kernel, kernel.send(CONTROL, "kernel_info_request", {})) == INFO
+    if "input" in code:
+        kernel.interrupt()
+        kernel.until(request, "stream")
+        assert answered(kernel, kernel.send(CONTROL, "kernel_info_request", {})) == INFO
+    later = kernel.request("n")
+    kernel.interrupt()
+    assert reply(kernel.until(request, "status", execution_state="idle"))["ename"] == "KeyboardInterrupt"
+    assert value(kernel.until(later, "status", execution_state="idle")) == "0"
+    assert answered(kernel, kernel.send(CONTROL, "kernel_info_request", {})) == INFO
+
+
+def test_requests_that_come_while_a_cell_runs_keep_their_order_and_input_is_not_late(kernel: StreamKernel):
+    request = kernel.request("time.sleep(0.2); seen = [input(), input()]; time.sleep(0.2)", allow_stdin=True)
+    for answer in ("a", "b"):
+        kernel.until(request, "input_request")
+        kernel.send(STDIN, "input_reply", {"value": answer})
+    kernel.send(CONTROL, "kernel_info_request", {})
+    sent = [kernel.request(f"seen.append({number})") for number in range(300)]
+    last = kernel.request("seen == ['a', 'b', *range(300)]")
+    kernel.until(sent[-1], "status", execution_state="idle")
+    assert value(kernel.until(last, "status", execution_state="idle")) == "True"
+
+
+def test_a_shutdown_request_on_control_ends_a_busy_kernel(own_kernel: StreamKernel):
+    own_kernel.until(own_kernel.request("while True: pass"), "execute_input")
+    request = own_kernel.send(CONTROL, "shutdown_request", {"restart": False})
+    assert [channel for channel, kind in answered(own_kernel, request) if kind == "shutdown_reply"] == [CONTROL]
+    assert own_kernel.process.wait(20) == 0
 
 
 def test_a_kernel_whose_client_does_not_read_waits_and_loses_nothing(own_kernel: StreamKernel):

@@ -1,9 +1,10 @@
 /** What the client calls by what it is about: contexts, executions, checkpoints, packages, files. */
 
-import { EventStream, executeCall, SLACK_MS, type StreamOptions } from './client.ts';
+import { executeCall, execution, file, place, rest, SLACK_MS, type StreamOptions } from './calls.ts';
 import { UnexpectedAnswer } from './errors.ts';
 import { type Body, type Call, type CallOptions, type Http, Progress } from './http.ts';
 import { Result } from './result.ts';
+import { EventStream } from './stream.ts';
 import type {
   BranchInfo,
   CheckpointInfo,
@@ -246,20 +247,4 @@ export class Files extends Resource {
     const query = { language: options.language };
     return this.http.send({ method: 'GET', path: file(contextId, path), query, isRepeatable: true, ...rest(options) });
   }
-}
-
-function rest(options: CallOptions): { signal?: AbortSignal; deadlineMs: number } {
-  return { signal: options.signal, deadlineMs: options.deadlineMs ?? SLACK_MS };
-}
-
-function place(contextId: string, ...parts: string[]): string {
-  return ['/contexts', ...[contextId, ...parts].map(encodeURIComponent)].join('/');
-}
-
-function execution(executionId: string, ...parts: string[]): string {
-  return ['/executions', ...[executionId, ...parts].map(encodeURIComponent)].join('/');
-}
-
-function file(contextId: string, path: string): string {
-  return `${place(contextId, 'files')}/${path.split('/').map(encodeURIComponent).join('/')}`;
 }

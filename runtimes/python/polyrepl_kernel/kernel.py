@@ -367,7 +367,11 @@ class Kernel:
         self.flush_streams()
         self._inputs.clear()
         self._send(cell, STDIN, "input_request", {"prompt": prompt, "password": password})
-        value = self._wait_for_input()
+        self._note_asking(True)
+        try:
+            value = self._wait_for_input()
+        finally:
+            self._note_asking(False)
         if value == _END_OF_INPUT:
             raise EOFError
         return value
@@ -375,11 +379,9 @@ class Kernel:
     def _wait_for_input(self) -> str:
         """Read until the answer is there; other requests wait for their turn."""
         assert self.transport is not None
-        self._note_asking(True)
         while not self._inputs:
             self.transport.wait(_INPUT_WAIT)
             self._take_in()
-        self._note_asking(False)
         if threading.current_thread() is not threading.main_thread():
             self.work_soon()  # it may have received what is not for it
         return self._inputs.popleft()

@@ -1,0 +1,33 @@
+/** An execution with its outputs. */
+import type { ContextState, ErrorInfo, FileChange, Item, ResultFields, Status, Truncation, VariableChanges } from './types.js';
+export declare class Result implements ResultFields {
+    readonly execution_id: string;
+    readonly context_id: string;
+    readonly language: string;
+    readonly status: Status;
+    readonly items: Item[];
+    readonly logs: {
+        stdout: string[];
+        stderr: string[];
+    };
+    readonly error?: ErrorInfo;
+    readonly execution_count?: number;
+    readonly duration_ms?: number;
+    readonly context_state?: ContextState;
+    readonly truncated?: Record<string, Truncation>;
+    readonly variables?: VariableChanges;
+    readonly checkpoint?: string;
+    readonly files?: FileChange[];
+    constructor(fields: ResultFields);
+    get isOk(): boolean;
+    /** The value of the code's last expression, or else its last display. */
+    get primary(): Item | undefined;
+    /** The text of the value, if there is one. */
+    get text(): string | undefined;
+    get stdout(): string;
+    get stderr(): string;
+    /** The pictures among the items (PNG, or else JPEG), decoded. */
+    get images(): Uint8Array[];
+    /** This result. Throws CodeFailed when the code failed, took too long, was stopped or killed its kernel. */
+    orThrow(): this;
+}
