@@ -194,7 +194,7 @@ class HttpClient:
 
 
 class WebSocket:
-    """A websocket client: text messages out, text or binary messages in, pings answered."""
+    """A websocket client: text or binary messages out and in, pings answered."""
 
     def __init__(self, port: int, path: str, headers: dict[str, str], *, quickack: bool = False) -> None:
         self._stream = _Stream(port, quickack=quickack)
@@ -214,8 +214,11 @@ class WebSocket:
             msg = f"websocket refused: {answer}"
             raise PeerError(msg)
 
-    def send(self, text: str) -> None:
-        self._frame(0x1, text.encode())
+    def send(self, message: str | bytes) -> None:
+        if isinstance(message, str):
+            self._frame(0x1, message.encode())
+        else:
+            self._frame(0x2, message)
 
     def receive(self, deadline: float) -> bytes | bytearray:
         """Return the next whole message; raise LateError at the deadline (on the clock of time.perf_counter)."""

@@ -166,7 +166,9 @@ def repl(config: Path | None, **options: Any) -> None:
     from engine.repl import run_repl
 
     timeout = options["timeout"]
-    settings = _load(config, {"log_level": "error", "max_timeout": max(timeout, 3600.0), "pool_max": 0, "zygote": False})
+    settings = _load(
+        config, {"log_level": "error", "max_timeout": max(timeout, 3600.0), "pool_max": 0, "zygote": False}
+    )
     sys.exit(run_repl(settings, **options))
 
 

@@ -155,8 +155,7 @@ class Engine:
 
     def prepare(self) -> None:
         """Have python kernels ready to be forked, from now on; otherwise that begins when the first one is asked for."""
-        zygotes = self.zygotes()
-        if zygotes is not None:
+        if (zygotes := self.zygotes()) is not None:
             zygotes.current()
 
     def zygotes(self) -> Zygotes | None:

@@ -96,7 +96,7 @@ class Execution:
         self.journal = Journal(max_events=max_events, max_bytes=limits.output_bytes)
         self.request: Request | None = request
         self._stdin = deque(request.stdin or ())
-        self._interactive = request.interactive
+        self._interactive = request.interactive and request.stdin is None
         self._wants_changes = request.variables
         self._changes: VariableChanges | UnsetType = UNSET
         self._normalizer = Normalizer(limits, find_hint=find_hint)

@@ -264,7 +264,7 @@ class Installed(Event, tag="installed"):
 
 
 class ContextInfo(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
-    """A context as listed. `state`: starting, idle, busy or dead; `name`, `tags`: what a client labelled it with. Times are ISO 8601, UTC."""
+    """A context as listed. `state`: starting, idle, busy or dead; `name`, `tags`: a client's labels. Times are ISO 8601, UTC."""
 
     id: str
     language: str

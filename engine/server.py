@@ -7,9 +7,9 @@ import errno
 import gc
 import socket
 import ssl
+from typing import TYPE_CHECKING
 
 import uvicorn
-from starlette.applications import Starlette
 
 from engine.api.mcp import Mcp
 from engine.app import create_app
@@ -20,6 +20,9 @@ from engine.notebook_kernels import NotebookKernels
 from engine.rlimits import raise_open_files
 from engine.settings import Settings
 from engine.wire import Protocol, WebSocketProtocol
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 
 class _Server(uvicorn.Server):

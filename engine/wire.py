@@ -10,6 +10,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 _HEAD = b"HTTP/1.1 "
 _LARGE = 64 * 1024
+_CUT_WAIT = 15.0  # seconds that the peer of a websocket that has ended may take to read the rest
 
 
 class Protocol(HttpToolsProtocol):
@@ -76,7 +77,21 @@ class HeadHolder(asyncio.Transport):
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's, which takes an application that has refused a websocket with an answer of its own for one that has failed, and
-    logs an error."""
+    logs an error. One that ends while its peer reads nothing is cut: else what waits for the peer would be held for good."""
+
+    _cut: asyncio.TimerHandle | None = None
+    _lost = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._cut is not None:
+            self._cut.cancel()
+        self._lost = True
+        super().connection_lost(exc)
+
+    async def run_asgi(self) -> None:
+        await super().run_asgi()
+        if not self._lost:
+            self._cut = self.loop.call_later(_CUT_WAIT, self.transport.abort)
 
     async def send(self, message: Any) -> None:
         await super().send(message)

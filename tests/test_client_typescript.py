@@ -82,7 +82,7 @@ def test_all_of_it_works_in_a_page_of_another_origin(server: Server, pages: str)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         page = browser.new_page()
         page.set_default_timeout(DEADLINE * 1000)
-        page.goto(f"{pages}/LICENSE")
+        page.goto(f"{pages}/tests/clients_ts/")
         page.evaluate(
             "(code) => { const s = document.createElement('script'); s.type = 'module'; s.textContent = code; document.head.append(s); }",
             f"{module}\n{call}.then((said) => (window.said = said), (error) => (window.said = String(error.stack)));",

@@ -182,12 +182,12 @@ async def test_an_interactive_reader_is_asked_and_can_answer_once():
         execution.provide_input("again")
 
 
-async def test_lines_given_beforehand_come_before_the_reader():
+async def test_after_lines_given_beforehand_a_reader_is_not_asked_either():
     execution, run = running(interactive=True, stdin=("first",))
     say(execution, "input_request", prompt="1")
     say(execution, "input_request", prompt="2")
-    assert run.answers == ["first"]
-    assert [kind for _, kind in events(execution)] == ["Started", "InputRequest"]
+    assert run.answers == ["first", END_OF_INPUT]
+    assert [kind for _, kind in events(execution)] == ["Started"]
 
 
 async def test_input_is_not_expected_before_the_start_or_after_the_end():

@@ -57,7 +57,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("core", "notebook_kernels"),
     ("api",),
     ("app", "server", "wire"),
-    ("cli", "cli_kernels", "terminal", "doctor", "repl_sessions", "repl"),
+    ("cli", "cli_kernels", "terminal", "doctor", "repl_sessions", "repl", "stdio"),
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 PURE = {

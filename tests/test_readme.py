@@ -21,6 +21,7 @@ _SESSION = re.compile(r"<!-- session -->\n```console\n(.*?)```", re.DOTALL)
 _SETTINGS = re.compile(r"<!-- settings -->\n(.*?)\n## ", re.DOTALL)
 _EMBEDDED = re.compile(r"<!-- embedded -->\n```python\n(.*?)```", re.DOTALL)
 _E2B = re.compile(r"<!-- e2b -->\n```python\n(.*?)```", re.DOTALL)
+_CLIENT = re.compile(r"<!-- client -->\n```python\n(.*?)```", re.DOTALL)
 _VOLATILE = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<uuid>"),
     (re.compile(r'"duration_ms":[0-9.]+'), '"duration_ms":<ms>'),
@@ -98,6 +99,14 @@ def test_the_e2b_program_of_the_readme_runs() -> None:
         here = program.replace("localhost:8000", server.address)
         done = subprocess.run([sys.executable, "-c", here], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "21\n"
+
+
+def test_the_program_of_the_readme_that_uses_the_client_runs() -> None:
+    (program,) = _CLIENT.findall(README.read_text())
+    with Server() as server:
+        here = program.replace("localhost:8000", server.address)
+        done = subprocess.run([sys.executable, "-c", here], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "live: 2 rows\n6\n['Started', 'Stdout', 'Done']\n"
 
 
 def test_every_setting_is_in_the_readme_with_its_default() -> None:

@@ -19,7 +19,9 @@ function transpiled(transpile, compilerOptions, text, fileName) {
   for (const problem of diagnostics ?? []) {
     throw new Error(`${fileName}: ${ts.flattenDiagnosticMessageText(problem.messageText, '\n')}`);
   }
-  return outputText.replace(/(from '\.\/[^']+)\.ts'/g, "$1.js'");
+  // Without the types of the library a method with such a name is declared twice; once as a property.
+  const once = outputText.replace(/^ *\[Symbol\.asyncIterator\]: .*\n/gm, '');
+  return once.replace(/(from '\.\/[^']+)\.ts'/g, "$1.js'");
 }
 
 await rm(target, { recursive: true, force: true });
@@ -27,6 +29,7 @@ await mkdir(target, { recursive: true });
 for (const name of (await readdir(source)).filter((each) => each.endsWith('.ts'))) {
   const text = await readFile(new URL(name, source), 'utf8');
   const stem = name.slice(0, -'.ts'.length);
-  await writeFile(new URL(`${stem}.js`, target), transpiled(ts.transpileModule, options, text, name));
+  const types = `/* @ts-self-types="./${stem}.d.ts" */\n`; // Deno's way to find them
+  await writeFile(new URL(`${stem}.js`, target), types + transpiled(ts.transpileModule, options, text, name));
   await writeFile(new URL(`${stem}.d.ts`, target), transpiled(ts.transpileDeclaration, declaring, text, name));
 }

@@ -20,7 +20,7 @@ from engine.observers import Observer
 from engine.websocket import V1, Outgoing, read_frame
 
 _HIGH, _LOW = 4 * 1024 * 1024, 1024 * 1024  # bytes that wait for a client: from where to where it counts as behind
-_STALL_WAIT = 20.0  # seconds that a client may take to read anything at all
+STALL_WAIT = 20.0  # seconds that a client may take to read anything at all
 _CLOSE_WAIT = 1.0
 _FLUSH_WAIT = 5.0  # seconds that a kernel has to read a control request before the next frame is looked at
 _MAX_PENDING = 1000  # requests of one client that wait in the queue
@@ -127,13 +127,13 @@ class _Client(Observer):
     async def _send(self, message: Outgoing) -> bool:
         data = message.encode(self._subprotocol)
         try:
-            async with asyncio.timeout(_STALL_WAIT):
+            async with asyncio.timeout(STALL_WAIT):
                 if isinstance(data, bytes):
                     await self._websocket.send_bytes(data)
                 else:
                     await self._websocket.send_text(data)
         except TimeoutError:
-            self._close(_TRY_LATER, f"Nothing was read for {_STALL_WAIT:g} s; connect again with this session_id")
+            self._close(_TRY_LATER, f"Nothing was read for {STALL_WAIT:g} s; connect again with this session_id")
             return False
         except (RuntimeError, WebSocketDisconnect):
             return False

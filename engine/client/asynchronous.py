@@ -248,7 +248,7 @@ class AsyncClient:
                             await sleep(attempts.pause(problem))
                             continue
                         download.begin(response.status_code, response.headers)
-                        async for chunk in response.aiter_bytes(transport.CHUNK):
+                        async for chunk in response.aiter_bytes():
                             attempts.remaining()
                             attempts.note_progress()
                             download.write(chunk)

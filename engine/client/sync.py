@@ -226,7 +226,7 @@ class Client:
                             time.sleep(attempts.pause(problem))
                             continue
                         download.begin(response.status_code, response.headers)
-                        for chunk in response.iter_bytes(transport.CHUNK):
+                        for chunk in response.iter_bytes():
                             attempts.remaining()
                             attempts.note_progress()
                             download.write(chunk)

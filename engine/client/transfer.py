@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
@@ -72,6 +71,8 @@ class Download:
     After a break the rest is asked for, and all of it where the file is another by now."""
 
     def __init__(self, to: Path | None) -> None:
+        import tempfile  # slow to import, and few programs download
+
         self._to = to
         self._etag: str | None = None
         self.written = 0

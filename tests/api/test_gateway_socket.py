@@ -272,6 +272,39 @@ def test_a_deleted_kernel_says_that_it_is_dead_and_lets_its_sockets_go(gateway: 
         assert socket.closed() == (1001, "The context was deleted")
 
 
+def test_a_shutdown_request_ends_a_busy_kernel_and_is_answered(gateway: Gateway) -> None:
+    kernel = gateway.start()
+    with gateway.socket(kernel) as socket:
+        socket.execute("hold")
+        socket.until(lambda message: message["msg_type"] == "execute_input")
+        asked = socket.send("shutdown_request", "control", restart=False)
+        reply = socket.until(lambda message: message["msg_type"] == "shutdown_reply")[-1]
+        assert (reply["channel"], reply["parent_header"]["msg_id"]) == ("control", asked)
+        assert reply["content"] == {"status": "ok", "restart": False}
+        socket.until(lambda message: state(message) == "dead")
+        assert socket.closed()[0] == 1001
+    for path in ("/api/kernels", "/contexts"):
+        assert gateway.http.get(f"{path}/{kernel}").status_code == 404
+
+
+def test_a_shutdown_request_with_restart_gives_a_new_kernel_on_the_same_socket(gateway: Gateway, kernel: str) -> None:
+    with gateway.socket(kernel) as socket:
+        count = len(gateway.kernels)
+        held = socket.execute("hold")
+        socket.until(lambda message: message["msg_type"] == "execute_input")
+        socket.send("shutdown_request", "control", restart=True)
+        replies: dict[str, dict[str, Any]] = {}
+        while len(replies) < 2:
+            message = socket.receive()
+            if message["msg_type"].endswith("_reply"):
+                replies[message["msg_type"]] = message
+        assert replies["shutdown_reply"]["content"] == {"status": "ok", "restart": True}
+        assert replies["execute_reply"]["parent_header"]["msg_id"] == held
+        assert replies["execute_reply"]["content"]["status"] == "error"
+        assert text(socket.done(socket.execute("hello"))) == "hello\n"
+        assert len(gateway.kernels) == count + 1
+
+
 def test_what_comes_while_a_session_is_away_is_kept_for_it(gateway: Gateway, kernel: str) -> None:
     with gateway.socket(kernel, "s1") as socket:
         msg_id = socket.execute("hold")
@@ -402,6 +435,9 @@ def test_a_socket_needs_the_token_and_an_allowed_origin(tmp_path: Any) -> None:
             with pytest.raises(InvalidStatus) as caught:
                 Socket(where, additional_headers=headers)
             assert caught.value.response.status_code == status
+            body = json.loads(caught.value.response.body)
+            assert body["reason"] == {401: "Unauthorized", 404: "Not Found"}[status]
+            assert ("allowed_origins" in body["message"]) is (status == 404)
         for where, headers in ((f"{url}?token=secret", {}), (url, {"Authorization": "token secret"})):
             with Socket(where, additional_headers=headers) as socket:
                 assert text(socket.done(socket.execute("hello"))) == "hello\n"

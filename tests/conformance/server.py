@@ -248,7 +248,7 @@ class Server:
         assert self._process.stderr is not None
         for line in self._process.stderr:
             self.log.append(line)
-            found = re.search(r"\burl=(http://\S+)", line)
+            found = re.search(r"\burl=(https?://\S+)", line)
             if found and self._url is None:
                 self._url = found[1]
                 self._url_found.set()

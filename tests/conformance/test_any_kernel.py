@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.server import Client, Repl, Server
+from tests.conformance.server import Client, Repl, Server, wait_until
 
 NASTY = 'it\'s "q" $(id) `id` \\n ${x}\nsecond\tline é😀 !! #'
 R_SPECS = "/usr/share/jupyter/kernels/ir"
@@ -116,7 +116,9 @@ def repl(client: Client, foreign: Foreign) -> Iterator[Repl]:
 def printed(repl: Repl, code: str, **fields: object) -> str:
     result = repl.run(code, **fields)
     assert result.status == "ok", result
-    return "\n".join(result.stdout)
+    # Deno's own kernel says that it is idle before it sends its output, which is then added to the execution.
+    wait_until(lambda: repl.client.http.get(f"/executions/{result['execution_id']}").json()["logs"]["stdout"])
+    return "\n".join(repl.client.http.get(f"/executions/{result['execution_id']}").json()["logs"]["stdout"])
 
 
 def test_state_is_kept_and_an_error_is_named(repl: Repl, foreign: Foreign) -> None:

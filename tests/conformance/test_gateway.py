@@ -84,6 +84,22 @@ def test_an_interrupt_stops_a_loop(client: Client, kernel: str, dialect: Dialect
         assert reply_of(socket.done(socket.execute(dialect.set("n", 1))))["status"] == "ok"
 
 
+def test_a_shutdown_request_reaches_a_busy_kernel(client: Client, kernel: str, dialect: Dialect) -> None:
+    with socket_of(client, kernel) as socket:
+        for restart in (True, False):
+            assert reply_of(socket.done(socket.execute(dialect.set("n", 41))))["status"] == "ok"
+            socket.execute(dialect.loop)
+            socket.until(lambda message: message["msg_type"] == "execute_input")
+            socket.send("shutdown_request", "control", restart=restart)
+            reply = socket.until(lambda message: message["msg_type"] == "shutdown_reply")[-1]
+            assert (reply["channel"], reply["content"]) == ("control", {"status": "ok", "restart": restart})
+            if restart:
+                assert reply_of(socket.done(socket.execute("n")))["status"] == "error"
+        socket.until(lambda message: state(message) == "dead")
+        assert socket.closed()[0] == 1001
+    assert client.http.get(f"/contexts/{kernel}").status_code == 404
+
+
 def test_a_kernel_that_dies_is_named_and_replaced_at_once(client: Client, kernel: str, dialect: Dialect) -> None:
     with socket_of(client, kernel) as socket:
         msg_id = socket.execute(dialect.kill_itself)

@@ -1,6 +1,6 @@
 """Broken and hostile websocket clients of a real server: each is refused or closed, and none of them harms another client.
 
-POLYREPL_FUZZ_ROUNDS and POLYREPL_FUZZ_SEED make a longer run, or another one."""
+WEBSOCKET_FUZZ_ROUNDS and WEBSOCKET_FUZZ_SEED make a longer run, or another one."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from tests.api.test_gateway_socket import Socket, text
 from tests.conformance.conftest import TOKEN
 from tests.conformance.server import DEADLINE, Client, Server, wait_until
 
-ROUNDS = int(os.environ.get("POLYREPL_FUZZ_ROUNDS", "150"))
-SEED = int(os.environ.get("POLYREPL_FUZZ_SEED", "5"))
+ROUNDS = int(os.environ.get("WEBSOCKET_FUZZ_ROUNDS", "150"))
+SEED = int(os.environ.get("WEBSOCKET_FUZZ_SEED", "5"))
 PART = 150  # rounds of one test, which has a seed and kernels of its own
 GROUP = 25  # rounds after which the well-behaved clients are looked at
 MAX_BYTES = 1024 * 1024
@@ -60,7 +60,14 @@ def address(client: Client, kernel: str, session: str = "") -> str:
 def request(msg_type: str = "execute_request", **content: Any) -> dict[str, Any]:
     header = {"msg_id": uuid.uuid4().hex, "msg_type": msg_type, "session": "fuzz", "version": "5.4"}
     content = content or {"code": "1", "silent": True}
-    return {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell", "buffers": []}
+    return {
+        "header": header,
+        "parent_header": {},
+        "metadata": {},
+        "content": content,
+        "channel": "shell",
+        "buffers": [],
+    }
 
 
 def v1(*segments: bytes) -> bytes:
@@ -149,10 +156,8 @@ DEFAULT_FRAMES = (garbage, truncated, deep, no_json_value, wrong_type, damaged_j
 
 def ending(socket: Socket) -> int:
     """The code with which the server ends it once we are done; what it sends until then is read."""
-    try:
+    with contextlib.suppress(ConnectionClosed):
         socket.ws.send(json.dumps({**request(), "channel": "iopub"}))  # refused by all, so that the end is certain
-    except ConnectionClosed:
-        pass
     return socket.closed()[0]
 
 

@@ -1,3 +1,4 @@
+/* @ts-self-types="./attempts.d.ts" */
 /** When a request is sent again, and when it is given up. */
 import { ApiError, ConnectionFailed, DeadlineExceeded, UnexpectedAnswer } from './errors.js';
 const FIRST_PAUSE_MS = 200;

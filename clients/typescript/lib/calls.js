@@ -1,3 +1,4 @@
+/* @ts-self-types="./calls.d.ts" */
 /** The requests as values: their paths, their defaults, and code to run. */
 /** For what is no execution: a queue, a kernel's start, the way there and back. */
 export const SLACK_MS = 60_000;

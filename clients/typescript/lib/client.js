@@ -1,3 +1,4 @@
+/* @ts-self-types="./client.d.ts" */
 /** The client: one method for each thing that the API can do. */
 import { executeCall, rest } from './calls.js';
 import { Http, Progress } from './http.js';

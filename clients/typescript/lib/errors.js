@@ -1,3 +1,4 @@
+/* @ts-self-types="./errors.d.ts" */
 /** What a client rejects with: the server's errors by their code, and what can go wrong on the way to it. */
 /** Base of all. `code`: a name for programs; `remediation`: what to do about it; `cause`: what was below it, if anything. */
 export class PolyreplError extends Error {

@@ -1,3 +1,4 @@
+/* @ts-self-types="./http.d.ts" */
 /** Calls over `fetch`: one answer, or a stream of numbered events that survives its connections. */
 import { Attempts } from './attempts.js';
 import { ConnectionFailed, errorOf, UnexpectedAnswer } from './errors.js';

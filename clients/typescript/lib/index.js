@@ -1,3 +1,4 @@
+/* @ts-self-types="./index.d.ts" */
 /** A client of a polyrepl server, for Node, Deno, Bun and browsers. It depends on nothing but `fetch`. */
 export { Client } from './client.js';
 export { ApiError, CodeFailed, ConnectionFailed, DeadlineExceeded, PolyreplError, UnexpectedAnswer } from './errors.js';

@@ -1,3 +1,4 @@
+/* @ts-self-types="./resources.d.ts" */
 /** What the client calls by what it is about: contexts, executions, checkpoints, packages, files. */
 import { executeCall, execution, file, place, rest, SLACK_MS } from './calls.js';
 import { UnexpectedAnswer } from './errors.js';

@@ -1,3 +1,4 @@
+/* @ts-self-types="./result.d.ts" */
 /** An execution with its outputs. */
 import { CodeFailed } from './errors.js';
 export class Result {

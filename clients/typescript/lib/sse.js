@@ -1,3 +1,4 @@
+/* @ts-self-types="./sse.d.ts" */
 /** Server-sent events from bytes, as this API sends them: the data of each is one JSON document. */
 import { UnexpectedAnswer } from './errors.js';
 export class Decoder {

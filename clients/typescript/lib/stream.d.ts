@@ -9,7 +9,6 @@ import type { Event } from './types.js';
  */
 export declare class EventStream implements AsyncIterable<Event> {
     #private;
-    [Symbol.asyncIterator]: () => AsyncGenerator<Event, void, void>;
     constructor(http: Http, call: Call, progress: Progress);
     get executionId(): string | undefined;
     get lastEventId(): number;

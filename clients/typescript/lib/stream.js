@@ -1,3 +1,4 @@
+/* @ts-self-types="./stream.d.ts" */
 /** The events of an execution. */
 import { execution, rest } from './calls.js';
 import { PolyreplError } from './errors.js';
