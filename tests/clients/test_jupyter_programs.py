@@ -208,6 +208,11 @@ def test_enterprise_gateways_client(open_server: Server, language: str) -> None:
     try:
         assert kernel.execute(["40 + 2"]) == ("42", False)
         assert kernel.execute("notDefined")[1]
+        # It gives text and whether there was an error, no more, and keeps no history, of which one cell speaks.
+        for cell in notebooks.load(language).cells:
+            if cell.cell_type == "code" and "In[" not in cell.source:
+                text, failed = kernel.execute(cell.source)
+                assert failed == ("raises-exception" in cell.metadata.get("tags", [])), text
         assert kernel.get_state() == "idle"
         assert kernel.interrupt()
         assert kernel.restart()
