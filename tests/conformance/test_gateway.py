@@ -100,6 +100,21 @@ def test_a_shutdown_request_reaches_a_busy_kernel(client: Client, kernel: str, d
     assert client.http.get(f"/contexts/{kernel}").status_code == 404
 
 
+def test_the_control_channel_of_a_foreign_kernel_answers_while_a_cell_runs(client: Client) -> None:
+    kernel = client.http.post("/api/kernels", json={"name": "stock"}).json()["id"]
+    with socket_of(client, kernel) as socket:
+        socket.execute("print('on', flush=True)\nwhile True: pass")
+        socket.until(lambda message: message["msg_type"] == "stream")
+        socket.send("kernel_info_request", "control")
+        told = socket.until(lambda message: message["msg_type"] == "kernel_info_reply")[-1]
+        assert (told["channel"], told["content"]["implementation"]) == ("control", "ipython")
+        socket.send("shutdown_request", "control", restart=True)
+        reply = socket.until(lambda message: message["msg_type"] == "shutdown_reply")[-1]
+        assert (reply["channel"], reply["content"]["restart"]) == ("control", True)
+        assert reply_of(socket.done(socket.execute("1")))["status"] == "ok"
+    client.http.delete(f"/api/kernels/{kernel}")
+
+
 def test_a_kernel_that_dies_is_named_and_replaced_at_once(client: Client, kernel: str, dialect: Dialect) -> None:
     with socket_of(client, kernel) as socket:
         msg_id = socket.execute(dialect.kill_itself)
