@@ -215,3 +215,12 @@ def test_the_documented_words_of_each_dialect():
     assert text_or_detail_of(e2b.render(unknown)) == "Context nope not found"
     assert reason_of(gateway_errors.render(unknown)) == "Kernel does not exist: nope"
     assert detail_of(code_interpreter.render(InvalidRequest(FieldError("code", "is wrong")))) == "code: is wrong"
+
+
+@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
+def test_every_error_is_an_answer_that_a_model_can_read(kind: type[PolyreplError]):
+    from engine.api import mcp_server  # loads an optional package
+
+    answer = mcp_server.render(example(kind))
+    assert answer.is_error
+    assert answer.content[0].text.startswith(f"{kind.__name__}: ")
