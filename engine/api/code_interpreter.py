@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Scope
 from engine import errors
 from engine.api.detail import Unprocessable, detail, read_checked
 from engine.api.downloads import OCTETS, FileAnswer, receiving
-from engine.api.errors import json_response, status_of
+from engine.api.errors import headers_of, json_response, status_of
 from engine.api.multipart import Form
 from engine.api.requests import engine_of
 from engine.api.tables import Table, routes
@@ -66,7 +66,6 @@ def owns(scope: Scope) -> bool:
 def render(error: PolyreplError) -> Response:
     """An error of the core in this dialect: what is wrong with a request is a 400 with the reason."""
     message, status = error.message, status_of(error)
-    headers: dict[str, str] = {}
     if isinstance(error, InvalidRequest) and error.errors:
         message = "; ".join(f"{wrong.field}: {wrong.error}" for wrong in error.errors)
     elif isinstance(error, ContextNotFound) and not isinstance(error, SessionNotFound):
@@ -75,11 +74,7 @@ def render(error: PolyreplError) -> Response:
         status = 504
     elif isinstance(error, errors.KernelStartFailed):
         status = 503
-    elif isinstance(error, (errors.Overloaded, errors.ContextBusy)):
-        headers["Retry-After"] = str(error.retry_after)
-    elif isinstance(error, errors.Unauthorized):
-        headers["WWW-Authenticate"] = "Bearer"
-    return detail(message, status, headers)
+    return detail(message, status, headers_of(error))
 
 
 def _contexts(request: Request) -> list[Context]:

@@ -17,7 +17,7 @@ from engine.api.detail import problems_of, read_checked, unprocessable
 from engine.api.e2b_sandboxes import DEFAULT_CWD, LABEL
 from engine.api.e2b_sandboxes import ROUTES as SANDBOX_ROUTES
 from engine.api.e2b_stream import Lines
-from engine.api.errors import status_of
+from engine.api.errors import headers_of, status_of
 from engine.api.requests import engine_of
 from engine.api.tables import Table, routes
 from engine.context import Context
@@ -63,12 +63,7 @@ def render(error: PolyreplError) -> Response:
         return PlainTextResponse(f"Failed to create context: {error.message}", 500)
     if isinstance(error, InvalidRequest) and error.errors:
         return unprocessable(problems_of(error))
-    headers: dict[str, str] = {}
-    if isinstance(error, (errors.Overloaded, errors.ContextBusy)):
-        headers["Retry-After"] = str(error.retry_after)
-    elif isinstance(error, errors.Unauthorized):
-        headers["WWW-Authenticate"] = "Bearer"
-    return PlainTextResponse(error.message, status_of(error), headers)
+    return PlainTextResponse(error.message, status_of(error), headers_of(error))
 
 
 class Sandbox:

@@ -68,20 +68,23 @@ def status_of(error: PolyreplError) -> int:
     return next(status for kind, status in STATUSES if isinstance(error, kind))
 
 
+def headers_of(error: PolyreplError) -> dict[str, str]:
+    """What HTTP itself tells of an error, whatever the words of the body."""
+    if isinstance(error, (errors.Overloaded, errors.ContextBusy)):
+        return {"Retry-After": str(error.retry_after)}
+    return {"WWW-Authenticate": "Bearer"} if isinstance(error, errors.Unauthorized) else {}
+
+
 def render(error: PolyreplError) -> Response:
-    headers: dict[str, str] = {}
+    headers = headers_of(error)
     told: dict[str, Any] = {"message": error.message, "code": code_of(error), "remediation": remedy(error)}
     body = Problem(**told)
     if isinstance(error, InvalidRequest):
         body = InvalidProblem(**told, errors=[FieldProblem(wrong.field, wrong.error) for wrong in error.errors])
     elif isinstance(error, errors.CannotBranch):
         body = ObstacleProblem(**told, obstacles=error.obstacles)
-    elif isinstance(error, (errors.Overloaded, errors.ContextBusy)):
-        headers["Retry-After"] = str(error.retry_after)
     elif isinstance(error, errors.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size}"
-    elif isinstance(error, errors.Unauthorized):
-        headers["WWW-Authenticate"] = "Bearer"
     return json_response(body, status_of(error), headers)
 
 

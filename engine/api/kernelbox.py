@@ -15,9 +15,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import Scope
 
-from engine import errors
 from engine.api.detail import Unprocessable, detail, problems_of, read_checked, unprocessable
-from engine.api.errors import json_response, status_of
+from engine.api.errors import headers_of, json_response, status_of
 from engine.api.kernelbox_results import attempt_of, result_of
 from engine.api.requests import engine_of
 from engine.api.tables import Table, routes
@@ -80,16 +79,12 @@ def render(error: PolyreplError) -> Response:
     """An error of the core in this dialect."""
     if isinstance(error, InvalidRequest) and error.errors:
         return unprocessable(problems_of(error))
-    message, headers = error.message, {}
+    message = error.message
     if isinstance(error, ContextNotFound):
         message = f"Unknown kernel: {error.context_id}"
     elif isinstance(error, ContextExists):
         message = f"Kernel name already exists: {error.context_id}"
-    elif isinstance(error, (errors.Overloaded, errors.ContextBusy)):
-        headers["Retry-After"] = str(error.retry_after)
-    elif isinstance(error, errors.Unauthorized):
-        headers["WWW-Authenticate"] = "Bearer"
-    return detail(message, status_of(error), headers)
+    return detail(message, status_of(error), headers_of(error))
 
 
 def _contexts(engine: Engine, identifier: str) -> list[Context]:
