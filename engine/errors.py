@@ -66,6 +66,11 @@ class PolyreplError(Exception):
         super().__init__(message)
         self.message = message
 
+    @property
+    def explanation(self) -> str:
+        """The whole of it in one line."""
+        return self.message
+
 
 class InvalidRequest(PolyreplError):
     """The request cannot be carried out as sent; `errors` names each field and what is allowed."""
@@ -73,6 +78,10 @@ class InvalidRequest(PolyreplError):
     def __init__(self, *errors: FieldError, message: str = "Invalid request") -> None:
         super().__init__(message)
         self.errors = errors
+
+    @property
+    def explanation(self) -> str:
+        return "; ".join(f"{wrong.field}: {wrong.error}" for wrong in self.errors) or self.message
 
 
 class UnknownLanguage(InvalidRequest):

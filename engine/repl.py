@@ -26,7 +26,7 @@ from rich.console import Console
 
 from engine.client import AsyncClient
 from engine.core import Engine
-from engine.errors import InvalidRequest, PolyreplError
+from engine.errors import PolyreplError
 from engine.log import configure
 from engine.models import Done, InputRequest, Stderr, Stdout
 from engine.repl_sessions import LocalSession, RemoteSession, Session
@@ -52,9 +52,9 @@ def run_repl(
     view = View(Console(highlight=False), save)
     try:
         asyncio.run(_main(settings, language, url, token, context_id, timeout, view))
-    except InvalidRequest as error:
-        view.complain("; ".join(f"{wrong.field}: {wrong.error}" for wrong in error.errors))
-    except (PolyreplError, OSError) as error:
+    except PolyreplError as error:
+        view.complain(error.explanation)
+    except OSError as error:
         view.complain(str(error))
     else:
         return 0
@@ -145,7 +145,7 @@ class Repl:
         try:
             await self._show(code)
         except PolyreplError as error:
-            self._view.complain(_explain(error))
+            self._view.complain(error.explanation)
         finally:
             loop.remove_signal_handler(signal.SIGINT)
             if interrupts:
@@ -187,7 +187,7 @@ class Repl:
         try:
             await self._session.interrupt()
         except PolyreplError as error:
-            self._view.complain(_explain(error))
+            self._view.complain(error.explanation)
 
     def _bindings(self) -> KeyBindings:
         bindings = KeyBindings()
@@ -272,12 +272,6 @@ def _complete(buffer: Buffer) -> None:
         buffer.complete_next()
     else:
         buffer.start_completion(insert_common_part=True)
-
-
-def _explain(error: PolyreplError) -> str:
-    if isinstance(error, InvalidRequest):
-        return "; ".join(f"{wrong.field}: {wrong.error}" for wrong in error.errors)
-    return error.message
 
 
 def _history(language: str) -> History:

@@ -13,7 +13,7 @@ from rich.markdown import Markdown
 from rich.text import Text
 
 from engine.core import Engine
-from engine.errors import InvalidRequest, PolyreplError
+from engine.errors import PolyreplError
 from engine.log import configure
 from engine.models import Failed, InputRequest, Item, ItemAdded, ItemUpdated, Stderr, Stdout
 from engine.settings import Settings
@@ -30,9 +30,9 @@ def run_once(
     view = View(Console(highlight=False), save)
     try:
         return asyncio.run(_run(settings, code, language=language, timeout=timeout, env_vars=env_vars, view=view))
-    except InvalidRequest as error:
-        view.complain("; ".join(f"{wrong.field}: {wrong.error}" for wrong in error.errors))
-    except (PolyreplError, OSError) as error:
+    except PolyreplError as error:
+        view.complain(error.explanation)
+    except OSError as error:
         view.complain(str(error))
     return 2
 

@@ -22,7 +22,7 @@ from engine.api.multipart import Form
 from engine.api.requests import engine_of
 from engine.api.tables import Table, routes
 from engine.context import Context
-from engine.errors import ContextNotFound, InvalidRequest, PolyreplError
+from engine.errors import ContextNotFound, PolyreplError
 from engine.executions import Execution
 from engine.labels import MAX_ENTRIES, Entry
 from engine.models import Item, Stderr, Stdout
@@ -65,10 +65,8 @@ def owns(scope: Scope) -> bool:
 
 def render(error: PolyreplError) -> Response:
     """An error of the core in this dialect: what is wrong with a request is a 400 with the reason."""
-    message, status = error.message, status_of(error)
-    if isinstance(error, InvalidRequest) and error.errors:
-        message = "; ".join(f"{wrong.field}: {wrong.error}" for wrong in error.errors)
-    elif isinstance(error, ContextNotFound) and not isinstance(error, SessionNotFound):
+    message, status = error.explanation, status_of(error)
+    if isinstance(error, ContextNotFound) and not isinstance(error, SessionNotFound):
         message = "Session not found"
     elif isinstance(error, errors.KernelTimeout):
         status = 504

@@ -35,8 +35,8 @@ def render(error: PolyreplError) -> Response:
         message = error.errors[0].error
     elif isinstance(error, errors.ContextNotFound):
         message = f"Kernel does not exist: {error.context_id}"
-    elif isinstance(error, InvalidRequest) and error.errors and message == "Invalid request":
-        message = "; ".join(f"{wrong.field}: {wrong.error}" for wrong in error.errors)
+    elif isinstance(error, InvalidRequest) and message == "Invalid request":
+        message = error.explanation
     elif isinstance(error, SessionGone):
         status = 410
     elif isinstance(error, errors.Unauthorized):

@@ -112,10 +112,7 @@ def render(error: PolyreplError) -> types.CallToolResult:
 
 
 def _said(error: PolyreplError) -> str:
-    name = type(error).__name__
-    if isinstance(error, InvalidRequest):
-        return f"{name}: " + "; ".join(f"{wrong.field}: {wrong.error}" for wrong in error.errors)
-    return f"{name}: {error.message}"
+    return f"{type(error).__name__}: {error.explanation}"
 
 
 def _answer(value: Any, text: str | None = None) -> types.CallToolResult:
