@@ -58,18 +58,19 @@ class Guard:
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
-        is_gateways = dialect_of(scope, self._surfaces) is GATEWAY
         host = headers.get("host", "")
         if not self._any_host and _name(host) not in self._hosts:
             msg = "This Host header is not allowed; see the setting allowed_hosts"
             raise Forbidden(msg)
-        if is_gateways and scope.get("method") == "OPTIONS":  # it tells nothing, and a browser sends no token with it
+        if scope.get("method") == "OPTIONS" and self._is_gateways(
+            scope
+        ):  # it tells nothing, and a browser sends no token with it
             return
         origin = headers.get("origin")
         if origin is not None and _netloc(origin) != host and not self._origins & {origin, "*"}:
             msg = "Pages of this origin may not call the API; see the setting allowed_origins"
             # A Kernel Gateway pretends not to be there.
-            raise (NotFound if is_gateways else Forbidden)(msg)
+            raise (NotFound if self._is_gateways(scope) else Forbidden)(msg)
         if self._token is not None and not self._is_open(scope) and not self._has_token(scope, headers):
             msg = "A valid token is required: Authorization: Bearer <token>, X-API-Key, X-Access-Token or ?token="
             raise Unauthorized(msg)
@@ -78,6 +79,9 @@ class Guard:
         is_small = "/files" not in scope["path"]
         if is_small and length is not None and length.isdigit() and int(length) > self._max_bytes:
             raise RequestTooLarge(self._max_bytes)
+
+    def _is_gateways(self, scope: Scope) -> bool:
+        return dialect_of(scope, self._surfaces) is GATEWAY
 
     def _is_open(self, scope: Scope) -> bool:
         path: str = scope["path"]
