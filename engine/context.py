@@ -28,7 +28,7 @@ from engine.executions import Execution, Request
 from engine.file_changes import watch
 from engine.installing import Installation
 from engine.kernel import Kernel, Outcome, Run
-from engine.languages import REMOTE, Language
+from engine.languages import Language
 from engine.log import get_logger
 from engine.messages import Message
 from engine.models import ContextInfo, ContextState, ErrorInfo, Status
@@ -88,7 +88,7 @@ class Context:
         self.installation: Installation | None = None
         self._options = options
         self._relays = Relays(self, self.observers, timeout=options.observed_timeout, grace=options.interrupt_grace)
-        self._can_watch = not language.kernel_name.startswith(REMOTE)
+        self._can_watch = not language.is_remote
         self._start_kernel = start_kernel
         self._on_finished = on_finished
         self._queue: deque[Execution | Turn] = deque()

@@ -31,7 +31,7 @@ from engine.files import FileLimits, Files, LocalFiles
 from engine.installations import Installations
 from engine.kernel import Kernel
 from engine.kernelspecs import KernelSpecs, honours, package_tool
-from engine.languages import REMOTE, Language, Languages
+from engine.languages import Language, Languages
 from engine.launcher import Launcher, MakeChannels, MakeProvisioner
 from engine.log import get_logger
 from engine.metrics import Metrics
@@ -286,7 +286,7 @@ class Engine:
             self._check_variables_support(found)
         if checkpoint or rolls_back:
             self.branching.check_support(found)
-        if files and found.kernel_name.startswith(REMOTE):
+        if files and found.is_remote:
             raise NotSupported("files", found.name, "its kernel runs on a remote Jupyter")
         fingerprint = b""
         if idempotency_key is not None:
@@ -323,7 +323,7 @@ class Engine:
         found = self.check_language(language)
         check_context_id(context_id)
         path = check_cwd(cwd)
-        if path is not None and found.kernel_name.startswith(REMOTE):
+        if path is not None and found.is_remote:
             raise InvalidRequest(FieldError("cwd", f"{found.name!r} runs on a remote Jupyter, which decides that"))
         if found.name not in self._usable:
             await self._check_usable(found)
@@ -381,7 +381,7 @@ class Engine:
         else:
             context = self.contexts.get(context_id, found.name if found else None)[0]
         context.last_activity = datetime.now(UTC)
-        if context.language.kernel_name.startswith(REMOTE):
+        if context.language.is_remote:
             root = self.settings.jupyter_file_root or ""
             return RemoteFiles(context, root=root, max_file_bytes=self.settings.max_file_bytes)
         return LocalFiles(context.id, context.workspace, self._file_limits)
@@ -396,7 +396,7 @@ class Engine:
     def check_timeout(self, timeout: float | None, language: Language | None = None) -> float:
         """Raises InvalidRequest for what is not above 0 and at most the setting max_timeout. Seconds."""
         if timeout is None:
-            is_remote = language is not None and language.kernel_name.startswith(REMOTE)
+            is_remote = language is not None and language.is_remote
             return (self.settings.jupyter_timeout if is_remote else None) or self.settings.default_timeout
         if not 0 < timeout <= self.settings.max_timeout:
             most = round(self.settings.max_timeout * 1000)

@@ -14,6 +14,11 @@ class Language:
     kernel_name: str
     aliases: tuple[str, ...] = ()
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether its kernels run on the remote Jupyter."""
+        return self.kernel_name.startswith(REMOTE)
+
 
 BUILTIN: tuple[Language, ...] = (
     Language("python", "polyrepl-python", ("py", "python3")),

@@ -84,7 +84,7 @@ class Launcher:
         workspace.prepare()
         kernel = await self._fork(spec, language, workspace, patient=patient)
         way = "zygote"
-        if kernel is None and language.kernel_name.startswith(REMOTE):
+        if kernel is None and language.is_remote:
             kernel, way = await self._start_remote(spec, language, workspace), "remote"
         elif kernel is None:
             kernel, way = await self._run(self._make_provisioner(spec), spec, language, workspace), "spawn"
