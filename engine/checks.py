@@ -20,7 +20,7 @@ def check_context_id(context_id: str | None) -> None:
 
 
 def is_text(value: str) -> bool:
-    """Whether UTF-8 can express it: a kernel gets nothing else."""
+    """Whether UTF-8 can express it: kernels and clients get nothing else, though on Linux a file's name may be any bytes."""
     try:
         value.encode()
     except UnicodeEncodeError:

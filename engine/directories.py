@@ -12,6 +12,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine.checks import is_text
+
 MAX_DEPTH = 64
 MAX_PATH = 4096  # bytes
 MAX_NAME = 255  # bytes
@@ -33,15 +35,6 @@ def split(path: str) -> tuple[str, ...]:
     if len(names) > MAX_DEPTH:
         raise ValueError(f"must be at most {MAX_DEPTH} names deep")
     return names
-
-
-def is_text(name: str) -> bool:
-    """Whether a name can be told to a client: on Linux it may be any bytes."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 @contextlib.contextmanager

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from msgspec import UNSET, UnsetType
 
-from engine.directories import DIRECTORY, is_text, opened, walk
+from engine.checks import is_text
+from engine.directories import DIRECTORY, opened, walk
 from engine.errors import TooManyFiles
 from engine.models import FileChange
 from engine.rundir import Workspace

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 import msgspec
+from msgspec import UNSET
 
 from engine.models import Item
 
@@ -84,6 +85,13 @@ def _sizes(value: Any) -> dict[str, int]:
 def is_count(value: Any) -> TypeGuard[int]:
     """A whole number, 0 or more; JSON's true is none, though Python counts it as one."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def to_bundle(item: Item) -> dict[str, Any]:
+    """The item as a MIME bundle again."""
+    values = {mime_type: getattr(item, field) for mime_type, field in FIELDS.items()}
+    bundle = {mime_type: value for mime_type, value in values.items() if value is not UNSET}
+    return bundle if item.extra is UNSET else bundle | item.extra
 
 
 def _normalize(mime_type: str, value: Any) -> tuple[Any, int]:

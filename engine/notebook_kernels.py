@@ -31,8 +31,7 @@ from engine.executions import Execution
 from engine.kernel import Kernel
 from engine.languages import Language
 from engine.log import get_logger
-from engine.mime import FIELDS
-from engine.models import Item
+from engine.mime import to_bundle
 from engine.notebook import Cell, Notebook, Operation
 from engine.notebook_requests import assignment
 from engine.silent import run_silently
@@ -343,15 +342,7 @@ def _body(execution: Execution) -> str:
         return ""
     if primary.omitted is not UNSET:
         raise _Failed("OutputTooLarge", f"the result is larger than is kept: {', '.join(primary.omitted)}")
-    return json.dumps(_bundle(primary))
-
-
-def _bundle(item: Item) -> dict[str, Any]:
-    values = {mime: getattr(item, name) for mime, name in FIELDS.items()}
-    found = {mime: value for mime, value in values.items() if value is not UNSET}
-    found |= item.extra if item.extra is not UNSET else {}
-    built: dict[str, Any] = msgspec.to_builtins(found)
-    return built
+    return json.dumps(msgspec.to_builtins(to_bundle(primary)))
 
 
 def _response_info(text: str) -> tuple[int, dict[str, str]]:

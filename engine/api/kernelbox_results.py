@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET
 
 from engine.executions import Execution
-from engine.mime import FIELDS
+from engine.mime import to_bundle
 from engine.models import Cleared, ErrorInfo, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout
 
 MARKER = "\n...[truncated by kernelbox]..."  # what its clients look for
@@ -83,7 +83,7 @@ class _Outputs:
             self.return_value = text
         kind = "execute_result" if item.is_primary else "display_data"
         metadata = {} if item.metadata is UNSET else item.metadata
-        return self._output(kind, text, data=_bundle(item), metadata=metadata)
+        return self._output(kind, text, data=to_bundle(item), metadata=metadata)
 
     def _output(
         self,
@@ -102,15 +102,6 @@ class _Outputs:
             return text
         self.truncated = True
         return text[: max(0, self._limit - len(MARKER))] + MARKER
-
-
-def _bundle(item: Item) -> Json:
-    """The item as a MIME bundle again."""
-    values = {mime_type: getattr(item, field) for mime_type, field in FIELDS.items()}
-    return {
-        **{mime_type: value for mime_type, value in values.items() if value is not UNSET},
-        **({} if item.extra is UNSET else item.extra),
-    }
 
 
 def _error(error: ErrorInfo) -> Json:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from engine.errors import FieldError, InvalidRequest
+from engine.mime import FIELDS
 from engine.models import FileChange, Item, Result
 from engine.normalizer import strip_ansi
 
@@ -26,13 +27,7 @@ _IMAGES = {"png": "image/png", "jpeg": "image/jpeg"}
 # Fields of items that are too large for a text, or that no model reads, with what a reader gets.
 MIME_TYPES = {
     **_IMAGES,
-    "text": "text/plain",
-    "html": "text/html",
-    "markdown": "text/markdown",
-    "svg": "image/svg+xml",
-    "pdf": "application/pdf",
-    "latex": "text/latex",
-    "json": "application/json",
+    **{field: mime_type for mime_type, field in FIELDS.items()},
     "javascript": "text/javascript",
     "data": "application/json",
     "chart": "application/json",
