@@ -16,7 +16,16 @@ from .catalogue import MEASUREMENTS
 from .chart import svg
 from .machine import ROOT, facts, peers_environment, peers_python
 from .peer import Peer
-from .peer_jupyter import JupyterServer, JupyterServerQuickack, KernelGateway
+from .peer_jupyter import (
+    JupyterServer,
+    JupyterServerQuickack,
+    JupyterServerV1,
+    JupyterServerV1Quickack,
+    KernelGateway,
+    KernelGatewayV1,
+    PolyreplWebsocket,
+    PolyreplWebsocketV1,
+)
 from .peer_kernelbox import KernelBox
 from .peer_polyrepl import Polyrepl, PolyreplBare, PolyreplTypescript, PolyreplTypescriptUnpooled, PolyreplUnpooled
 from .peer_raw import Raw, Xeus
@@ -49,10 +58,12 @@ def _choose(options: argparse.Namespace, absent: dict[str, str]) -> list[Peer]:
     polyrepl, unpooled = Polyrepl(options.polyrepl), PolyreplUnpooled(options.polyrepl)
     peers: list[Peer] = [polyrepl, unpooled, PolyreplBare(options.polyrepl)]
     peers += [PolyreplTypescript(polyrepl), PolyreplTypescriptUnpooled(unpooled)]
+    peers += [PolyreplWebsocket(polyrepl), PolyreplWebsocketV1(polyrepl)]
     try:
         python, lacking = peers_python()
-        server = JupyterServer(python)
-        others = [Raw(python), server, JupyterServerQuickack(server), KernelGateway(python)]
+        server, gateway = JupyterServer(python), KernelGateway(python)
+        others = [Raw(python), server, JupyterServerQuickack(server), gateway]
+        others += [JupyterServerV1(server), JupyterServerV1Quickack(server), KernelGatewayV1(gateway)]
         others += [KernelBox(python), Xeus(python), Deno(python), Tslab(python)]
         absent |= {peer.name: f"{peer.package} cannot be installed" for peer in others if peer.package in lacking}
         peers += [peer for peer in others if peer.package not in lacking]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from .creation import branch, first_plot, new_context
 from .faults import interrupt, kill, timeout
 from .footprint import huge_print, idle_memory
+from .gateway import gateway, gateway_v1
 from .measures import big_print, displays, first_byte, many_prints, throughput, warm
 from .run import Run
 from .scale import scale
@@ -22,6 +23,8 @@ MEASUREMENTS: dict[str, Callable[[Run], None]] = {
     "big-print": big_print,
     "many-prints": many_prints,
     "displays": displays,
+    "gateway": gateway,
+    "gateway-v1": gateway_v1,
     "memory": idle_memory,
     "typescript": typescript,
     "throughput": throughput,

@@ -196,7 +196,9 @@ class HttpClient:
 class WebSocket:
     """A websocket client: text or binary messages out and in, pings answered."""
 
-    def __init__(self, port: int, path: str, headers: dict[str, str], *, quickack: bool = False) -> None:
+    def __init__(
+        self, port: int, path: str, headers: dict[str, str], *, protocol: str = "", quickack: bool = False
+    ) -> None:
         self._stream = _Stream(port, quickack=quickack)
         key = base64.b64encode(os.urandom(16)).decode()
         lines = {
@@ -207,11 +209,18 @@ class WebSocket:
             "Sec-WebSocket-Version": "13",
             **headers,
         }
+        if protocol:
+            lines["Sec-WebSocket-Protocol"] = protocol
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self._stream.send(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
-        answer = self._stream.until(b"\r\n\r\n").decode("latin-1").split("\r\n")[0]
+        answer, *fields = self._stream.until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         if " 101" not in answer:
             msg = f"websocket refused: {answer}"
+            raise PeerError(msg)
+        pairs = (field.partition(":") for field in fields)
+        agreed = next((value.strip() for name, _, value in pairs if name.lower() == "sec-websocket-protocol"), "")
+        if agreed != protocol:
+            msg = f"the server agreed to {agreed or 'no protocol'} where {protocol or 'none'} was offered"
             raise PeerError(msg)
 
     def send(self, message: str | bytes) -> None:

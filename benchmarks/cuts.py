@@ -15,7 +15,8 @@ from pathlib import Path
 
 from engine.core import Engine
 from engine.settings import Settings
-from tests.remote_jupyter import GATEWAY, LEGACY, SERVER, TOKEN, Proxy, proxy_to, remote_jupyter
+from tests.proxy import Proxy, proxy_to
+from tests.remote_jupyter import CHANNELS, GATEWAY, LEGACY, SERVER, TOKEN, remote_jupyter
 
 LINES = 100
 SERVERS: dict[str, tuple[tuple[str, ...], *tuple[str, ...]]] = {
@@ -63,7 +64,7 @@ async def measure(arguments: argparse.Namespace) -> None:
         tempfile.TemporaryDirectory(prefix="cuts-") as directory,
         remote_jupyter(command, Path(directory), *options) as server,
     ):
-        async with proxy_to(server.port) as proxy:
+        async with proxy_to(server.port, CHANNELS) as proxy:
             languages = {"bash": "bash"} if arguments.language == "bash" else {}
             settings = Settings(
                 backend="jupyter", jupyter_url=proxy.url, jupyter_token=TOKEN, jupyter_languages=languages, pool_max=0

@@ -17,7 +17,7 @@ _STREAM_CODE = "import time\nprint('first' + '-output', flush=True)\ntime.sleep(
 def must_be_two(answer: Answer) -> float:
     """Return the time of a right answer in ms; raise PeerError for another."""
     if not answer.is_two:
-        msg = f"1+1 answered {answer.text!r}, {answer.outcome()}"
+        msg = f"1+1 answered {answer.gist()}"
         raise PeerError(msg)
     return answer.ms
 
@@ -146,13 +146,21 @@ def many_prints(run: Run) -> None:
 
 def displays(run: Run) -> None:
     """1000 calls of IPython's display."""
-    whole = [str(number) for number in range(DISPLAYS)]
+    show(run, "displays", run.plan.output_rounds, DISPLAYS)
+
+
+def show(run: Run, metric: str, rounds: int, count: int, peers: list[Peer] | None = None) -> None:
+    """Time a cell of `count` displays; all must come, in their order."""
+    whole = [str(number) for number in range(count)]
 
     def lost(answer: Answer) -> str:
-        return "" if answer.displays == whole else f"{len(answer.displays)} of {DISPLAYS} displays"
+        if answer.displays == whole:
+            return "" if answer.error is None else "the end of the cell"
+        same = ", others or in another order" if len(answer.displays) == count else ""
+        return f"{len(answer.displays)} of {count} displays{same}"
 
-    code = f"from IPython.display import display\nfor number in range({DISPLAYS}):\n    display(number)"
-    output(run, "displays", run.plan.output_rounds, code, lost)
+    code = f"from IPython.display import display\nfor number in range({count}):\n    display(number)"
+    output(run, metric, rounds, code, lost, peers)
 
 
 def first_byte(run: Run) -> None:

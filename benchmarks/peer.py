@@ -55,6 +55,10 @@ class Answer:
         """Tell whether this is the right answer to `1+1`."""
         return self.text == "2" and self.error is None
 
+    def gist(self) -> str:
+        """Show the result and how the execution ended."""
+        return f"{self.text!r}, {self.outcome()}"
+
     def outcome(self) -> str:
         """Describe the answer in a few words."""
         return ": ".join(part for part in (self.status, self.error) if part) or "ok"
@@ -117,6 +121,8 @@ class Peer(ABC):
     has_server = True
     #: What stands between the caller and the kernels: measured as "server CPU" and "server RSS".
     server: Server
+    #: Where that listens, if it does.
+    port = 0
     #: Names of the only measurements that this peer takes part in; empty for all of python's.
     only: frozenset[str] = frozenset()
     language = "python"
@@ -172,6 +178,23 @@ class Peer(ABC):
             self.server.stop()
 
 
+class Guest(Peer):
+    """Another way to use the server of a peer that was started before, and to whom it stays."""
+
+    def __init__(self, host: Peer) -> None:
+        self._host = host
+
+    def start(self, directory: Path, env: dict[str, str]) -> None:
+        del directory, env
+        if not self._host.is_alive():
+            msg = f"{self._host.name} did not start"
+            raise PeerError(msg)
+        self.server, self.port = self._host.server, self._host.port
+
+    def stop(self) -> None:
+        """Leave the server to its owner."""
+
+
 def run_load(contexts: Sequence[Context], seconds: float, minimum: int) -> Load:
     """Run the closed loops, one thread each, and join them."""
     latencies: list[float] = []
@@ -206,5 +229,5 @@ def run_load(contexts: Sequence[Context], seconds: float, minimum: int) -> Load:
     if any(thread.is_alive() for thread in threads) or not latencies:
         msg = "clients did not finish under load"
         raise PeerError(msg)
-    example = f"{wrong[0].text!r}, {wrong[0].outcome()}" if wrong else ""
+    example = wrong[0].gist() if wrong else ""
     return Load(elapsed, latencies, len(wrong), example)

@@ -52,17 +52,16 @@ class KernelBox(Peer):
 
     def __init__(self, python: Path) -> None:
         self._command = str(python.with_name("kernelbox"))
-        self._port = 0
 
     def start(self, directory: Path, env: dict[str, str]) -> None:
-        self._port = free_port()
-        argv = [self._command, "serve", "--host", "127.0.0.1", "--port", str(self._port)]
+        self.port = free_port()
+        argv = [self._command, "serve", "--host", "127.0.0.1", "--port", str(self.port)]
         self.server = Server(argv, cwd=directory, env={**env, "KERNELBOX_HOME": str(directory)})
-        self.server.wait_until(lambda: HttpClient(self._port).request("GET", "/health", timeout=5.0)[0] == 200)
+        self.server.wait_until(lambda: HttpClient(self.port).request("GET", "/health", timeout=5.0)[0] == 200)
 
     def open(self, code: str = "1+1") -> tuple[Context, Answer]:
         started = time.perf_counter()
-        context = KernelBoxContext(self._port)
+        context = KernelBoxContext(self.port)
         answer = context.execute(code)
         answer.started = started
         return context, answer

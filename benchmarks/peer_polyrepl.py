@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .client import HttpClient
-from .peer import Answer, Context, Peer
+from .peer import Answer, Context, Guest, Peer
 from .procs import PeerError, Server, free_port
 from .run import say
 
@@ -115,7 +115,6 @@ class Polyrepl(Peer):
 
     def __init__(self, command: str) -> None:
         self.command = command
-        self.port = 0
 
     def start(self, directory: Path, env: dict[str, str]) -> None:
         if not Path(self.command).exists():
@@ -187,7 +186,7 @@ class PolyreplBare(Polyrepl):
     settings: Mapping[str, str] = {"POLYREPL_POOL_MAX": "0", "POLYREPL_PRELOAD": ""}
 
 
-class PolyreplTypescript(Polyrepl):
+class PolyreplTypescript(Guest, Polyrepl):
     """The typescript contexts of the same server."""
 
     name = "polyrepl typescript"
@@ -197,18 +196,8 @@ class PolyreplTypescript(Polyrepl):
     language = "typescript"
 
     def __init__(self, python: Polyrepl) -> None:
-        self._python = python
+        super().__init__(python)
         self.settings = python.settings
-
-    def start(self, directory: Path, env: dict[str, str]) -> None:
-        del directory, env
-        if not self._python.is_alive():
-            msg = f"{self._python.name} did not start"
-            raise PeerError(msg)
-        self.server, self.port = self._python.server, self._python.port
-
-    def stop(self) -> None:
-        """Leave the server to its owner."""
 
 
 class PolyreplTypescriptUnpooled(PolyreplTypescript):

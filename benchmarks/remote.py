@@ -1,30 +1,30 @@
 """A warm `1 + 1` on a kernel of a remote Jupyter Server, three ways in one run: `python -m benchmarks.remote [--rounds 300]`.
 
 By our HTTP API; by jupyter_client directly to the sockets of that same kernel, on its machine; by an ordinary websocket client of the
-same server. The three take turns, so that what else the machine does meets all of them."""
+same server. The three take turns, block by block, so that what else the machine does meets all of them."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
-from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_core.paths import jupyter_runtime_dir
 
 from tests.conformance.server import Server
 from tests.remote_jupyter import SERVER, TOKEN, RemoteJupyter, remote_jupyter
 
-from .client import HttpClient, WebSocket
+from .client import HttpClient
+from .measures import must_be_two
+from .peer_jupyter import JupyterContext
 
 CODE = "1 + 1"
 WARM_UP = 20
+BLOCK = 25  # calls back to back, as a client makes them: a pause between two hides that Jupyter's servers stall
 
 
 def direct(kernel_id: str) -> tuple[BlockingKernelClient, Callable[[], None]]:
@@ -39,29 +39,17 @@ def direct(kernel_id: str) -> tuple[BlockingKernelClient, Callable[[], None]]:
     return client, call
 
 
-def by_websocket(remote: RemoteJupyter, kernel_id: str) -> tuple[WebSocket, Callable[[], None]]:
-    session = uuid.uuid4().hex
-    path = f"/api/kernels/{kernel_id}/channels?session_id={session}"
-    socket = WebSocket(remote.port, path, remote.headers, quickack=False)
+def by_websocket(remote: RemoteJupyter, kernel_id: str) -> tuple[JupyterContext, Callable[[], None]]:
+    context = JupyterContext(remote.port, remote.headers, kernel_id)
 
     def call() -> None:
-        msg_id = uuid.uuid4().hex
-        header = {"msg_id": msg_id, "msg_type": "execute_request", "session": session, "username": "", "version": "5.3"}
-        content = {"code": CODE, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
-        message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
-        socket.send(json.dumps(message))
-        replied = idle = False
-        while not (replied and idle):
-            found = json.loads(socket.receive(time.perf_counter() + 30))
-            if found["parent_header"].get("msg_id") == msg_id:
-                replied |= found["msg_type"] == "execute_reply"
-                idle |= found["content"].get("execution_state") == "idle"
+        must_be_two(context.execute(CODE))
 
-    return socket, call
+    return context, call
 
 
 def through_us(server: Server) -> Callable[[], None]:
-    http = HttpClient(httpx.URL(server.url).port, {})
+    http = HttpClient(int(server.url.rpartition(":")[2]))
 
     def call() -> None:
         answer = http.json("POST", "/execute", {"code": CODE, "context_id": "c"})
@@ -78,18 +66,27 @@ def measure(rounds: int) -> dict[str, list[float]]:
             ours()
             (kernel_id,) = remote.kernels()
             client, local = direct(kernel_id)
-            socket, ordinary = by_websocket(remote, kernel_id)
+            context, ordinary = by_websocket(remote, kernel_id)
             ways = {"through us": ours, "direct, local": local, "ordinary websocket": ordinary}
             times: dict[str, list[float]] = {name: [] for name in ways}
-            for number in range(rounds + WARM_UP):
+            for call in ways.values():
+                _timed(call, WARM_UP)
+            for _ in range(0, rounds, BLOCK):
                 for name, call in ways.items():
-                    started = time.perf_counter()
-                    call()
-                    if number >= WARM_UP:
-                        times[name].append(time.perf_counter() - started)
-            socket.close()
+                    times[name] += _timed(call, BLOCK)
+            context.disconnect()
             client.stop_channels()
     return times
+
+
+def _timed(call: Callable[[], None], count: int) -> list[float]:
+    """Seconds of each of `count` calls, back to back."""
+    seconds = []
+    for _ in range(count):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return seconds
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 from .results import METRICS, Cell, Results, quantile
 from .targets import Verdict
 
+_OUTPUTS = ("big-print", "many-prints", "displays", "typescript-prints", "gateway-displays", "gateway-v1-displays")
+
 
 def number(value: float | None) -> str:
     """Write a figure with three significant digits at most, and none below a hundredth."""
@@ -34,7 +36,7 @@ def _remarks(metric: str, cell: Cell) -> str:
         remarks.append(f"**failed**: {cell.failed}")
     if cell.lost:
         remarks.append(f"**lost**: {cell.lost}")
-    elif not cell.failed and metric in ("big-print", "many-prints", "displays", "typescript-prints"):
+    elif not cell.failed and metric in _OUTPUTS:
         remarks.append("complete")
     if cell.grown >= 1:
         remarks.append(f"server RSS up to +{cell.grown:.0f} MB")

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .peer import Load
+from .peer import Answer, Load
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,11 @@ METRICS: dict[str, Metric] = {
     "big-print": Metric("10 MB in one print"),
     "many-prints": Metric("100,000 prints of 100 B"),
     "displays": Metric("1000 displays"),
+    "gateway-warm": Metric("websocket, warm `1+1`", base="jupyter_server"),
+    "gateway-v1-warm": Metric("websocket v1, warm `1+1`", base="jupyter_server, v1"),
+    "gateway-displays": Metric("websocket, 100 displays", base="jupyter_server"),
+    "gateway-v1-displays": Metric("websocket v1, 100 displays", base="jupyter_server, v1"),
+    "gateway-new": Metric("websocket, new kernel to the first result of `1+1`", base="jupyter_server"),
     "memory-pss": Metric("memory per idle context, PSS", "MB"),
     "memory-private": Metric("memory per idle context, private", "MB"),
     "memory-data-pss": Metric("memory per context that imported pandas and matplotlib, PSS", "MB"),
@@ -100,9 +105,16 @@ class Cell:
 
     def check(self, load: Load) -> None:
         """Count the wrong answers of a load that was added to this cell."""
-        self.wrong += load.wrong
-        if load.wrong:
-            self.lost = f"{self.wrong} of {self.count} answers wrong ({load.example})"
+        self._count_wrong(load.wrong, load.example)
+
+    def check_two(self, answer: Answer) -> None:
+        """Count an answer to `1+1` that was added to this cell and is not 2."""
+        self._count_wrong(int(not answer.is_two), answer.gist())
+
+    def _count_wrong(self, wrong: int, example: str) -> None:
+        self.wrong += wrong
+        if wrong:
+            self.lost = f"{self.wrong} of {self.count} answers wrong ({example})"
 
     def note(self, text: str) -> None:
         if text and text not in self.notes:

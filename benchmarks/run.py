@@ -32,6 +32,8 @@ class Plan:
     levels: tuple[int, ...] = (1, 8, 32)
     output_rounds: int = 5
     many_prints_rounds: int = 3
+    gateway_rounds: int = 20
+    gateway_requests: int = 6
     huge_rounds: int = 2
     memory_contexts: int = 5
     own_memory_contexts: int = 32
@@ -58,6 +60,7 @@ QUICK = Plan(
     levels=(8,),
     output_rounds=2,
     many_prints_rounds=1,
+    gateway_rounds=5,
     huge_rounds=1,
     memory_contexts=2,
     own_memory_contexts=8,

@@ -59,10 +59,7 @@ def _new(run: Run, peers: list[Peer]) -> None:
         rest()
         context, answer = peer.open()
         run.close(peer, [context])
-        cell = run.results.add("typescript-new", peer.name, [answer.ms])
-        cell.wrong += not answer.is_two
-        if cell.wrong:
-            cell.lost = f"{cell.wrong} of {cell.count} first results missing or wrong"
+        run.results.add("typescript-new", peer.name, [answer.ms]).check_two(answer)
 
     run.alternate("typescript", ["typescript-new"], 1, get_ready, peers)
     before = {peer.name: peer.ways() for peer in ours}

@@ -1,4 +1,4 @@
-"""Real servers of Jupyter for tests, and a proxy before them whose connections can be cut."""
+"""Real servers of Jupyter for tests, and what is asked of an engine on one of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 import pytest
@@ -35,6 +35,8 @@ ENTERPRISE = ("enterprise_gateway", "--EnterpriseGatewayApp.ip=127.0.0.1", "--En
               f"--EnterpriseGatewayApp.auth_token={TOKEN}", "--EnterpriseGatewayApp.list_kernels=True")  # fmt: skip
 LEGACY = "--ZMQChannelsWebsocketConnection.kernel_ws_protocol="
 """Option of the first two: they speak JSON on their websockets, and not the newer protocol."""
+CHANNELS = b"/channels"
+"""What is in the requests for websockets of a server of Jupyter, and in no others."""
 KERNELS: dict[str, dict[str, Any]] = {
     "python3": {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "language": "python"},
     "bash": {"argv": [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"], "language": "bash"},
@@ -150,78 +152,6 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
-
-
-class Proxy:
-    """Passes on what comes, until `cut` ends its websockets without a word. `refuses`: new ones are ended at once; `swallows`:
-    what the remote sends, or what it is sent, by websocket is lost from now on."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._websockets: set[asyncio.StreamWriter] = set()
-        self.refuses = False
-        self.swallows: Literal["", "answers", "requests"] = ""
-        self._swallowed = 0
-        self._has_swallowed = asyncio.Event()
-        self.url = ""
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            head = await reader.read(65536)
-            is_websocket = b"/channels" in head.partition(b"\r\n")[0]
-            if is_websocket and self.refuses:
-                writer.transport.abort()
-                return
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
-            both = {writer, far_writer}
-            if is_websocket:
-                self._websockets |= both
-            try:
-                far_writer.write(head)
-                await asyncio.gather(
-                    self._pass_on(reader, far_writer, "requests" if is_websocket else "rest"),
-                    self._pass_on(far_reader, writer, "answers" if is_websocket else "rest"),
-                )
-            finally:
-                self._websockets -= both
-                for each in both:
-                    each.transport.abort()
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, what: str) -> None:
-        while data := await reader.read(65536):
-            if self.swallows == what:
-                self._swallowed += len(data)
-                self._has_swallowed.set()
-                continue
-            writer.write(data)
-            await writer.drain()
-        raise ConnectionError
-
-    async def swallowed_all(self, size: int) -> None:
-        """Return once so many bytes have been swallowed since the latest cut."""
-        async with asyncio.timeout(30):
-            while self._swallowed < size:
-                self._has_swallowed.clear()
-                await self._has_swallowed.wait()
-
-    def cut(self) -> None:
-        """What was swallowed until now is lost; new connections are whole."""
-        self.swallows = ""
-        self._swallowed = 0
-        for writer in self._websockets:
-            writer.transport.abort()
-
-
-@contextlib.asynccontextmanager
-async def proxy_to(port: int) -> AsyncIterator[Proxy]:
-    proxy = Proxy(port)
-    server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
-    proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
-        yield proxy
-    finally:
-        server.close()
-        proxy.cut()
 
 
 @contextlib.asynccontextmanager

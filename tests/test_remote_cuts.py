@@ -11,14 +11,14 @@ import pytest
 
 from engine.core import Engine
 from engine.models import InputRequest, Result
+from tests.proxy import Proxy, proxy_to
 from tests.remote_jupyter import (
+    CHANNELS,
     GATEWAY,
     LEGACY,
-    Proxy,
     engine_on,
     event,
     printed,
-    proxy_to,
     remote_jupyter,
     run,
     text_of,
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(scope="module")
 async def proxy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Proxy]:
     with remote_jupyter(GATEWAY, tmp_path_factory.mktemp("remote")) as server:
-        async with proxy_to(server.port) as proxy:
+        async with proxy_to(server.port, CHANNELS) as proxy:
             yield proxy
 
 
@@ -71,7 +71,7 @@ async def test_cells_that_are_cut_again_and_again_lose_nothing_and_run_once(engi
 
 async def test_nor_do_they_with_the_older_protocol(tmp_path: Path) -> None:
     with remote_jupyter(GATEWAY, tmp_path, LEGACY) as server:
-        async with proxy_to(server.port) as proxy, engine_on(proxy.url, tmp_path) as engine:
+        async with proxy_to(server.port, CHANNELS) as proxy, engine_on(proxy.url, tmp_path) as engine:
             await count_while_cut(engine, proxy, 3)
 
 
