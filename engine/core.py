@@ -12,9 +12,10 @@ from functools import partial
 from engine.assistance import Assistance
 from engine.branches import Brancher, Checkpoints
 from engine.branching import Branching
+from engine.capabilities import Capabilities
 from engine.checks import check_context_id, check_cwd, check_env_vars, check_text
 from engine.context import Context, ContextOptions
-from engine.contexts import Contexts
+from engine.contexts import DELETED, Contexts
 from engine.errors import (
     FieldError,
     InvalidRequest,
@@ -23,23 +24,20 @@ from engine.errors import (
     MessageError,
     NotSupported,
     ShuttingDown,
-    UnknownLanguage,
     VariablesUnavailable,
 )
 from engine.executions import Execution, Executions, Request
 from engine.files import FileLimits, Files, LocalFiles
 from engine.installations import Installations
 from engine.kernel import Kernel
-from engine.kernelspecs import KernelSpecs, honours, package_tool
+from engine.kernelspecs import KernelSpecs
 from engine.languages import Language, Languages
 from engine.launcher import Launcher, MakeChannels, MakeProvisioner
 from engine.log import get_logger
 from engine.metrics import Metrics
-from engine.models import LanguageInfo, VariableList
+from engine.models import VariableList
 from engine.outputs import OutputLimits
-from engine.packages import Tool
 from engine.pool import Pool
-from engine.preludes import preludes
 from engine.provisioners.generations import Zygotes
 from engine.remote_files import RemoteFiles
 from engine.rundir import RunDir, Workspace
@@ -98,7 +96,7 @@ class Engine:
             files=self.settings.max_context_files,
             bytes=self.settings.max_context_bytes,
         )
-        self._usable: set[str] = set()
+        self.capabilities = Capabilities(self.languages, self.kernelspecs)
         self._culler: asyncio.Task[None] | None = None
         self.run_dir: RunDir | None = None
         self._launcher: Launcher | None = None
@@ -208,8 +206,10 @@ class Engine:
             on_deleted=lambda context: self.executions.forget_context(context.id, context.language.name),
             take=self._pool.take,
         )
-        self._branching = Branching(self._contexts, brancher, can_branch=self._can_branch)
-        self._installations = Installations(self.settings, self._contexts, self.run_dir, tool_of=self._package_tool)
+        self._branching = Branching(self._contexts, brancher, can_branch=self.capabilities.can_branch)
+        self._installations = Installations(
+            self.settings, self._contexts, self.run_dir, tool_of=self.capabilities.package_tool
+        )
         self._pool.start()
         self._culler = asyncio.create_task(self._cull())
         return self
@@ -278,12 +278,11 @@ class Engine:
             files=files,
         )
         check_context_id(context_id)
-        if found.name not in self._usable:
-            await self._check_usable(found)
+        await self.capabilities.check_usable(found)
         if request.env_vars:
-            self._check_env_support(found)
+            self.capabilities.check_env_vars(found)
         if variables:
-            self._check_variables_support(found)
+            self.capabilities.check_variables(found)
         if checkpoint or rolls_back:
             self.branching.check_support(found)
         if files and found.is_remote:
@@ -314,21 +313,21 @@ class Engine:
         context_id: str | None = None,
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
+        beside: str | None = None,
     ) -> Context:
         """Make a context, or find it, and return when its kernel is ready.
 
         `cwd`: an absolute path of an existing directory; None: a directory of its own, removed with the context. `env`:
-        variables of a new context's kernel, from its start on.
+        variables of a new context's kernel, from its start on. `beside`: another id, whose working directory a new id shares.
         Raises what `execute` raises, and KernelStartFailed."""
         found = self.check_language(language)
         check_context_id(context_id)
         path = check_cwd(cwd)
         if path is not None and found.is_remote:
             raise InvalidRequest(FieldError("cwd", f"{found.name!r} runs on a remote Jupyter, which decides that"))
-        if found.name not in self._usable:
-            await self._check_usable(found)
+        await self.capabilities.check_usable(found)
         known = len(self.contexts)
-        context = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found, path, check_env_vars(env))
+        context = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found, path, check_env_vars(env), beside)
         try:
             await context.ready()
         except KernelStartFailed:
@@ -341,7 +340,7 @@ class Engine:
         """End the contexts of an id, of one language or of all, and forget their executions. Raises ContextNotFound."""
         name = None if language is None else self.check_language(language).name
         contexts = self.contexts.get(context_id, name)
-        await asyncio.wait([self.contexts.end(context, "was deleted", asked_for=True) for context in contexts])
+        await asyncio.wait([self.contexts.end(context, DELETED, asked_for=True) for context in contexts])
 
     async def interrupt(self, execution_id: str) -> Execution:
         """Stop an execution, running or waiting. Raises ExecutionNotFound."""
@@ -360,9 +359,9 @@ class Engine:
         Raises ContextNotFound, UnknownLanguage, NotSupported, ContextBusy, VariablesUnavailable or KernelDied."""
         name = None if language is None else self.check_language(language).name
         contexts = self.contexts.get(context_id, name)
-        able = [context for context in contexts if self._tells_variables(context.language)]
+        able = [context for context in contexts if self.capabilities.tells_variables(context.language)]
         if not able:
-            self._check_variables_support(contexts[0].language)
+            self.capabilities.check_variables(contexts[0].language)
         content = {"limit": limit, "after": after, "match": match}
         try:
             reply = await able[0].ask("variables_request", content, patience=_TURN_WAIT, timeout=_VARIABLES_WAIT)
@@ -388,10 +387,7 @@ class Engine:
 
     def check_language(self, language: str | None) -> Language:
         """The language that a name means. Raises UnknownLanguage."""
-        found = self.languages.find(language)
-        if found is None:
-            raise UnknownLanguage(language or "", allowed=self.allowed_languages())
-        return found
+        return self.capabilities.find(language)
 
     def check_timeout(self, timeout: float | None, language: Language | None = None) -> float:
         """Raises InvalidRequest for what is not above 0 and at most the setting max_timeout. Seconds."""
@@ -403,67 +399,12 @@ class Engine:
             raise InvalidRequest(FieldError("timeout_ms", f"must be between 1 and {most}"))
         return timeout
 
-    def allowed_languages(self) -> list[str]:
-        """Every name that a request may use on this machine."""
-        names: list[str] = []
-        for language in self.languages.all:
-            if self.kernelspecs.problem(language.kernel_name) is None:
-                names += [language.name, *language.aliases]
-        return names
-
-    def language_infos(self) -> list[LanguageInfo]:
-        """All languages, available or not. Starts interpreters to ask their versions: call it in a thread."""
-        infos = []
-        for language in self.languages.all:
-            info = LanguageInfo(
-                name=language.name, aliases=list(language.aliases), kernel=language.kernel_name, available=True
-            )
-            problem = self.kernelspecs.problem(language.kernel_name)
-            if problem is not None:
-                info.available, info.reason = False, problem
-            else:
-                info.display_name = self.kernelspecs.find(language.kernel_name).display_name
-                version = self.kernelspecs.version(language.kernel_name)
-                if version is not None:
-                    info.version = version
-            infos.append(info)
-        return infos
-
-    async def _check_usable(self, language: Language) -> None:
-        """Raises UnknownLanguage with the reason where this machine cannot run the language."""
-        problem = await asyncio.to_thread(self.kernelspecs.problem, language.kernel_name)
-        if problem is not None:
-            allowed = await asyncio.to_thread(self.allowed_languages)
-            raise UnknownLanguage(language.name, allowed=allowed, reason=problem)
-        self._usable.add(language.name)
-
     async def _start_pooled(self, language: Language, workspace: Workspace) -> Kernel:
         assert self._launcher is not None
-        if language.name not in self._usable:
-            problem = await asyncio.to_thread(self.kernelspecs.problem, language.kernel_name)
-            if problem is not None:
-                raise KernelStartFailed(language.kernel_name, problem)
-            self._usable.add(language.name)
+        problem = await self.capabilities.problem(language)
+        if problem is not None:
+            raise KernelStartFailed(language.kernel_name, problem)
         return await self._launcher.start(language, workspace, patient=True)
-
-    def _can_branch(self, language: Language) -> bool:
-        return honours(self.kernelspecs.find(language.kernel_name), "fork")
-
-    def _package_tool(self, language: Language) -> Tool | None:
-        return package_tool(self.kernelspecs.find(language.kernel_name))
-
-    def _tells_variables(self, language: Language) -> bool:
-        return honours(self.kernelspecs.find(language.kernel_name), "variables")
-
-    def _check_variables_support(self, language: Language) -> None:
-        if not self._tells_variables(language):
-            raise NotSupported("Listing variables", language.name, "only our Python and TypeScript kernels tell them")
-
-    def _check_env_support(self, language: Language) -> None:
-        spec = self.kernelspecs.find(language.kernel_name)
-        # Of a remote kernelspec the language is known once a kernel of it has been started.
-        if not honours(spec, "env_vars") and spec.language and preludes(spec.language, {}) is None:
-            raise InvalidRequest(FieldError("env_vars", f"not supported by the kernel of {language.name!r}"))
 
     def _note_finished(self, execution: Execution) -> None:
         seconds = execution.duration or 0.0

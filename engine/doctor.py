@@ -62,7 +62,7 @@ def examine(settings: Settings) -> list[Finding]:
 
 def _languages(settings: Settings) -> list[Finding]:
     findings = []
-    for info in Engine(settings).language_infos():
+    for info in Engine(settings).capabilities.infos():
         names = ", ".join((info.name, *info.aliases))
         version = f" {info.version}" if isinstance(info.version, str) else ""
         detail = f"kernelspec {info.kernel}{version} ({names})" if info.available else f"{info.reason} ({names})"

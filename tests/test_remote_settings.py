@@ -52,7 +52,7 @@ def test_what_cannot_be_meant_is_refused(values: dict[str, object]) -> None:
 async def test_python_stays_here_while_r_is_remote(tmp_path: Path) -> None:
     settings = Settings(run_dir=tmp_path, jupyter_languages={"r": "ir"}, jupyter_timeout=7.0, default_timeout=5.0)
     async with Engine(settings) as engine:
-        kernels = {info.name: info.kernel for info in engine.language_infos()}
+        kernels = {info.name: info.kernel for info in engine.capabilities.infos()}
         assert (kernels["python"], kernels["r"]) == ("polyrepl-python", "jupyter:ir")
         assert engine.check_timeout(None, engine.check_language("r")) == 7.0
         assert engine.check_timeout(None, engine.check_language("python")) == 5.0

@@ -74,5 +74,5 @@ def _found(request: Request) -> list[Context]:
 
 
 async def list_languages(request: Request) -> Response:
-    infos = await asyncio.to_thread(engine_of(request).language_infos)
+    infos = await asyncio.to_thread(engine_of(request).capabilities.infos)
     return json_response(LanguageList(infos))

@@ -1,0 +1,91 @@
+"""What this machine can do with each language (layer 3): whether its kernel can run here, and what of our contract it honours."""
+
+from __future__ import annotations
+
+import asyncio
+
+from engine.errors import FieldError, InvalidRequest, NotSupported, UnknownLanguage
+from engine.kernelspecs import KernelSpecs, honours, package_tool
+from engine.languages import Language, Languages
+from engine.models import LanguageInfo
+from engine.packages import Tool
+from engine.preludes import preludes
+
+
+class Capabilities:
+    """The languages of the table, and their kernelspecs. What was once found usable is not looked at again."""
+
+    def __init__(self, languages: Languages, kernelspecs: KernelSpecs) -> None:
+        self._languages = languages
+        self._kernelspecs = kernelspecs
+        self._usable: set[str] = set()
+
+    def find(self, name: str | None) -> Language:
+        """The language that a name means, the default one for None. Raises UnknownLanguage."""
+        found = self._languages.find(name)
+        if found is None:
+            raise UnknownLanguage(name or "", allowed=self.names())
+        return found
+
+    def names(self) -> list[str]:
+        """Every name that a request may use on this machine."""
+        names: list[str] = []
+        for language in self._languages.all:
+            if self._kernelspecs.problem(language.kernel_name) is None:
+                names += [language.name, *language.aliases]
+        return names
+
+    def infos(self) -> list[LanguageInfo]:
+        """All languages, available or not. Starts interpreters to ask their versions: call it in a thread."""
+        infos = []
+        for language in self._languages.all:
+            info = LanguageInfo(
+                name=language.name, aliases=list(language.aliases), kernel=language.kernel_name, available=True
+            )
+            problem = self._kernelspecs.problem(language.kernel_name)
+            if problem is not None:
+                info.available, info.reason = False, problem
+            else:
+                info.display_name = self._kernelspecs.find(language.kernel_name).display_name
+                version = self._kernelspecs.version(language.kernel_name)
+                if version is not None:
+                    info.version = version
+            infos.append(info)
+        return infos
+
+    async def problem(self, language: Language) -> str | None:
+        """Why this machine cannot run the language; None where it can."""
+        if language.name in self._usable:
+            return None
+        problem = await asyncio.to_thread(self._kernelspecs.problem, language.kernel_name)
+        if problem is None:
+            self._usable.add(language.name)
+        return problem
+
+    async def check_usable(self, language: Language) -> None:
+        """Raises UnknownLanguage with the reason where this machine cannot run the language."""
+        problem = await self.problem(language)
+        if problem is not None:
+            allowed = await asyncio.to_thread(self.names)
+            raise UnknownLanguage(language.name, allowed=allowed, reason=problem)
+
+    def can_branch(self, language: Language) -> bool:
+        return honours(self._kernelspecs.find(language.kernel_name), "fork")
+
+    def package_tool(self, language: Language) -> Tool | None:
+        return package_tool(self._kernelspecs.find(language.kernel_name))
+
+    def tells_variables(self, language: Language) -> bool:
+        return honours(self._kernelspecs.find(language.kernel_name), "variables")
+
+    def check_variables(self, language: Language) -> None:
+        """Raises NotSupported where the kernel cannot tell them."""
+        if not self.tells_variables(language):
+            raise NotSupported("Listing variables", language.name, "only our Python and TypeScript kernels tell them")
+
+    def check_env_vars(self, language: Language) -> None:
+        """Raises InvalidRequest where the kernel neither reads them nor has a prelude that sets them."""
+        spec = self._kernelspecs.find(language.kernel_name)
+        # Of a remote kernelspec the language is known once a kernel of it has been started.
+        if not honours(spec, "env_vars") and spec.language and preludes(spec.language, {}) is None:
+            raise InvalidRequest(FieldError("env_vars", f"not supported by the kernel of {language.name!r}"))
