@@ -18,7 +18,7 @@ class Session(Protocol):
         """Run a cell; its events, to its end. Seconds."""
 
     async def interrupt(self) -> None:
-        """Stop the cell that runs."""
+        """Stop the cell that runs, or is on its way."""
 
     async def provide_input(self, value: str) -> None: ...
     async def complete(self, code: str, cursor: int) -> Completions: ...
@@ -33,17 +33,23 @@ class LocalSession:
         self._context_id = context_id
         self._language = language
         self._current: Execution | None = None
+        self._is_unwanted = False
 
     async def run(self, code: str, *, timeout: float) -> AsyncIterator[Event]:
+        self._current, self._is_unwanted = None, False
         self._current = await self._engine.execute(
             code, language=self._language, context_id=self._context_id, timeout=timeout, interactive=True
         )
+        if self._is_unwanted:
+            await self.interrupt()
         async for entry in self._current.follow():
             assert entry is not None  # pings are not asked for
             yield entry[1]
 
     async def interrupt(self) -> None:
-        if self._current is not None:
+        if self._current is None:
+            self._is_unwanted = True
+        else:
             await self._engine.interrupt(self._current.id)
 
     async def provide_input(self, value: str) -> None:
@@ -65,15 +71,22 @@ class RemoteSession:
         self._context_id = context_id
         self._language = language
         self._current: AsyncEventStream | None = None
+        self._is_unwanted = False
 
     async def run(self, code: str, *, timeout: float) -> AsyncIterator[Event]:
+        self._is_unwanted = False
         stream = self._client.stream(code, language=self._language, context_id=self._context_id, timeout=timeout)
         async with stream as self._current:
             async for event in stream:
+                if self._is_unwanted:
+                    self._is_unwanted = False
+                    await stream.interrupt()
                 yield event
 
     async def interrupt(self) -> None:
-        if self._current is not None and self._current.execution_id is not None:
+        if self._current is None or self._current.execution_id is None:
+            self._is_unwanted = True
+        else:
             await self._current.interrupt()
 
     async def provide_input(self, value: str) -> None:

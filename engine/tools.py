@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.errors import FieldError, InvalidRequest
-from engine.models import ContextInfo, FileInfo, FileList, VariableList
+from engine.models import BranchInfo, ContextInfo, FileInfo, FileList, VariableList
 
 Vendor = Literal["openai", "anthropic", "mcp"]
 ContextId = Annotated[
@@ -243,7 +243,7 @@ TOOLS: tuple[Tool, ...] = (
         "Copy a context",
         "Copy a living context with all its variables and files, to try something without touching the original. Python.",
         ForkContext,
-        ContextInfo,
+        BranchInfo,
     ),
     Tool(
         "list_files",

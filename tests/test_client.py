@@ -335,6 +335,21 @@ def test_a_deadline_ends_the_attempts() -> None:
         attempts.remaining()
 
 
+def test_files_may_take_longer_than_other_calls_and_have_a_deadline_of_their_own() -> None:
+    limits: list[dict[str, float]] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        limits.append(request.extensions["timeout"])
+        return httpx.Response(200, content=b'{"path":"f","type":"file","size":1,"modified":"2026-01-01T00:00:00Z"}')
+
+    client, _ = scripted(note)
+    client.files.upload("c", b"x", "f")
+    assert client.files.download("c", "f", deadline=5)
+    assert (limits[0]["write"], limits[1]["write"] <= 5) == (60, True)
+    with pytest.raises(DeadlineExceeded):
+        client.files.upload("c", b"x", "f", deadline=0)
+
+
 def sse(*events: tuple[int, str, dict[str, Any]]) -> bytes:
     return b"".join(
         b"id: %d\nevent: %s\ndata: %s\n\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,14 +51,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "websocket",
         "seeds",
     ),
-    ("provisioners", "installed_kernels"),
+    ("provisioners", "installed_kernels", "capabilities"),
     ("kernel",),
     ("executions", "launcher", "pool", "branches", "turns", "endings", "silent", "installing", "observers", "relays"),
     ("context", "contexts", "branching", "files", "remote_files", "installations", "assistance", "sessions"),
     ("core", "notebook_kernels"),
     ("api",),
     ("app", "server", "wire"),
-    ("cli", "cli_kernels", "terminal", "doctor", "repl_sessions", "repl", "stdio"),
+    ("cli", "cli_kernels", "terminal", "doctor", "repl_sessions", "repl_prompt", "repl", "stdio"),
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 PURE = {
@@ -106,7 +107,8 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path, *, lazy: bool = True) -> set[str]:
+@cache
+def imports(path: Path, *, lazy: bool = True) -> frozenset[str]:
     """Full names of what a file imports; with `lazy`, also inside functions. What only a type checker reads is left out."""
     found: set[str] = set()
 
@@ -126,7 +128,7 @@ def imports(path: Path, *, lazy: bool = True) -> set[str]:
             visit(child)
 
     visit(ast.parse(path.read_text()))
-    return found
+    return frozenset(found)
 
 
 def uses(path: Path, package: str, *, lazy: bool = True) -> bool:

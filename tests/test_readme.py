@@ -7,7 +7,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from engine.api.openapi import documented_path
 from engine.api.routes import OPERATIONS
@@ -56,6 +59,13 @@ class Server:
         return done.stdout.strip()
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """For programs that do not care what ran before them."""
+    with Server() as server:
+        yield server
+
+
 def commands(block: str) -> list[str]:
     return [line for line in block.splitlines() if line.startswith("$ ")]
 
@@ -93,19 +103,17 @@ def test_the_program_of_the_readme_runs() -> None:
     assert done.stdout == "45\n"
 
 
-def test_the_e2b_program_of_the_readme_runs() -> None:
+def test_the_e2b_program_of_the_readme_runs(server: Server) -> None:
     (program,) = _E2B.findall(README.read_text())
-    with Server() as server:
-        here = program.replace("localhost:8000", server.address)
-        done = subprocess.run([sys.executable, "-c", here], capture_output=True, text=True, timeout=60, check=True)
+    here = program.replace("localhost:8000", server.address)
+    done = subprocess.run([sys.executable, "-c", here], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "21\n"
 
 
-def test_the_program_of_the_readme_that_uses_the_client_runs() -> None:
+def test_the_program_of_the_readme_that_uses_the_client_runs(server: Server) -> None:
     (program,) = _CLIENT.findall(README.read_text())
-    with Server() as server:
-        here = program.replace("localhost:8000", server.address)
-        done = subprocess.run([sys.executable, "-c", here], capture_output=True, text=True, timeout=60, check=True)
+    here = program.replace("localhost:8000", server.address)
+    done = subprocess.run([sys.executable, "-c", here], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "live: 2 rows\n6\n['Started', 'Stdout', 'Done']\n"
 
 

@@ -16,15 +16,15 @@ from engine.doctor import Finding, remote_findings
 from engine.remote import RemoteServer
 from engine.settings import Settings
 from tests.conformance.dialects import PYTHON
+from tests.proxy import Proxy, proxy_to
 from tests.remote_jupyter import (
+    CHANNELS,
     GATEWAY,
     SERVER,
     TOKEN,
-    Proxy,
     RemoteJupyter,
     engine_on,
     printed,
-    proxy_to,
     remote_jupyter,
     run,
     text_of,
@@ -42,7 +42,7 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteJupyter]:
 
 @pytest.fixture
 async def proxy(remote: RemoteJupyter) -> AsyncIterator[Proxy]:
-    async with proxy_to(remote.port) as proxy:
+    async with proxy_to(remote.port, CHANNELS) as proxy:
         yield proxy
 
 

@@ -21,7 +21,7 @@ class Cors:
             allow_origins=settings.allowed_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["Location", "Retry-After"],
+            expose_headers=["Location", "Retry-After", "ETag"],
         )
         self._app = tagging if settings.allowed_origins else app
         self._is_notebook = settings.notebook is not None

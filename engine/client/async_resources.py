@@ -229,21 +229,33 @@ class Files(_Resource):
         return await self._send(calls.list_files(context_id, path, recursive, limit, after, language))
 
     async def upload(
-        self, context_id: str, source: Source, path: str | None = None, *, language: str | None = None
+        self,
+        context_id: str,
+        source: Source,
+        path: str | None = None,
+        *,
+        language: str | None = None,
+        deadline: float = 3600.0,
     ) -> FileInfo:
         """Write a file from bytes, from a local file by its path, or from an open one, without having it in memory.
 
         `path`: where to; by default the name of the local file. With a `language` the context is made where there is none."""
         with contextlib.closing(Content(source)) as content:
-            call = calls.write_file(context_id, remote_path(path, content), language, content.size)
+            call = calls.write_file(context_id, remote_path(path, content), language, content.size, deadline)
             return await self._send(call, content=content)
 
     async def download(
-        self, context_id: str, path: str, to: str | Path | None = None, *, language: str | None = None
+        self,
+        context_id: str,
+        path: str,
+        to: str | Path | None = None,
+        *,
+        language: str | None = None,
+        deadline: float = 3600.0,
     ) -> bytes:
         """A file's content; with `to` it goes to that local file, which is there when it is whole, and b"" is returned."""
         return await self._client.download(
-            calls.read_file(context_id, path, language), None if to is None else Path(to)
+            calls.read_file(context_id, path, language, deadline), None if to is None else Path(to)
         )
 
     async def delete(self, context_id: str, path: str, *, recursive: bool = False, language: str | None = None) -> None:

@@ -201,7 +201,7 @@ class AsyncClient:
                     params=call.params,
                     headers=call.headers,
                     content=call.content if content is None else read_in_threads(content),
-                    timeout=transport.timeout(attempts.remaining()),
+                    timeout=transport.timeout(attempts.remaining(), is_upload=content is not None),
                 )
                 answer = call.read(response.status_code, response.headers, response.content)
                 if not isinstance(answer, ClientError):
@@ -309,7 +309,7 @@ class AsyncEventStream(AsyncIterator[Event]):
     def _id(self) -> str:
         if self.execution_id is None:
             msg = "The execution has no id before its first event"
-            raise ClientError(msg)
+            raise ClientError(msg, remediation="Read an event first.")
         return self.execution_id
 
     async def interrupt(self) -> None:

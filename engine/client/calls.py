@@ -251,16 +251,19 @@ def file_path(context_id: str, path: str) -> str:
     return f"{_path('contexts', context_id, 'files')}/{quote(path)}"
 
 
-def write_file(context_id: str, path: str, language: str | None, size: int | None) -> Call[models.FileInfo]:
+def write_file(
+    context_id: str, path: str, language: str | None, size: int | None, deadline: float
+) -> Call[models.FileInfo]:
     """Its content is sent beside it. `size`: bytes, where it is known."""
     headers = {"Content-Type": "application/octet-stream"}
     if size is not None:
         headers["Content-Length"] = str(size)
-    return Call("PUT", file_path(context_id, path), models.FileInfo, _query(language=language), headers)
+    query = _query(language=language)
+    return Call("PUT", file_path(context_id, path), models.FileInfo, query, headers, deadline=deadline)
 
 
-def read_file(context_id: str, path: str, language: str | None) -> Call[bytes]:
-    return Call("GET", file_path(context_id, path), bytes, _query(language=language))
+def read_file(context_id: str, path: str, language: str | None, deadline: float) -> Call[bytes]:
+    return Call("GET", file_path(context_id, path), bytes, _query(language=language), deadline=deadline)
 
 
 def delete_file(context_id: str, path: str, recursive: bool, language: str | None) -> Call[None]:

@@ -180,7 +180,7 @@ class Client:
                     params=call.params,
                     headers=call.headers,
                     content=call.content if content is None else content.chunks(),
-                    timeout=transport.timeout(attempts.remaining()),
+                    timeout=transport.timeout(attempts.remaining(), is_upload=content is not None),
                 )
                 answer = call.read(response.status_code, response.headers, response.content)
                 if not isinstance(answer, ClientError):
@@ -287,7 +287,7 @@ class EventStream(Iterator[Event]):
     def _id(self) -> str:
         if self.execution_id is None:
             msg = "The execution has no id before its first event"
-            raise ClientError(msg)
+            raise ClientError(msg, remediation="Read an event first.")
         return self.execution_id
 
     def interrupt(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ STREAM = "text/event-stream"
 CHUNK = 256 * 1024  # bytes of a file at a time
 _CONNECT_TIMEOUT = 10.0  # seconds
 _SILENCE = 20.0  # seconds; a server sends something every 5 s
+_STORING = 60.0  # seconds that a part of a file may take to be sent, and a server to keep the whole
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 _events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
@@ -63,9 +63,11 @@ def load_httpx() -> Any:
     return httpx
 
 
-def timeout(remaining: float, *, is_stream: bool = False) -> httpx.Timeout:
-    read = min(remaining, _SILENCE) if is_stream else remaining
-    made: httpx.Timeout = load_httpx().Timeout(remaining, connect=min(remaining, _CONNECT_TIMEOUT), read=read)
+def timeout(remaining: float, *, is_stream: bool = False, is_upload: bool = False) -> httpx.Timeout:
+    """How long each step may take of a call that may take `remaining` seconds."""
+    step = min(remaining, _STORING) if is_upload else remaining
+    read = min(step, _SILENCE) if is_stream else step
+    made: httpx.Timeout = load_httpx().Timeout(step, connect=min(remaining, _CONNECT_TIMEOUT), read=read)
     return made
 
 
@@ -80,7 +82,7 @@ def failure(error: Exception) -> tuple[ClientError, bool]:
 
 
 def new_key() -> str:
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()  # as a UUID, whose module is slow to import
 
 
 @dataclass(slots=True)

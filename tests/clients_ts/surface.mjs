@@ -15,6 +15,14 @@ async function rejection(promise) {
   throw new Error('it was not rejected');
 }
 
+/** What a call is rejected with whose signal is aborted while it waits. */
+async function aborted(call) {
+  const controller = new AbortController();
+  const outcome = rejection(call(controller.signal));
+  setTimeout(() => controller.abort(new Error('enough')), 40);
+  return (await outcome).message;
+}
+
 export async function run(options, name) {
   const client = new Client(options);
   const contextId = `ts-${name}`;
@@ -49,14 +57,30 @@ export async function run(options, name) {
   equal(lines.join(''), Array.from({ length: 40 }, (_, n) => `${n}\n`).join(''), 'nothing is lost over broken connections');
 
   const running = await client.executions.start('while True: pass', { contextId });
-  const controller = new AbortController();
-  const waiting = client.executions.wait(running.execution_id, { signal: controller.signal });
-  controller.abort(new Error('enough'));
-  equal((await rejection(waiting)).message, 'enough', 'an abort has its reason');
+  equal(await aborted((signal) => client.executions.wait(running.execution_id, { signal })), 'enough', 'an aborted wait');
   const late = await rejection(client.executions.wait(running.execution_id, { deadlineMs: 50 }));
   equal(late instanceof DeadlineExceeded, true, 'a deadline');
   await client.executions.interrupt(running.execution_id);
   equal((await client.executions.wait(running.execution_id)).status, 'interrupted', 'interrupt');
+
+  const ends = 'import time\ntime.sleep(60)';
+  equal(await aborted((signal) => client.runCode(ends, { contextId, signal })), 'enough', 'an aborted run');
+  equal((await client.contexts.interrupt(contextId)).length, 1, 'an abort does not stop the code');
+  equal(await aborted((signal) => client.runCode(ends, { contextId, signal, onStdout() {} })), 'enough', 'an aborted run with callbacks');
+  await client.contexts.interrupt(contextId);
+  const controller = new AbortController();
+  const stream = client.stream('print("begun", flush=True)\nwhile True: pass', { contextId, signal: controller.signal });
+  const begun = [];
+  const read = async () => {
+    for await (const event of stream) {
+      begun.push(event.type);
+      if (event.type === 'stdout') controller.abort(new Error('enough'));
+    }
+  };
+  equal([(await rejection(read())).message, ...begun], ['enough', 'started', 'stdout'], 'an aborted stream');
+  await stream.interrupt();
+  const never = rejection(client.runCode('x = 0', { contextId, signal: AbortSignal.abort(new Error('before')) }));
+  equal((await never).message, 'before', 'aborted before it began');
 
   equal((await client.contexts.variables(contextId, { match: 'x' })).items[0].preview, '42', 'variables');
   const checkpoint = await client.checkpoints.create(contextId, { name: 'before' });
@@ -77,6 +101,25 @@ export async function run(options, name) {
   equal((await client.files.upload(contextId, 'a b/ü.bin', bytes)).size, bytes.length, 'upload');
   equal((await client.files.upload(contextId, 'blob.txt', new Blob(['of a blob']))).size, 9, 'upload of a blob');
   equal(Array.from(await client.files.download(contextId, 'a b/ü.bin')), Array.from(bytes), 'download');
+  const streamed = await client.files.stream(contextId, 'a b/ü.bin');
+  equal(Array.from(new Uint8Array(await new Response(streamed).arrayBuffer())), Array.from(bytes), 'streamed download');
+  const left = (await client.files.stream(contextId, 'a b/ü.bin')).getReader();
+  equal((await left.read()).done, false, 'a part of a download');
+  await left.cancel();
+  const nothing = await rejection(client.files.stream(contextId, 'not there'));
+  equal(nothing.code, 'FileMissing', 'a stream of a missing file');
+  const over = AbortSignal.abort(new Error('before'));
+  equal((await rejection(client.files.upload(contextId, 'no.bin', bytes, { signal: over }))).message, 'before', 'an aborted upload');
+  if (name !== 'page') {
+    // Browsers send no streams over plain HTTP.
+    const parts = new Blob(['of ', 'a ', 'stream']).stream();
+    equal((await client.files.upload(contextId, 'stream.txt', parts)).size, 11, 'upload of a stream');
+    equal(new TextDecoder().decode(await client.files.download(contextId, 'stream.txt')), 'of a stream', 'what was streamed');
+    const endless = () => new ReadableStream({ pull: (queue) => new Promise((go) => setTimeout(go, 5)).then(() => queue.enqueue(new Uint8Array(1000))) });
+    const upload = (signal) => client.files.upload(contextId, 'no.bin', endless(), { signal });
+    equal(await aborted(upload), 'enough', 'an aborted upload of a stream');
+  }
+  equal((await rejection(client.files.download(contextId, 'no.bin'))).code, 'FileMissing', 'what was aborted is not there');
   const paths = (await client.files.list(contextId, { recursive: true })).items.map((file) => file.path);
   equal(paths.includes('a b/ü.bin'), true, 'list');
   await client.files.delete(contextId, 'blob.txt');

@@ -1,7 +1,7 @@
 /* @ts-self-types="./http.d.ts" */
-/** Calls over `fetch`: one answer, or a stream of numbered events that survives its connections. */
+/** Calls over `fetch`: one answer, or a stream of events or of a file's bytes that survives its connections. */
 import { Attempts } from './attempts.js';
-import { ConnectionFailed, errorOf, UnexpectedAnswer } from './errors.js';
+import { ConnectionFailed, errorOf, PolyreplError, UnexpectedAnswer } from './errors.js';
 import { Decoder } from './sse.js';
 const DEFAULT_URL = 'http://127.0.0.1:8000';
 const STREAM = 'text/event-stream';
@@ -19,29 +19,48 @@ export class Http {
         this.#retries = options.retries ?? 4;
         this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
     }
-    /** Send a call, again where that is safe, and return the answer. Rejects with a PolyreplError, or the signal's reason. */
-    async send(call) {
-        const attempts = this.#attempts(call, (call.isRepeatable ?? false) && !(call.body instanceof ReadableStream));
+    /** Send a call, again where that is safe, and return what `read` finds in the answer. Rejects with a PolyreplError, or the signal's reason. */
+    async send(call, read) {
+        if (call.body instanceof ReadableStream)
+            return this.#sendOnce({ ...call, body: call.body }, read);
+        const attempts = this.#attempts(call, call.isRepeatable ?? false);
         for (;;) {
-            const response = await this.#answer(call, attempts);
-            if (response instanceof Response)
-                return response;
-            if (call.body instanceof ReadableStream)
-                throw response; // it is used up
-            await attempts.pause(response);
+            const answer = await this.#answer(call, attempts, read);
+            if (!(answer instanceof PolyreplError))
+                return answer;
+            await attempts.pause(answer);
+        }
+    }
+    /** A stream is used up by the first attempt. Not every `fetch` lets go of one that it has begun to read when it fails: so we do. */
+    async #sendOnce(call, read) {
+        const source = call.body.getReader();
+        const body = new ReadableStream({
+            async pull(queue) {
+                const { done, value } = await source.read();
+                if (done)
+                    queue.close();
+                else
+                    queue.enqueue(value);
+            },
+        });
+        try {
+            const answer = await this.#answer({ ...call, body }, this.#attempts(call, false), read);
+            if (answer instanceof PolyreplError)
+                throw answer;
+            return answer;
+        }
+        catch (error) {
+            source.cancel(error).catch(() => undefined);
+            throw error;
         }
     }
     /** Send a call and return what the JSON of its answer holds. */
-    async json(call) {
-        const response = await this.send(call);
-        try {
-            return (await response.json());
-        }
-        catch (error) {
-            if (error instanceof SyntaxError)
-                throw new UnexpectedAnswer('The answer is no JSON', response.status);
-            throw error;
-        }
+    json(call) {
+        return this.send(call, (response) => jsonOf(response));
+    }
+    /** Send a call whose answer says nothing. */
+    empty(call) {
+        return this.send(call, async (response) => void (await response.body?.cancel()));
     }
     /**
      * The events of a call up to the one of type `last`. An execution is a resource of the server: after a break its events are
@@ -50,10 +69,13 @@ export class Http {
     async *events(call, last, progress) {
         const attempts = this.#attempts(call, call.isRepeatable ?? false);
         for (;;) {
-            const response = await this.#answer(this.#next(call, progress), attempts);
-            if (!(response instanceof Response)) {
+            const response = await this.#answer(this.#next(call, progress), attempts, asItIs);
+            if (response instanceof PolyreplError) {
                 await attempts.pause(response);
                 continue;
+            }
+            if (!response.headers.get('content-type')?.startsWith(STREAM)) {
+                throw new UnexpectedAnswer('The answer is no stream of events', response.status);
             }
             const place = response.headers.get('location');
             if (place?.includes('/executions/'))
@@ -82,6 +104,51 @@ export class Http {
             await attempts.pause(problem);
         }
     }
+    /**
+     * The bytes of a file. After a break the rest is asked for; that fails where the file is another by then. `signal` ends it.
+     */
+    async *bytes(call) {
+        const attempts = this.#attempts(call, true);
+        const headers = {};
+        let received = 0;
+        for (;;) {
+            const response = await this.#answer({ ...call, headers }, attempts, asItIs);
+            if (response instanceof PolyreplError) {
+                await attempts.pause(response);
+                continue;
+            }
+            if (received > 0 && response.status !== 206) {
+                await response.body?.cancel();
+                throw new PolyreplError('The file was changed while it was read', 'FileChanged', 'Read it again.');
+            }
+            // Compressed by a proxy, it has no length that says anything, and no parts.
+            const isPlain = response.headers.get('content-encoding') === null;
+            const length = isPlain ? response.headers.get('content-length') : null;
+            const end = length === null ? undefined : received + Number(length);
+            const etag = isPlain ? response.headers.get('etag') : null;
+            let problem;
+            const chunks = read(response, attempts.signal);
+            try {
+                for await (const chunk of guarded(chunks, (error) => (problem = attempts.failure(error)))) {
+                    attempts.noteProgress();
+                    received += chunk.length;
+                    yield chunk;
+                }
+            }
+            finally {
+                await chunks.return();
+            }
+            if (end !== undefined && received < end)
+                problem ??= new ConnectionFailed('The answer ended before the file did');
+            if (!problem)
+                return;
+            if (received > 0 && etag === null)
+                throw problem;
+            if (received > 0)
+                Object.assign(headers, { range: `bytes=${received}-`, 'if-range': etag });
+            await attempts.pause(problem);
+        }
+    }
     #next(call, progress) {
         const headers = { accept: STREAM };
         if (call.isRepeatable)
@@ -94,8 +161,8 @@ export class Http {
     #attempts(call, isRepeatable) {
         return new Attempts(call.deadlineMs, { retries: this.#retries, isRepeatable, signal: call.signal });
     }
-    /** One attempt: the answer, or what is wrong with it. */
-    async #answer(call, attempts) {
+    /** One attempt: what `read` finds in the answer, or what is wrong with it. */
+    async #answer(call, attempts, read) {
         const headers = { ...this.#headers, ...call.headers };
         const init = { method: call.method, headers, signal: attempts.signal };
         if (call.json !== undefined) {
@@ -110,10 +177,10 @@ export class Http {
         }
         try {
             const response = await this.#fetch(this.url + call.path + query(call.query), init);
-            return response.ok || (await isExecution(response)) ? response : await errorOf(response);
+            return response.ok || (await isExecution(response)) ? await read(response) : await errorOf(response);
         }
         catch (error) {
-            return attempts.failure(error);
+            return error instanceof PolyreplError ? error : attempts.failure(error);
         }
     }
 }
@@ -124,6 +191,18 @@ export class Progress {
     constructor(executionId, lastEventId = 0) {
         this.executionId = executionId;
         this.lastEventId = lastEventId;
+    }
+}
+async function asItIs(response) {
+    return response;
+}
+async function jsonOf(response) {
+    const text = await response.text();
+    try {
+        return JSON.parse(text);
+    }
+    catch {
+        throw new UnexpectedAnswer('The answer is no JSON', response.status);
     }
 }
 /** A kernel that could not be started is told by a 500 whose body is the execution. */

@@ -93,7 +93,7 @@ export declare class Packages extends Resource {
         onOutput?: (text: string) => unknown;
     }): Promise<InstallationResult>;
 }
-/** The files in contexts' working directories; paths are relative to it. */
+/** The files in contexts' working directories; paths are relative to it. What is on its way may be so for an hour (`deadlineMs`). */
 export declare class Files extends Resource {
     #private;
     /** What is in a directory: `limit` paths after the path `after`. */

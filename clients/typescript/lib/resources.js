@@ -18,8 +18,8 @@ class Resource {
     post(path, options = {}, call = {}) {
         return this.http.json({ method: 'POST', path, ...call, ...rest(options) });
     }
-    async remove(path, options = {}, query = {}) {
-        await (await this.http.send({ method: 'DELETE', path, query, ...rest(options) })).body?.cancel();
+    remove(path, options = {}, query = {}) {
+        return this.http.empty({ method: 'DELETE', path, query, ...rest(options) });
     }
 }
 /** The places where code runs. */
@@ -107,7 +107,7 @@ export class Executions extends Resource {
     /** Answer its input(). */
     async input(executionId, value, options = {}) {
         const path = execution(executionId, 'input');
-        await (await this.http.send({ method: 'POST', path, json: { value }, ...rest(options) })).body?.cancel();
+        await this.http.empty({ method: 'POST', path, json: { value }, ...rest(options) });
     }
 }
 /** States of contexts that one can return to. */
@@ -144,7 +144,7 @@ export class Packages extends Resource {
         throw new UnexpectedAnswer('The stream had no end');
     }
 }
-/** The files in contexts' working directories; paths are relative to it. */
+/** The files in contexts' working directories; paths are relative to it. What is on its way may be so for an hour (`deadlineMs`). */
 export class Files extends Resource {
     /** What is in a directory: `limit` paths after the path `after`. */
     list(contextId, options = {}) {
@@ -159,22 +159,50 @@ export class Files extends Resource {
             query: { language: options.language },
             body: typeof content === 'string' ? new TextEncoder().encode(content) : content,
             isRepeatable: true,
-            ...rest(options),
+            ...rest({ deadlineMs: LONG_MS, ...options }),
         });
     }
     /** A file's content. */
     async download(contextId, path, options = {}) {
-        return new Uint8Array(await (await this.#open(contextId, path, options)).arrayBuffer());
+        const chunks = [];
+        for await (const chunk of this.#read(contextId, path, options))
+            chunks.push(chunk);
+        const content = new Uint8Array(chunks.reduce((size, chunk) => size + chunk.length, 0));
+        let at = 0;
+        for (const chunk of chunks) {
+            content.set(chunk, at);
+            at += chunk.length;
+        }
+        return content;
     }
     /** A file's content as it comes, for what is large. */
     async stream(contextId, path, options = {}) {
-        return (await this.#open(contextId, path, options)).body;
+        const stopping = new AbortController();
+        const signal = options.signal ? AbortSignal.any([options.signal, stopping.signal]) : stopping.signal;
+        const chunks = this.#read(contextId, path, { ...options, signal });
+        let next = chunks.next();
+        await next; // what is wrong with the request is told at once
+        return new ReadableStream({
+            async pull(queue) {
+                const { done, value } = await (next ?? chunks.next());
+                next = undefined;
+                if (done)
+                    queue.close();
+                else
+                    queue.enqueue(value);
+            },
+            async cancel(reason) {
+                stopping.abort(reason);
+                await chunks.return();
+            },
+        });
     }
     delete(contextId, path, options = {}) {
         return this.remove(file(contextId, path), options, { recursive: options.recursive, language: options.language });
     }
-    #open(contextId, path, options) {
+    #read(contextId, path, options) {
         const query = { language: options.language };
-        return this.http.send({ method: 'GET', path: file(contextId, path), query, isRepeatable: true, ...rest(options) });
+        const limits = rest({ deadlineMs: LONG_MS, ...options });
+        return this.http.bytes({ method: 'GET', path: file(contextId, path), query, ...limits });
     }
 }

@@ -34,7 +34,7 @@ export class EventStream {
     /** Answer an input_request event. */
     async provideInput(value, options = {}) {
         const path = execution(this.#id(), 'input');
-        await (await this.#http.send({ method: 'POST', path, json: { value }, ...rest(options) })).body?.cancel();
+        await this.#http.empty({ method: 'POST', path, json: { value }, ...rest(options) });
     }
     /** The execution as it stands now. */
     async result(options = {}) {

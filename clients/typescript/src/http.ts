@@ -1,7 +1,7 @@
-/** Calls over `fetch`: one answer, or a stream of numbered events that survives its connections. */
+/** Calls over `fetch`: one answer, or a stream of events or of a file's bytes that survives its connections. */
 
 import { Attempts } from './attempts.ts';
-import { ConnectionFailed, errorOf, type PolyreplError, UnexpectedAnswer } from './errors.ts';
+import { ConnectionFailed, errorOf, PolyreplError, UnexpectedAnswer } from './errors.ts';
 import { Decoder } from './sse.ts';
 
 const DEFAULT_URL = 'http://127.0.0.1:8000';
@@ -58,26 +58,48 @@ export class Http {
     this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
   }
 
-  /** Send a call, again where that is safe, and return the answer. Rejects with a PolyreplError, or the signal's reason. */
-  async send(call: Call): Promise<Response> {
-    const attempts = this.#attempts(call, (call.isRepeatable ?? false) && !(call.body instanceof ReadableStream));
+  /** Send a call, again where that is safe, and return what `read` finds in the answer. Rejects with a PolyreplError, or the signal's reason. */
+  async send<Value>(call: Call, read: (response: Response) => Promise<Value>): Promise<Value> {
+    if (call.body instanceof ReadableStream) return this.#sendOnce({ ...call, body: call.body }, read);
+    const attempts = this.#attempts(call, call.isRepeatable ?? false);
     for (;;) {
-      const response = await this.#answer(call, attempts);
-      if (response instanceof Response) return response;
-      if (call.body instanceof ReadableStream) throw response; // it is used up
-      await attempts.pause(response);
+      const answer = await this.#answer(call, attempts, read);
+      if (!(answer instanceof PolyreplError)) return answer;
+      await attempts.pause(answer);
+    }
+  }
+
+  /** A stream is used up by the first attempt. Not every `fetch` lets go of one that it has begun to read when it fails: so we do. */
+  async #sendOnce<Value>(
+    call: Call & { body: ReadableStream<Uint8Array> },
+    read: (response: Response) => Promise<Value>,
+  ): Promise<Value> {
+    const source = call.body.getReader();
+    const body = new ReadableStream<Uint8Array>({
+      async pull(queue) {
+        const { done, value } = await source.read();
+        if (done) queue.close();
+        else queue.enqueue(value);
+      },
+    });
+    try {
+      const answer = await this.#answer({ ...call, body }, this.#attempts(call, false), read);
+      if (answer instanceof PolyreplError) throw answer;
+      return answer;
+    } catch (error) {
+      source.cancel(error).catch(() => undefined);
+      throw error;
     }
   }
 
   /** Send a call and return what the JSON of its answer holds. */
-  async json<Value>(call: Call): Promise<Value> {
-    const response = await this.send(call);
-    try {
-      return (await response.json()) as Value;
-    } catch (error) {
-      if (error instanceof SyntaxError) throw new UnexpectedAnswer('The answer is no JSON', response.status);
-      throw error;
-    }
+  json<Value>(call: Call): Promise<Value> {
+    return this.send(call, (response) => jsonOf<Value>(response));
+  }
+
+  /** Send a call whose answer says nothing. */
+  empty(call: Call): Promise<void> {
+    return this.send(call, async (response) => void (await response.body?.cancel()));
   }
 
   /**
@@ -87,10 +109,13 @@ export class Http {
   async *events<Event extends Numbered>(call: Call, last: string, progress: Progress): AsyncGenerator<Event, void, void> {
     const attempts = this.#attempts(call, call.isRepeatable ?? false);
     for (;;) {
-      const response = await this.#answer(this.#next(call, progress), attempts);
-      if (!(response instanceof Response)) {
+      const response = await this.#answer(this.#next(call, progress), attempts, asItIs);
+      if (response instanceof PolyreplError) {
         await attempts.pause(response);
         continue;
+      }
+      if (!response.headers.get('content-type')?.startsWith(STREAM)) {
+        throw new UnexpectedAnswer('The answer is no stream of events', response.status);
       }
       const place = response.headers.get('location');
       if (place?.includes('/executions/')) progress.executionId = place.slice(place.lastIndexOf('/') + 1);
@@ -115,6 +140,47 @@ export class Http {
     }
   }
 
+  /**
+   * The bytes of a file. After a break the rest is asked for; that fails where the file is another by then. `signal` ends it.
+   */
+  async *bytes(call: Call): AsyncGenerator<Uint8Array, void, void> {
+    const attempts = this.#attempts(call, true);
+    const headers: Record<string, string> = {};
+    let received = 0;
+    for (;;) {
+      const response = await this.#answer({ ...call, headers }, attempts, asItIs);
+      if (response instanceof PolyreplError) {
+        await attempts.pause(response);
+        continue;
+      }
+      if (received > 0 && response.status !== 206) {
+        await response.body?.cancel();
+        throw new PolyreplError('The file was changed while it was read', 'FileChanged', 'Read it again.');
+      }
+      // Compressed by a proxy, it has no length that says anything, and no parts.
+      const isPlain = response.headers.get('content-encoding') === null;
+      const length = isPlain ? response.headers.get('content-length') : null;
+      const end = length === null ? undefined : received + Number(length);
+      const etag = isPlain ? response.headers.get('etag') : null;
+      let problem: PolyreplError | undefined;
+      const chunks = read(response, attempts.signal);
+      try {
+        for await (const chunk of guarded(chunks, (error) => (problem = attempts.failure(error)))) {
+          attempts.noteProgress();
+          received += chunk.length;
+          yield chunk;
+        }
+      } finally {
+        await chunks.return();
+      }
+      if (end !== undefined && received < end) problem ??= new ConnectionFailed('The answer ended before the file did');
+      if (!problem) return;
+      if (received > 0 && etag === null) throw problem;
+      if (received > 0) Object.assign(headers, { range: `bytes=${received}-`, 'if-range': etag });
+      await attempts.pause(problem);
+    }
+  }
+
   #next(call: Call, progress: Progress): Call {
     const headers: Record<string, string> = { accept: STREAM };
     if (call.isRepeatable) headers['last-event-id'] = String(progress.lastEventId);
@@ -128,8 +194,12 @@ export class Http {
     return new Attempts(call.deadlineMs, { retries: this.#retries, isRepeatable, signal: call.signal });
   }
 
-  /** One attempt: the answer, or what is wrong with it. */
-  async #answer(call: Call, attempts: Attempts): Promise<Response | PolyreplError> {
+  /** One attempt: what `read` finds in the answer, or what is wrong with it. */
+  async #answer<Value>(
+    call: Call,
+    attempts: Attempts,
+    read: (response: Response) => Promise<Value>,
+  ): Promise<Value | PolyreplError> {
     const headers: Record<string, string> = { ...this.#headers, ...call.headers };
     const init: RequestInit & { duplex?: 'half' } = { method: call.method, headers, signal: attempts.signal };
     if (call.json !== undefined) {
@@ -142,9 +212,9 @@ export class Http {
     }
     try {
       const response = await this.#fetch(this.url + call.path + query(call.query), init);
-      return response.ok || (await isExecution(response)) ? response : await errorOf(response);
+      return response.ok || (await isExecution(response)) ? await read(response) : await errorOf(response);
     } catch (error) {
-      return attempts.failure(error);
+      return error instanceof PolyreplError ? error : attempts.failure(error);
     }
   }
 }
@@ -157,6 +227,19 @@ export class Progress {
   constructor(executionId?: string, lastEventId = 0) {
     this.executionId = executionId;
     this.lastEventId = lastEventId;
+  }
+}
+
+async function asItIs(response: Response): Promise<Response> {
+  return response;
+}
+
+async function jsonOf<Value>(response: Response): Promise<Value> {
+  const text = await response.text();
+  try {
+    return JSON.parse(text) as Value;
+  } catch {
+    throw new UnexpectedAnswer('The answer is no JSON', response.status);
   }
 }
 

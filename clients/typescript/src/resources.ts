@@ -44,8 +44,8 @@ class Resource {
     return this.http.json<Value>({ method: 'POST', path, ...call, ...rest(options) });
   }
 
-  protected async remove(path: string, options: CallOptions = {}, query: Call['query'] = {}): Promise<void> {
-    await (await this.http.send({ method: 'DELETE', path, query, ...rest(options) })).body?.cancel();
+  protected remove(path: string, options: CallOptions = {}, query: Call['query'] = {}): Promise<void> {
+    return this.http.empty({ method: 'DELETE', path, query, ...rest(options) });
   }
 }
 
@@ -160,7 +160,7 @@ export class Executions extends Resource {
   /** Answer its input(). */
   async input(executionId: string, value: string, options: CallOptions = {}): Promise<void> {
     const path = execution(executionId, 'input');
-    await (await this.http.send({ method: 'POST', path, json: { value }, ...rest(options) })).body?.cancel();
+    await this.http.empty({ method: 'POST', path, json: { value }, ...rest(options) });
   }
 }
 
@@ -206,7 +206,7 @@ export class Packages extends Resource {
   }
 }
 
-/** The files in contexts' working directories; paths are relative to it. */
+/** The files in contexts' working directories; paths are relative to it. What is on its way may be so for an hour (`deadlineMs`). */
 export class Files extends Resource {
   /** What is in a directory: `limit` paths after the path `after`. */
   list(
@@ -225,26 +225,51 @@ export class Files extends Resource {
       query: { language: options.language },
       body: typeof content === 'string' ? new TextEncoder().encode(content) : content,
       isRepeatable: true,
-      ...rest(options),
+      ...rest({ deadlineMs: LONG_MS, ...options }),
     });
   }
 
   /** A file's content. */
   async download(contextId: string, path: string, options: LanguageOptions = {}): Promise<Uint8Array> {
-    return new Uint8Array(await (await this.#open(contextId, path, options)).arrayBuffer());
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of this.#read(contextId, path, options)) chunks.push(chunk);
+    const content = new Uint8Array(chunks.reduce((size, chunk) => size + chunk.length, 0));
+    let at = 0;
+    for (const chunk of chunks) {
+      content.set(chunk, at);
+      at += chunk.length;
+    }
+    return content;
   }
 
   /** A file's content as it comes, for what is large. */
   async stream(contextId: string, path: string, options: LanguageOptions = {}): Promise<ReadableStream<Uint8Array>> {
-    return (await this.#open(contextId, path, options)).body as ReadableStream<Uint8Array>;
+    const stopping = new AbortController();
+    const signal = options.signal ? AbortSignal.any([options.signal, stopping.signal]) : stopping.signal;
+    const chunks = this.#read(contextId, path, { ...options, signal });
+    let next: Promise<IteratorResult<Uint8Array, void>> | undefined = chunks.next();
+    await next; // what is wrong with the request is told at once
+    return new ReadableStream<Uint8Array>({
+      async pull(queue) {
+        const { done, value } = await (next ?? chunks.next());
+        next = undefined;
+        if (done) queue.close();
+        else queue.enqueue(value);
+      },
+      async cancel(reason) {
+        stopping.abort(reason);
+        await chunks.return();
+      },
+    });
   }
 
   delete(contextId: string, path: string, options: LanguageOptions & { recursive?: boolean } = {}): Promise<void> {
     return this.remove(file(contextId, path), options, { recursive: options.recursive, language: options.language });
   }
 
-  #open(contextId: string, path: string, options: LanguageOptions): Promise<Response> {
+  #read(contextId: string, path: string, options: LanguageOptions): AsyncGenerator<Uint8Array, void, void> {
     const query = { language: options.language };
-    return this.http.send({ method: 'GET', path: file(contextId, path), query, isRepeatable: true, ...rest(options) });
+    const limits = rest({ deadlineMs: LONG_MS, ...options });
+    return this.http.bytes({ method: 'GET', path: file(contextId, path), query, ...limits });
   }
 }

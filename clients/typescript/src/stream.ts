@@ -43,7 +43,7 @@ export class EventStream implements AsyncIterable<Event> {
   /** Answer an input_request event. */
   async provideInput(value: string, options: CallOptions = {}): Promise<void> {
     const path = execution(this.#id(), 'input');
-    await (await this.#http.send({ method: 'POST', path, json: { value }, ...rest(options) })).body?.cancel();
+    await this.#http.empty({ method: 'POST', path, json: { value }, ...rest(options) });
   }
 
   /** The execution as it stands now. */
