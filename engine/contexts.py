@@ -16,6 +16,7 @@ from engine.languages import Language
 from engine.pool import Member
 from engine.rundir import RunDir, Workspace
 
+DELETED = "was deleted"  # why a context ended that its user wanted to go
 _REMEMBERED_ENDINGS = 1000
 
 
@@ -69,28 +70,36 @@ class Contexts:
         return found
 
     def get_or_create(
-        self, context_id: str, language: Language, cwd: Path | None = None, env: dict[str, str] | None = None
+        self,
+        context_id: str,
+        language: Language,
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+        beside: str | None = None,
     ) -> Context:
         """The context of (id, language), made where there is none. Raises TooManyContexts or ShuttingDown.
 
-        `env`: variables of its kernel from the start."""
-        context = self._by_key.get((context_id, language.name))
+        `env`: variables of its kernel from the start. `beside`: another id, whose working directory a new id shares."""
+        key = context_id, language.name
+        context = self._by_key.get(key)
         if context is not None:
             return context
         if self._closed:
             raise ShuttingDown
-        joined = self._workspaces.get(context_id)
+        joined = self._workspaces.get(context_id) or (self._workspaces.get(beside) if beside else None)
         if joined is not None:
-            joined.languages.add(language.name)  # first, so that making room cannot take its files away
+            joined.users.add(key)  # first, so that making room cannot take its files away
         try:
             self._make_room()
         except TooManyContexts:
             if joined is not None:
-                joined.languages.discard(language.name)
+                joined.users.discard(key)
             raise
         # A pooled kernel was started in a directory of its own, and without `env`: it is for contexts that bring neither.
         member = self._take(language) if joined is None and cwd is None and not env else None
         workspace = joined or self._new_workspace(context_id, cwd, member)
+        for each in (context_id, beside or context_id):
+            self._workspaces.setdefault(each, workspace)
         workspace.env.update(env or {})
         context = self._add(context_id, language, workspace)
         context.kernel = member.kernel if member else None
@@ -109,7 +118,7 @@ class Contexts:
         return self._add(context_id, source.language, self._new_workspace(context_id, shared, None))
 
     def _add(self, context_id: str, language: Language, workspace: Workspace) -> Context:
-        workspace.languages.add(language.name)
+        workspace.users.add((context_id, language.name))
         context = self._make(context_id, language, workspace)
         context.shut_down = partial(self.end, context, "was shut down by its client", asked_for=True)
         self._by_key[context_id, language.name] = context
@@ -146,15 +155,16 @@ class Contexts:
         """Take a context out, now, and close it in the background; the task is done when nothing of it is left.
 
         `asked_for`: its user wanted this, so a later context of the same id has lost nothing."""
-        self._by_key.pop((context.id, context.language.name), None)
+        key = context.id, context.language.name
+        self._by_key.pop(key, None)
         workspace = self._workspaces.get(context.id)
         if workspace is not None:
-            workspace.languages.discard(context.language.name)
-            if not workspace.languages:
-                del self._workspaces[context.id]
+            workspace.users.discard(key)
+            if not workspace.users:
+                self._workspaces = {each: kept for each, kept in self._workspaces.items() if kept is not workspace}
             else:
                 workspace = None
-        self._endings[context.id, context.language.name] = _Ending(reason, asked_for)
+        self._endings[key] = _Ending(reason, asked_for)
         if len(self._endings) > _REMEMBERED_ENDINGS:
             self._endings.popitem(last=False)
         self._on_ended(context, reason)

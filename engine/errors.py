@@ -110,6 +110,7 @@ class ContextNotFound(NotFound):
     def __init__(self, context_id: str, *, ended: str | None = None) -> None:
         super().__init__(f"Context {context_id!r} not found" + (f": it {ended}" if ended else ""))
         self.context_id = context_id
+        self.ended = ended
 
 
 class CheckpointNotFound(NotFound):

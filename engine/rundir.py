@@ -90,14 +90,14 @@ class RunDir:
 
 @dataclass(slots=True)
 class Workspace:
-    """What the contexts of one id share: files, and names.
+    """What the contexts of one id share, or of two: files, and names.
 
     `root` is ours and goes with its last context; `cwd` is in it unless a request named another."""
 
     root: Path
     cwd: Path
     tmp: Path
-    languages: set[str] = field(default_factory=set)
+    users: set[tuple[str, str]] = field(default_factory=set)  # id and language of its contexts
     env: dict[str, str] = field(default_factory=dict)  # variables of its kernels besides those of all
     labels: Labels = field(default_factory=Labels)
 

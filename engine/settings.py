@@ -228,7 +228,7 @@ class Settings(BaseSettings):
     max_installations: int = Field(2, ge=1, description="Installations that run at once; one in each context.")
 
     tcp_kernelspecs: Names = Field(
-        ["deno", "xpython", "xpython-raw"],
+        ["deno", "java", "xpython", "xpython-raw"],
         description="Kernelspecs whose kernels cannot use ipc sockets; they get signed ports on 127.0.0.1.",
     )
 

@@ -1,6 +1,7 @@
 """The E2B dialect (layer 8): the API of E2B's code interpreter, as its SDKs call it, under /e2b and for requests with their header.
 
-A sandbox is an id of contexts: the default contexts of its languages are those of that id, made when they are first needed."""
+A sandbox is an id of contexts: the default contexts of its languages are those of that id, and one beside it, made when they are
+first needed."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine import errors
 from engine.api.detail import problems_of, read_checked, unprocessable
-from engine.api.e2b_sandboxes import DEFAULT_CWD, LABEL
+from engine.api.e2b_sandboxes import DEFAULT_CWD, LABEL, contexts_of, gone, is_gone
 from engine.api.e2b_sandboxes import ROUTES as SANDBOX_ROUTES
 from engine.api.e2b_stream import Lines
 from engine.api.errors import headers_of, status_of
@@ -30,7 +31,8 @@ HEADER = b"e2b-sandbox-id"
 DEFAULT_SANDBOX = "sandbox"  # of requests that name none
 LANGUAGE_LABEL = "e2b.language"  # of contexts: the name by which their maker called the language
 DEFAULT_LANGUAGES = ("python", "javascript")  # whose contexts are always listed
-_ALIASES = {"js": "javascript", "ts": "typescript"}
+_APART = "javascript"  # a language there, another name of typescript here: its default context has an id of its own
+_ALIASES = {"js": "javascript", "node": "javascript", "ts": "typescript"}
 
 
 class ExecuteBody(BaseModel):
@@ -76,19 +78,29 @@ class Sandbox:
     async def default(self, name: str) -> Context:
         """The default context of a language. Raises UnknownLanguage and what the making of a context raises."""
         language = find_language(self._engine, name)
-        return self._alive(language) or await self.create(name, language, self.id, DEFAULT_CWD)
+        return self._alive(name, language) or await self.create(name, language, self._default_id(name), DEFAULT_CWD)
 
     async def create(self, name: str, language: Language, context_id: str | None, cwd: str | None) -> Context:
-        """Make a context in this sandbox, with the variables that the sandbox was made with. Raises what the core raises."""
-        own = [each for each in self._engine.contexts if each.id == self.id]
-        env = own[0].workspace.env if own else None
-        context = await self._engine.create_context(language=language.name, context_id=context_id, cwd=cwd, env=env)
-        context.labels |= {LABEL: self.id, LANGUAGE_LABEL: _ALIASES.get(name, name)}
+        """Make a context in this sandbox, with the variables that the sandbox was made with. Raises what the core raises.
+
+        Its default contexts share one working directory."""
+        own = contexts_of(self._engine, self.id)
+        context = await self._engine.create_context(
+            language=language.name,
+            context_id=context_id,
+            cwd=cwd,
+            env=own[0].workspace.env if own else None,
+            beside=self.id if context_id else None,
+        )
+        context.labels |= {LABEL: self.id, LANGUAGE_LABEL: _told(name, language)}
         return context
 
-    def _alive(self, language: Language) -> Context | None:
+    def _default_id(self, name: str) -> str:
+        return f"{self.id}:{_APART}" if _ALIASES.get(name, name) == _APART else self.id
+
+    def _alive(self, name: str, language: Language) -> Context | None:
         try:
-            return self._engine.contexts.get(self.id, language.name)[0]
+            return self._engine.contexts.get(self._default_id(name), language.name)[0]
         except ContextNotFound:
             return None
 
@@ -105,41 +117,37 @@ class Sandbox:
     def default_name(self, address: str) -> str | None:
         """The language whose default context has this id; it need not have been made yet."""
         context_id, _, name = address.rpartition(":")
-        language = self._engine.languages.find(name) if context_id == self.id else None
-        return None if language is None else self._listed_name(language)
-
-    def _listed_name(self, language: Language) -> str:
-        """By which of its names a default context is listed."""
-        called = (name for name in DEFAULT_LANGUAGES if name in language.aliases)
-        return next(called, language.name)
+        return name if context_id == self.id and self._engine.languages.find(name) else None
 
     def describe(self, context: Context) -> dict[str, str]:
         """A context as it is listed. Of an id with contexts in several languages, only the oldest has the bare id."""
         is_bare = context.id != self.id and self._engine.contexts.get(context.id)[0] is context
         return {
             "id": context.id if is_bare else f"{context.id}:{context.language.name}",
-            "language": self._listed_name(context.language)
-            if context.id == self.id
-            else context.labels.get(LANGUAGE_LABEL, context.language.name),
+            "language": context.labels.get(LANGUAGE_LABEL, context.language.name),
             "cwd": str(context.workspace.cwd),
         }
 
     def listing(self) -> list[dict[str, str]]:
         """The default contexts, also those that nobody has needed yet, and then all others that are of no other sandbox, newest last."""
-        known = [language for name in DEFAULT_LANGUAGES if (language := self._engine.languages.find(name))]
-        missing = [language for language in known if self._alive(language) is None]
+        expected = {name: language for name in DEFAULT_LANGUAGES if (language := self._engine.languages.find(name))}
+        alive = {name: self._alive(name, language) for name, language in expected.items()}
         described = [
-            {"id": f"{self.id}:{language.name}", "language": self._listed_name(language), "cwd": DEFAULT_CWD}
-            for language in missing
+            self.describe(context) if context else {"id": f"{self.id}:{name}", "language": name, "cwd": DEFAULT_CWD}
+            for name, context in alive.items()
         ]
-        own = [context for context in self._engine.contexts if context.id == self.id]
-        others = [
-            each for each in self._engine.contexts if each.id != self.id and each.labels.get(LABEL, self.id) == self.id
-        ]
-        described += [self.describe(context) for context in own]
-        order = [f"{self.id}:{language.name}" for language in known]
-        described.sort(key=lambda each: order.index(each["id"]) if each["id"] in order else len(order))
-        return described + [self.describe(context) for context in others]
+        others = [each for each in self._engine.contexts if each not in alive.values() and self._sees(each)]
+        others.sort(key=lambda each: each.id != self.id)  # the default contexts of other languages first
+        return described + [self.describe(each) for each in others]
+
+    def _sees(self, context: Context) -> bool:
+        return context.id == self.id or context.labels.get(LABEL, self.id) == self.id
+
+
+def _told(name: str, language: Language) -> str:
+    """By which name E2B knows the language that was called so."""
+    called = _ALIASES.get(name, name)
+    return language.name if called in language.aliases and called != _APART else called
 
 
 def find_language(engine: Engine, name: str) -> Language:
@@ -225,6 +233,15 @@ TABLE: Table = {
 _router = Router([*routes(TABLE, render), *SANDBOX_ROUTES], redirect_slashes=False)
 
 
+async def _serve(scope: Scope, receive: Receive, send: Send) -> None:
+    """The routes; none of them for a sandbox that is there no more."""
+    request = Request(scope)
+    sandbox_id = request.headers.get(HEADER.decode())
+    is_lost = sandbox_id is not None and is_gone(engine_of(request), sandbox_id)
+    app = gone(sandbox_id) if sandbox_id and is_lost else _router
+    await app(scope, receive, send)
+
+
 def is_addressed(scope: Scope) -> bool:
     """Whether a request is meant for this dialect: by its path, or by the header that E2B's SDKs send."""
     path = scope["path"]
@@ -239,8 +256,8 @@ class AtRoot(BaseRoute):
         return (Match.FULL if is_ours else Match.NONE), {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _router(scope, receive, send)
+        await _serve(scope, receive, send)
 
 
 # Before those of other dialects: they have the same paths.
-ROUTES: list[BaseRoute] = [Mount(PREFIX, app=_router), AtRoot()]
+ROUTES: list[BaseRoute] = [Mount(PREFIX, app=_serve), AtRoot()]

@@ -288,13 +288,26 @@ class TestContexts:
 
     async def test_a_language_has_one_default_context_whatever_it_is_called(self, api):
         fake = await api()
-        counts = [
-            (await run(fake.client, "1", language=name))[0]["execution_count"] for name in ("js", "ts", "javascript")
-        ]
-        assert counts == [1, 2, 3]
-        assert (await run(fake.client, "1"))[0]["execution_count"] == 1
-        assert (await run(fake.client, "1", language="python"))[0]["execution_count"] == 2
-        assert len(fake.kernels) == 2
+        names = ("js", "javascript", "ts", "typescript", "node", "python", "py")
+        counts = [(await run(fake.client, "1", language=name))[0]["execution_count"] for name in names]
+        assert counts == [1, 2, 1, 2, 3, 1, 2]
+        listed = (await fake.client.get("/e2b/contexts")).json()
+        assert [each["language"] for each in listed] == ["python", "javascript", "typescript"]
+        assert len(fake.kernels) == 3
+        for each, next_count in zip(listed, (3, 4, 3), strict=True):
+            assert (await run(fake.client, "1", context_id=each["id"]))[0]["execution_count"] == next_count
+
+    async def test_the_default_contexts_share_a_directory_that_lives_as_long_as_one_of_them(self, api):
+        fake = await api()
+        for language in ("js", "ts", "python"):
+            await run(fake.client, "1", language=language)
+        listed = (await fake.client.get("/e2b/contexts")).json()
+        assert len({each["cwd"] for each in listed}) == 1
+        (root,) = {context.workspace.root for context in fake.engine.contexts}
+        for each in listed:
+            assert root.exists()
+            assert (await fake.client.delete(f"/e2b/contexts/{each['id']}")).json() is None
+        assert not root.exists()
 
     async def test_sandboxes_have_default_contexts_of_their_own(self, api):
         client = (await api()).client
@@ -327,7 +340,13 @@ class TestContexts:
 
     @pytest.mark.parametrize(
         ("asked", "told"),
-        [("js", "javascript"), ("javascript", "javascript"), ("ts", "typescript"), ("python", "python")],
+        [
+            ("js", "javascript"),
+            ("javascript", "javascript"),
+            ("ts", "typescript"),
+            ("python", "python"),
+            ("py", "python"),
+        ],
     )
     async def test_a_context_keeps_the_name_of_its_language(self, api, asked: str, told: str):
         client = (await api()).client
@@ -398,53 +417,6 @@ class TestAddress:
         assert response.status_code == 401
         assert "token" in response.text
         assert (await client.get("/e2b/health")).json() == "OK"
-
-
-class TestSandboxes:
-    async def test_a_sandbox_is_made_with_its_variables_and_killed_with_its_contexts(self, api):
-        fake = await api(token=TOKEN)
-        client, auth = fake.client, {"X-API-KEY": TOKEN}
-        body = {"templateID": "code-interpreter-v1", "timeout": 300, "envVars": {"A": "b"}}
-        response = await client.post("/e2b/v2/sandboxes", json=body, headers=auth)
-        assert response.status_code == 201
-        made = response.json()
-        assert (made["envdAccessToken"], made["trafficAccessToken"]) == (TOKEN, TOKEN)
-        headers = {"X-Access-Token": made["envdAccessToken"], "E2b-Sandbox-Id": made["sandboxID"]}
-        other = (await client.post("/e2b/contexts", json={}, headers=headers)).json()
-        workspaces = [context.workspace for context in fake.engine.contexts]
-        assert [workspace.env["A"] for workspace in workspaces] == ["b", "b"]
-        path = f"/e2b/v2/sandboxes/{made['sandboxID']}/connect"
-        assert (await client.post(path, json={}, headers=auth)).json() == made
-        path = f"/e2b/sandboxes/{made['sandboxID']}"
-        assert (await client.delete(path, headers=auth)).status_code == 204
-        response = await client.delete(path, headers=auth)
-        assert response.status_code == 404
-        assert set(response.json()) == {"code", "message"}
-        response = await client.post("/e2b/execute", json={"code": "1", "context_id": other["id"]}, headers=headers)
-        assert response.status_code == 404
-
-    async def test_a_sandbox_sees_no_contexts_of_others(self, api):
-        client = (await api()).client
-        made = (await client.post("/e2b/contexts", json={}, headers={"E2b-Sandbox-Id": "one"})).json()
-        assert made not in (await client.get("/e2b/contexts", headers={"E2b-Sandbox-Id": "two"})).json()
-        assert made in (await client.get("/e2b/contexts", headers={"E2b-Sandbox-Id": "one"})).json()
-
-    async def test_a_wrong_variable_is_refused_in_the_shape_of_that_api(self, api):
-        response = await (await api()).client.post("/e2b/sandboxes", json={"envVars": {"1": "x"}})
-        assert response.status_code == 400
-        assert response.json()["code"] == 400
-        assert response.json()["message"].startswith("envVars.1: ")
-        response = await (await api()).client.post("/e2b/sandboxes", json={"envVars": 3})
-        assert response.json()["detail"][0]["loc"] == ["body", "envVars"]
-
-    async def test_a_server_that_is_full_says_so(self, api):
-        fake = await api({"hold": [Hold()]}, max_contexts=1)
-        running = asyncio.create_task(run(fake.client, "hold"))
-        await until(lambda: fake.kernels and fake.kernels[-1].requests)
-        response = await fake.client.post("/e2b/sandboxes", json={})
-        assert (response.status_code, response.json()["code"]) == (429, 429)
-        fake.kernels[-1].release()
-        await running
 
 
 def test_the_routes_are_those_of_the_real_server():

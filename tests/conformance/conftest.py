@@ -29,7 +29,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "DATABASE_URL": f"postgres://polyrepl:{SECRET}@localhost/",
     }
-    with Server(settings={"token": TOKEN, "kernelspecs": "bash,stock", "tcp_kernelspecs": "stock"}, env=env) as server:
+    with Server(
+        settings={"token": TOKEN, "kernelspecs": "bash,stock,ir,java", "tcp_kernelspecs": "stock,java"}, env=env
+    ) as server:
         yield server
 
 

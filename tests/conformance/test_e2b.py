@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,14 +109,23 @@ def test_variables_of_the_sandbox_are_there_in_every_language(sandbox: Sandbox, 
     sandbox.remove_code_context(context)
 
 
-def test_javascript_and_typescript_run_and_keep_their_state(sandbox: Sandbox) -> None:
+def test_javascript_and_typescript_run_and_keep_a_state_each(sandbox: Sandbox) -> None:
     execution = sandbox.run_code("const answer = 6 * 7\nconsole.log('hello')\nanswer", language="javascript")
     assert (execution.text, execution.logs.stdout) == ("42", ["hello\n"])
-    assert sandbox.run_code("const next: number = answer + 1\nnext", language="typescript").text == "43"
-    assert sandbox.run_code("await Promise.resolve('later')", language="js").text == "later"
-    error = sandbox.run_code("throw new TypeError('no')", language="ts").error
-    assert error is not None
-    assert (error.name, error.value) == ("TypeError", "no")
+    assert sandbox.run_code("await Promise.resolve(answer)", language="js").text == "42"
+    sandbox.run_code("const other: number = 7", language="typescript")
+    assert sandbox.run_code("const next: number = other + 1\nnext", language="ts").text == "8"
+    for code, language in (("answer", "ts"), ("other", "js")):
+        error = sandbox.run_code(code, language=language).error
+        assert error is not None
+        assert (error.name, error.value) == ("ReferenceError", f"{code} is not defined")
+
+
+def test_the_default_contexts_work_in_one_directory(sandbox: Sandbox) -> None:
+    sandbox.run_code("open('shared.json', 'w').write('[1, 2]')")
+    code = "require('fs').readFileSync('shared.json', 'utf8')"
+    for language in ("js", "ts"):
+        assert sandbox.run_code(code, language=language).text == "[1, 2]"
 
 
 def test_bash_runs_and_keeps_its_state(sandbox: Sandbox) -> None:
@@ -266,8 +275,26 @@ def test_two_sandboxes_share_nothing_and_end_with_all_their_contexts(
         context = other.create_code_context()
         assert client.http.get(f"/contexts/{context.id}").status_code == 200
     assert not other.kill()
+    assert not other.is_running()
+    with pytest.raises(TimeoutException, match="The sandbox was not found"):
+        other.run_code("1")
     assert client.http.get(f"/contexts/{context.id}").status_code == 404
     assert client.http.get(f"/contexts/{other.sandbox_id}").status_code == 404
+
+
+def test_what_is_not_served_is_an_exception_that_says_so(sandbox: Sandbox) -> None:
+    calls: tuple[Callable[[], Any], ...] = (
+        lambda: sandbox.files.read("/tmp/x"),
+        lambda: sandbox.files.write("/tmp/x", "y"),
+        lambda: sandbox.files.list("/tmp"),
+        lambda: sandbox.commands.run("ls"),
+        lambda: sandbox.set_timeout(60),
+        lambda: sandbox.get_info(),
+        lambda: sandbox.pause(),
+    )
+    for call in calls:
+        with pytest.raises(SandboxException, match="not served here: of E2B there are run_code"):
+            call()
 
 
 def test_the_debug_mode_needs_no_key_and_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,7 @@ def test_variables(seen: dict[str, Any]) -> None:
 
 def test_languages(seen: dict[str, Any]) -> None:
     assert seen["typescript"] == ["42", ["from js\n"]]
+    assert seen["separate"] == ["undefined", "number"]
     assert seen["bash"] == ["42\n"]
 
 
@@ -71,4 +72,12 @@ def test_a_timeout_of_the_client_leaves_the_state(seen: dict[str, Any]) -> None:
 
 
 def test_the_sandbox_runs_until_it_is_killed(seen: dict[str, Any]) -> None:
-    assert (seen["running"], seen["killed"]) == (True, [True, False])
+    assert (seen["running"], seen["killed"]) == (True, [True, False, False])
+    assert seen["gone"][0] == "TimeoutError"
+    assert "The sandbox was not found" in seen["gone"][1]
+
+
+def test_what_is_not_served_is_an_error_that_says_so(seen: dict[str, Any]) -> None:
+    assert len(seen["refused"]) == 4
+    for message in seen["refused"]:
+        assert "not served here: of E2B there are run_code" in message

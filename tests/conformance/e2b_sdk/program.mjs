@@ -30,6 +30,10 @@ seen.envs = [
 
 const scripted = await sandbox.runCode("console.log('from js')\nconst n: number = 6\nn * 7", { language: 'ts' })
 seen.typescript = [scripted.text, scripted.logs.stdout]
+seen.separate = [
+  (await sandbox.runCode('typeof n', { language: 'javascript' })).text,
+  (await sandbox.runCode('typeof n', { language: 'typescript' })).text,
+]
 seen.bash = (await sandbox.runCode('echo $((6 * 7))', { language: 'bash' })).logs.stdout
 
 const frame = await sandbox.runCode("import pandas as pd\npd.DataFrame({'a': [1, None], 'b': ['x', 'y']})")
@@ -50,8 +54,18 @@ seen.removed = await sandbox.runCode('1', { context }).catch((error) => [error.c
 seen.timeout = await sandbox.runCode('while True: pass', { timeoutMs: 1000 }).catch((error) => error.constructor.name)
 seen.afterTimeout = (await sandbox.runCode('kept')).text
 
+const refused = [
+  () => sandbox.files.read('/tmp/x'),
+  () => sandbox.files.list('/tmp'),
+  () => sandbox.commands.run('ls'),
+  () => sandbox.setTimeout(1000),
+]
+seen.refused = []
+for (const call of refused) seen.refused.push(await call().catch((error) => error.message))
+
 seen.running = await sandbox.isRunning()
-seen.killed = [await sandbox.kill(), await sandbox.kill()]
+seen.killed = [await sandbox.kill(), await sandbox.kill(), await sandbox.isRunning()]
+seen.gone = await sandbox.runCode('1').catch((error) => [error.constructor.name, error.message])
 seen.version = JSON.parse(readFileSync('node_modules/@e2b/code-interpreter/package.json', 'utf8')).version
 console.log(JSON.stringify(seen))
 process.exit() // after a call that failed the SDK keeps a timer for a minute
