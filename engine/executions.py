@@ -27,6 +27,7 @@ from engine.models import (
     Failed,
     FileChange,
     InputRequest,
+    Item,
     Result,
     Started,
     Status,
@@ -138,6 +139,16 @@ class Execution:
     def stdout(self) -> str:
         """What it wrote, character by character; the result has the lines that a terminal would show."""
         return self._normalizer.text("stdout")
+
+    @property
+    def stderr(self) -> str:
+        """As `stdout`."""
+        return self._normalizer.text("stderr")
+
+    @property
+    def raw_items(self) -> list[Item]:
+        """Its items as they came: primary are those of an execute_result. In the result, one of them is."""
+        return self._normalizer.raw_items()
 
     @property
     def error(self) -> ErrorInfo | None:

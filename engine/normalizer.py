@@ -102,6 +102,10 @@ class Normalizer:
     def items(self) -> list[Item]:
         return self._items.result()
 
+    def raw_items(self) -> list[Item]:
+        """The items as they came: primary are those of an execute_result, and nothing else."""
+        return self._items.items()
+
     def logs(self) -> Logs:
         return Logs(stdout=self._streams["stdout"].lines(), stderr=self._streams["stderr"].lines())
 

@@ -28,7 +28,7 @@ class Observer(ABC):
 
     @abstractmethod
     def deliver(self, message: Outgoing) -> None:
-        """Take a message, without waiting."""
+        """Take a message, without waiting; who can take no more leaves, with it."""
 
     @abstractmethod
     def take(self) -> list[Outgoing]:
@@ -81,7 +81,7 @@ class Observers:
         self._behind: set[str] = set()
 
     def __repr__(self) -> str:
-        return f"<Observers {len(self._present)} present, {len(self._away)} away>"
+        return f"<Observers {len(self._present)} present ({len(self._behind)} behind), {len(self._away)} away>"
 
     def __len__(self) -> int:
         return len(self._present)
@@ -177,6 +177,7 @@ class Observers:
         """Answer a request in the kernel's place, an error also as output where it was to run code."""
         parent = request.parts[0]
         metadata = {"status": "aborted"} if aborted else {}
+        self.say_status("busy", parent)
         if content["status"] == "error" and request.is_cell:
             error = {name: content[name] for name in ("ename", "evalue", "traceback")}
             self._publish(_message(Channel.IOPUB, "error", error, parent=parent))
@@ -185,10 +186,10 @@ class Observers:
         self.say_status("idle", parent)
 
     def _publish(self, message: Outgoing) -> None:
+        for backlog in self._away.values():  # before the others, of whom one may leave with this message
+            backlog.add(message)
         for observer in list(self._present.values()):
             observer.deliver(message)
-        for backlog in self._away.values():
-            backlog.add(message)
 
     def _send(self, session: str, message: Outgoing) -> None:
         observer = self._present.get(session)

@@ -255,6 +255,10 @@ class ItemBuffer:
                 last = entry
         return last
 
+    def items(self) -> list[Item]:
+        """What is kept, as it came: primary are the values of expressions, and nothing else."""
+        return [entry.item for entry in self._entries()]
+
     def result(self) -> list[Item]:
         primary = self._primary()
         return [_marked(entry.item, is_primary=entry is primary) for entry in self._entries()]

@@ -18,6 +18,7 @@ from engine.websocket import ClientMessage
 _FLUSH_WAIT = 60.0  # seconds that a kernel has to read a request that is no cell, before the next is sent
 _LOOK = 3600.0  # seconds between looks at a cell without a deadline: it ends with an interrupt, or its kernel
 _encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder()
 
 
 class Relay(Turn):
@@ -84,6 +85,8 @@ class Relay(Turn):
         content = self.request.content
         stops = bool(content.get("stop_on_error", True))
         header, parent, metadata, _, *buffers = self.request.parts
+        if kernel.honours("colors"):  # front ends of Jupyter show them; a client that does not says so
+            metadata = _encoder.encode({"colors": True, **_decoder.decode(metadata)})
         # The queue is ours: a kernel must never abort a request of another client.
         parts = [header, parent, metadata, _encoder.encode({**content, "stop_on_error": False}), *buffers]
         self._observers.note_running(self.session)
@@ -173,7 +176,6 @@ class Relays:
     def shut_down(self, session: str, request: ClientMessage) -> None:
         """End the context, or restart it, whatever its kernel does; the answer is ours: a kernel need not come to it."""
         restart = bool(request.content.get("restart"))
-        self.observers.say_status("busy", request.parts[0])
         self.observers.answer(session, request, {"status": "ok", "restart": restart})
         if restart:
             self._spawn(self._restart())

@@ -26,11 +26,14 @@ class Seed:
         """The code cells in their order. Raises KernelStartFailed where there is no such notebook."""
         if self._location is None:
             return []
-        if self._fetched is not None:
-            return self._fetched
+        return await asyncio.to_thread(self.read) if self._fetched is None else self._fetched
+
+    def read(self) -> list[str]:
+        """The same, read now: it blocks."""
+        if self._location is None:
+            return []
         try:
-            raw = await asyncio.to_thread(read_location, self._location)
-            cells = _code_cells(json.loads(raw))
+            cells = _code_cells(json.loads(read_location(self._location)))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise KernelStartFailed(self._location, f"{_NAME} cannot be read: {error}") from None
         if self._location.startswith(("http://", "https://")):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from engine.api.gateway_kernels import check_settings
 from engine.api.mcp import Mcp
 from engine.app import create_app
 from engine.core import Engine
@@ -94,6 +95,12 @@ def run_server(settings: Settings) -> int:
     except BadNotebook as error:
         get_logger().error("notebook_not_served", reason=error.message)
         return 1
+    if settings.notebook is None and "gateway" in settings.surfaces:
+        try:
+            check_settings(engine)
+        except PolyreplError as error:
+            get_logger().error("gateway_not_served", reason=error.explanation)
+            return 1
     config = uvicorn.Config(
         app,
         host=settings.host,

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from engine.api.surfaces import GATEWAY, dialect_of
+from engine.api.surfaces import GATEWAY, dialect_of, routes_of
 from engine.errors import Forbidden, NotFound, PolyreplError, RequestTooLarge, Unauthorized
 from engine.settings import Settings
 
@@ -41,6 +42,7 @@ class Guard:
         self._serves = serves
         self._token = settings.secret.encode() if settings.secret else None
         self._surfaces = settings.surfaces if serves is None else ["gateway"]
+        self._routes = routes_of(self._surfaces)
         self._max_bytes = settings.max_request_bytes
         self._origins = frozenset(settings.allowed_origins)
         self._hosts = frozenset({*_LOOPBACK, settings.host, *settings.allowed_hosts})
@@ -69,9 +71,11 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and _netloc(origin) != host and not self._origins & {origin, "*"}:
             msg = "Pages of this origin may not call the API; see the setting allowed_origins"
-            # A Kernel Gateway pretends not to be there.
-            raise (NotFound if self._is_gateways(scope) else Forbidden)(msg)
+            # A Kernel Gateway pretends not to be there, but for websockets.
+            raise (NotFound if scope["type"] == "http" and self._is_gateways(scope) else Forbidden)(msg)
         if self._token is not None and not self._is_open(scope) and not self._has_token(scope, headers):
+            if self._is_nowhere(scope):
+                raise NotFound("")
             msg = "A valid token is required: Authorization: Bearer <token>, X-API-Key, X-Access-Token or ?token="
             raise Unauthorized(msg)
         length = headers.get("content-length")
@@ -82,6 +86,12 @@ class Guard:
 
     def _is_gateways(self, scope: Scope) -> bool:
         return dialect_of(scope, self._surfaces) is GATEWAY
+
+    def _is_nowhere(self, scope: Scope) -> bool:
+        """Whether the gateway has no such path, which its clients need no token to be told: its routes are public."""
+        if self._serves is not None or not self._is_gateways(scope):
+            return False
+        return all(route.matches(scope)[0] is Match.NONE for route in self._routes)
 
     def _is_open(self, scope: Scope) -> bool:
         path: str = scope["path"]

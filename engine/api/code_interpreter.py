@@ -25,7 +25,7 @@ from engine.context import Context
 from engine.errors import ContextNotFound, PolyreplError
 from engine.executions import Execution
 from engine.labels import MAX_ENTRIES, Entry
-from engine.models import Item, Stderr, Stdout
+from engine.models import Item
 
 NAME = "code_interpreter"
 PREFIX = "/api/v1"
@@ -154,11 +154,7 @@ async def execute(request: Request) -> Response:
 
 def _entry(execution: Execution, code: str) -> Entry:
     """What a cell did; an error is told on stderr, as a program's is."""
-    streams: dict[type, list[str]] = {Stdout: [], Stderr: []}
-    for _, event in execution.journal.read(0):
-        if isinstance(event, (Stdout, Stderr)):
-            streams[type(event)].append(event.text)
-    error, stderr = execution.error, "".join(streams[Stderr])
+    error, stderr = execution.error, execution.stderr
     if execution.status == "timeout":
         stderr += f"Execution timed out after {float(execution.timeout)}s"
     elif error is not None:
@@ -167,16 +163,16 @@ def _entry(execution: Execution, code: str) -> Entry:
         _now(),
         code,
         execution.language,
-        stdout="".join(streams[Stdout]),
+        stdout=execution.stdout,
         stderr=stderr,
         exit_code=0 if execution.status == "ok" else 1,
-        result=_text_of(execution.result().items),
+        result=_text_of(execution.raw_items),
     )
 
 
 def _text_of(items: list[Item]) -> str:
     """The text of the last expression."""
-    return next((item.text for item in items if item.is_primary and isinstance(item.text, str)), "")
+    return next((item.text for item in reversed(items) if item.is_primary and isinstance(item.text, str)), "")
 
 
 def _joined(stdout: str, result: str) -> str:

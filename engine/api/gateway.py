@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Awaitable, Callable
+import contextlib
 from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 
 from engine.api import gateway_kernels as kernels
 from engine.api.gateway_errors import json_answer, refusal, render
 from engine.api.gateway_socket import channels
 from engine.api.gateway_swagger import SWAGGER_JSON, SWAGGER_YAML
 from engine.api.requests import engine_of, read_bytes
-from engine.errors import FieldError, InvalidRequest, KernelStartFailed, PolyreplError, UnknownLanguage
-from engine.sessions import Session, Sessions
+from engine.api.tables import Table, routes
+from engine.core import Engine
+from engine.errors import ContextNotFound, FieldError, InvalidRequest, KernelStartFailed, UnknownLanguage
+from engine.sessions import Session, SessionGone, SessionNotFound, Sessions
 
 VERSION = "2.21.1"  # of the jupyter_server whose API this is
-Endpoint = Callable[[Request], Awaitable[Response]]
-
-
-def _answering(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, with errors in this dialect's words."""
-
-    @functools.wraps(endpoint)
-    async def answer(request: Request) -> Response:
-        try:
-            return await endpoint(request)
-        except PolyreplError as error:
-            return render(error)
-
-    return answer
 
 
 async def _read_object(request: Request) -> dict[str, Any] | None:
@@ -89,18 +76,10 @@ async def get_kernelspec(request: Request) -> Response:
     engine, name = engine_of(request), request.path_params["name"]
     known = await asyncio.to_thread(kernels.kernelspecs, engine)
     try:
-        model = known.get(kernels.spec_name(_named(engine, name)))
+        model = known.get(kernels.spec_name(kernels.named(engine, name)))
     except UnknownLanguage:
         model = None
     return json_answer(model) if model is not None else refusal(404, f"Kernel spec {name} not found")
-
-
-def _named(engine: Any, name: str) -> Any:
-    """The language of a kernelspec's name, whatever name is forced."""
-    for language in engine.languages.all:
-        if name in (kernels.spec_name(language), language.kernel_name):
-            return language
-    return engine.check_language(name)
 
 
 async def get_resource(request: Request) -> Response:
@@ -198,7 +177,7 @@ async def create_session(request: Request) -> Response:
     session = sessions.find_path(body["path"])
     if session is None:
         try:
-            found = await _context_of(request, kernel)
+            found = await _context_of(request, kernel, or_new=True)
         except UnknownLanguage as error:
             return _no_such_kernel(error)
         session = Session(body["path"], body["type"], name or PurePosixPath(body["path"]).name, found)
@@ -218,14 +197,17 @@ def _no_such_kernel(error: UnknownLanguage) -> Response:
     return json_answer({"message": error.errors[0].error, "short_message": f"{error.language} not found"}, 501)
 
 
-async def _context_of(request: Request, kernel: dict[str, Any]) -> tuple[str, str]:
-    """The context that a session asks for, by the id or the name of its kernel."""
+async def _context_of(request: Request, kernel: dict[str, Any], *, or_new: bool) -> tuple[str, str]:
+    """The context that a session asks for, by the id or the name of its kernel. `or_new`: a new one, too, where that id is gone."""
     engine = engine_of(request)
     wanted, name = _optional_string(kernel, "id"), _optional_string(kernel, "name")
-    if wanted is not None:
-        context = kernels.find_context(engine, wanted)
-    else:
-        context = await kernels.start_kernel(engine, name=name, env=None, wanted_id=None)
+    try:
+        context = None if wanted is None else kernels.find_context(engine, wanted)
+    except ContextNotFound:
+        if not or_new:
+            raise
+        context = None
+    context = context or await kernels.start_kernel(engine, name=name, env=None, wanted_id=None)
     return context.id, context.language.name
 
 
@@ -240,12 +222,14 @@ async def change_session(request: Request) -> Response:
     if isinstance(notebook, dict):
         body = {**body, **{name: notebook[name] for name in ("path", "name") if name in notebook}}
     changes = {name: _optional_string(body, name) for name in ("path", "name", "type")}
-    kernel = _kernel_object(body)
+    kernel, left = _kernel_object(body), session.context
     if kernel:
         try:
-            session.context = await _context_of(request, kernel)
+            session.context = await _context_of(request, kernel, or_new=False)
         except UnknownLanguage as error:
             return _no_such_kernel(error)
+        if not any(each.context == left for each in _sessions(request).all()):
+            await _end(engine_of(request), left)
     session.path = changes["path"] or session.path
     session.name = changes["name"] or session.name
     session.type = changes["type"] or session.type
@@ -254,11 +238,20 @@ async def change_session(request: Request) -> Response:
 
 async def delete_session(request: Request) -> Response:
     engine = engine_of(request)
-    session = engine.sessions.get(request.path_params["session_id"])
-    (context,) = engine.contexts.get(*session.context)
+    try:
+        session = engine.sessions.get(request.path_params["session_id"])
+    except SessionNotFound:  # the real server keeps none of them in mind, and says this of all
+        raise SessionGone from None
     engine.sessions.remove(session.id)
-    await asyncio.wait({engine.contexts.end(context, "was deleted with its session", asked_for=True)})
+    await _end(engine, session.context)
     return Response(status_code=204)
+
+
+async def _end(engine: Engine, key: tuple[str, str]) -> None:
+    """End the context of a session."""
+    with contextlib.suppress(ContextNotFound):  # ended meanwhile
+        (context,) = engine.contexts.get(*key)
+        await asyncio.wait({engine.contexts.end(context, "was deleted with its session", asked_for=True)})
 
 
 async def swagger_json(request: Request) -> Response:
@@ -269,46 +262,28 @@ async def swagger_yaml(request: Request) -> Response:
     return Response(SWAGGER_YAML, media_type="text/x-yaml")
 
 
-TABLE: tuple[tuple[str, str, Endpoint], ...] = (
-    ("GET", "/api", version),
-    ("GET", "/api/kernelspecs", list_kernelspecs),
-    ("GET", "/api/kernelspecs/{name}", get_kernelspec),
-    ("GET", "/kernelspecs/{name}/{file}", get_resource),
-    ("GET", "/api/kernels", list_kernels),
-    ("POST", "/api/kernels", start_kernel),
-    ("GET", "/api/kernels/{kernel_id}", get_kernel),
-    ("DELETE", "/api/kernels/{kernel_id}", delete_kernel),
-    ("POST", "/api/kernels/{kernel_id}/interrupt", interrupt_kernel),
-    ("POST", "/api/kernels/{kernel_id}/restart", restart_kernel),
-    ("GET", "/api/kernels/{kernel_id}/channels", plain_channels),
-    ("GET", "/api/sessions", list_sessions),
-    ("POST", "/api/sessions", create_session),
-    ("GET", "/api/sessions/{session_id}", get_session),
-    ("PATCH", "/api/sessions/{session_id}", change_session),
-    ("DELETE", "/api/sessions/{session_id}", delete_session),
-    ("GET", "/api/swagger.json", swagger_json),
-    ("GET", "/api/swagger.yaml", swagger_yaml),
-)
-
-
-def _routes() -> list[BaseRoute]:
-    """One route for each path, so that a wrong method is told all the right ones; OPTIONS is answered without a token."""
-    endpoints: dict[str, dict[str, Endpoint]] = {}
-    for method, path, endpoint in TABLE:
-        endpoints.setdefault(path, {"OPTIONS": options})[method] = _answering(endpoint)
-    return [Route(path, _by_method(found), methods=list(found)) for path, found in endpoints.items()]
-
-
-def _by_method(endpoints: dict[str, Endpoint]) -> Endpoint:
-    async def answer(request: Request) -> Response:
-        return await endpoints["GET" if request.method == "HEAD" else request.method](request)
-
-    return answer
-
-
 async def options(request: Request) -> Response:
     """What a browser asks before it sends: the headers of the setting gateway_headers are its answer."""
     return Response(media_type="application/json")
 
 
-ROUTES: list[BaseRoute] = [*_routes(), WebSocketRoute("/api/kernels/{kernel_id}/channels", channels)]
+_PATHS: Table = {
+    "/api": {"GET": version},
+    "/api/kernelspecs": {"GET": list_kernelspecs},
+    "/api/kernelspecs/{name}": {"GET": get_kernelspec},
+    "/kernelspecs/{name}/{file}": {"GET": get_resource},
+    "/api/kernels": {"GET": list_kernels, "POST": start_kernel},
+    "/api/kernels/{kernel_id}": {"GET": get_kernel, "DELETE": delete_kernel},
+    "/api/kernels/{kernel_id}/interrupt": {"POST": interrupt_kernel},
+    "/api/kernels/{kernel_id}/restart": {"POST": restart_kernel},
+    "/api/kernels/{kernel_id}/channels": {"GET": plain_channels},
+    "/api/sessions": {"GET": list_sessions, "POST": create_session},
+    "/api/sessions/{session_id}": {"GET": get_session, "PATCH": change_session, "DELETE": delete_session},
+    "/api/swagger.json": {"GET": swagger_json},
+    "/api/swagger.yaml": {"GET": swagger_yaml},
+}
+TABLE: Table = {path: {**methods, "OPTIONS": options} for path, methods in _PATHS.items()}
+ROUTES: list[BaseRoute] = [
+    *routes(TABLE, render),
+    WebSocketRoute("/api/kernels/{kernel_id}/channels", channels),
+]

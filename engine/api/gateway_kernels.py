@@ -20,6 +20,7 @@ from engine.errors import (
     InvalidRequest,
     KernelStartFailed,
     TooManyContexts,
+    UnknownLanguage,
 )
 from engine.languages import Language
 
@@ -62,11 +63,15 @@ def kernel_model(engine: Engine, context: Context) -> dict[str, Any]:
 def find_language(engine: Engine, name: str | None) -> Language:
     """The language that a kernel name means, by the settings for none and for all. Raises UnknownLanguage."""
     settings = engine.settings
-    chosen = settings.force_kernel_name or name or settings.default_kernel_name
+    return named(engine, settings.force_kernel_name or name or settings.default_kernel_name)
+
+
+def named(engine: Engine, name: str) -> Language:
+    """The language of a kernelspec's name, whatever name is forced. Raises UnknownLanguage."""
     for language in engine.languages.all:
-        if chosen in (spec_name(language), language.kernel_name):
+        if name in (spec_name(language), language.kernel_name):
             return language
-    return engine.check_language(chosen)
+    return engine.check_language(name)
 
 
 def kernelspecs(engine: Engine) -> dict[str, Any]:
@@ -132,6 +137,19 @@ def check_env(engine: Engine, env: object) -> dict[str, str] | None:
         if not isinstance(value, str):
             raise InvalidRequest(FieldError(f"env.{name}", "must be a string"), message=f"env.{name} must be a string")
     return taken
+
+
+def check_settings(engine: Engine) -> None:
+    """Look whether kernels can be started as the settings say; it blocks. Raises InvalidRequest or KernelStartFailed."""
+    settings = engine.settings
+    for field in ("default_kernel_name", "force_kernel_name"):
+        name = getattr(settings, field)
+        try:
+            if name is not None and field in settings.model_fields_set:
+                named(engine, name)
+        except UnknownLanguage as error:
+            raise InvalidRequest(FieldError(field, error.errors[0].error)) from None
+    engine.seed.read()
 
 
 async def _run_seed(engine: Engine, context: Context) -> None:

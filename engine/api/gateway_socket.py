@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import uuid
 from collections import deque
 
@@ -20,8 +21,6 @@ from engine.observers import Observer
 from engine.websocket import V1, Outgoing, read_frame
 
 _HIGH, _LOW = 4 * 1024 * 1024, 1024 * 1024  # bytes that wait for a client: from where to where it counts as behind
-STALL_WAIT = 20.0  # seconds that a client may take to read anything at all
-_CLOSE_WAIT = 1.0
 _FLUSH_WAIT = 5.0  # seconds that a kernel has to read a control request before the next frame is looked at
 _MAX_PENDING = 1000  # requests of one client that wait in the queue
 _GOING_AWAY, _BAD_DATA, _POLICY, _TRY_LATER = 1001, 1007, 1008, 1013
@@ -51,7 +50,7 @@ class _Client(Observer):
     """Sends what waits for it, one message after the other, and hands on what comes.
 
     A client that asked for the output itself slows the kernel down when it is behind. Any other one, or one that reads nothing at
-    all, is closed at `limit` bytes; what it missed is kept for its session."""
+    all, is closed once more than `limit` bytes wait; what it missed is kept for its session."""
 
     def __init__(
         self, websocket: WebSocket, context: Context, session: str, subprotocol: str | None, *, limit: int
@@ -61,21 +60,25 @@ class _Client(Observer):
         self._context = context
         self._subprotocol = subprotocol
         self._limit = limit
+        self._allowed = math.inf  # while it is given what its session has missed
         self._queue: deque[Outgoing] = deque()
         self._bytes = 0
+        self._largest = 0  # of those since nothing waited: one message alone, whatever its size, makes nobody slow
         self._is_behind = False
         self._changed = asyncio.Event()
         self._end: tuple[int, str] | None = None
         self._pending = 0
+        self._writing: asyncio.Task[None] | None = None
 
     def deliver(self, message: Outgoing) -> None:
         self._queue.append(message)
         self._bytes += message.size
+        self._largest = max(self._largest, message.size)
         self._changed.set()
         if not self._is_behind and self._bytes > _HIGH:
             self._set_behind(True)
-        if self._bytes > self._limit:
-            self._close(_TRY_LATER, f"Too slow: {self._bytes} bytes wait; connect again with this session_id")
+        if self._bytes - self._largest > self._allowed:
+            self._give_up()
 
     def take(self) -> list[Outgoing]:
         taken = list(self._queue)
@@ -90,6 +93,13 @@ class _Client(Observer):
         self._is_behind = is_behind
         self._context.observers.note_pressure(self, is_behind=is_behind)
 
+    def _give_up(self) -> None:
+        """Leave at once: from now on its session's backlog bounds what is kept."""
+        self._close(_TRY_LATER, f"Too slow: {self._bytes} bytes wait; connect again with this session_id")
+        self._context.observers.leave(self)
+        if self._writing is not None:
+            self._writing.cancel()
+
     def _close(self, code: int, reason: str) -> None:
         if self._end is None:
             self._end = (code, reason.encode()[:120].decode("utf-8", "ignore"))  # a close frame has room for 123 bytes
@@ -97,7 +107,9 @@ class _Client(Observer):
 
     async def serve(self) -> None:
         self._context.observe(self)
-        tasks = {asyncio.create_task(self._write()), asyncio.create_task(self._read())}
+        self._allowed = self._bytes + self._limit
+        self._writing = asyncio.create_task(self._write())
+        tasks = {self._writing, asyncio.create_task(self._read())}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -109,14 +121,13 @@ class _Client(Observer):
             if not task.cancelled():
                 task.result()
         if self._end is not None:
-            with contextlib.suppress(RuntimeError, TimeoutError, WebSocketDisconnect):
-                async with asyncio.timeout(_CLOSE_WAIT):
-                    await self._websocket.close(*self._end)
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+                await self._websocket.close(*self._end)
 
     async def _write(self) -> None:
-        """Send until the end; what waits at that time is sent before it, where the client still reads."""
+        """Send until the end; what waits at that time is sent before it. The protocol ends a client that reads nothing."""
         while True:
-            while self._queue and not (self._end and self._end[0] == _TRY_LATER):
+            while self._queue:
                 if not await self._send(self._queue[0]):
                     return
             if self._end is not None:
@@ -127,19 +138,17 @@ class _Client(Observer):
     async def _send(self, message: Outgoing) -> bool:
         data = message.encode(self._subprotocol)
         try:
-            async with asyncio.timeout(STALL_WAIT):
-                if isinstance(data, bytes):
-                    await self._websocket.send_bytes(data)
-                else:
-                    await self._websocket.send_text(data)
-        except TimeoutError:
-            self._close(_TRY_LATER, f"Nothing was read for {STALL_WAIT:g} s; connect again with this session_id")
-            return False
+            if isinstance(data, bytes):
+                await self._websocket.send_bytes(data)
+            else:
+                await self._websocket.send_text(data)
         except (RuntimeError, WebSocketDisconnect):
             return False
         if self._queue and self._queue[0] is message:
             self._queue.popleft()
             self._bytes -= message.size
+            if not self._queue:
+                self._largest = 0
         if self._is_behind and self._bytes < _LOW:
             self._set_behind(False)
         return True

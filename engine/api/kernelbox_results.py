@@ -18,13 +18,14 @@ def result_of(execution: Execution, limit: int) -> Json:
     """A finished execution. `limit`: characters of each text; 0 for no limit."""
     outputs = _Outputs(limit)
     outputs.read(execution)
+    values = [item.text for item in execution.raw_items if item.is_primary]
     duration = execution.duration or 0.0
     return {
         "status": {"ok": "success", "timeout": "timeout"}.get(execution.status, "error"),
-        "output": outputs.text_of("stdout"),
-        "stderr": outputs.text_of("stderr"),
+        "output": outputs.limited(execution.stdout),
+        "stderr": outputs.limited(execution.stderr),
         "error": None if execution.error is None else _error(execution.error),
-        "return_value": outputs.return_value,
+        "return_value": values[-1] if values and values[-1] is not UNSET else None,
         "execution_count": execution.execution_count,
         "duration_ms": round(duration * 1000),
         "outputs": outputs.items,
@@ -39,23 +40,21 @@ def attempt_of(number: int, code: str, result: Json) -> Json:
 
 
 class _Outputs:
-    """Everything that a cell put out, in order, and its two streams as one text each."""
+    """Everything that a cell put out, in order. Of very many outputs the oldest pieces of text are not told one by one."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._streams: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._by_index: dict[int, Json] = {}
         self.items: list[Json] = []
-        self.return_value: str | None = None
         self.truncated = False
 
     def read(self, execution: Execution) -> None:
         for _, event in execution.journal.read(0):
             match event:
                 case Stdout(text=text):
-                    self._add_text("stdout", text)
+                    self.items.append(self._output("stream", text, name="stdout"))
                 case Stderr(text=text):
-                    self._add_text("stderr", text)
+                    self.items.append(self._output("stream", text, name="stderr"))
                 case ItemAdded(index=index, item=item):
                     self._by_index[index] = self._item(item)
                     self.items.append(self._by_index[index])
@@ -69,18 +68,12 @@ class _Outputs:
                     self.items.append(self._output("error", f"{name}: {value}", data=error))
                 case Gap():
                     self.truncated = True
-
-    def text_of(self, name: str) -> str:
-        return self._limited("".join(self._streams[name]))
-
-    def _add_text(self, name: str, text: str) -> None:
-        self._streams[name].append(text)
-        self.items.append(self._output("stream", text, name=name))
+        items = execution.raw_items
+        if len(items) > len(self._by_index):  # the events of the oldest are lost, they are not
+            self.items[:0] = map(self._item, items[: len(items) - len(self._by_index)])
 
     def _item(self, item: Item) -> Json:
         text = None if item.text is UNSET else item.text
-        if item.is_primary:
-            self.return_value = text
         kind = "execute_result" if item.is_primary else "display_data"
         metadata = {} if item.metadata is UNSET else item.metadata
         return self._output(kind, text, data=to_bundle(item), metadata=metadata)
@@ -94,10 +87,10 @@ class _Outputs:
         data: Json | None = None,
         metadata: Json | None = None,
     ) -> Json:
-        shown = None if text is None else self._limited(text)
+        shown = None if text is None else self.limited(text)
         return {"kind": kind, "text": shown, "name": name, "data": data or {}, "metadata": metadata or {}}
 
-    def _limited(self, text: str) -> str:
+    def limited(self, text: str) -> str:
         if self._limit <= 0 or len(text) <= self._limit:
             return text
         self.truncated = True
@@ -105,4 +98,5 @@ class _Outputs:
 
 
 def _error(error: ErrorInfo) -> Json:
-    return {"ename": error.name, "evalue": error.value, "traceback": error.traceback.split("\n")}
+    lines = error.traceback.split("\n") if error.traceback else []
+    return {"ename": error.name, "evalue": error.value, "traceback": lines}

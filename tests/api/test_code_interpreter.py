@@ -162,6 +162,32 @@ class TestExecute:
             0,
         )
 
+    async def test_very_many_outputs_are_told_whole(self, api):
+        lines = [
+            Say("stream", {"name": name, "text": f"{number}\n"})
+            for number in range(100)
+            for name in ("stdout", "stderr")
+        ]
+        client = (await api({"many": lines}, max_events=100)).client
+        await client.post(URL, json={"session_id": "s1"})
+        told, text = await run(client, "many"), "".join(f"{number}\n" for number in range(100))
+        assert (told["stdout"], told["stderr"]) == (text, text)
+
+    async def test_what_is_left_out_of_output_is_said_where_it_was(self, api):
+        lines = [Say("stream", {"name": "stderr", "text": f"{number:09}\n"}) for number in range(1000)]
+        client = (await api({"much": lines}, max_stream_bytes=1024)).client
+        await client.post(URL, json={"session_id": "s1"})
+        told = (await run(client, "much"))["stderr"]
+        assert (told[:10], told[-10:]) == ("000000000\n", "000000999\n")
+        assert "\n[... 8976 bytes omitted ...]\n" in told
+
+    async def test_the_result_is_a_value_and_nothing_that_was_shown(self, api):
+        shown = Say("display_data", {"data": {"text/plain": "<Figure>"}, "metadata": {}})
+        client = (await api({"show": [shown]})).client
+        await client.post(URL, json={"session_id": "s1"})
+        told = await run(client, "show")
+        assert (told["result"], told["output"], told["items"][0]["text"]) == ("", "", "<Figure>")
+
     async def test_an_error_is_on_stderr_with_exit_code_1(self, client, session):
         told = await run(client, "fail")
         assert (told["exit_code"], told["error"]) == (1, None)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 from pydantic import ValidationError
 
 from engine.api import gateway
+from engine.server import run_server
 from engine.settings import Settings
 from tests.api.test_gateway import is_refusal
 
@@ -29,7 +32,7 @@ class TestAccess:
 
     async def test_every_route_is_described(self, api):
         described = (await (await api()).client.get("/api/swagger.json")).json()["paths"]
-        paths = {path.replace("{name}", "{kernel_name}") for _, path, _ in gateway.TABLE}
+        paths = {path.replace("{name}", "{kernel_name}") for path in gateway.TABLE}
         assert set(described) == {
             path for path in paths if "swagger" not in path and not path.startswith("/kernelspecs/")
         }
@@ -60,8 +63,24 @@ class TestAccess:
 
     async def test_where_nothing_else_is_served_the_refusals_are_the_gateways_everywhere(self, api):
         client = (await api(surfaces=["gateway"], token=TOKEN)).client
-        for path in ("/api/kernels", "/api/nope", "/tree", "/"):
+        for path in ("/api/kernels", "/metrics"):
             is_refusal(await client.get(path), 401, "Unauthorized", "")
+        for path in ("/tree", "/", "/contexts"):
+            is_refusal(await client.get(path), 404, "Not Found", "")
+
+    async def test_what_the_gateway_has_no_path_for_needs_no_token_to_be_not_found(self, api):
+        client = (await api(token=TOKEN)).client
+        for path in ("/api/nope", "/api/contents", "/api/kernels/x/nope", "/kernelspecs/a"):
+            is_refusal(await client.get(path), 404, "Not Found", "")
+        for method, path in (
+            ("GET", "/api/kernels/x"),
+            ("PUT", "/api"),
+            ("GET", "/api/sessions/x"),
+            ("GET", "/kernelspecs/a/b"),
+        ):
+            is_refusal(await client.request(method, path), 401, "Unauthorized", "")
+        for path in ("/nope", "/contexts/x/nope", "/kernels/a/b/c", "/api/v1/nope", "/e2b/nope"):
+            assert (await client.get(path)).status_code == 401
 
     async def test_unknown_paths_and_methods_are_refused_in_this_dialects_words(self, api):
         client = (await api()).client
@@ -163,6 +182,24 @@ def test_the_variables_of_a_kernel_gateway_are_understood(monkeypatch, tmp_path)
     }  # fmt: skip
     monkeypatch.setenv("POLYREPL_PORT", "1234")
     assert Settings().port == 1234
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"seed_notebook": "/nowhere/seed.ipynb"}, "the seed notebook cannot be read"),
+        ({"default_kernel_name": "nope"}, "default_kernel_name"),
+        ({"force_kernel_name": "nope"}, "force_kernel_name"),
+    ],
+)
+def test_a_server_that_could_start_no_kernel_does_not_start(settings: dict, reason: str, tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.server.configure", lambda *_: None)
+    told = Mock()
+    monkeypatch.setattr("engine.server.get_logger", lambda: told)
+    assert run_server(Settings(run_dir=tmp_path / "run", **settings)) == 1
+    (logged,) = told.error.call_args_list
+    assert logged.args == ("gateway_not_served",)
+    assert reason in logged.kwargs["reason"]
 
 
 def test_more_prespawned_kernels_than_there_may_be_are_refused(monkeypatch):

@@ -38,8 +38,11 @@ class TestSessions:
         kernel = await new_kernel(client)
         body = {"path": "a", "type": "console", "kernel": {"id": kernel["id"]}}
         assert (await client.post("/api/sessions", json=body)).json()["kernel"]["id"] == kernel["id"]
-        body = {"path": "b", "type": "console", "kernel": {"id": "gone"}}
-        is_refusal(await client.post("/api/sessions", json=body), 404, "Not Found", "Kernel does not exist: gone")
+        body = {"path": "b", "type": "console", "kernel": {"id": "gone", "name": "typescript"}}
+        session = (await client.post("/api/sessions", json=body)).json()
+        assert (session["kernel"]["id"] != "gone", session["kernel"]["name"]) == (True, "typescript")
+        response = await client.patch(f"/api/sessions/{session['id']}", json={"kernel": {"id": "gone"}})
+        is_refusal(response, 404, "Not Found", "Kernel does not exist: gone")
 
     @pytest.mark.parametrize(
         ("body", "message"),
@@ -81,6 +84,17 @@ class TestSessions:
         changed = (await client.patch(path, json={"notebook": {"path": "c"}})).json()
         assert changed["notebook"] == {"path": "c", "name": "n"}
 
+    async def test_a_kernel_that_a_session_leaves_ends_unless_another_one_has_it(self, api):
+        client = (await api()).client
+        first = (await client.post("/api/sessions", json={"path": "a", "type": "notebook"})).json()
+        body = {"path": "b", "type": "console", "kernel": {"id": first["kernel"]["id"]}}
+        second = (await client.post("/api/sessions", json=body)).json()
+        for session, left in ((first, 200), (second, 404)):
+            changed = await client.patch(f"/api/sessions/{session['id']}", json={"kernel": {"name": "python3"}})
+            assert changed.json()["kernel"]["id"] != first["kernel"]["id"]
+            assert (await client.get(f"/api/kernels/{first['kernel']['id']}")).status_code == left
+        assert len((await client.get("/api/sessions")).json()) == len((await client.get("/api/kernels")).json()) == 2
+
     @pytest.mark.parametrize(
         ("content", "status", "message"),
         [
@@ -103,8 +117,9 @@ class TestSessions:
         client = (await api()).client
         session = (await client.post("/api/sessions", json={"path": "a", "type": "notebook"})).json()
         assert (await client.delete(f"/api/sessions/{session['id']}")).status_code == 204
-        for method in ("GET", "PATCH", "DELETE"):
+        for method in ("GET", "PATCH"):
             is_refusal(await client.request(method, f"/api/sessions/{session['id']}"), 404, "Not Found")
+        is_refusal(await client.delete(f"/api/sessions/{session['id']}"), 410, "Gone", "Kernel deleted before session")
         assert (await client.get(f"/api/kernels/{session['kernel']['id']}")).status_code == 404
 
     @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
@@ -121,9 +136,10 @@ class TestSessions:
 
     async def test_an_unknown_session_is_not_found(self, api):
         client = (await api()).client
-        for method in ("GET", "PATCH", "DELETE"):
+        for method in ("GET", "PATCH"):
             response = await client.request(method, "/api/sessions/nope", json={"path": "b"})
             is_refusal(response, 404, "Not Found", "Session not found: nope")
+        is_refusal(await client.delete("/api/sessions/nope"), 410, "Gone", "Kernel deleted before session")
 
     async def test_a_session_stays_with_its_language_when_another_of_the_same_id_ends(self, api):
         client = (await api()).client

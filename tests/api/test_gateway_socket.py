@@ -30,6 +30,8 @@ SCRIPT = {
     "ask": [Ask("name? ")],
     "die": [Die()],
     "flood": [Say("stream", {"name": "stdout", "text": "x" * 1_000_000})] * 60,
+    "more": [Say("stream", {"name": "stdout", "text": "y" * 1_000_000})] * 7,
+    "large": [Say("stream", {"name": "stdout", "text": "z" * 9_000_000})],
     "kernel_info_request": [Say("kernel_info_reply", {"status": "ok"})],
 }
 
@@ -61,10 +63,13 @@ class Socket:
         connection = connect(url, max_size=None, open_timeout=WAIT, **options)
         self.ws: ClientConnection = self._stack.enter_context(connection)
 
-    def send(self, msg_type: str, channel: str = "shell", **content: Any) -> str:
+    def send(
+        self, msg_type: str, channel: str = "shell", *, metadata: dict[str, Any] | None = None, **content: Any
+    ) -> str:
         msg_id = uuid.uuid4().hex
         header = {"msg_id": msg_id, "msg_type": msg_type, "session": self.session, "version": "5.3"}
-        self.ws.send(json.dumps({"header": header, "channel": channel, "content": content}))
+        message = {"header": header, "metadata": metadata or {}, "channel": channel, "content": content}
+        self.ws.send(json.dumps(message))
         return msg_id
 
     def execute(self, code: str, **content: Any) -> str:
@@ -218,8 +223,8 @@ def test_behind_a_cell_that_fails_those_of_its_client_are_aborted(gateway: Gatew
         other.until(lambda message: message["msg_type"] == "execute_input")
         gateway.live.call(gateway.kernels[-1].release)
         assert "error" in types(socket.done(bad))
-        (reply,) = [each for each in socket.done(aborted) if each["msg_type"] == "execute_reply"]
-        assert reply["content"]["status"] == "aborted"
+        busy, reply, idle = socket.done(aborted)
+        assert (state(busy), reply["content"]["status"], state(idle)) == ("busy", "aborted", "idle")
         assert text(other.done(others)) == "hello\n"
 
 
@@ -351,6 +356,25 @@ def test_one_who_cannot_keep_up_is_closed_and_gets_the_rest_on_return(gateway: G
         )
 
 
+def test_what_its_session_has_missed_is_no_slowness_of_one_that_returns(gateway: Gateway, kernel: str) -> None:
+    with gateway.socket(kernel, "s4"):
+        pass
+    gateway.live.wait_until(lambda: not gateway.live.engine.contexts.get(kernel)[0].observers)
+    gateway.http.post("/execute", json={"context_id": kernel, "code": "flood"})
+    with gateway.socket(kernel, "s4", compression=None, max_queue=1) as socket:
+        gateway.live.wait_until(lambda: gateway.live.engine.contexts.get(kernel)[0].observers)
+        gateway.http.post("/execute", json={"context_id": kernel, "code": "more"})
+        seen = text(socket.until(lambda message: message["content"].get("text", "")[:1] == "y"))
+        seen += text(socket.until(lambda message: state(message) == "idle"))
+    assert seen.count("x") > 5_000_000
+    assert seen.endswith("y" * 7_000_000)
+
+
+def test_one_message_may_be_larger_than_what_may_wait(gateway: Gateway, kernel: str) -> None:
+    with gateway.socket(kernel) as socket:
+        assert text(socket.done(socket.execute("large"))) == "z" * 9_000_000
+
+
 @pytest.mark.parametrize("frame", ["{", "[]", b"\xff\xff\xff\xff", json.dumps({"channel": "iopub", "header": {}})])
 def test_a_bad_frame_closes_its_socket_with_the_reason_and_harms_nobody(
     gateway: Gateway, kernel: str, frame: str | bytes
@@ -409,7 +433,8 @@ def test_two_hundred_sockets_on_one_kernel_all_see_the_same(gateway: Gateway, ke
 def test_a_watched_context_is_not_ended_to_make_room(gateway: Gateway, kernel: str) -> None:
     (context,) = gateway.live.engine.contexts.get(kernel)
     assert context.can_go
-    with gateway.socket(kernel):
+    with gateway.socket(kernel) as socket:
+        socket.receive()
         assert not context.can_go
 
 
@@ -429,15 +454,16 @@ def test_a_socket_needs_the_token_and_an_allowed_origin(tmp_path: Any) -> None:
         refused = [
             (url, {}, 401),
             (f"{url}?token=no", {}, 401),
-            (f"{url}?token=secret", {"Origin": "https://a.example"}, 404),
+            (f"{url}?token=secret", {"Origin": "https://a.example"}, 403),
+            (f"{url}/nope?token=secret", {}, 404),
         ]
         for where, headers, status in refused:
             with pytest.raises(InvalidStatus) as caught:
                 Socket(where, additional_headers=headers)
             assert caught.value.response.status_code == status
             body = json.loads(caught.value.response.body)
-            assert body["reason"] == {401: "Unauthorized", 404: "Not Found"}[status]
-            assert ("allowed_origins" in body["message"]) is (status == 404)
+            assert body["reason"] == {401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}[status]
+            assert ("allowed_origins" in body["message"]) is (status == 403)
         for where, headers in ((f"{url}?token=secret", {}), (url, {"Authorization": "token secret"})):
             with Socket(where, additional_headers=headers) as socket:
                 assert text(socket.done(socket.execute("hello"))) == "hello\n"

@@ -42,6 +42,7 @@ SCRIPT = {
         out("two\n"),
     ],
     "long": [out("x" * 50), result("y" * 50)],
+    "bare": [Say("error", {"ename": "E", "evalue": "v", "traceback": []})],
     "hold": [out("held\n"), Hold()],
     "die": [Die()],
     "update": [
@@ -257,6 +258,9 @@ class TestExecute:
         last = told["outputs"][-1]
         assert (last["kind"], last["text"], last["data"]) == ("error", "ZeroDivisionError: division by zero", error)
 
+    async def test_an_error_without_a_traceback_has_none(self, client):
+        assert (await run(client, "bare"))["error"] == {"ename": "E", "evalue": "v", "traceback": []}
+
     async def test_outputs_are_told_in_order_with_all_they_have(self, client):
         told = await run(client, "rich")
         assert (told["output"], told["stderr"], told["return_value"]) == ("one\ntwo\n", "warn\n", "7")
@@ -285,6 +289,25 @@ class TestExecute:
         assert told["outputs"][0]["text"] == told["output"]
         assert told["outputs"][1]["text"] == "y" * (40 - len(MARKER)) + MARKER
         assert told["return_value"] == "y" * 50
+
+    async def test_of_very_many_outputs_only_pieces_of_text_are_not_told_one_by_one(self, api):
+        lines = [out(f"{number}\n", name) for number in range(100) for name in ("stdout", "stderr")]
+        show = Say("display_data", {"data": {"text/plain": "<Figure>", "image/png": "iVBOR"}, "metadata": {}})
+        script = {"early": [show, *lines], "value": [result("7"), show, *lines], "both": [show, *lines, result("7")]}
+        client = (await api(script, max_events=100)).client
+        for code, kinds, value in (
+            ("early", ["display_data"], None),
+            ("value", ["execute_result", "display_data"], "7"),
+            ("both", ["display_data", "execute_result"], "7"),
+        ):
+            told = await run(client, code)
+            text = "".join(f"{number}\n" for number in range(100))
+            assert (told["output"], told["stderr"], told["return_value"]) == (text, text, value)
+            items = [each for each in told["outputs"] if each["kind"] != "stream"]
+            assert ([each["kind"] for each in items], told["truncated"]) == (kinds, True)
+            assert [each["data"].get("image/png") for each in items if each["kind"] == "display_data"] == ["iVBOR"]
+            assert told["outputs"][0] == items[0]
+            assert len(told["outputs"]) < 110
 
     async def test_no_limit_cuts_nothing(self, api):
         told = await run((await api(SCRIPT, kernelbox_output_chars=0)).client, "long")

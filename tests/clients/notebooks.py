@@ -16,7 +16,6 @@ from nbclient.exceptions import CellExecutionComplete
 from nbformat import NotebookNode
 
 from engine.kernelspecs import find_node
-from engine.normalizer import strip_ansi
 from engine.resources import kernelspecs_dir
 
 DIRECTORY = Path(__file__).parent
@@ -144,4 +143,4 @@ def _comparable(value: Any) -> Any:
 def _constant(text: str) -> str:
     if len(text) > _LONG:
         return f"{len(text)} characters: {hashlib.sha256(text.encode()).hexdigest()}"
-    return _CELL_FILE.sub("CELL", _VARYING.sub("ID", strip_ansi(text)))  # our kernels' tracebacks have no colours
+    return _CELL_FILE.sub("CELL", _VARYING.sub("ID", text))

@@ -84,6 +84,46 @@ def test_an_interrupt_stops_a_loop(client: Client, kernel: str, dialect: Dialect
         assert reply_of(socket.done(socket.execute(dialect.set("n", 1))))["status"] == "ok"
 
 
+def test_a_traceback_has_colours_where_a_front_end_asked_and_nowhere_else(client: Client, python_kernel: str) -> None:
+    with socket_of(client, python_kernel) as socket:
+        for code in ("1 / 0", "def broken(", "import json\njson.loads('{')"):
+            seen = socket.done(socket.execute(code))
+            (error,) = [each["content"] for each in seen if each["msg_type"] == "error"]
+            assert "\x1b[3" in "".join(error["traceback"])
+            assert reply_of(seen)["traceback"] == error["traceback"]
+            result = client.execute(code, context_id=python_kernel, language="python")
+            assert result.error == error["ename"]
+            assert "\x1b" not in result.traceback
+        for wanted in (False, True):
+            seen = socket.done(socket.send("execute_request", metadata={"colors": wanted}, code="1 / 0", silent=False))
+            assert ("\x1b" in "".join(reply_of(seen)["traceback"])) is wanted
+
+
+def test_what_a_kernel_does_not_know_is_answered_also_while_a_cell_runs(
+    client: Client, kernel: str, dialect: Dialect
+) -> None:
+    with socket_of(client, kernel) as socket:
+        running = socket.execute(dialect.loop)
+        socket.until(lambda message: message["msg_type"] == "execute_input")
+        socket.send("debug_request", "control", type="request", seq=1, command="debugInfo", arguments={})
+        reply = socket.until(lambda message: message["msg_type"] == "debug_reply")[-1]
+        assert (reply["channel"], reply["content"]["ename"]) == ("control", "NotImplementedError")
+        client.http.post(f"/api/kernels/{kernel}/interrupt")
+        socket.done(running)
+        assert reply_of(socket.done(socket.send("usage_request")))["evalue"] == "usage_request is not supported"
+
+
+def test_comms_that_a_kernel_does_not_know_leave_nobody_waiting(client: Client, kernel: str) -> None:
+    with socket_of(client, kernel) as socket:
+        assert reply_of(socket.done(socket.send("comm_info_request")))["comms"] == {}
+        seen = socket.done(socket.send("comm_open", comm_id="c", target_name="none", data={}), replied=False)
+        (closed,) = [each for each in seen if each["msg_type"] == "comm_close"]
+        assert (closed["channel"], closed["content"]["comm_id"]) == ("iopub", "c")
+        for msg_type in ("comm_msg", "comm_close"):
+            socket.done(socket.send(msg_type, comm_id="unknown", data={}), replied=False)
+        assert reply_of(socket.done(socket.execute("1")))["status"] == "ok"
+
+
 def test_a_shutdown_request_reaches_a_busy_kernel(client: Client, kernel: str, dialect: Dialect) -> None:
     with socket_of(client, kernel) as socket:
         for restart in (True, False):

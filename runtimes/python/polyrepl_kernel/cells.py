@@ -23,6 +23,7 @@ class Cell:
         "allow_stdin",
         "buffers",
         "channel",
+        "colors",
         "ended",
         "env",
         "gives_data",
@@ -43,6 +44,7 @@ class Cell:
         self.allow_stdin = False
         self.tracks_changes = False
         self.gives_data = False
+        self.colors = False
         self.after_interrupt = False
         self.ended = False
         self.buffers: dict[str, StreamBuffer] = {}
@@ -59,6 +61,7 @@ class Cell:
         cell.limits = OutputLimits.from_metadata(metadata.pop("output_limits", None))
         cell.tracks_changes = metadata.pop("changes", False) is True
         cell.gives_data = metadata.pop("data", False) is True
+        cell.colors = metadata.pop("colors", False) is True
         cell.after_interrupt = metadata.pop("after_interrupt", False) is True
         cell.allow_stdin = bool(request.content.get("allow_stdin", False))
         return cell

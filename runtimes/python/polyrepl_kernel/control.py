@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .cells import Cell
 from .protocol import Request
-from .requests import kernel_info
+from .requests import HANDLERS, kernel_info, unsupported
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -28,7 +28,12 @@ def answer(kernel: Kernel, request: Request) -> bool:
         case "shutdown_request":
             kernel.status(cell, "busy")
             kernel.shut_down(cell, request)
-        case _:
+        case "execute_request":
             return False
+        case msg_type if msg_type in HANDLERS or not msg_type.endswith("_request"):
+            return False
+        case _:
+            kernel.status(cell, "busy")
+            kernel.reply(cell, request.msg_type, unsupported(request))
     kernel.status(cell, "idle", hold=False)
     return True

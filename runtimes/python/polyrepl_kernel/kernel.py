@@ -239,6 +239,8 @@ class Kernel:
             self.reply(cell, msg_type, {"status": "ok"})  # nothing runs
         elif msg_type == "shutdown_request":
             self.shut_down(cell, request)
+        elif msg_type.endswith("_request"):
+            self.reply(cell, msg_type, requests.unsupported(request))
         self.finish(cell)
         return False
 

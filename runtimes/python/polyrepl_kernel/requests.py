@@ -132,6 +132,13 @@ def list_variables(kernel: Kernel, request: Request) -> dict[str, Any]:
     return variables.listing(kernel.shell, request.content)
 
 
+def unsupported(request: Request) -> dict[str, Any]:
+    """The reply to what this kernel does not know (`debug_request`): silence would leave the client waiting."""
+    message = f"{request.msg_type} is not supported"
+    traceback = [f"NotImplementedError: {message}"]
+    return {"status": "error", "ename": "NotImplementedError", "evalue": message, "traceback": traceback}
+
+
 def _code_and_cursor(content: dict[str, Any]) -> tuple[str, int]:
     code = str(content.get("code", ""))
     cursor = content.get("cursor_pos")

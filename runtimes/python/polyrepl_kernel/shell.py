@@ -300,7 +300,19 @@ class ZMQInteractiveShell(InteractiveShell):
         if isinstance(error, KeyboardInterrupt):
             without_kernel_frames(error.__traceback__)
             exc_tuple = (type(error), error, error.__traceback__)
+        self._choose_colors()
         super().showtraceback(exc_tuple, *args, **kwargs)
+
+    def showsyntaxerror(self, *args: Any, **kwargs: Any) -> None:
+        """Report an error in the code itself."""
+        self._choose_colors()
+        super().showsyntaxerror(*args, **kwargs)
+
+    def _choose_colors(self) -> None:
+        """Have the traceback in colours where the cell's client wants that, or the user."""
+        wanted = self.colors == "nocolor" and self.kernel.cells.current().colors
+        for formatter in (self.InteractiveTB, self.SyntaxTB):
+            formatter.set_theme_name("neutral" if wanted else self.colors)
 
     def _showtraceback(self, etype: type[BaseException], evalue: BaseException | None, stb: list[str]) -> None:
         self.kernel.flush_streams()

@@ -89,7 +89,8 @@ class _Client:
         """Send a request and return when the kernel is idle again."""
         self._count += 1
         header = {"msg_id": f"warm_{self._count}", "msg_type": msg_type, "session": "warm", "version": "5.4"}
-        metadata = {"output_limits": {"stream_bytes": 1 << 20, "item_bytes": 1 << 20}, "changes": changes}
+        limits = {"stream_bytes": 1 << 20, "item_bytes": 1 << 20}
+        metadata = {"output_limits": limits, "changes": changes, "colors": True}
         parts = [json.dumps(part).encode() for part in (header, {}, metadata, content)]
         assert self._kernel.loop is not None
         self._kernel.enqueue(Request(SHELL, parts))
