@@ -9,6 +9,8 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 DEV := '.[data,dev,bun,deno]'
 # Processes that run the tests. Most tests wait for kernels, so that two on two cores take little more than half the time of one.
 WORKERS ?= 2
+# Where it is set, every kernel and server compiles again what it imports, which takes more time than anything else.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: serve test check bench wheel-test format clean
 
@@ -28,7 +30,7 @@ serve: $(VENV)/.serve
 	$(BIN)/polyrepl serve --host $(HOST) --port $(PORT)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

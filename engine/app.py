@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Collection
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -11,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.api import errors, mcp, notebook_http
 from engine.api.auth import Guard
@@ -42,9 +44,12 @@ def _routes(settings: Settings, mcp_app: mcp.Mcp, notebook: NotebookKernels | No
     return [*routes_of(settings.surfaces), *(mcp.routes(mcp_app) if "mcp" in settings.surfaces else [])]
 
 
+def _surfaces(settings: Settings) -> Collection[str]:
+    return settings.surfaces if settings.notebook is None else ["gateway"]
+
+
 def _dialect(request: Request) -> Dialect:
-    settings = request.app.state.engine.settings
-    return dialect_of(request.scope, settings.surfaces if settings.notebook is None else ["gateway"])
+    return dialect_of(request.scope, _surfaces(request.app.state.engine.settings))
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
@@ -55,6 +60,20 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 async def _on_unexpected_error(request: Request, error: Exception) -> Response:
     answer, dialect = await errors.on_unexpected_error(request, error), _dialect(request)
     return answer if dialect is NATIVE else dialect.refuse(500, "Internal error", {})
+
+
+class _Nowhere:
+    """Answers what no route takes; a websocket is refused as everything else is."""
+
+    def __init__(self, settings: Settings, not_found: ASGIApp) -> None:
+        self._surfaces = _surfaces(settings)
+        self._not_found = not_found
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await dialect_of(scope, self._surfaces).refuse(404, "Not Found", {})(scope, receive, send)
+        else:
+            await self._not_found(scope, receive, send)
 
 
 def create_app(engine: Engine) -> Starlette:
@@ -85,14 +104,18 @@ def create_app(engine: Engine) -> Starlette:
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
+    app.router.default = _Nowhere(engine.settings, app.router.not_found)
     app.state.engine = engine
     app.state.mcp = mcp_app
     app.state.notebook = notebook
-    app.state.openapi = document(
-        OPERATIONS,
-        languages=engine.languages.names(),
-        max_timeout_ms=round(engine.settings.max_timeout * 1000),
-        has_token=engine.settings.secret is not None,
-        base_url=engine.settings.base_url,
+    app.state.openapi = functools.cache(  # made when it is asked for
+        functools.partial(
+            document,
+            OPERATIONS,
+            languages=engine.languages.names(),
+            max_timeout_ms=round(engine.settings.max_timeout * 1000),
+            has_token=engine.settings.secret is not None,
+            base_url=engine.settings.base_url,
+        )
     )
     return app

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,16 @@ for _name in [name for name in os.environ if name.startswith("POLYREPL_")]:
 hypothesis.settings.register_profile("polyrepl", deadline=None, derandomize=True, database=None)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=3000, database=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "polyrepl"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Processes that share the tests take file by file: those with the fewest tests first. They take the longest, and with the
+    short tests of the other files all processes end together."""
+    if hasattr(config, "workerinput"):
+        tests = Counter(item.path for item in items)
+        files = {path: place for place, path in enumerate(sorted(tests, key=tests.__getitem__))}
+        items.sort(key=lambda item: files[item.path])
 
 
 @pytest.fixture(scope="session")

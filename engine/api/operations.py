@@ -100,7 +100,7 @@ async def metrics(request: Request) -> Response:
 
 
 async def openapi(request: Request) -> Response:
-    return Response(request.app.state.openapi, media_type="application/json")
+    return Response(request.app.state.openapi(), media_type="application/json")
 
 
 async def docs(request: Request) -> Response:

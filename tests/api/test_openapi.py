@@ -59,7 +59,7 @@ def app(make_fake):
 
 @pytest.fixture
 def document(app) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(app.state.openapi)
+    found: dict[str, Any] = json.loads(app.state.openapi())
     return found
 
 
@@ -133,15 +133,15 @@ class TestDocument:
 
     def test_the_limits_of_this_server_are_told(self, make_fake):
         engine = make_fake(max_timeout=60.0, kernelspecs=[]).engine
-        text = create_app(engine).state.openapi.decode()
+        text = create_app(engine).state.openapi().decode()
         assert '"maximum": 60000' in text
         for name in engine.languages.names():
             assert f'"{name}"' in text
 
     def test_a_token_is_told_where_one_is_needed(self, make_fake):
-        plain = json.loads(create_app(make_fake().engine).state.openapi)
+        plain = json.loads(create_app(make_fake().engine).state.openapi())
         assert "security" not in plain
-        guarded = json.loads(create_app(make_fake(token="t").engine).state.openapi)
+        guarded = json.loads(create_app(make_fake(token="t").engine).state.openapi())
         OpenAPIV31SpecValidator(guarded).validate()
         assert guarded["security"]
         for name, operation in self.operations(guarded):
@@ -203,7 +203,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 load_all_checks()
 schema = schemathesis.openapi.from_dict(
-    json.loads(create_app(Engine(SETTINGS)).state.openapi),
+    json.loads(create_app(Engine(SETTINGS)).state.openapi()),
     config=SchemathesisConfig.from_dict(
         {"generation": {"max-examples": 20, "deterministic": True, "database": "none"}}
     ),

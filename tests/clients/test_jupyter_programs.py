@@ -199,9 +199,11 @@ def test_jupyter_kernel_client_interrupts_and_restarts(server: Server, client: C
         stop(kernel, client)
 
 
-def test_enterprise_gateways_client(open_server: Server, language: str) -> None:
+def test_enterprise_gateways_client(open_server: Server, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
     use_clients()
-    from enterprise_gateway.client.gateway_client import GatewayClient
+    from enterprise_gateway.client.gateway_client import GatewayClient, KernelClient
+
+    monkeypatch.setattr(KernelClient, "POST_IDLE_TIMEOUT", 0.05)  # how long it waits behind each cell for what is late
 
     gateway_client = GatewayClient(host=open_server.url.removeprefix("http://"))
     kernel = gateway_client.start_kernel(notebooks.KERNEL_NAMES[language])

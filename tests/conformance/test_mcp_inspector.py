@@ -21,7 +21,8 @@ class Inspector:
 
     def __init__(self, program: str, home: str) -> None:
         self._program = program
-        self._env = {**os.environ, "HOME": home, "MCP_INSPECTOR_SECRET_STORE": "memory"}
+        cache = f"{home}/compiled"  # each call is a new process
+        self._env = {**os.environ, "HOME": home, "MCP_INSPECTOR_SECRET_STORE": "memory", "NODE_COMPILE_CACHE": cache}
 
     def run(self, *arguments: str) -> Any:
         command = node_tool("node", self._program, "--format", "json", *arguments)

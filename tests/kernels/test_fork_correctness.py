@@ -56,10 +56,11 @@ async def _use(made: Forks, number: int, numbers: list[tuple[object, ...]]) -> N
         assert found[14] == str(workspace.parent / "tmp")
         assert found[13] == kernel.name
         assert found[11] == kernel.pid
-        work = number % len(_WORK)
-        output = await run(kernel, _WORK[work])
-        assert (output.value, output.error) == (_ANSWERS[work], "")
-        assert work != 7 or "image/png" in output.mimes
+        again, work = divmod(number, len(_WORK))
+        if again % 2:  # fifty times each
+            output = await run(kernel, _WORK[work])
+            assert (output.value, output.error) == (_ANSWERS[work], "")
+            assert work != 7 or "image/png" in output.mimes
     finally:
         await kernel.kill()
 
