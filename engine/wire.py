@@ -21,6 +21,7 @@ MAX_HEAD = 64 * 1024  # bytes
 STALL_WAIT = 20.0  # seconds that the peer of a websocket may take nothing of what waits for it
 CUT_WAIT = 15.0  # the same, of one that has ended
 _TRY_LATER = 1013
+_PING_BYTES = 6  # that the peer's system acknowledges whether it is read or not
 _ACKNOWLEDGED = struct.Struct("120xQ")  # tcpi_bytes_acked in Linux's struct tcp_info
 
 
@@ -171,7 +172,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         """A peer that has not come to the ping yet, but takes what was sent before it, is there."""
         before, self._taken_at_ping = self._taken_at_ping, self._taken()
-        if self._taken_at_ping > before and self.ping_timeout is not None:
+        if self._taken_at_ping > before + _PING_BYTES and self.ping_timeout is not None:
             self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
         else:
             super().keepalive_timeout()

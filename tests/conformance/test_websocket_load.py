@@ -1,4 +1,6 @@
-"""Many websocket clients of one kernel, slow, stalled and vanishing ones, and much output: nobody loses anything for another's sake."""
+"""Many websocket clients of one kernel, slow, stalled and vanishing ones, and much output: nobody loses anything for another's sake.
+
+WEBSOCKET_LOAD_PRINTS and WEBSOCKET_LOAD_DISPLAYS make more output."""
 
 from __future__ import annotations
 
@@ -7,21 +9,29 @@ import json
 import os
 import socket as sockets
 import struct
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from websockets.exceptions import ConnectionClosed
 
-from engine.api import gateway_socket
+from engine import wire
 from engine.core import Engine
+from engine.messages import Channel
+from engine.remote_messages import V1, decode_v1, encode_v1
 from engine.settings import Settings
 from tests.api.test_gateway_socket import Gateway, Socket, text
 from tests.conformance.server import DEADLINE, Client, Server, wait_until
 from tests.live import serve
 
 LINES = 200
+PRINTS = int(os.environ.get("WEBSOCKET_LOAD_PRINTS", "5000"))
+DISPLAYS = int(os.environ.get("WEBSOCKET_LOAD_DISPLAYS", "600"))
 LIMIT = 16 * 1024 * 1024  # bytes that may wait for one client of the server in this process
 PING = 9
 
@@ -104,6 +114,7 @@ def test_a_kernel_that_waits_is_handed_out(server: Server, client: Client) -> No
 
 def test_two_hundred_sockets_see_everything_in_order_whatever_some_of_them_do(client: Client, kernel: str) -> None:
     with contextlib.ExitStack() as stack:
+        elsewhere = stack.enter_context(socket_of(client, start(client)))
         readers = [stack.enter_context(socket_of(client, kernel)) for _ in range(180)]
         vanishing = [opened_by_hand(client, kernel) for _ in range(20)]
         wait_until(lambda: connections(client, kernel) == 200, what="all are there")
@@ -112,6 +123,8 @@ def test_two_hundred_sockets_see_everything_in_order_whatever_some_of_them_do(cl
         for raw in vanishing:
             raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
             raw.close()
+        for number in range(20):
+            assert text(elsewhere.done(elsewhere.execute(f"print({number})"))) == f"{number}\n"
         readers[0].done(msg_id)
         slow, fast = readers[1:20], readers[20:]
         for group in (fast, slow):  # the slow ones read nothing before all others are done
@@ -121,23 +134,65 @@ def test_two_hundred_sockets_see_everything_in_order_whatever_some_of_them_do(cl
         assert text(readers[5].done(again)) == "on\n"
 
 
-def test_no_output_is_dropped(client: Client, kernel: str) -> None:
+class V1Socket(Socket):
+    """A client of the binary protocol."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__(url, subprotocols=[V1], **options)
+
+    def send(self, msg_type: str, channel: str = "shell", **content: Any) -> str:
+        header = {"msg_id": uuid.uuid4().hex, "msg_type": msg_type, "session": self.session, "version": "5.3"}
+        parts = [json.dumps(part).encode() for part in (header, {}, {}, content)]
+        self.ws.send(encode_v1(Channel(channel), parts))
+        return header["msg_id"]
+
+    def receive(self) -> dict[str, Any]:
+        data = self.ws.recv(DEADLINE)
+        assert isinstance(data, bytes)
+        channel, parts = decode_v1(data)
+        header, parent, _, content = (json.loads(part) for part in parts[:4])
+        return {
+            "channel": channel.value,
+            "msg_type": header["msg_type"],
+            "parent_header": parent,
+            "content": content,
+        }
+
+
+@pytest.mark.parametrize("make", [Socket, V1Socket])
+def test_no_output_is_dropped(gateway: Gateway, make: Callable[..., Socket]) -> None:
+    """Nor that of one who reads nothing for a while, which holds its kernel up."""
     code = (
-        "for i in range(20_000): print(i, flush=True)\n"
-        "for i in range(500): display({'text/plain': f'{i:05}' + 'x' * 10_000}, raw=True)"
+        f"for i in range({PRINTS}): print(i, flush=True)\n"
+        f"for i in range({DISPLAYS}): display({{'text/plain': f'{{i:05}}' + 'x' * 20_000}}, raw=True)"
     )
-    with socket_of(client, kernel) as socket:
-        messages = socket.done(socket.execute(code))
-    assert text(messages) == numbers(20_000)
+    kernel = gateway.start()
+    (context,) = gateway.live.engine.contexts.get(kernel)
+    with make(f"{gateway.live.url.replace('http', 'ws')}/api/kernels/{kernel}/channels", compression=None) as socket:
+        msg_id = socket.execute(code)
+        gateway.live.wait_until(lambda: "(1 behind)" in repr(context.observers))
+        messages = socket.done(msg_id)
+    assert text(messages) == numbers(PRINTS)
     shown = [each["content"]["data"]["text/plain"] for each in messages if each["msg_type"] == "display_data"]
-    assert [entry[:5] for entry in shown] == [f"{number:05}" for number in range(500)]
-    assert {len(entry) for entry in shown} == {10_005}
+    assert [entry[:5] for entry in shown] == [f"{number:05}" for number in range(DISPLAYS)]
+    assert {len(entry) for entry in shown} == {20_005}
+    gateway.http.delete(f"/api/kernels/{kernel}")
 
 
-def test_a_session_that_returns_gets_what_was_made_meanwhile(client: Client, kernel: str) -> None:
+def test_a_session_that_returns_gets_what_was_made_meanwhile(client: Client, kernel: str, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    code = f"""
+import os, time
+for i in range(300):
+    print(i, flush=True)
+    while not os.path.exists({str(gone)!r}):
+        time.sleep(0.01)
+"""
     with socket_of(client, kernel, "returning") as socket:
-        msg_id = socket.execute("import time\nfor i in range(300): print(i, flush=True); time.sleep(0.001)")
+        msg_id = socket.execute(code)
         before = socket.until(lambda message: message["msg_type"] == "stream")
+    wait_until(lambda: connections(client, kernel) == 0, what="it has left")
+    gone.touch()
     client.execute("print('meanwhile')", context_id=kernel, language="python")  # runs after that cell
     with socket_of(client, kernel, "returning") as socket:
         after = socket.until(lambda message: message["content"].get("text", "").endswith("meanwhile\n"))
@@ -165,7 +220,7 @@ def test_a_peer_that_answers_no_ping_is_dropped_and_one_that_does_stays() -> Non
 def test_one_that_stalls_in_its_own_output_is_closed_and_harms_nobody(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway_socket, "STALL_WAIT", 1.0)
+    monkeypatch.setattr(wire, "STALL_WAIT", 1.0)
     kernel, other = gateway.start(), gateway.start()
     client = Client(gateway.live.url)
     with (
@@ -194,6 +249,46 @@ def test_a_slow_reader_of_its_own_output_beside_a_fast_one_gets_all_of_it(gatewa
         watched = pool.submit(fast.done, msg_id, replied=False)
         assert len(text(slow.done(msg_id))) == 15_000_000
         assert len(text(watched.result(DEADLINE))) == 15_000_000
+
+
+def up_to_the_close(socket: Socket) -> tuple[list[dict[str, Any]], int | None]:
+    seen = []
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            seen.append(socket.receive())
+    return seen, socket.ws.close_code
+
+
+LINE = 100_000
+COUNTED = {
+    "python3": f"for i in range(300): print(f'{{i:05}}'.ljust({LINE - 1}, 'x'))",
+    "typescript": f"for (let i = 0; i < 300; i++) console.log(String(i).padStart(5, '0').padEnd({LINE - 1}, 'x'))",
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_one_that_reads_nothing_of_anothers_output_is_let_go_told_and_holds_nobody_up(
+    gateway: Gateway, name: str
+) -> None:
+    whole = "".join(f"{number:05}".ljust(LINE - 1, "x") + "\n" for number in range(300))
+    kernel = gateway.http.post("/api/kernels", json={"name": name}).json()["id"]
+    (context,) = gateway.live.engine.contexts.get(kernel)
+    with gateway.socket(kernel, "other", max_queue=1, compression=None) as other, gateway.socket(kernel) as asking:
+        gateway.live.wait_until(lambda: len(context.observers) == 2)
+        assert text(asking.done(asking.execute(COUNTED[name]))) == whole
+        assert len(context.observers) == 1
+        before, code = up_to_the_close(other)
+        assert code == 1013
+        with gateway.socket(kernel, "other") as again:
+            mark = asking.send("kernel_info_request")
+            after = again.until(lambda message: message["parent_header"].get("msg_id") == mark)
+    (notice,) = [each for each in after if each["content"].get("name") == "stderr"]
+    assert "were not kept while you were away" in notice["content"]["text"]
+    after.remove(notice)
+    assert whole.startswith(text(before))
+    assert whole.endswith(text(after))
+    assert LIMIT - LINE < len(text(before) + text(after)) < len(whole)
+    gateway.http.delete(f"/api/kernels/{kernel}")
 
 
 def test_an_accepted_socket_sends_at_once(gateway: Gateway) -> None:
