@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Collection
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -57,6 +57,11 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     return _dialect(request).refuse(error.status_code, error.detail, dict(error.headers or {}))
 
 
+async def _on_disconnect(request: Request, error: Exception) -> Response:
+    """A client that goes away while it sends is no failure of ours; nobody reads this."""
+    return Response(status_code=400)
+
+
 async def _on_unexpected_error(request: Request, error: Exception) -> Response:
     answer, dialect = await errors.on_unexpected_error(request, error), _dialect(request)
     return answer if dialect is NATIVE else dialect.refuse(500, "Internal error", {})
@@ -99,6 +104,7 @@ def create_app(engine: Engine) -> Starlette:
         exception_handlers={
             PolyreplError: errors.on_polyrepl_error,
             HTTPException: _on_http_error,
+            ClientDisconnect: _on_disconnect,
             Exception: _on_unexpected_error,
         },
         lifespan=lifespan,

@@ -16,7 +16,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 _HEAD = b"HTTP/1.1 "
 _LARGE = 64 * 1024  # bytes from which a copy costs more than a write
-HEAD_WAIT = 30.0  # seconds
+PEER_WAIT = 30.0  # seconds
 MAX_HEAD = 64 * 1024  # bytes
 STALL_WAIT = 20.0  # seconds that the peer of a websocket may take nothing of what waits for it
 CUT_WAIT = 15.0  # the same, of one that has ended
@@ -28,10 +28,12 @@ _ACKNOWLEDGED = struct.Struct("120xQ")  # tcpi_bytes_acked in Linux's struct tcp
 class Protocol(HttpToolsProtocol):
     """uvicorn's protocol on a transport that joins a head and what follows it.
 
-    The head of a request has HEAD_WAIT seconds to come, twice that at most, and MAX_HEAD bytes, or the connection is closed."""
+    The head of a request has PEER_WAIT seconds to come, twice that at most, and MAX_HEAD bytes; of its body something has to come
+    in that time, while we read it. Else the connection is closed."""
 
-    _head_timer: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _body_packets = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(HeadJoiner(transport, self.loop))
@@ -49,32 +51,34 @@ class Protocol(HttpToolsProtocol):
         super().data_received(data)
         if self.cycle is not None and self.cycle.scope is self.scope:
             self._head_bytes = 0
+            self._body_packets += 1
             return
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD and self in self.connections and not self.transport.is_closing():
             self.send_400_response(f"The head of a request may have {MAX_HEAD} bytes.")
 
-    def _look_later(self, head: object) -> None:
-        self._head_timer = self.loop.call_later(HEAD_WAIT, self._look, head)
+    def _look_later(self, awaited: tuple[object, int] | None) -> None:
+        self._timer = self.loop.call_later(PEER_WAIT, self._look, awaited)
 
     def _look_no_more(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _look(self, before: object) -> None:
-        """One look every HEAD_WAIT seconds: a timer for each request would cost each of them."""
-        head = self._unfinished_head()
-        if head is not None and head is before:
+    def _look(self, before: tuple[object, int] | None) -> None:
+        """One look every PEER_WAIT seconds: a timer for each request would cost each of them."""
+        awaited = self._awaited()
+        if awaited and before and awaited[0] is before[0] and awaited[1] == before[1]:
             self.transport.close()
         else:
-            self._look_later(head)
+            self._look_later(awaited)
 
-    def _unfinished_head(self) -> object:
-        """What stands for the head that is awaited; None where none is, or a connection rests between two requests."""
-        if self.cycle is not None and self.cycle.scope is self.scope:
-            return None
-        return self if self.scope is None else self.scope
+    def _awaited(self) -> tuple[object, int] | None:
+        """What stands for the request that the peer has begun, and the packets of its body; None where nothing is awaited of it."""
+        if self.cycle is None or self.cycle.scope is not self.scope:
+            return self if self.scope is None else self.scope, 0
+        is_read = self.cycle.more_body and not self.flow.read_paused
+        return (self.scope, self._body_packets) if is_read else None
 
 
 class Joiner(asyncio.Transport):

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Scope
 
 from engine import errors
 from engine.api.detail import Unprocessable, detail, read_checked
-from engine.api.downloads import OCTETS, FileAnswer, receiving
+from engine.api.downloads import OCTETS, FileAnswer
 from engine.api.errors import headers_of, json_response, status_of
 from engine.api.multipart import Form
 from engine.api.requests import engine_of
@@ -191,7 +191,6 @@ async def get_history(request: Request) -> Response:
     return json_response({"entries": _contexts(request)[0].workspace.labels.history.last(int(limit))})
 
 
-@receiving
 async def upload_file(request: Request) -> Response:
     context = _contexts(request)[0]
     form = Form(request)

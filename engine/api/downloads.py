@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -12,8 +11,7 @@ from posixpath import basename
 from urllib.parse import quote
 
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.api.streaming import Disconnect
@@ -23,19 +21,6 @@ from engine.files import OpenFile
 OCTETS = "application/octet-stream"
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
-
-
-def receiving(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, quiet about clients that go away while they send."""
-
-    @functools.wraps(endpoint)
-    async def answer(request: Request) -> ASGIApp:
-        try:
-            return await endpoint(request)
-        except ClientDisconnect:
-            return Response(status_code=400)  # nobody reads it
-
-    return answer
 
 
 def content_type_of(path: str) -> str:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from engine.api.downloads import FileAnswer, content_type_of, receiving
+from engine.api.downloads import FileAnswer, content_type_of
 from engine.api.errors import json_response
 from engine.api.multipart import Form
 from engine.api.openapi import Parameter
@@ -64,7 +64,6 @@ async def list_files(request: Request) -> Response:
     return json_response(listing)
 
 
-@receiving
 async def upload_files(request: Request) -> Response:
     form = Form(request)
     files = _files(request, creates=True)
@@ -79,7 +78,6 @@ async def upload_files(request: Request) -> Response:
     return json_response(Uploaded(items), 201)
 
 
-@receiving
 async def write_file(request: Request) -> Response:
     path = request.path_params["path"]
     info, is_new = await _files(request, creates=True).write(path, request.stream())

@@ -152,7 +152,11 @@ class TestUpload:
             assert (await client.get(f"{URL}/a", params={"language": language})).status_code == 200
         is_problem(await client.get(f"{URL}/a", params={"language": "bun"}), 404)
 
-    async def test_a_client_that_goes_away_leaves_nothing(self, api):
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [("PUT", f"{URL}/a"), ("POST", "/execute"), ("POST", "/e2b/execute"), ("POST", "/api/kernels"), ("POST", "/mcp")],
+    )
+    async def test_a_client_that_goes_away_while_it_sends_leaves_nothing(self, api, method: str, path: str):
         fake = await api()
         await fake.client.post("/contexts", json={"context_id": "demo"})
         app = fake.client._transport.app  # type: ignore[attr-defined]
@@ -166,12 +170,13 @@ class TestUpload:
             sent.append(message)
 
         scope = {
-            "type": "http", "method": "PUT", "path": f"{URL}/a", "raw_path": b"", "query_string": b"", "root_path": "",
+            "type": "http", "method": method, "path": path, "raw_path": b"", "query_string": b"", "root_path": "",
             "headers": [(b"host", b"localhost")], "scheme": "http", "server": ("localhost", 8000), "http_version": "1.1",
         }  # fmt: skip
         await app(scope, receive, send)
-        assert sent[0]["status"] == 400
+        assert 400 <= sent[0]["status"] < 500
         assert (await fake.client.get(URL)).json()["items"] == []
+        assert len((await fake.client.get("/contexts")).json()) == 1
 
 
 class TestDownload:

@@ -1,4 +1,5 @@
-"""The head of a request has a deadline and a size, a websocket's handshake too; what comes after it has not."""
+"""The head of a request has a deadline and a size, a websocket's handshake too; its body has to go on coming; an answer may take
+its time."""
 
 from __future__ import annotations
 
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.anyio
 WAIT = 20.0
 SHORT = 0.05
 REQUEST = b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n"
+SIZE = 1000
+UPLOAD = b"PUT /file HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % SIZE
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -38,6 +41,10 @@ class Site:
             await send({"type": "websocket.accept"})
             while (message := await receive())["type"] != "websocket.disconnect":
                 await send({"type": "websocket.send", "bytes": message["bytes"]})
+            return
+        while (message := await receive()).get("more_body"):
+            pass
+        if message["type"] == "http.disconnect":
             return
         await self.released.wait()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
@@ -61,7 +68,7 @@ class Site:
 
 @pytest.fixture
 async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
-    monkeypatch.setattr(wire, "HEAD_WAIT", SHORT)
+    monkeypatch.setattr(wire, "PEER_WAIT", SHORT)
     site = Site()
     config = Config(site, log_config=None, ws=wire.WebSocketProtocol, ws_per_message_deflate=False)
     config.load()
@@ -115,6 +122,28 @@ async def test_a_request_that_has_come_may_take_its_time(site: Site):
         assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize("sent", [b"", b"ha"])
+async def test_a_body_that_stops_ends_its_connection(site: Site, sent: bytes):
+    async with site.connection() as (reader, writer):
+        writer.write(UPLOAD + sent)
+        assert await reader.read() == b""
+
+
+async def test_one_that_comes_slowly_has_all_the_time_that_it_takes(site: Site):
+    site.released.set()
+    async with site.connection() as (reader, writer):
+        writer.write(UPLOAD)
+        looks = asyncio.ensure_future(site.two_looks())
+        sent = 0
+        while not looks.done() and sent < SIZE - 1:
+            writer.write(b"x")
+            sent += 1
+            await asyncio.wait({looks}, timeout=SHORT / 5)
+        await looks
+        writer.write(b"x" * (SIZE - sent))
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+
+
 async def test_a_websocket_outlives_the_deadline_of_its_handshake(site: Site):
     async with site.connection() as (reader, writer):
         writer.write(HANDSHAKE)
@@ -127,7 +156,7 @@ async def test_a_websocket_outlives_the_deadline_of_its_handshake(site: Site):
 
 
 async def test_a_head_that_is_too_large_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(wire, "HEAD_WAIT", WAIT)
+    monkeypatch.setattr(wire, "PEER_WAIT", WAIT)
     async with site.connection() as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: " + b"x" * (wire.MAX_HEAD + 1))
         answer = await reader.read()
