@@ -154,7 +154,13 @@ class TestUpload:
 
     @pytest.mark.parametrize(
         ("method", "path"),
-        [("PUT", f"{URL}/a"), ("POST", "/execute"), ("POST", "/e2b/execute"), ("POST", "/api/kernels"), ("POST", "/mcp")],
+        [
+            ("PUT", f"{URL}/a"),
+            ("POST", "/execute"),
+            ("POST", "/e2b/execute"),
+            ("POST", "/api/kernels"),
+            ("POST", "/mcp"),
+        ],
     )
     async def test_a_client_that_goes_away_while_it_sends_leaves_nothing(self, api, method: str, path: str):
         fake = await api()
