@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import io
 import subprocess
@@ -170,6 +171,21 @@ def test_an_execution_is_followed_and_interrupted_from_anywhere(client: Client) 
     assert client.executions.wait(started.execution_id).status == "interrupted"
     with pytest.raises(errors.InputNotExpected):
         client.executions.input(started.execution_id, "late")
+
+
+def test_a_stream_that_is_dropped_is_never_closed_by_the_garbage_collector_but_by_the_next_call(client: Client) -> None:
+    started = client.executions.start("print('begun', flush=True)\nwhile True: pass", context_id="d")
+    kept: dict[str, Any] = {"events": client.executions.events(started.execution_id)}
+    assert isinstance(next(kept["events"]), Started)
+    opened = len(client._streams)
+    pool = client._http._transport._pool
+    kept["itself"] = kept  # only the garbage collector finds it
+    with pool._optional_thread_lock:
+        del kept
+        gc.collect()
+    assert len(client._streams) == opened
+    assert client.contexts.interrupt("d") == [started.execution_id]
+    assert len(client._streams) < opened
 
 
 def test_files_come_and_go_in_every_form(client: Client, tmp_path: Path) -> None:

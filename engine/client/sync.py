@@ -13,6 +13,7 @@ from engine.client import calls, results, transport
 from engine.client.attempts import Attempts
 from engine.client.calls import Call
 from engine.client.errors import ClientError, ConnectionFailed, error_of
+from engine.client.following import Following, Streams
 from engine.client.results import Event, ItemAdded, ItemUpdated, Result
 from engine.client.sync_resources import Checkpoints, Contexts, Executions, Files, Packages
 from engine.client.transfer import Content, Download
@@ -42,6 +43,7 @@ class Client:
         self.url = address.url
         self._retries = retries
         self._http = transport.load_httpx().Client(**address.options(), transport=http_transport)
+        self._streams = Streams()
         self.contexts = Contexts(self)
         self.executions = Executions(self)
         self.checkpoints = Checkpoints(self)
@@ -61,6 +63,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections. May be called again."""
+        self._streams.end_dropped()
         self._http.close()
 
     def run_code(
@@ -170,6 +173,7 @@ class Client:
 
     def send(self, call: Call[Answer], *, content: Content | None = None) -> Answer:
         """Send a call, again where that is safe, and return what its answer holds. Raises ClientError."""
+        self._streams.end_dropped()
         is_repeatable = call.is_repeatable and (content is None or content.is_repeatable)
         attempts = self._attempts(call, is_repeatable)
         while True:
@@ -189,8 +193,12 @@ class Client:
                     raise answer
                 time.sleep(attempts.pause(answer))
 
-    def follow(self, follower: transport.Follower) -> Generator[Any, None, None]:
+    def follow(self, follower: transport.Follower) -> Following:
         """The events of a stream, over as many connections as it takes."""
+        self._streams.end_dropped()
+        return Following(self._follow(follower), self._streams)
+
+    def _follow(self, follower: transport.Follower) -> Generator[Any, None, None]:
         attempts = self._attempts(follower.call, is_repeatable=follower.is_resumable)
         while not follower.is_done:
             method, path, headers, content, params = follower.request()

@@ -151,7 +151,7 @@ class Executions(_Resource):
     def events(self, execution_id: str, *, after: int = 0, deadline: float = 3600.0) -> Iterator[Event]:
         """Its events numbered above `after`, to its end."""
         call = dataclasses.replace(calls.get_execution(execution_id), deadline=deadline)
-        yield from self._client.follow(transport.Follower(call, execution_id=execution_id, last_event_id=after))
+        return self._client.follow(transport.Follower(call, execution_id=execution_id, last_event_id=after))
 
     def wait(self, execution_id: str, *, deadline: float = 3600.0) -> Result:
         """The result, when it has ended."""

@@ -107,8 +107,8 @@ def test_variables_and_changes_are_told(kernel):
 
 def test_an_await_can_be_interrupted(kernel):
     kernel.run("var kept = 2; var cleaned = 0")
-    msg_id = kernel.send("try { await new Promise(() => {}) } finally { cleaned++ }")
-    kernel.wait_for(lambda m: m["msg_type"] == "execute_input")
+    msg_id = kernel.send("try { console.log(1); await new Promise(() => {}) } finally { cleaned++ }")
+    kernel.wait_for(lambda m: m["msg_type"] == "stream")  # before it, nothing needs a clean-up
     kernel.interrupt()
     assert kernel.collect(msg_id).reply["ename"] == "KeyboardInterrupt"
     assert kernel.value("kept + cleaned") == "3"
