@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -20,7 +20,7 @@ from engine.api.cors import Cors
 from engine.api.openapi import document
 from engine.api.prefix import Prefix
 from engine.api.routes import OPERATIONS
-from engine.api.surfaces import NATIVE, Dialect, dialect_of, routes_of
+from engine.api.surfaces import NATIVE, Dialect, dialect_of, routes_of, surfaces_of
 from engine.core import Engine
 from engine.errors import PolyreplError
 from engine.notebook_kernels import NotebookKernels
@@ -44,12 +44,8 @@ def _routes(settings: Settings, mcp_app: mcp.Mcp, notebook: NotebookKernels | No
     return [*routes_of(settings.surfaces), *(mcp.routes(mcp_app) if "mcp" in settings.surfaces else [])]
 
 
-def _surfaces(settings: Settings) -> Collection[str]:
-    return settings.surfaces if settings.notebook is None else ["gateway"]
-
-
 def _dialect(request: Request) -> Dialect:
-    return dialect_of(request.scope, _surfaces(request.app.state.engine.settings))
+    return dialect_of(request.scope, surfaces_of(request.app.state.engine.settings))
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
@@ -71,7 +67,7 @@ class _Nowhere:
     """Answers what no route takes; a websocket is refused as everything else is."""
 
     def __init__(self, settings: Settings, not_found: ASGIApp) -> None:
-        self._surfaces = _surfaces(settings)
+        self._surfaces = surfaces_of(settings)
         self._not_found = not_found
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

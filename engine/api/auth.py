@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from engine.api.surfaces import GATEWAY, dialect_of, routes_of
+from engine.api.surfaces import GATEWAY, dialect_of, routes_of, surfaces_of
 from engine.errors import Forbidden, NotFound, PolyreplError, RequestTooLarge, Unauthorized
 from engine.settings import Settings
 
@@ -41,7 +41,7 @@ class Guard:
         self._app = app
         self._serves = serves
         self._token = settings.secret.encode() if settings.secret else None
-        self._surfaces = settings.surfaces if serves is None else ["gateway"]
+        self._surfaces = surfaces_of(settings)
         self._routes = routes_of(self._surfaces)
         self._max_bytes = settings.max_request_bytes
         self._origins = frozenset(settings.allowed_origins)
@@ -64,9 +64,8 @@ class Guard:
         if not self._any_host and _name(host) not in self._hosts:
             msg = "This Host header is not allowed; see the setting allowed_hosts"
             raise Forbidden(msg)
-        if scope.get("method") == "OPTIONS" and self._is_gateways(
-            scope
-        ):  # it tells nothing, and a browser sends no token with it
+        # It tells nothing, and a browser sends no token with it.
+        if scope.get("method") == "OPTIONS" and self._is_gateways(scope):
             return
         origin = headers.get("origin")
         if origin is not None and _netloc(origin) != host and not self._origins & {origin, "*"}:

@@ -165,9 +165,8 @@ class _Client(Observer):
                     raise TooManyRequests(_MAX_PENDING)
                 self._pending += 1
                 self._context.relay(self.session, request, self._note_done)
-                if (
-                    request.channel is not Channel.SHELL
-                ):  # what has no turn to wait for must not pile up before the kernel
+                # What has no turn to wait for must not pile up before the kernel.
+                if request.channel is not Channel.SHELL:
                     await self._context.flushed(_FLUSH_WAIT)
             except InvalidRequest as error:
                 self._close(_BAD_DATA, error.message)

@@ -15,6 +15,7 @@ from engine.api.detail import detail
 from engine.api.openapi import routes
 from engine.api.routes import OPERATIONS
 from engine.errors import PolyreplError
+from engine.settings import Settings
 
 Headers = dict[str, str]
 _PAGES: list[BaseRoute] = [
@@ -72,6 +73,11 @@ DIALECTS: tuple[Dialect, ...] = (
     NATIVE,
     Dialect(kernelbox.NAME, kernelbox.ROUTES, kernelbox.owns, kernelbox.render, _refuse_with_detail),
 )
+
+
+def surfaces_of(settings: Settings) -> Collection[str]:
+    """Those that are switched on; a notebook is served by a Kernel Gateway alone."""
+    return settings.surfaces if settings.notebook is None else [GATEWAY.name]
 
 
 def routes_of(surfaces: Collection[str]) -> list[BaseRoute]:
