@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from engine import branches
-from engine.context import Context
+from engine.contexts import branches
+from engine.contexts.context import Context
+from engine.contexts.executions import Execution
 from engine.core import Engine
 from engine.errors import (
     CannotBranch,
@@ -30,14 +31,13 @@ from engine.errors import (
     TooManyCheckpoints,
     TooManyContexts,
 )
-from engine.executions import Execution
-from engine.kernel import Kernel
+from engine.kernels.kernel import Kernel
+from engine.kernels.launcher import Launcher
+from engine.kernels.memory import Memory
+from engine.kernels.provisioners.fake import Die, Hold, Say
 from engine.languages import Language
-from engine.launcher import Launcher
-from engine.memory import Memory
 from engine.models import Obstacle, Result, Stdout
-from engine.provisioners.fake import Die, Hold, Say
-from engine.rundir import Workspace
+from engine.workspaces.run_directory import Workspace
 
 pytestmark = pytest.mark.anyio
 

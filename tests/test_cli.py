@@ -54,7 +54,7 @@ def test_help_names_the_commands_and_comes_at_once(polyrepl: Run) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys\nfrom engine.cli import main\n"
+        "import sys\nfrom engine.cli.main import main\n"
         "try: main(['--help'])\nfinally: print(sorted({'zmq', 'pydantic', 'starlette', 'rich', 'uvicorn', 'jupyter_client'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE)

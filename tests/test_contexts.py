@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from engine.channels.fake import FakeChannels
-from engine.contexts import Context
+from engine.contexts.executions import Execution
+from engine.contexts.registry import Context
 from engine.core import Engine
 from engine.errors import ContextNotFound, KernelStartFailed, PolyreplError, QueueFull, ShuttingDown, TooManyContexts
-from engine.executions import Execution
+from engine.kernels.channels.fake import FakeChannels
+from engine.kernels.provisioners.fake import Die, FakeKernel, Hold, Say
 from engine.models import Result, Stdout
-from engine.provisioners.fake import Die, FakeKernel, Hold, Say
 
 pytestmark = pytest.mark.anyio
 

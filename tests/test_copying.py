@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.copying import TooMuchToCopy, copy_directory, replace_contents
+from engine.workspaces.copying import TooMuchToCopy, copy_directory, replace_contents
 
 MANY = 1 << 30
 
@@ -120,7 +120,7 @@ def test_it_stops_at_its_bounds_of_depth_and_number(source: Path, target: Path, 
         deep.mkdir()
     with pytest.raises(TooMuchToCopy, match="deeper"):
         copy(source, target)
-    monkeypatch.setattr("engine.copying._MAX_ENTRIES", 3)
+    monkeypatch.setattr("engine.workspaces.copying._MAX_ENTRIES", 3)
     for number in range(4):
         (source / "d" / str(number)).touch()
     with pytest.raises(TooMuchToCopy, match="files"):

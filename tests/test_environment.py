@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.environment import kernel_env
+from engine.kernels.environment import kernel_env
 from engine.settings import Settings
 
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from engine import errors
-from engine.api.errors import render, status_of
+from engine.api.http.errors import render, status_of
 from engine.errors import FieldError, PolyreplError
 from engine.models import Obstacle
 

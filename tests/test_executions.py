@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from engine.contexts.executions import END_OF_INPUT, Execution, Executions, Request
 from engine.errors import ExecutionNotFound, IdempotencyConflict, InputNotExpected
-from engine.executions import END_OF_INPUT, Execution, Executions, Request
-from engine.messages import Channel, Message
+from engine.jupyter.messages import Channel, Message
 from engine.models import Done, ErrorInfo, Event, InputRequest, Started, Stdout
-from engine.outputs import OutputLimits
+from engine.output.buffers import OutputLimits
 
 pytestmark = pytest.mark.anyio
 

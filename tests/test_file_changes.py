@@ -9,9 +9,9 @@ import pytest
 from msgspec import UNSET
 
 from engine.errors import TooManyFiles
-from engine.file_changes import ASKED_ENTRIES, MAX_CHANGES, UNASKED_ENTRIES, compare, snapshot, watch
 from engine.models import FileChange
-from engine.rundir import Workspace
+from engine.workspaces.changes import ASKED_ENTRIES, MAX_CHANGES, UNASKED_ENTRIES, compare, snapshot, watch
+from engine.workspaces.run_directory import Workspace
 
 pytestmark = pytest.mark.anyio
 
@@ -109,7 +109,7 @@ async def test_asked_for_changes_in_a_large_directory_are_told_the_first_thousan
 async def test_more_files_than_can_be_compared_are_refused_where_it_is_asked_for(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("engine.file_changes.ASKED_ENTRIES", UNASKED_ENTRIES + 1)
+    monkeypatch.setattr("engine.workspaces.changes.ASKED_ENTRIES", UNASKED_ENTRIES + 1)
     for number in range(UNASKED_ENTRIES + 2):
         (workspace.cwd / str(number)).touch()
     with pytest.raises(TooManyFiles):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.directories import split
+from engine.contexts.files import FileLimits, LocalFiles
 from engine.errors import (
     ContextEnded,
     FileConflict,
@@ -23,8 +23,8 @@ from engine.errors import (
     InvalidRequest,
     StorageFull,
 )
-from engine.files import FileLimits, LocalFiles
-from engine.rundir import RunDir, Workspace
+from engine.workspaces.directories import split
+from engine.workspaces.run_directory import RunDir, Workspace
 
 pytestmark = pytest.mark.anyio
 LIMITS = FileLimits(file_bytes=1000, files=10, bytes=2000)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import MessageError
-from engine.frames import MAX_FRAME, MAX_PARTS, VERSION, Decoder, Frame, encode
-from engine.messages import Channel
+from engine.jupyter.frames import MAX_FRAME, MAX_PARTS, VERSION, Decoder, Frame, encode
+from engine.jupyter.messages import Channel
 
 frames = st.builds(Frame, st.sampled_from(Channel), st.lists(st.binary(max_size=300), min_size=4, max_size=8))
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.journal import Journal
 from engine.models import Event, Failed, Gap, InputRequest, Item, ItemAdded, ItemUpdated, Stdout
+from engine.output.journal import Journal
 
 
 def journal(*, max_events: int = 100, max_bytes: int = 1_000_000) -> Journal:

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from jupyter_client.kernelspec import KernelSpec
 
-import engine.kernel
-from engine.channels import Listener
-from engine.channels.fake import FakeChannels
+import engine.kernels.kernel
 from engine.errors import KernelDied, KernelStartFailed, MessageError
-from engine.kernel import Kernel, KernelState, Outcome, Run
-from engine.messages import Channel, Message
-from engine.provisioners.fake import Ask, Die, FakeKernel, FakeProvisioner, Hold, Misbehave, Say, Script
+from engine.jupyter.messages import Channel, Message
+from engine.kernels.channels import Listener
+from engine.kernels.channels.fake import FakeChannels
+from engine.kernels.kernel import Kernel, KernelState, Outcome, Run
+from engine.kernels.provisioners.fake import Ask, Die, FakeKernel, FakeProvisioner, Hold, Misbehave, Say, Script
 
 pytestmark = pytest.mark.anyio
 
@@ -127,7 +127,7 @@ async def test_the_idle_status_may_come_before_the_reply(rig):
 
 
 async def test_a_reply_without_idle_ends_the_request_after_a_while(rig, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(engine.kernel, "_IDLE_WAIT", 0.02)
+    monkeypatch.setattr(engine.kernels.kernel, "_IDLE_WAIT", 0.02)
     made = rig({"x": [Misbehave(idle=False)]})
     await made.start()
     run = await made.execute("x")

@@ -16,17 +16,17 @@ from typing import Any
 import pytest
 from jupyter_client.kernelspec import KernelSpec
 
-import engine.channels.stream
-import engine.kernel
-from engine.channels import Listener
-from engine.channels.stream import StreamChannels, stream_pair
+import engine.kernels.channels.stream
+import engine.kernels.kernel
 from engine.errors import KernelDied, KernelStartFailed, KernelTimeout, MessageError
-from engine.frames import Decoder, encode
-from engine.kernel import Kernel, KernelState, Outcome
-from engine.messages import Channel, Message
-from engine.provisioners import Exit, Provisioner
-from engine.provisioners.fake import FakeProvisioner
-from engine.provisioners.spawn import SpawnProvisioner
+from engine.jupyter.frames import Decoder, encode
+from engine.jupyter.messages import Channel, Message
+from engine.kernels.channels import Listener
+from engine.kernels.channels.stream import StreamChannels, stream_pair
+from engine.kernels.kernel import Kernel, KernelState, Outcome
+from engine.kernels.provisioners import Exit, Provisioner
+from engine.kernels.provisioners.fake import FakeProvisioner
+from engine.kernels.provisioners.spawn import SpawnProvisioner
 
 pytestmark = pytest.mark.anyio
 
@@ -115,7 +115,7 @@ async def test_a_kernel_that_sends_junk_is_killed_and_the_death_says_why(rig: Ri
 
 
 async def test_a_kernel_that_hangs_up_and_lives_on_is_killed(rig: Rig, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(engine.channels.stream, "_END_WAIT", 0.05)
+    monkeypatch.setattr(engine.kernels.channels.stream, "_END_WAIT", 0.05)
     kernel = await rig.start()
     assert await rig.run(kernel, "hang up") is Outcome.DIED
     assert "it closed its stream" in kernel.exited.result().describe()
@@ -286,7 +286,7 @@ class Signalled(FakeProvisioner):
 async def test_an_interrupt_is_sent_after_its_request_and_waits_for_nothing_else(
     rig: Rig, size: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(engine.kernel, "_FLUSH_WAIT", 20.0)
+    monkeypatch.setattr(engine.kernels.kernel, "_FLUSH_WAIT", 20.0)
     kernel = await rig.start(provisioner := Signalled(rig))
     peer = provisioner.peer
     assert peer is not None
@@ -311,7 +311,7 @@ async def test_an_interrupt_is_sent_after_its_request_and_waits_for_nothing_else
 async def test_a_kernel_that_does_not_read_its_request_is_interrupted_all_the_same(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(engine.kernel, "_FLUSH_WAIT", 0.01)
+    monkeypatch.setattr(engine.kernels.kernel, "_FLUSH_WAIT", 0.01)
     kernel = await rig.start(provisioner := Signalled(rig))
     await kernel.execute("x" * 3_000_000, rig.reader.receive, allow_stdin=False, metadata={})
     await kernel.interrupt()

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 
-from engine.cli import main
+from engine.cli.main import main
 
 Kernels = Callable[..., str]
 

@@ -230,7 +230,7 @@ def test_the_command_line_imports_nothing_heavy_until_a_command_needs_it():
     }
     assert {name for name in imports(ENGINE / "cli.py", lazy=False) if name.startswith("engine")} == {
         "engine.__version__",
-        "engine.cli_kernels.kernels",
+        "engine.cli.kernels.kernels",
     }
 
 

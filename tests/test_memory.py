@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from engine import memory
-from engine.memory import Memory, is_out_of_memory, private_bytes, read_memory
+from engine.kernels import memory
+from engine.kernels.memory import Memory, is_out_of_memory, private_bytes, read_memory
 
 GIB = 1 << 30
 

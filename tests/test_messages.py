@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jupyter_client.session import Session as JupyterSession
 
 from engine.errors import MessageError
-from engine.messages import DELIMITER, EMPTY, Channel, Message, Session
+from engine.jupyter.messages import DELIMITER, EMPTY, Channel, Message, Session
 
 KEY = b"a secret"
 

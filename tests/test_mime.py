@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from engine.mime import FIELDS, to_item, utf8_size
+from engine.jupyter.mime import FIELDS, to_item, utf8_size
 from engine.models import Item
 
 # CONTRACTS 1.1: the fields of an item, and what they are made of

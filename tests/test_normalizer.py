@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from engine.errors import MessageError
-from engine.messages import Channel, Message
+from engine.jupyter.messages import Channel, Message
 from engine.models import (
     Cleared,
     Event,
@@ -24,8 +24,8 @@ from engine.models import (
     Stderr,
     Stdout,
 )
-from engine.normalizer import Normalizer, strip_ansi
-from engine.outputs import OutputLimits
+from engine.output.buffers import OutputLimits
+from engine.output.normalizer import Normalizer, strip_ansi
 
 WIDE = OutputLimits(stream_bytes=1_000_000, item_bytes=1_000_000, items=1000, output_bytes=10_000_000)
 

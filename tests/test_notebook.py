@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from engine.api.notebook.notebook import Notebook, parse_notebook
 from engine.errors import BadNotebook
-from engine.notebook import Notebook, parse_notebook
 
 
 def raw(*cells: str | list[str], **metadata: Any) -> bytes:

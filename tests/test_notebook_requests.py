@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.notebook_requests import assignment
+from engine.api.notebook.request_variable import assignment
 
 NASTY = {"body": "'\"\\ \n\r\t $(id) ${x} #{y} @z `w` %s \u2028 é 😀 \x00 </script>", "args": {"$a": ["'"]}}
 TEXTS = st.dictionaries(st.text(max_size=5), st.text(max_size=30), max_size=3)

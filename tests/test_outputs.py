@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from engine.models import Item, ItemAdded, ItemUpdated
-from engine.outputs import ItemBuffer, OutputLimits, StreamBuffer, place_of, to_lines
+from engine.output.buffers import ItemBuffer, OutputLimits, StreamBuffer, place_of, to_lines
 
 
 def limits(**changes: int) -> OutputLimits:

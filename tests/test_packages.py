@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from engine.errors import InvalidRequest
-from engine.installers import explain, installer_env
-from engine.packages import MAX_LENGTH, MAX_PACKAGES, Tool, check_packages, hint_of, missing_package
-from engine.provisioners.fake import Say
+from engine.kernels.provisioners.fake import Say
+from engine.packages.names import MAX_LENGTH, MAX_PACKAGES, Tool, check_packages, hint_of, missing_package
+from engine.packages.tools import explain, installer_env
 from engine.settings import Settings
 
 GOOD: list[tuple[Tool, str]] = [

@@ -9,14 +9,14 @@ from typing import Any, cast
 
 import pytest
 
-from engine.kernel import Kernel
+from engine.kernels.kernel import Kernel
+from engine.kernels.memory import Memory
+from engine.kernels.pool import Member, Pool, Rate, Stock
+from engine.kernels.provisioners import Exit
 from engine.languages import Language
-from engine.memory import Memory
 from engine.metrics import Metrics
-from engine.pool import Member, Pool, Rate, Stock
-from engine.provisioners import Exit
-from engine.rundir import Workspace
 from engine.settings import Settings
+from engine.workspaces.run_directory import Workspace
 
 GIB = 1024**3
 PYTHON = Language("python", "polyrepl-python")

@@ -11,10 +11,10 @@ from typing import Any, cast
 
 import pytest
 
-from engine.channels.fake import FakeChannels
 from engine.core import Engine
+from engine.kernels.channels.fake import FakeChannels
+from engine.kernels.provisioners.fake import Hold, Say
 from engine.models import Result
-from engine.provisioners.fake import Hold, Say
 from engine.settings import Settings
 from tests.conformance.server import is_running
 
@@ -113,7 +113,7 @@ class TestContexts:
     async def test_a_cell_that_ends_frees_the_core_that_a_start_waits_for(
         self, fake_engine, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr("engine.pool._PATIENCE", 1e6)
+        monkeypatch.setattr("engine.kernels.pool._PATIENCE", 1e6)
         fake = await fake_engine({"loop": [READY, Hold()]}, **POOLED)
         await until(lambda: ready(fake.engine) == 2)
         fake.engine.pool._cores = 1

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.api.openapi import documented_path
-from engine.api.routes import OPERATIONS
-from engine.cli import main
+from engine.api.http.openapi import documented_path
+from engine.api.native.routes import OPERATIONS
+from engine.cli.main import main
 from engine.models import Event, Result
 from engine.settings import Settings
 

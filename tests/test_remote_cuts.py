@@ -26,7 +26,7 @@ from tests.remote_jupyter import (
 
 LINES = [str(number) for number in range(60)]
 COUNTING = f"n += 1\nimport time\nfor i in range({len(LINES)}):\n    print(i, flush=True); time.sleep(0.002)\n'the end'"
-KEPT = "engine.channels.remote_conversation.KEPT_BYTES"
+KEPT = "engine.kernels.remote.conversation.KEPT_BYTES"
 WAITING = "import os, time\nwhile not os.path.exists({path!r}): time.sleep(0.01)\n"
 
 pytestmark = pytest.mark.anyio

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from engine.channels import remote as remote_channels
-from engine.channels.remote_conversation import Conversation
+from engine.cli.doctor import Finding, remote_findings
 from engine.core import Engine
-from engine.doctor import Finding, remote_findings
-from engine.remote import RemoteServer
+from engine.kernels.remote import channels as remote_channels
+from engine.kernels.remote.conversation import Conversation
+from engine.kernels.remote.server import RemoteServer
 from engine.settings import Settings
 from tests.conformance.dialects import PYTHON
 from tests.proxy import Proxy, proxy_to
@@ -77,7 +77,7 @@ async def test_the_death_of_a_remote_kernel_is_named_and_it_is_replaced(engine: 
 async def test_a_kernel_that_somebody_else_deletes_is_named(
     engine: Engine, remote: RemoteJupyter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.channels.remote._POLL_INTERVAL", 0.2)
+    monkeypatch.setattr("engine.kernels.remote.channels._POLL_INTERVAL", 0.2)
     execution = await engine.execute("print('begun')\nwhile True: pass", context_id="c")
     await printed(execution)
     (kernel_id,) = remote.kernels()
@@ -186,7 +186,7 @@ async def test_a_remote_that_ends_is_named_and_found_again_when_it_is_back(tmp_p
 async def test_a_remote_that_is_away_for_long_is_given_up_with_the_cell(
     engine: Engine, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.channels.remote._RECONNECT_PAUSES", (0.0, 0.05))
+    monkeypatch.setattr("engine.kernels.remote.channels._RECONNECT_PAUSES", (0.0, 0.05))
     execution = await engine.execute("print('begun')\nwhile True: pass", context_id="c")
     await printed(execution)
     proxy.refuses = True
@@ -203,7 +203,7 @@ async def test_a_remote_that_is_away_for_long_is_given_up_with_the_cell(
 async def test_a_remote_that_never_answers_keeps_nobody_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.remote._CHECK_WAIT", 0.2)
+    monkeypatch.setattr("engine.kernels.remote.server._CHECK_WAIT", 0.2)
     asked: list[asyncio.StreamWriter] = []
     silent = await asyncio.start_server(lambda _, writer: asked.append(writer), "127.0.0.1", 0)
     async with silent, engine_on(f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}", tmp_path) as engine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.remote_losses import Numbers
+from engine.kernels.remote.losses import Numbers
 
 PREFIX = "0f3a-1_77_"
 

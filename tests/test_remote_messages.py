@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import MessageError
-from engine.messages import Channel
-from engine.remote_messages import decode_legacy, decode_v1, encode_legacy, encode_v1
+from engine.jupyter.messages import Channel
+from engine.jupyter.websocket_frames import decode_legacy, decode_v1, encode_legacy, encode_v1
 
 PARTS = [b'{"msg_id":"a"}', b"{}", b'{"k":"v"}', '{"text":"ä 漢"}'.encode()]
 

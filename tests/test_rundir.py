@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.rundir import RunDir
+from engine.workspaces.run_directory import RunDir
 
 
 def mode(path: Path) -> int:
@@ -68,7 +68,7 @@ def test_two_servers_do_not_share_or_remove_each_others_files(tmp_path: Path):
 
 
 def test_what_a_killed_server_left_is_removed_by_the_next(tmp_path: Path):
-    code = "import os, sys; from pathlib import Path; from engine.rundir import RunDir; RunDir(Path(sys.argv[1])); os._exit(9)"
+    code = "import os, sys; from pathlib import Path; from engine.workspaces.run_directory import RunDir; RunDir(Path(sys.argv[1])); os._exit(9)"
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "base")], timeout=60, check=False)
     (stale,) = (tmp_path / "base").glob("s-*")
     run_dir = RunDir(tmp_path / "base")
@@ -79,7 +79,7 @@ def test_what_a_killed_server_left_is_removed_by_the_next(tmp_path: Path):
 def test_a_killed_servers_sockets_elsewhere_are_removed_by_the_next(tmp_path: Path):
     base = tmp_path / ("long" * 30)
     code = (
-        "import os, sys; from pathlib import Path; from engine.rundir import RunDir\n"
+        "import os, sys; from pathlib import Path; from engine.workspaces.run_directory import RunDir\n"
         "r = RunDir(Path(sys.argv[1])); print(r.kernels, flush=True); os._exit(9)"
     )
     done = subprocess.run(

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-import engine.channels.stream
-from engine.channels.stream import StreamChannels, stream_pair
+import engine.kernels.channels.stream
 from engine.errors import MessageError
-from engine.frames import MAX_FRAME, VERSION, Decoder, Frame, encode
-from engine.messages import Channel, Message
+from engine.jupyter.frames import MAX_FRAME, VERSION, Decoder, Frame, encode
+from engine.jupyter.messages import Channel, Message
+from engine.kernels.channels.stream import StreamChannels, stream_pair
 
 pytestmark = pytest.mark.anyio
 
@@ -227,7 +227,7 @@ async def test_a_kernel_that_sends_nothing_but_bad_headers_is_broken(wire):
     made.peer.sendall(encode(Channel.IOPUB, [b"", b"", b"", b""]) * 5000)
     await made.until(lambda: made.broken)
     assert "messages that are none" in made.broken[0]
-    assert len(made.bad) == engine.channels.stream._MAX_BAD + 1
+    assert len(made.bad) == engine.kernels.channels.stream._MAX_BAD + 1
 
 
 async def test_content_that_is_no_json_is_the_listeners_matter(wire):
@@ -242,7 +242,7 @@ async def test_content_that_is_no_json_is_the_listeners_matter(wire):
 async def test_the_end_of_the_stream_breaks_it_when_no_process_ends_with_it(
     wire, left: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(engine.channels.stream, "_END_WAIT", 0.01)
+    monkeypatch.setattr(engine.kernels.channels.stream, "_END_WAIT", 0.01)
     made = await wire().start()
     made.peer.sendall(message("stream", {"text": "last"}) + left)
     made.peer.close()
@@ -286,8 +286,8 @@ async def test_a_flood_leaves_the_loop_to_others_after_each_batch(wire, size: in
         flooding.listener = lambda message: None
         await asyncio.to_thread(thread.join)
     assert other.texts() == list(range(50))
-    assert max(count for count, _ in most) <= 3 * engine.channels.stream._BATCH
-    assert max(total for _, total in most) <= 3 * max(engine.channels.stream._READ_BYTES, 2 * size)
+    assert max(count for count, _ in most) <= 3 * engine.kernels.channels.stream._BATCH
+    assert max(total for _, total in most) <= 3 * max(engine.kernels.channels.stream._READ_BYTES, 2 * size)
 
 
 async def test_a_kernel_that_is_not_read_from_waits_and_loses_nothing(wire):
@@ -320,7 +320,7 @@ async def test_a_kernel_that_is_not_read_from_waits_and_loses_nothing(wire):
     await made.until(lambda: len(numbers) == count)
     thread.join()
     assert numbers == list(range(count))
-    assert max(held) <= engine.channels.stream._READ_BYTES + 2 * size
+    assert max(held) <= engine.kernels.channels.stream._READ_BYTES + 2 * size
 
 
 async def test_requests_wait_for_a_kernel_that_does_not_read_and_go_in_order(wire):
@@ -342,7 +342,7 @@ async def test_what_fits_into_the_socket_is_flushed_at_once(wire):
 
 
 async def test_a_kernel_that_never_reads_is_broken_at_a_limit(wire, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(engine.channels.stream, "_MAX_WAITING", 1_000_000)
+    monkeypatch.setattr(engine.kernels.channels.stream, "_MAX_WAITING", 1_000_000)
     made = await wire().start()
     for _ in range(10):
         made.channels.send(Channel.SHELL, "execute_request", {"code": "x" * 300_000})

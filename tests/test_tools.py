@@ -10,10 +10,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from engine.api.mcp.tools import BY_NAME, TOOLS, check_arguments, definitions, input_schema, output_schema
 from engine.core import Engine
 from engine.errors import InvalidRequest
 from engine.settings import Settings
-from engine.tools import BY_NAME, TOOLS, check_arguments, definitions, input_schema, output_schema
 from tests.conformance.server import POLYREPL
 
 
@@ -119,7 +119,7 @@ table
 @pytest.mark.anyio
 async def test_what_every_tool_answers_is_what_its_schema_says(tmp_path: Path) -> None:
     mcp = pytest.importorskip("mcp")
-    from engine.api.mcp_server import make_server
+    from engine.api.mcp.server import make_server
 
     settings = Settings(run_dir=tmp_path / "run", pool_max=0)
     async with Engine(settings) as engine, mcp.Client(make_server(engine)) as client:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import InvalidRequest
-from engine.messages import Channel
-from engine.remote_messages import encode_v1
-from engine.websocket import V1, Outgoing, read_frame
+from engine.jupyter.client_frames import V1, Outgoing, read_frame
+from engine.jupyter.messages import Channel
+from engine.jupyter.websocket_frames import encode_v1
 
 HEADER = {"msg_id": "m", "msg_type": "execute_request", "session": "s", "username": "", "date": "d", "version": "5.3"}
 PARTS = [json.dumps(HEADER).encode(), b"{}", b'{"a":1}', b'{"code":"1"}']

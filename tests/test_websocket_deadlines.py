@@ -14,7 +14,7 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from engine import wire
+from engine.server import uvicorn_protocols as wire
 
 pytestmark = pytest.mark.anyio
 

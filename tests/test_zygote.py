@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-import engine.provisioners.zygote
+import engine.kernels.provisioners.zygote
+from engine.kernels.provisioners import Exit
+from engine.kernels.provisioners.fork import ForkProvisioner
+from engine.kernels.provisioners.zygote import ForkRequest, Zygote, ZygoteFailed, ZygoteState
+from engine.kernels.provisioners.zygotes import Zygotes
 from engine.metrics import Metrics
-from engine.provisioners import Exit
-from engine.provisioners.fork import ForkProvisioner
-from engine.provisioners.generations import Zygotes
-from engine.provisioners.zygote import ForkRequest, Zygote, ZygoteFailed, ZygoteState
 from tests.kernels.forks import is_there, open_fds, until
 from tests.scripted_zygote import HELLO
 
@@ -132,7 +132,7 @@ async def test_what_was_forked_for_somebody_who_has_gone_is_ended(start: Start):
 
 
 async def test_silence_is_the_end_of_a_zygote(start: Start, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(engine.provisioners.zygote, "_ANSWER_TIMEOUT", 0.1)
+    monkeypatch.setattr(engine.kernels.provisioners.zygote, "_ANSWER_TIMEOUT", 0.1)
     zygote = await start()
     with pytest.raises(ZygoteFailed, match=r"no answer to a request in 0\.1 s"):
         await zygote.fork(REQUEST, Watch())
@@ -266,7 +266,7 @@ async def test_a_zygote_that_dies_has_a_successor():
 
 
 async def test_a_stale_zygote_lives_as_long_as_its_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(engine.provisioners.zygote, "_LOOK_INTERVAL", 0.0)
+    monkeypatch.setattr(engine.kernels.provisioners.zygote, "_LOOK_INTERVAL", 0.0)
     hello = {**HELLO, "watched": {str(tmp_path): tmp_path.stat().st_mtime_ns}}
     made = zygotes(hello, *FORK, CUED, {"end": True}, EXIT)
     old = await made.settled()

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from live import serve
 
-from engine.api.routes import OPERATIONS
+from engine.api.native.routes import OPERATIONS
 
 pytestmark = pytest.mark.anyio
 

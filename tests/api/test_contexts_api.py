@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from engine.provisioners.fake import Hold, Say
+from engine.kernels.provisioners.fake import Hold, Say
 
 pytestmark = pytest.mark.anyio
 

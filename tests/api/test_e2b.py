@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from engine.api import e2b, e2b_stream
-from engine.provisioners.fake import Die, Hold, Say
+from engine.api.e2b import routes as e2b
+from engine.api.e2b import stream as e2b_stream
+from engine.kernels.provisioners.fake import Die, Hold, Say
 from tests.api.test_streaming import Client, the_execution, until
 
 pytestmark = pytest.mark.anyio

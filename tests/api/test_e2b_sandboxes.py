@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from engine.provisioners.fake import Hold
+from engine.kernels.provisioners.fake import Hold
 from tests.api.test_e2b import SANDBOX, TOKEN, lines, run
 from tests.api.test_streaming import until
 

@@ -14,8 +14,14 @@ import pytest
 from starlette.responses import Response
 
 import engine
-from engine.api import code_interpreter, e2b, errors, gateway_errors, kernelbox, notebook_http
-from engine.api.surfaces import DIALECTS
+from engine.api import code_interpreter
+from engine.api.dialects import DIALECTS
+from engine.api.e2b import routes as e2b
+from engine.api.gateway import errors as gateway_errors
+from engine.api.gateway.sessions import SessionGone
+from engine.api.http import errors
+from engine.api.kernelbox import routes as kernelbox
+from engine.api.notebook import routes as notebook_http
 from engine.client import ClientError
 from engine.errors import (
     BadNotebook,
@@ -43,11 +49,10 @@ from engine.errors import (
     UnknownLanguage,
 )
 from engine.models import Obstacle
-from engine.sessions import SessionGone
 
 for _module in pkgutil.walk_packages(engine.__path__, "engine."):  # errors may be defined anywhere
     if not _module.name.startswith(
-        ("engine._data", "engine.client", "engine.api.mcp_server", "engine.api.mcp_content")
+        ("engine._data", "engine.client", "engine.api.mcp.server", "engine.api.mcp.content")
     ):
         importlib.import_module(_module.name)
 
@@ -219,7 +224,7 @@ def test_the_documented_words_of_each_dialect():
 
 @pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
 def test_every_error_is_an_answer_that_a_model_can_read(kind: type[PolyreplError]):
-    from engine.api import mcp_server  # loads an optional package
+    from engine.api.mcp import server as mcp_server  # loads an optional package
 
     answer = mcp_server.render(example(kind))
     assert answer.is_error

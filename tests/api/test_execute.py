@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from engine.provisioners.fake import Ask, Die, Hold, Say
+from engine.kernels.provisioners.fake import Ask, Die, Hold, Say
 
 pytestmark = pytest.mark.anyio
 

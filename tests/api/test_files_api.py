@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from engine.provisioners.fake import Say
+from engine.kernels.provisioners.fake import Say
 
 pytestmark = pytest.mark.anyio
 URL = "/contexts/demo/files"
@@ -425,7 +425,7 @@ class TestResults:
             await fake.engine.interrupt(execution.id)
             looking.set()
 
-        monkeypatch.setattr("engine.context.watch", look)
+        monkeypatch.setattr("engine.contexts.context.watch", look)
         response = await fake.client.post("/execute", json={"code": "never", "context_id": "demo", "files": True})
         assert looking.is_set()
         assert response.json()["status"] == "interrupted"

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from engine.provisioners.fake import Hold, Say
+from engine.kernels.provisioners.fake import Hold, Say
 
 pytestmark = pytest.mark.anyio
 TOKEN = "t0ken"

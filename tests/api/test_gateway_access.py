@@ -7,8 +7,8 @@ from unittest.mock import Mock
 import pytest
 from pydantic import ValidationError
 
-from engine.api import gateway
-from engine.server import run_server
+from engine.api.gateway import routes as gateway
+from engine.server.server import run_server
 from engine.settings import Settings
 from tests.api.test_gateway import is_refusal
 
@@ -193,9 +193,9 @@ def test_the_variables_of_a_kernel_gateway_are_understood(monkeypatch, tmp_path)
     ],
 )
 def test_a_server_that_could_start_no_kernel_does_not_start(settings: dict, reason: str, tmp_path, monkeypatch):
-    monkeypatch.setattr("engine.server.configure", lambda *_: None)
+    monkeypatch.setattr("engine.server.server.configure", lambda *_: None)
     told = Mock()
-    monkeypatch.setattr("engine.server.get_logger", lambda: told)
+    monkeypatch.setattr("engine.server.server.get_logger", lambda: told)
     assert run_server(Settings(run_dir=tmp_path / "run", **settings)) == 1
     (logged,) = told.error.call_args_list
     assert logged.args == ("gateway_not_served",)

@@ -14,11 +14,11 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from engine.channels.fake import FakeChannels
 from engine.core import Engine
-from engine.provisioners.fake import Ask, Die, FakeKernel, FakeProvisioner, Hold, Say
+from engine.jupyter.client_frames import V1
+from engine.kernels.channels.fake import FakeChannels
+from engine.kernels.provisioners.fake import Ask, Die, FakeKernel, FakeProvisioner, Hold, Say
 from engine.settings import Settings
-from engine.websocket import V1
 from tests.live import Live, serve
 
 WAIT = 20.0

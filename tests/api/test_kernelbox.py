@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from engine.api import kernelbox
-from engine.api.kernelbox_results import MARKER
-from engine.provisioners.fake import Die, Hold, Say
+from engine.api.kernelbox import routes as kernelbox
+from engine.api.kernelbox.results import MARKER
+from engine.kernels.provisioners.fake import Die, Hold, Say
 from engine.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from engine.app import create_app
+from engine.api.notebook.kernels import NotebookKernels
 from engine.errors import BadNotebook, KernelStartFailed
-from engine.notebook_kernels import NotebookKernels
-from engine.provisioners.fake import Die, FakeKernel, Hold, Say, Script
+from engine.kernels.provisioners.fake import Die, FakeKernel, Hold, Say, Script
+from engine.server.app import create_app
 from tests.conftest import MakeEngine
 from tests.test_notebook import raw
 

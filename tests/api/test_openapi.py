@@ -16,12 +16,12 @@ from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.config import SchemathesisConfig
 from starlette.routing import Route
 
-from engine.api.openapi import documented_path
-from engine.app import create_app
-from engine.channels.fake import FakeChannels
+from engine.api.http.openapi import documented_path
 from engine.core import Engine
+from engine.kernels.channels.fake import FakeChannels
+from engine.kernels.provisioners.fake import Die, FakeProvisioner, Misbehave, Say, Step
 from engine.models import Event, Item, Result
-from engine.provisioners.fake import Die, FakeProvisioner, Misbehave, Say, Step
+from engine.server.app import create_app
 from engine.settings import Settings
 
 CONTRACT = {

@@ -13,8 +13,8 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine import __version__
+from engine.kernels.provisioners.fake import Die, Hold, Say
 from engine.log import configure
-from engine.provisioners.fake import Die, Hold, Say
 
 pytestmark = pytest.mark.anyio
 

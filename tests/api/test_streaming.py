@@ -11,10 +11,10 @@ import httpx
 import pytest
 from live import Live, serve
 
-import engine.api.streaming
+import engine.api.http.streaming
+from engine.contexts.executions import Execution
 from engine.core import Engine
-from engine.executions import Execution
-from engine.provisioners.fake import Ask, Die, Hold, Say
+from engine.kernels.provisioners.fake import Ask, Die, Hold, Say
 
 READY = Say("stream", {"name": "stdout", "text": "ready\n"})
 ERROR = Say("error", {"ename": "E", "evalue": "v", "traceback": ["line 1", "line 2"]})
@@ -267,7 +267,7 @@ def the_execution(engine: Engine) -> Execution:
 class TestDisconnect:
     @pytest.fixture(autouse=True)
     def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(engine.api.streaming, "PING_INTERVAL", 0.05)
+        monkeypatch.setattr(engine.api.http.streaming, "PING_INTERVAL", 0.05)
 
     @both
     @pytest.mark.parametrize("field", [None, "continue"])
@@ -327,7 +327,7 @@ class TestDisconnect:
 
 @pytest.fixture
 def live(make_fake, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(engine.api.streaming, "PING_INTERVAL", 0.05)
+    monkeypatch.setattr(engine.api.http.streaming, "PING_INTERVAL", 0.05)
     fake = make_fake(SCRIPT, max_contexts=5)
     with serve(fake.engine) as server:
         server.kernels = fake.kernels  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.provisioners.fake import Die, Hold, Misbehave, Say
+from engine.kernels.provisioners.fake import Die, Hold, Misbehave, Say
 
 pytestmark = pytest.mark.anyio
 

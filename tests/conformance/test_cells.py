@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from engine.kernelspecs import runtime_problem
+from engine.kernels.kernelspecs import runtime_problem
 from tests.conformance.dialects import PYTHON, TYPESCRIPT, Dialect
 from tests.conformance.server import Client, Repl
 

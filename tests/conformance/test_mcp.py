@@ -15,7 +15,7 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
-from engine.tools import TOOLS
+from engine.api.mcp.tools import TOOLS
 from tests.conformance.conftest import TOKEN
 from tests.conformance.server import POLYREPL, Client, Server
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from engine.tools import TOOLS
+from engine.api.mcp.tools import TOOLS
 from tests.conformance.conftest import TOKEN
 from tests.conformance.npm import node_tool, npm_install
 from tests.conformance.server import POLYREPL, Server

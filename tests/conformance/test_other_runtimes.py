@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.kernelspecs import runtime_problem
+from engine.kernels.kernelspecs import runtime_problem
 from tests.conformance.dialects import TYPESCRIPT
 from tests.conformance.server import Client, Repl
 

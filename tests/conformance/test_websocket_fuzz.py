@@ -20,7 +20,7 @@ import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from engine.websocket import V1
+from engine.jupyter.client_frames import V1
 from tests.api.test_gateway_socket import Socket, text
 from tests.conformance.conftest import TOKEN
 from tests.conformance.server import DEADLINE, Client, Server, wait_until

@@ -20,10 +20,10 @@ import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from engine import wire
 from engine.core import Engine
-from engine.messages import Channel
-from engine.remote_messages import V1, decode_v1, encode_v1
+from engine.jupyter.messages import Channel
+from engine.jupyter.websocket_frames import V1, decode_v1, encode_v1
+from engine.server import uvicorn_protocols as wire
 from engine.settings import Settings
 from tests.api.test_gateway_socket import Gateway, Socket, text
 from tests.conformance.server import DEADLINE, Client, Server, wait_until

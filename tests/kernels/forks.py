@@ -9,16 +9,16 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from engine.kernel import Kernel, Outcome
-from engine.kernelspecs import KernelSpecs
+from engine.jupyter.messages import Message
+from engine.kernels.kernel import Kernel, Outcome
+from engine.kernels.kernelspecs import KernelSpecs
+from engine.kernels.launcher import Launcher
+from engine.kernels.provisioners.zygote import Zygote
+from engine.kernels.provisioners.zygotes import Zygotes
 from engine.languages import Language, Languages
-from engine.launcher import Launcher
-from engine.messages import Message
 from engine.metrics import Metrics
-from engine.provisioners.generations import Zygotes
-from engine.provisioners.zygote import Zygote
-from engine.rundir import RunDir, Workspace
 from engine.settings import Settings
+from engine.workspaces.run_directory import RunDir, Workspace
 
 DEADLINE = 60.0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.kernel import Kernel
+from engine.kernels.kernel import Kernel
 from tests.kernels.forks import Forks, forks, run, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]

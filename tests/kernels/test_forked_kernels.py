@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.environment import kernel_env
 from engine.errors import KernelStartFailed
-from engine.kernel import Kernel
-from engine.provisioners import KERNEL_MARK
-from engine.provisioners.zygote import ZygoteState
-from engine.rundir import Workspace
+from engine.kernels.environment import kernel_env
+from engine.kernels.kernel import Kernel
+from engine.kernels.provisioners import KERNEL_MARK
+from engine.kernels.provisioners.zygote import ZygoteState
+from engine.workspaces.run_directory import Workspace
 from tests.kernels.forks import Forks, forks, is_there, open_fds, run, until
 
 pytestmark = pytest.mark.anyio

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.contexts.executions import Execution
 from engine.core import Engine
-from engine.executions import Execution
 from engine.settings import MIB, Settings
 
 LIMIT = 128 * MIB
