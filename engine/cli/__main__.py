@@ -1,3 +1,6 @@
+"""What `python -m engine.cli` runs."""
+
 from engine.cli.main import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -192,7 +192,3 @@ def tools(vendor: Literal["openai", "anthropic", "mcp"]) -> None:
 
 
 main.add_command(kernels)
-
-
-if __name__ == "__main__":
-    main()
