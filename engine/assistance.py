@@ -1,4 +1,4 @@
-"""Help for writing code (layer 6): completion, inspection and whether a cell is whole, as the kernel of a context tells them.
+"""Help for writing code: completion, inspection and whether a cell is whole, as the kernel of a context tells them.
 
 The kernel runs somebody's code, so what it says is checked before it is passed on."""
 

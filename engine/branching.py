@@ -1,4 +1,4 @@
-"""Branching (layer 6): what one does with branches of contexts. Forks, checkpoints, and the return to them."""
+"""Branching: what one does with branches of contexts. Forks, checkpoints, and the return to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine can do with each language (layer 3): whether its kernel can run here, and what of our contract it honours."""
+"""What this machine can do with each language: whether its kernel can run here, and what of our contract it honours."""
 
 from __future__ import annotations
 

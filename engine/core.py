@@ -1,4 +1,4 @@
-"""The engine (layer 7): plain keywords in, an Execution out. Every dialect of the API, and the command line, stand on this."""
+"""The engine: plain keywords in, an Execution out. Every dialect of the API, and the command line, stand on this."""
 
 from __future__ import annotations
 

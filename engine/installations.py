@@ -1,4 +1,4 @@
-"""Installations (layer 6): those that run, at most one in a context and a few in the server."""
+"""Installations: those that run, at most one in a context and a few in the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What requests name (layer 1), checked: ids, variables and directories."""
+"""What requests name, checked: ids, variables and directories."""
 
 from __future__ import annotations
 

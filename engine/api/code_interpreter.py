@@ -1,4 +1,4 @@
-"""The code-interpreter dialect (layer 8): sessions, as the gateway for agents' primitives has them, under /api/v1.
+"""The code-interpreter dialect: sessions, as the gateway for agents' primitives has them, under /api/v1.
 
 A session is an id with all its contexts; its history and its files are those of the id."""
 

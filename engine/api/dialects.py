@@ -1,4 +1,4 @@
-"""The surfaces (layer 8): which dialects there are, what each serves, and whose words an answer to a request is in."""
+"""The surfaces: which dialects there are, what each serves, and whose words an answer to a request is in."""
 
 from __future__ import annotations
 

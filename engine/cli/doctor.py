@@ -1,4 +1,4 @@
-"""`polyrepl doctor` (layer 10): what works on this machine, and why the rest does not."""
+"""`polyrepl doctor`: what works on this machine, and why the rest does not."""
 
 from __future__ import annotations
 

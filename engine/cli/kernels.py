@@ -1,4 +1,4 @@
-"""`polyrepl kernels` (layer 10): our kernels for JupyterLab, nbclient and whatever else starts kernelspecs."""
+"""`polyrepl kernels`: our kernels for JupyterLab, nbclient and whatever else starts kernelspecs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line (layer 10). Everything heavy is imported by the command that needs it, so that `--help` stays quick."""
+"""The command line. Everything heavy is imported by the command that needs it, so that `--help` stays quick."""
 
 from __future__ import annotations
 

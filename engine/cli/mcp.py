@@ -1,4 +1,4 @@
-"""MCP over standard input and output (layer 10): what `polyrepl mcp` does, as a child of the program that talks to it."""
+"""MCP over standard input and output: what `polyrepl mcp` does, as a child of the program that talks to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prompt of a REPL (layer 10): cells and answers from a terminal, with history and completion. No key is lost, also of those
+"""The prompt of a REPL: cells and answers from a terminal, with history and completion. No key is lost, also of those
 that are typed while a cell runs or the kernel is asked something."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`polyrepl repl` (layer 10): cells from a terminal into a context, with input(), live output and Ctrl-C."""
+"""`polyrepl repl`: cells from a terminal into a context, with input(), live output and Ctrl-C."""
 
 from __future__ import annotations
 

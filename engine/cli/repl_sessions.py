@@ -1,4 +1,4 @@
-"""Where the lines of a REPL run (layer 8): in a context of an engine of this process, or of a server."""
+"""Where the lines of a REPL run: in a context of an engine of this process, or of a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`polyrepl run` (layer 10): one execution, shown in the terminal as it happens."""
+"""`polyrepl run`: one execution, shown in the terminal as it happens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Branches (layer 5): copies of a live kernel, its files included. A copy that waits for later is a checkpoint."""
+"""Branches: copies of a live kernel, its files included. A copy that waits for later is a checkpoint."""
 
 from __future__ import annotations
 

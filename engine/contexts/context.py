@@ -1,4 +1,4 @@
-"""A context (layer 6): one kernel, replaced when it dies, a queue of what is to be run on it, and the states it can return to."""
+"""A context: one kernel, replaced when it dies, a queue of what is to be run on it, and the states it can return to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Executions (layer 5): one cell as a resource, with an event log, a result at any moment, and an end that is reached once."""
+"""Executions: one cell as a resource, with an event log, a result at any moment, and an end that is reached once."""
 
 from __future__ import annotations
 

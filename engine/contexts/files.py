@@ -1,4 +1,4 @@
-"""The files of contexts (layer 6): listed, read, written and deleted by path, within the working directory and within quotas.
+"""The files of contexts: listed, read, written and deleted by path, within the working directory and within quotas.
 
 `Files` is all that the APIs know of it. `LocalFiles` works on a directory of this machine. Where a context's files lie elsewhere
 (on a remote Jupyter they are reached through the kernel), another class has these four methods; `Engine.files` chooses.

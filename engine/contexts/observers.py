@@ -1,4 +1,4 @@
-"""The observers of a kernel (layer 5): clients that see all of its messages, and get the answers to what they ask themselves.
+"""The observers of a kernel: clients that see all of its messages, and get the answers to what they ask themselves.
 
 An observer is known by its session. What comes while it is away is kept, within bounds, until it returns; what does not fit is
 counted, and told on its return."""

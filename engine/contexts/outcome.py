@@ -1,4 +1,4 @@
-"""Endings (layer 5): what the answer says of how an execution ended, and of what became of the state."""
+"""Endings: what the answer says of how an execution ended, and of what became of the state."""
 
 from __future__ import annotations
 

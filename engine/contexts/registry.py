@@ -1,4 +1,4 @@
-"""Contexts (layer 6): all of them, one per (id, language), within a limit. Contexts of one id share a working directory."""
+"""Contexts: all of them, one per (id, language), within a limit. Contexts of one id share a working directory."""
 
 from __future__ import annotations
 

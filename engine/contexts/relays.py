@@ -1,4 +1,4 @@
-"""Relays (layer 5): what observers ask of a kernel: in their turn of its context's queue, or at once."""
+"""Relays: what observers ask of a kernel: in their turn of its context's queue, or at once."""
 
 from __future__ import annotations
 

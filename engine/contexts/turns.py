@@ -1,4 +1,4 @@
-"""Turns (layer 5): a place in a context's queue for what is no execution. Its holder has the kernel to itself, between two cells."""
+"""Turns: a place in a context's queue for what is no execution. Its holder has the kernel to itself, between two cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A context's variables as its kernel tells them (layer 2): pure. A kernel runs users' code, so nothing it says is taken as it comes."""
+"""A context's variables as its kernel tells them: pure. A kernel runs users' code, so nothing it says is taken as it comes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Jupyter websocket's frames, seen from the server (layer 2): lenient with what clients send, exact with what they get; no sockets.
+"""A Jupyter websocket's frames, seen from the server: lenient with what clients send, exact with what they get; no sockets.
 
 What is wrong with a frame is an InvalidRequest that names the field. Both forms are described in engine.jupyter.websocket_frames."""
 

@@ -1,4 +1,4 @@
-"""Connection files (layer 2): where a kernel listens, as Jupyter writes it down."""
+"""Connection files: where a kernel listens, as Jupyter writes it down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames of the stream channel (layer 1): many messages in one stream of bytes, cut and joined here; no sockets.
+"""Frames of the stream channel: many messages in one stream of bytes, cut and joined here; no sockets.
 
 A frame, little-endian: `u32 length of the rest | u8 version | u8 channel | u16 number of parts | u32 size of each part | parts`."""
 

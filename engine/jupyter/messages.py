@@ -1,4 +1,4 @@
-"""Jupyter messages as values (layer 1): built, signed, checked and parsed here; no sockets.
+"""Jupyter messages as values: built, signed, checked and parsed here; no sockets.
 
 Wire form of the Jupyter messaging protocol 5.x: `[<IDS|MSG>, signature, header, parent_header, metadata, content, *buffers]`."""
 

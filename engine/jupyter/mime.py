@@ -1,4 +1,4 @@
-"""MIME bundles as items (layer 1): which MIME type becomes which field, and in what form."""
+"""MIME bundles as items: which MIME type becomes which field, and in what form."""
 
 from __future__ import annotations
 

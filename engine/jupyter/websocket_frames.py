@@ -1,4 +1,4 @@
-"""Messages on a kernel's websocket (layer 1): both forms that Jupyter's servers speak, as bytes and text; no sockets.
+"""Messages on a kernel's websocket: both forms that Jupyter's servers speak, as bytes and text; no sockets.
 
 `v1.kernel.websocket.jupyter.org`: `u64 n | n x u64 offset | channel | header | parent_header | metadata | content | buffers`,
 little-endian. Without it: one JSON object as text; with buffers `u32 n | n x u32 offset | JSON | buffers`, big-endian."""

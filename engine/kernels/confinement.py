@@ -1,4 +1,4 @@
-"""Limits that Linux keeps for each process (layer 1): the server's own number of open files, and what kernels get."""
+"""Limits that Linux keeps for each process: the server's own number of open files, and what kernels get."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The environment of kernels (layer 2): built from an allow-list, never the server's own variables or token."""
+"""The environment of kernels: built from an allow-list, never the server's own variables or token."""
 
 from __future__ import annotations
 

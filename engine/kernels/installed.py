@@ -1,4 +1,4 @@
-"""Our kernels in a user's own Jupyter (layer 3): kernelspecs that start them with the interpreters that this program would use."""
+"""Our kernels in a user's own Jupyter: kernelspecs that start them with the interpreters that this program would use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A kernel (layer 4): one process, its channels, and the requests it works on. A state machine with one reader."""
+"""A kernel: one process, its channels, and the requests it works on. A state machine with one reader."""
 
 from __future__ import annotations
 

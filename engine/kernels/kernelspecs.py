@@ -1,4 +1,4 @@
-"""Kernelspecs (layer 2): ours, and those installed on the machine; which of them can run here, and why not."""
+"""Kernelspecs: ours, and those installed on the machine; which of them can run here, and why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The launcher (layer 5): starts kernels. How a kernel is run and how it is reached is decided here, and nowhere else."""
+"""The launcher: starts kernels. How a kernel is run and how it is reached is decided here, and nowhere else."""
 
 from __future__ import annotations
 

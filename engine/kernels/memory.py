@@ -1,4 +1,4 @@
-"""Memory (layer 2): what this machine, or the cgroup that the server runs in, can still give; and what one process has for itself."""
+"""Memory: what this machine, or the cgroup that the server runs in, can still give; and what one process has for itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The warm pool (layer 5): started, idle kernels in directories of their own, which new contexts take at once.
+"""The warm pool: started, idle kernels in directories of their own, which new contexts take at once.
 
 `Pool.decide` and `Pool.take` are synchronous and only say what is to be started and ended; the I/O comes after them."""
 

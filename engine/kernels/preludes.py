@@ -1,4 +1,4 @@
-"""Environment of one cell in kernels that do not read ours (layer 1): cells that set variables, and put them back. Pure.
+"""Environment of one cell in kernels that do not read ours: cells that set variables, and put them back. Pure.
 
 They run silently and without history, before and after the user's cell, whose source they never touch. Both can be run again where
 an interrupt stopped them half-way; what the cell itself assigned stays; no name of the user's is taken."""

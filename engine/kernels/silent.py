@@ -1,4 +1,4 @@
-"""Silent cells (layer 5): code that the engine runs in a kernel for itself, without history, count or output."""
+"""Silent cells: code that the engine runs in a kernel for itself, without history, count or output."""
 
 from __future__ import annotations
 

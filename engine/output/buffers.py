@@ -1,4 +1,4 @@
-"""What is kept of a cell's output (layer 2): streams and items under limits. Both keep the first and the last half and count the rest."""
+"""What is kept of a cell's output: streams and items under limits. Both keep the first and the last half and count the rest."""
 
 from __future__ import annotations
 

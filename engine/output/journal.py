@@ -1,4 +1,4 @@
-"""The event log of an execution (layer 2): numbered from 1, bounded, readable from any number by any number of readers."""
+"""The event log of an execution: numbered from 1, bounded, readable from any number by any number of readers."""
 
 from __future__ import annotations
 

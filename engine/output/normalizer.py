@@ -1,4 +1,4 @@
-"""From Jupyter messages to events and a result (layer 2): pure, fed with messages in the order they came.
+"""From Jupyter messages to events and a result: pure, fed with messages in the order they came.
 
 The rules: at most one item is primary, the execute_result, or the last display where there is none; a display_id's update
 replaces its item; clear_output clears the items and leaves the logs; limits keep the first and the last half and count the rest."""

@@ -1,4 +1,4 @@
-"""Installing (layer 5): one installation of packages as something to follow, with a deadline and an end that is reached once."""
+"""Installing: one installation of packages as something to follow, with a deadline and an end that is reached once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packages (layer 1): which names a request may give to pip or npm, and what an error that misses one says of it."""
+"""Packages: which names a request may give to pip or npm, and what an error that misses one says of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Installers (layer 2): how packages get into a context with pip or npm, and what the tools' complaints mean.
+"""Installers: how packages get into a context with pip or npm, and what the tools' complaints mean.
 
 Python: each installation makes a layer, an environment that sees the interpreter's packages and the context's earlier layers. pip
 takes what is there for installed, adds the rest, and changes nothing outside; the layer is moved into its place when it is

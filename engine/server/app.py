@@ -1,4 +1,4 @@
-"""The ASGI application (layer 9): an engine, the routes of its dialects, and the guard before them."""
+"""The ASGI application: an engine, the routes of its dialects, and the guard before them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serving (layer 9): uvicorn around the application, with an orderly end."""
+"""Serving: uvicorn around the application, with an orderly end."""
 
 from __future__ import annotations
 

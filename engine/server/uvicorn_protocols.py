@@ -1,4 +1,4 @@
-"""What of uvicorn's protocols is ours (layer 9): what is written in one turn of the loop leaves in one write, and deadlines.
+"""What of uvicorn's protocols is ours: what is written in one turn of the loop leaves in one write, and deadlines.
 
 A write is a system call that wakes the client. Two of them cost a tenth of the server's time for a short answer, and a short cell
 has five messages for a websocket."""

@@ -1,4 +1,4 @@
-"""What a cell did to the files of its working directory (layer 2): the directory is looked at before and after, where that is cheap.
+"""What a cell did to the files of its working directory: the directory is looked at before and after, where that is cheap.
 
 Around every cell it must cost next to nothing, so it is done for small directories; a request can ask for larger ones."""
 

@@ -1,4 +1,4 @@
-"""Copies of directories (layer 2), made for branches: shared blocks where the file system can, and never more than a bound.
+"""Copies of directories, made for branches: shared blocks where the file system can, and never more than a bound.
 
 The directory belongs to code that is not trusted and may change meanwhile: it is walked by descriptors, and no link is followed."""
 

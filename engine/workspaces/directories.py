@@ -1,4 +1,4 @@
-"""Directories of code that is not trusted (layer 2): reached and walked by descriptors, so that no link and no `..` leads out.
+"""Directories of code that is not trusted: reached and walked by descriptors, so that no link and no `..` leads out.
 
 What was a directory a moment ago may be a link now: every step is opened by its name in the directory before it, and never follows
 a link. All of this blocks: call it in a thread, but for what is known to be small."""

@@ -1,4 +1,4 @@
-"""What clients call a context, and what they did in it (layer 1): names, tags and a history, for all its languages together."""
+"""What clients call a context, and what they did in it: names, tags and a history, for all its languages together."""
 
 from __future__ import annotations
 

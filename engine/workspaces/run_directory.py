@@ -1,4 +1,4 @@
-"""The server's private directory (layer 2): sockets, kernels' connection files and contexts' working directories, mode 0700."""
+"""The server's private directory: sockets, kernels' connection files and contexts' working directories, mode 0700."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The E2B dialect (layer 8): the API of E2B's code interpreter, as its SDKs call it, under /e2b and for requests with their header.
+"""The E2B dialect: the API of E2B's code interpreter, as its SDKs call it, under /e2b and for requests with their header.
 
 A sandbox is an id of contexts: the default contexts of its languages are those of that id, and one beside it, made when they are
 first needed."""

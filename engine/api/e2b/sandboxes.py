@@ -1,4 +1,4 @@
-"""The E2B dialect's sandboxes (layer 8): as much of E2B's own API as its SDKs need to get one, with a token, and to end it.
+"""The E2B dialect's sandboxes: as much of E2B's own API as its SDKs need to get one, with a token, and to end it.
 
 A sandbox is made of its contexts: it is there while it has one. What else the SDKs call is said not to be here."""
 

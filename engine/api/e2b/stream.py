@@ -1,4 +1,4 @@
-"""The E2B dialect's answer to a run (layer 8): one JSON object per line, as it happens, and what a vanished client means."""
+"""The E2B dialect's answer to a run: one JSON object per line, as it happens, and what a vanished client means."""
 
 from __future__ import annotations
 

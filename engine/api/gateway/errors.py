@@ -1,4 +1,4 @@
-"""The gateway dialect's errors (layer 8): `{"reason", "message"}`, with the statuses of the real server. Never a traceback."""
+"""The gateway dialect's errors: `{"reason", "message"}`, with the statuses of the real server. Never a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gateway dialect's view of the core (layer 8): contexts as Jupyter kernels, languages as kernelspecs.
+"""The gateway dialect's view of the core: contexts as Jupyter kernels, languages as kernelspecs.
 
 The id of a context is the id of its kernel; where an id has contexts of several languages, those after the oldest are `id~language`."""
 

@@ -1,4 +1,4 @@
-"""The gateway dialect (layer 8): the REST side of Jupyter's Kernel Gateway, as its version 3 answers. The websocket is beside it."""
+"""The gateway dialect: the REST side of Jupyter's Kernel Gateway, as its version 3 answers. The websocket is beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jupyter sessions (layer 6): documents and the contexts that they are run on. Names; they hold nothing else."""
+"""Jupyter sessions: documents and the contexts that they are run on. Names; they hold nothing else."""
 
 from __future__ import annotations
 

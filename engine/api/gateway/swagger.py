@@ -1,4 +1,4 @@
-"""The gateway dialect described (layer 8), in Swagger 2.0 as the real server does."""
+"""The gateway dialect described, in Swagger 2.0 as the real server does."""
 
 from __future__ import annotations
 

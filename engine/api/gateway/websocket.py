@@ -1,4 +1,4 @@
-"""The gateway dialect's websocket (layer 8): one client of a kernel, on all of its channels at once."""
+"""The gateway dialect's websocket: one client of a kernel, on all of its channels at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies that are checked, and refused, as FastAPI does it (layer 8): 422 with a `detail` of every problem and its place.
+"""Bodies that are checked, and refused, as FastAPI does it: 422 with a `detail` of every problem and its place.
 
 For dialects whose real servers are built on it."""
 

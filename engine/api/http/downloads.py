@@ -1,4 +1,4 @@
-"""Files as they go over HTTP (layer 8): downloads with ranges and conditions, and clients that go away while they send."""
+"""Files as they go over HTTP: downloads with ranges and conditions, and clients that go away while they send."""
 
 from __future__ import annotations
 

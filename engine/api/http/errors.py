@@ -1,4 +1,4 @@
-"""Errors as HTTP (layer 8): the one place where the tree of `engine.errors` becomes statuses and bodies.
+"""Errors as HTTP: the one place where the tree of `engine.errors` becomes statuses and bodies.
 
 A body is always `{"message", "code"}`, with the `remediation` of an error of ours; one about a request that cannot be carried out as
 sent also lists `errors: [{"field", "error"}]`."""

@@ -1,4 +1,4 @@
-"""Forms with files (layer 8): multipart/form-data read part by part as it comes, so that no file has to fit into memory."""
+"""Forms with files: multipart/form-data read part by part as it comes, so that no file has to fit into memory."""
 
 from __future__ import annotations
 

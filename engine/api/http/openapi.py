@@ -1,4 +1,4 @@
-"""Routes as data, and the OpenAPI 3.1 document made from them (layer 8): request schemas from pydantic, answers from msgspec."""
+"""Routes as data, and the OpenAPI 3.1 document made from them: request schemas from pydantic, answers from msgspec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes in (layer 8): bodies read within the size limit and checked by pydantic, which names every wrong field."""
+"""What comes in: bodies read within the size limit and checked by pydantic, which names every wrong field."""
 
 from __future__ import annotations
 

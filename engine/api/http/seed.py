@@ -1,4 +1,4 @@
-"""The seed (layer 2): a notebook whose code cells are run in new kernels, from a file or the web."""
+"""The seed: a notebook whose code cells are run in new kernels, from a file or the web."""
 
 from __future__ import annotations
 

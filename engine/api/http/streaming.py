@@ -1,4 +1,4 @@
-"""An execution as an answer (layer 8): one JSON document, server-sent events or NDJSON, and what a vanished client means."""
+"""An execution as an answer: one JSON document, server-sent events or NDJSON, and what a vanished client means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of routes (layer 8): paths, methods and endpoints of a dialect, each endpoint with its errors in the dialect's words."""
+"""Tables of routes: paths, methods and endpoints of a dialect, each endpoint with its errors in the dialect's words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Executions as the KernelBox dialect tells them (layer 8)."""
+"""Executions as the KernelBox dialect tells them."""
 
 from __future__ import annotations
 

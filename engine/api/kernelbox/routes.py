@@ -1,4 +1,4 @@
-"""The KernelBox dialect (layer 8): kernels and named sessions, as its version 0.1.2 answers, at the root.
+"""The KernelBox dialect: kernels and named sessions, as its version 0.1.2 answers, at the root.
 
 A kernel is an id with all its contexts; a session is the kernel of that name. A name that can be an id of contexts is one."""
 

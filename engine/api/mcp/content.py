@@ -1,4 +1,4 @@
-"""What a model is shown of an execution (layer 8): text without ANSI sequences, within bounds; images as images; links to the rest.
+"""What a model is shown of an execution: text without ANSI sequences, within bounds; images as images; links to the rest.
 
 Only the MCP dialect imports this, once it is used: the types come from an optional package."""
 

@@ -1,4 +1,4 @@
-"""The MCP dialect (layer 8): the tools of engine.api.mcp.tools and the resources that answers link to, whatever the transport.
+"""The MCP dialect: the tools of engine.api.mcp.tools and the resources that answers link to, whatever the transport.
 
 Imported once it is used: the package `mcp` is optional, and takes a second to load."""
 

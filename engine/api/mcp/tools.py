@@ -1,4 +1,4 @@
-"""Tools for models (layer 1): what an agent can ask of the engine, each with the schemas of its arguments and of its answer.
+"""Tools for models: what an agent can ask of the engine, each with the schemas of its arguments and of its answer.
 
 One table, from which the MCP dialect serves and `polyrepl tools` writes definitions for the APIs of model vendors."""
 

@@ -1,4 +1,4 @@
-"""The MCP dialect (layer 8): its streamable HTTP transport at /mcp. The server behind it is loaded with the first request.
+"""The MCP dialect: its streamable HTTP transport at /mcp. The server behind it is loaded with the first request.
 
 What it needs is an optional package; without it the path answers 501, and says how to install it."""
 

@@ -1,4 +1,4 @@
-"""The guard before everything (layer 8): Host and Origin headers, the token, and the size that a request announces."""
+"""The guard before everything: Host and Origin headers, the token, and the size that a request announces."""
 
 from __future__ import annotations
 

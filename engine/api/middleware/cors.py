@@ -1,4 +1,4 @@
-"""What browsers are told of pages of other origins (layer 8)."""
+"""What browsers are told of pages of other origins."""
 
 from __future__ import annotations
 

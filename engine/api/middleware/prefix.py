@@ -1,4 +1,4 @@
-"""The path that everything is served under (layer 8): taken off what comes in, put before what is told in a Location."""
+"""The path that everything is served under: taken off what comes in, put before what is told in a Location."""
 
 from __future__ import annotations
 

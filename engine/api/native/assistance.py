@@ -1,4 +1,4 @@
-"""The native dialect (layer 8): completion, inspection, and whether a cell is whole."""
+"""The native dialect: completion, inspection, and whether a cell is whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The native dialect (layer 8): branches of contexts, their checkpoints, and the return to them."""
+"""The native dialect: branches of contexts, their checkpoints, and the return to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The native dialect (layer 8): contexts and languages."""
+"""The native dialect: contexts and languages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The native dialect (layer 8): executions. Shapes as in CONTRACTS 1.1 of the interface we are compatible with, and more."""
+"""The native dialect: executions. Shapes as in CONTRACTS 1.1 of the interface we are compatible with, and more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The native dialect (layer 8): the files of a context."""
+"""The native dialect: the files of a context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operators and browsers ask (layer 8): health, metrics, and the API's documentation, served without internet."""
+"""What operators and browsers ask: health, metrics, and the API's documentation, served without internet."""
 
 from __future__ import annotations
 

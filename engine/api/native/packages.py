@@ -1,4 +1,4 @@
-"""The native dialect (layer 8): packages installed into contexts."""
+"""The native dialect: packages installed into contexts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The native dialect's table of routes (layer 8): what the server answers and what the API document says are one list."""
+"""The native dialect's table of routes: what the server answers and what the API document says are one list."""
 
 from __future__ import annotations
 

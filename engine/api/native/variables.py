@@ -1,4 +1,4 @@
-"""The native dialect (layer 8): what the variables of a context are."""
+"""The native dialect: what the variables of a context are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kernels that serve a notebook (layer 7): each is set up with its plain cells once, and then answers one request at a time."""
+"""The kernels that serve a notebook: each is set up with its plain cells once, and then answers one request at a time."""
 
 from __future__ import annotations
 

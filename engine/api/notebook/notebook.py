@@ -1,4 +1,4 @@
-"""A notebook as an API (layer 1): which cells answer which requests, and which are run once in each kernel. Pure.
+"""A notebook as an API: which cells answer which requests, and which are run once in each kernel. Pure.
 
 A code cell whose first line is a comment like `# GET /hello/:person` is an endpoint's, one with `# ResponseInfo GET /hello/:person`
 tells status and headers of its answers; all other code cells are set-up."""

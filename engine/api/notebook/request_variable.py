@@ -1,4 +1,4 @@
-"""The variable REQUEST (layer 1): a request as a JSON text, assigned in the language of a kernel. Pure.
+"""The variable REQUEST: a request as a JSON text, assigned in the language of a kernel. Pure.
 
 Requests come from anybody, so that nothing in them may be read as code: no quote ends the literal, and nothing is interpolated in it."""
 

@@ -1,4 +1,4 @@
-"""The notebook dialect (layer 8): the endpoints of a notebook, as the mode notebook-http of Jupyter's Kernel Gateway answers."""
+"""The notebook dialect: the endpoints of a notebook, as the mode notebook-http of Jupyter's Kernel Gateway answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The channels to one kernel (layer 2): one interface, whatever carries the messages. Above it there are messages only, no sockets."""
+"""The channels to one kernel: one interface, whatever carries the messages. Above it there are messages only, no sockets."""
 
 from __future__ import annotations
 

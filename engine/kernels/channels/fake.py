@@ -1,4 +1,4 @@
-"""The channels to a scripted kernel (layer 2), in this process; the kernel itself is engine.kernels.provisioners.fake."""
+"""The channels to a scripted kernel, in this process; the kernel itself is engine.kernels.provisioners.fake."""
 
 from __future__ import annotations
 

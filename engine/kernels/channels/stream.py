@@ -1,4 +1,4 @@
-"""The stream channel (layer 2): all channels to one of our own kernels in one unix socket, frames as engine.jupyter.frames has them.
+"""The stream channel: all channels to one of our own kernels in one unix socket, frames as engine.jupyter.frames has them.
 
 What the kernel sends keeps its order across channels, and a kernel that is ahead of us waits in its own write: nothing is dropped,
 and nothing is held here but the message that is arriving. The kernel runs code of strangers: nothing it sends is trusted."""

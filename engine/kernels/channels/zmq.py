@@ -1,4 +1,4 @@
-"""The zmq channel (layer 2): any Jupyter kernel, over ipc or tcp. One reader per kernel on the loop's own file descriptors."""
+"""The zmq channel: any Jupyter kernel, over ipc or tcp. One reader per kernel on the loop's own file descriptors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways to run a kernel (layer 3). The seam is jupyter_client's `KernelProvisionerBase`; ours add what the engine needs of a process."""
+"""Ways to run a kernel. The seam is jupyter_client's `KernelProvisionerBase`; ours add what the engine needs of a process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands (layer 3): programs that do one thing and end, run with the same care as kernels and watched line by line."""
+"""Commands: programs that do one thing and end, run with the same care as kernels and watched line by line."""
 
 from __future__ import annotations
 

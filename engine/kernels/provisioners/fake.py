@@ -1,4 +1,4 @@
-"""A scripted kernel (layer 3): replays messages instead of running code, for our tests and for those of our users.
+"""A scripted kernel: replays messages instead of running code, for our tests and for those of our users.
 
 script = {"1+1": [Say("execute_result", {"data": {"text/plain": "2"}, "execution_count": 1})], "loop": [Hold()]}
 engine = Engine(settings, provisioner=FakeProvisioner.of(script), channels=FakeChannels)"""

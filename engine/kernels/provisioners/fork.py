@@ -1,4 +1,4 @@
-"""The forking provisioner (layer 3): a kernel as a copy of a zygote, watched by its pidfd and by the zygote, which reaps it."""
+"""The forking provisioner: a kernel as a copy of a zygote, watched by its pidfd and by the zygote, which reaps it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plain provisioner (layer 3): a kernel as a child process in a session of its own, watched by pidfd."""
+"""The plain provisioner: a kernel as a child process in a session of its own, watched by pidfd."""
 
 from __future__ import annotations
 

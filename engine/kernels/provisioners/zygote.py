@@ -1,4 +1,4 @@
-"""A zygote (layer 3): a process with everything imported that forks kernels for us. Its own side: runtimes/python/polyrepl_kernel.
+"""A zygote: a process with everything imported that forks kernels for us. Its own side: runtimes/python/polyrepl_kernel.
 
 What it sends is checked as if it came from a stranger; a zygote that breaks the protocol is killed, its kernels live on."""
 

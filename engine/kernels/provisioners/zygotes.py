@@ -1,4 +1,4 @@
-"""The zygotes of a server (layer 3): one that kernels are forked from, its successor when it is stale or dead, and older ones."""
+"""The zygotes of a server: one that kernels are forked from, its successor when it is stale or dead, and older ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Code that runs in a Python kernel elsewhere (layer 1): its source is sent in a silent cell. Nothing here is called on this side.
+"""Code that runs in a Python kernel elsewhere: its source is sent in a silent cell. Nothing here is called on this side.
 
 It uses what Python 3.8 knows, leaves no name behind, and fails as a whole where the kernel is not ipykernel."""
 

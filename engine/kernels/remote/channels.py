@@ -1,4 +1,4 @@
-"""The websocket channel (layer 2): a kernel on a remote Jupyter. One socket carries all channels, and is replaced when it is cut.
+"""The websocket channel: a kernel on a remote Jupyter. One socket carries all channels, and is replaced when it is cut.
 
 The remote keeps what a kernel sends while nobody is connected, for the session that comes back; what was under way when the socket was
 cut is the business of the conversation."""

@@ -1,4 +1,4 @@
-"""A conversation with a remote kernel (layer 2): what was asked, what has come of it, and what a cut may have lost. No sockets.
+"""A conversation with a remote kernel: what was asked, what has come of it, and what a cut may have lost. No sockets.
 
 A Python kernel keeps what it sends (`cells`). After a cut it is asked for what did not come, on the control channel, also
 while a cell runs; what comes meanwhile is held back. Of other kernels, numbers show gaps (`losses`), a question behind the

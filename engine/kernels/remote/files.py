@@ -1,4 +1,4 @@
-"""The files of a context that runs elsewhere (layer 6): reached through its kernel, by silent cells between the user's.
+"""The files of a context that runs elsewhere: reached through its kernel, by silent cells between the user's.
 
 The same four methods as engine.files.LocalFiles has. No quota is kept but the size of one upload: the disk is the remote's."""
 

@@ -1,4 +1,4 @@
-"""What a cut of a remote's websocket lost (layer 1): pure. Kernels on jupyter_client number all that they send, so that gaps show.
+"""What a cut of a remote's websocket lost: pure. Kernels on jupyter_client number all that they send, so that gaps show.
 
 Of other kernels nobody can tell: there every cut in mid-cell counts as a possible loss."""
 

@@ -1,4 +1,4 @@
-"""The remote provisioner (layer 3): a kernel on a remote Jupyter, which has no process here. Its end is told by the remote, or by us."""
+"""The remote provisioner: a kernel on a remote Jupyter, which has no process here. Its end is told by the remote, or by us."""
 
 from __future__ import annotations
 

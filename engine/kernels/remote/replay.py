@@ -1,4 +1,4 @@
-"""What a replay of a remote kernel's messages asks for, and what its answer holds (layer 1): pure. The kernel's side is in
+"""What a replay of a remote kernel's messages asks for, and what its answer holds: pure. The kernel's side is in
 engine.kernels.remote.cells."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A remote Jupyter (layer 2): the REST side of a Jupyter Server, Kernel Gateway or Enterprise Gateway, where kernels can run.
+"""A remote Jupyter: the REST side of a Jupyter Server, Kernel Gateway or Enterprise Gateway, where kernels can run.
 
 Whatever goes wrong there is told as a ConnectionError whose text says what and where, fit for a client; it never holds the token."""
 

@@ -1,4 +1,4 @@
-"""The websocket to a kernel of a remote Jupyter (layer 2): opened here, in one attempt."""
+"""The websocket to a kernel of a remote Jupyter: opened here, in one attempt."""
 
 from __future__ import annotations
 
