@@ -4,11 +4,11 @@ The kernel runs somebody's code, so what it says is checked before it is passed 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from engine.capabilities import Capabilities
 from engine.contexts.registry import Contexts
 from engine.errors import ContextBusy, FieldError, InvalidRequest, KernelTimeout, MessageError, NotSupported
 from engine.jupyter.messages import Message
@@ -37,13 +37,13 @@ class _CompleteReply(msgspec.Struct):
 
 
 class Assistance:
-    """Asks kernels. `cursor`: a place in the code in characters; None: its end. `name_of` checks a language's name.
+    """Asks kernels. `cursor`: a place in the code in characters; None: its end.
 
     Raises ContextNotFound, UnknownLanguage, ContextBusy (a cell runs, or the kernel does not answer), KernelDied or NotSupported."""
 
-    def __init__(self, contexts: Contexts, *, name_of: Callable[[str], str]) -> None:
+    def __init__(self, contexts: Contexts, capabilities: Capabilities) -> None:
         self._contexts = contexts
-        self._name_of = name_of
+        self._capabilities = capabilities
 
     async def complete(
         self, context_id: str, code: str, *, cursor: int | None = None, language: str | None = None
@@ -89,7 +89,9 @@ class Assistance:
         self, context_id: str, question: str, content: dict[str, Any], language: str | None
     ) -> Message | None:
         """The reply of the context's kernel, of several languages the oldest's; None while no kernel runs."""
-        context = self._contexts.get(context_id, None if language is None else self._name_of(language))[0]
+        context = self._contexts.get(context_id, None if language is None else self._capabilities.find(language).name)[
+            0
+        ]
         try:
             reply = await context.ask(question, content, patience=_PATIENCE, timeout=_TIMEOUT)
             if reply is not None and reply.content.get("status") == "error":

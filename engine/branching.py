@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 
 import msgspec
 
+from engine.capabilities import Capabilities
 from engine.contexts.branches import Branch, Brancher, Checkpoint
 from engine.contexts.context import Context
 from engine.contexts.registry import Contexts
-from engine.errors import NotSupported
 from engine.kernels.kernel import Kernel
-from engine.languages import Language
 from engine.models import BranchInfo, CheckpointInfo
-
-_REASON = "a process of its kernel cannot be copied; one of our Python kernel can"
 
 
 class Branching:
-    """Copies contexts, keeps their states and brings those back. `can_branch` tells for which languages."""
+    """Copies contexts, keeps their states and brings those back."""
 
-    def __init__(self, contexts: Contexts, brancher: Brancher, *, can_branch: Callable[[Language], bool]) -> None:
+    def __init__(self, contexts: Contexts, brancher: Brancher, capabilities: Capabilities) -> None:
         self._contexts = contexts
         self._brancher = brancher
-        self._can_branch = can_branch
-
-    def check_support(self, language: Language) -> None:
-        """Raises NotSupported."""
-        if not self._can_branch(language):
-            raise NotSupported("Branching", language.name, _REASON)
+        self._capabilities = capabilities
 
     def _find(self, context_id: str, language: str | None) -> Context:
         """The context of that language, or the oldest of the id that can branch. Raises ContextNotFound or NotSupported."""
         contexts = self._contexts.get(context_id, language)
-        able = [context for context in contexts if self._can_branch(context.language)]
+        able = [context for context in contexts if self._capabilities.can_branch(context.language)]
         if not able:
-            self.check_support(contexts[0].language)
+            self._capabilities.check_branching(contexts[0].language)
         return able[0]
 
     async def fork(

@@ -9,7 +9,10 @@ from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool
 from engine.kernels.preludes import preludes
 from engine.languages import Language, Languages
 from engine.models import LanguageInfo
+from engine.options import ExecuteOptions
 from engine.packages.names import Tool
+
+_NO_BRANCHES = "a process of its kernel cannot be copied; one of our Python kernel can"
 
 
 class Capabilities:
@@ -72,6 +75,11 @@ class Capabilities:
     def can_branch(self, language: Language) -> bool:
         return honours(self._kernelspecs.find(language.kernel_name), "fork")
 
+    def check_branching(self, language: Language) -> None:
+        """Raises NotSupported where a process of the kernel cannot be copied."""
+        if not self.can_branch(language):
+            raise NotSupported("Branching", language.name, _NO_BRANCHES)
+
     def package_tool(self, language: Language) -> Tool | None:
         return package_tool(self._kernelspecs.find(language.kernel_name))
 
@@ -82,6 +90,17 @@ class Capabilities:
         """Raises NotSupported where the kernel cannot tell them."""
         if not self.tells_variables(language):
             raise NotSupported("Listing variables", language.name, "only our Python and TypeScript kernels tell them")
+
+    def check_options(self, language: Language, options: ExecuteOptions) -> None:
+        """Raises InvalidRequest or NotSupported for an option that the kernel of this language does not support."""
+        if options.env_vars:
+            self.check_env_vars(language)
+        if options.variables:
+            self.check_variables(language)
+        if options.checkpoint or options.rolls_back:
+            self.check_branching(language)
+        if options.files and language.is_remote:
+            raise NotSupported("files", language.name, "its kernel runs on a remote Jupyter")
 
     def check_env_vars(self, language: Language) -> None:
         """Raises InvalidRequest where the kernel neither reads them nor has a prelude that sets them."""

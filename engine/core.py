@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
+from typing import Unpack
+
+from msgspec.structs import replace
 
 from engine.api.gateway.sessions import Sessions
 from engine.api.http.seed import Seed
@@ -26,7 +29,6 @@ from engine.errors import (
     KernelStartFailed,
     KernelTimeout,
     MessageError,
-    NotSupported,
     ShuttingDown,
     VariablesUnavailable,
 )
@@ -41,6 +43,7 @@ from engine.languages import Language, Languages
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.models import VariableList
+from engine.options import DEFAULTS, ExecuteKeywords, ExecuteOptions
 from engine.output.buffers import OutputLimits
 from engine.settings import Settings
 from engine.validation import check_context_id, check_cwd, check_env_vars, check_text
@@ -144,7 +147,7 @@ class Engine:
     @property
     def assistance(self) -> Assistance:
         """Completes and inspects code in contexts."""
-        return Assistance(self.contexts, name_of=lambda language: self.check_language(language).name)
+        return Assistance(self.contexts, self.capabilities)
 
     def describe_zygote(self) -> str:
         """One line for operators: ready, starting, idle or off, or why python kernels are spawned instead of forked."""
@@ -206,10 +209,8 @@ class Engine:
             on_deleted=lambda context: self.executions.forget_context(context.id, context.language.name),
             take=self._pool.take,
         )
-        self._branching = Branching(self._contexts, brancher, can_branch=self.capabilities.can_branch)
-        self._installations = Installations(
-            self.settings, self._contexts, self.run_dir, tool_of=self.capabilities.package_tool
-        )
+        self._branching = Branching(self._contexts, brancher, self.capabilities)
+        self._installations = Installations(self.settings, self._contexts, self.run_dir, self.capabilities)
         self._pool.start()
         self._culler = asyncio.create_task(self._cull())
         return self
@@ -237,60 +238,30 @@ class Engine:
         *,
         language: str | None = None,
         context_id: str | None = None,
-        env_vars: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        stdin: Sequence[str] | None = None,
-        interactive: bool = False,
-        variables: bool = False,
-        checkpoint: bool = False,
-        rolls_back: bool = False,
-        data: bool = False,
-        files: bool | None = None,
-        idempotency_key: str | None = None,
+        options: ExecuteOptions = DEFAULTS,
+        **keywords: Unpack[ExecuteKeywords],
     ) -> Execution:
         """Queue code in a context and return its Execution at once; `await execution.wait()` or follow its events.
 
-        No `context_id`: a new context. `timeout`: seconds, the setting default_timeout where None. `stdin`: lines that input()
-        gets, then end of input; `interactive`: input requests become events that `Execution.provide_input` answers.
-        `variables`: the result tells which variables the code made, changed and removed. `checkpoint`: the state before the code
-        is kept, and the result names it; `rolls_back`: the context returns to that state when the code fails, or its kernel dies.
-        `data`: items of tables and plots also carry their values, where the kernel can tell them.
-        `files`: the result tells which files the code made, changed and deleted; None: where that costs nothing to speak of.
-        With an `idempotency_key` that was used before, the execution of that time is returned.
+        Without `context_id` a new context is made. Each of the options, which ExecuteOptions describes, can also be given by keyword.
+        With an `idempotency_key` that was used before, the earlier execution is returned.
 
         Raises InvalidRequest, UnknownLanguage, QueueFull, TooManyContexts, IdempotencyConflict, NotSupported or ShuttingDown."""
         if self._closed:
             raise ShuttingDown
         found = self.check_language(language)
         check_text("code", code)
-        for number, line in enumerate(stdin or ()):
-            check_text(f"stdin.{number}", line)
-        request = Request(
-            code=code,
-            timeout=self.check_timeout(timeout, found),
-            env_vars=check_env_vars(env_vars),
-            stdin=None if stdin is None else tuple(stdin),
-            interactive=interactive,
-            variables=variables,
-            checkpoint=checkpoint,
-            rolls_back=rolls_back,
-            data=data,
-            files=files,
-        )
+        if keywords:
+            options = replace(options, **keywords)
+        options = options.checked()
+        request = Request(code, self.check_timeout(options.timeout, found), options)
         check_context_id(context_id)
         await self.capabilities.check_usable(found)
-        if request.env_vars:
-            self.capabilities.check_env_vars(found)
-        if variables:
-            self.capabilities.check_variables(found)
-        if checkpoint or rolls_back:
-            self.branching.check_support(found)
-        if files and found.is_remote:
-            raise NotSupported("files", found.name, "its kernel runs on a remote Jupyter")
-        fingerprint = b""
-        if idempotency_key is not None:
+        self.capabilities.check_options(found, options)
+        key, fingerprint = options.idempotency_key, b""
+        if key is not None:
             fingerprint = request.fingerprint(found.name, context_id)
-            known = self.executions.find_key(idempotency_key, fingerprint)
+            known = self.executions.find_key(key, fingerprint)
             if known is not None:
                 return known
         context = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found)
@@ -303,7 +274,7 @@ class Engine:
             find_hint=self.installations.find_hint(context.id, found),
         )
         context.submit(execution)
-        self.executions.add(execution, key=idempotency_key, fingerprint=fingerprint)
+        self.executions.add(execution, key=key, fingerprint=fingerprint)
         return execution
 
     async def create_context(

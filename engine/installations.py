@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+from engine.capabilities import Capabilities
 from engine.contexts.context import Context
 from engine.contexts.registry import Contexts
 from engine.errors import Forbidden, NotSupported, TooManyInstallations
@@ -21,15 +22,13 @@ _NOT_SUPPORTED = "packages can be installed for our own Python and TypeScript ke
 
 
 class Installations:
-    """Starts and bounds them. `tool_of` tells what installs packages for a language, if anything does."""
+    """Starts and bounds them."""
 
-    def __init__(
-        self, settings: Settings, contexts: Contexts, run_dir: RunDir, *, tool_of: Callable[[Language], Tool | None]
-    ) -> None:
+    def __init__(self, settings: Settings, contexts: Contexts, run_dir: RunDir, capabilities: Capabilities) -> None:
         self._settings = settings
         self._contexts = contexts
         self._run_dir = run_dir
-        self._tool_of = tool_of
+        self._capabilities = capabilities
         self._server_env = dict(os.environ)
         self._running: set[Installation] = set()
 
@@ -51,8 +50,10 @@ class Installations:
         if not self._settings.packages:
             raise Forbidden("Packages cannot be installed on this server: its setting packages is false")
         contexts = self._contexts.get(context_id, language)
-        context = next((each for each in contexts if self._tool_of(each.language) is not None), contexts[0])
-        tool = self._tool_of(context.language)
+        context = next(
+            (each for each in contexts if self._capabilities.package_tool(each.language) is not None), contexts[0]
+        )
+        tool = self._capabilities.package_tool(context.language)
         if tool is None:
             raise NotSupported("Installing packages", context.language.name, _NOT_SUPPORTED)
         wanted = check_packages(packages, tool, any_source=self._settings.package_sources == "any")
@@ -105,7 +106,7 @@ class Installations:
 
     def find_hint(self, context_id: str, language: Language) -> Callable[[tuple[str, str, str]], str | None] | None:
         """What tells, for the errors of a context, how to install what is missing there; None where nothing can be installed."""
-        tool = self._tool_of(language) if self._settings.packages else None
+        tool = self._capabilities.package_tool(language) if self._settings.packages else None
         if tool is None:
             return None
         return lambda error: hint_of(tool, error, context_id=context_id, language=language.name)

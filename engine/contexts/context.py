@@ -384,15 +384,15 @@ class Context:
     async def _run(self, execution: Execution) -> None:
         kernel = await self._living_kernel()
         if execution.request is not None and self._can_watch:
-            execution.watch = await watch(self.workspace, execution.request.files)
+            execution.watch = await watch(self.workspace, execution.request.options.files)
         request = execution.request
         if request is None:  # interrupted while the kernel was starting
             return
-        if not (request.checkpoint or request.rolls_back):
+        if not (request.options.checkpoint or request.options.rolls_back):
             await self._run_on(kernel, execution, request, None)
             return
-        async with self.checkpoints.before(kernel, kept=request.checkpoint) as checkpoint:
-            if request.checkpoint:
+        async with self.checkpoints.before(kernel, kept=request.options.checkpoint) as checkpoint:
+            if request.options.checkpoint:
                 execution.checkpoint = checkpoint.id
             if not execution.is_finished:  # interrupted meanwhile
                 await self._run_on(kernel, execution, request, checkpoint)
@@ -402,10 +402,10 @@ class Context:
     ) -> None:
         metadata: dict[str, Any] = {}
         around: Preludes | None = None
-        if request.env_vars and kernel.honours("env_vars"):
-            metadata["env_vars"] = request.env_vars
-        elif request.env_vars:
-            around = preludes(kernel.spec.language, request.env_vars)
+        if request.options.env_vars and kernel.honours("env_vars"):
+            metadata["env_vars"] = request.options.env_vars
+        elif request.options.env_vars:
+            around = preludes(kernel.spec.language, request.options.env_vars)
             if around is None:
                 raise NotSupported("env_vars", self.language.name, "its kernel does not take them")
             if not await run_silently(kernel, around.before):
@@ -413,12 +413,14 @@ class Context:
                 raise NotSupported("env_vars", self.language.name, "its kernel failed to set them")
         if kernel.honours("output_limits"):
             metadata["output_limits"] = self._options.kernel_limits
-        if request.variables:
+        if request.options.variables:
             metadata["changes"] = True
-        if request.data and kernel.honours("data"):
+        if request.options.data and kernel.honours("data"):
             metadata["data"] = True
         execution.start()
-        run = await kernel.execute(request.code, execution.receive, allow_stdin=request.allow_stdin, metadata=metadata)
+        run = await kernel.execute(
+            request.code, execution.receive, allow_stdin=request.options.allow_stdin, metadata=metadata
+        )
         execution.attach(run)
         if execution.interrupt_requested:  # while the request was on its way
             await kernel.interrupt()
@@ -431,7 +433,7 @@ class Context:
         death = self._note_death(execution, kernel) if outcome is Outcome.DIED else ""
         if outcome is not Outcome.DONE:
             state = "lost"
-        if checkpoint is not None and request.rolls_back and has_failed(execution, outcome):
+        if checkpoint is not None and request.options.rolls_back and has_failed(execution, outcome):
             state = await self._roll_back(checkpoint, kernel, state)
         if execution.watch is not None and state != "rolled_back":
             execution.files = await execution.watch.changes()

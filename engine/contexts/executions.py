@@ -7,8 +7,8 @@ import hashlib
 import time
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from msgspec import UNSET, UnsetType
 
@@ -31,6 +31,7 @@ from engine.models import (
     Status,
     VariableChanges,
 )
+from engine.options import DEFAULTS, ExecuteOptions
 from engine.output.buffers import OutputLimits
 from engine.output.journal import Journal
 from engine.output.normalizer import FindHint, Normalizer, traceback_text
@@ -42,31 +43,15 @@ END_OF_INPUT = "\x04"  # as an input_reply: ipykernel and our kernels read it as
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be run. `stdin`: lines for input(), then end of input. `interactive`: a reader can answer input requests.
-
-    `variables`: the result tells which variables the code made, changed and removed. `checkpoint`: keep the state before it;
-    `rolls_back`: return to that state when it fails. `data`: items of tables and plots also carry their values.
-    `files`: the result tells which files the code made, changed and deleted; None: where that costs nothing to speak of."""
+    """What is to be run. `timeout`: seconds, that of the options or the default."""
 
     code: str
     timeout: float
-    env_vars: dict[str, str] = field(default_factory=dict)
-    stdin: Sequence[str] | None = None
-    interactive: bool = False
-    variables: bool = False
-    checkpoint: bool = False
-    rolls_back: bool = False
-    data: bool = False
-    files: bool | None = None
-
-    @property
-    def allow_stdin(self) -> bool:
-        return self.interactive or self.stdin is not None
+    options: ExecuteOptions = DEFAULTS
 
     def fingerprint(self, *identity: str | None) -> bytes:
-        """Equal for requests that ask for the same; how the answer is read (`interactive`) is no part of that."""
-        wishes = (self.variables, self.checkpoint, self.rolls_back, self.data, self.files)
-        asked = (identity, self.code, self.timeout, sorted(self.env_vars.items()), self.stdin, wishes)
+        """Equal for requests that ask for the same."""
+        asked = (identity, self.code, self.timeout, self.options.identity())
         return hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).digest()
 
 
@@ -96,9 +81,9 @@ class Execution:
         self.watch: Watch | None = None
         self.journal = Journal(max_events=max_events, max_bytes=limits.output_bytes)
         self.request: Request | None = request
-        self._stdin = deque(request.stdin or ())
-        self._interactive = request.interactive and request.stdin is None
-        self._wants_changes = request.variables
+        self._stdin = deque(request.options.stdin or ())
+        self._interactive = request.options.interactive and request.options.stdin is None
+        self._wants_changes = request.options.variables
         self._changes: VariableChanges | UnsetType = UNSET
         self._normalizer = Normalizer(limits, find_hint=find_hint)
         self._run: Run | None = None

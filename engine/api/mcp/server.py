@@ -129,13 +129,9 @@ class _Caller:
         self._engine = engine
         self._context = context
 
-    async def execute_code(self, asked: tools.ExecuteCode) -> types.CallToolResult:
+    async def execute_code(self, asked: tools.ExecuteCodeArguments) -> types.CallToolResult:
         execution = await self._engine.execute(
-            asked.code,
-            language=asked.language,
-            context_id=asked.context_id,
-            env_vars=asked.env_vars,
-            timeout=None if asked.timeout_ms is None else asked.timeout_ms / 1000,
+            asked.code, language=asked.language, context_id=asked.context_id, options=asked.options()
         )
         if not asked.background:
             try:

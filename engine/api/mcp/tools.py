@@ -5,14 +5,16 @@ One table, from which the MCP dialect serves and `polyrepl tools` writes definit
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.errors import FieldError, InvalidRequest
 from engine.models import BranchInfo, ContextInfo, FileInfo, FileList, VariableList
+from engine.options import BODY_FIELDS, ExecuteOptions, from_body
 
 Vendor = Literal["openai", "anthropic", "mcp"]
 ContextId = Annotated[
@@ -28,17 +30,39 @@ class Arguments(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Base of what a tool is called with."""
 
 
-class ExecuteCode(Arguments):
+class ExecuteCodeArguments(Arguments):
+    """What is no option of the execution."""
+
     code: Annotated[str, Meta(description="Source code. The value of its last expression is part of the answer.")]
     language: LanguageName = "python"
     context_id: ContextId | None = None
-    timeout_ms: Annotated[int, Meta(ge=1, description="Milliseconds the code may run.")] | None = None
-    env_vars: Annotated[dict[str, str], Meta(description="Environment variables of this execution alone.")] | None = (
-        None
-    )
     background: Annotated[
         bool, Meta(description="Answer at once; ask get_execution for the outcome. For code that runs long.")
     ] = False
+
+    def options(self) -> ExecuteOptions:
+        return from_body(self, _OPTIONS)
+
+
+# The options of an execution that models are offered.
+_OPTIONS = ("timeout", "env_vars")
+
+
+def _option(name: str) -> tuple[str, Any, Any]:
+    """An option as an argument. Not every vendor takes patterns of keys."""
+    field = BODY_FIELDS[name]
+    kind = dict[str, str] if get_origin(field.type) is Mapping else field.type
+    return field.name, Annotated[kind, Meta(description=field.description)] | None, None
+
+
+ExecuteCode: type[ExecuteCodeArguments] = msgspec.defstruct(  # type: ignore[assignment]  # of that base
+    "ExecuteCode",
+    map(_option, _OPTIONS),
+    bases=(ExecuteCodeArguments,),
+    module=__name__,
+    kw_only=True,
+    forbid_unknown_fields=True,
+)
 
 
 class GetExecution(Arguments):

@@ -6,7 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.api.http.errors import json_response
-from engine.api.http.requests import CompleteBody, InspectBody, IsCompleteBody, engine_of, read_body
+from engine.api.http.requests import engine_of, read_body
+from engine.api.native.bodies import CompleteBody, InspectBody, IsCompleteBody
 
 
 async def complete(request: Request) -> Response:

@@ -7,7 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.api.http.errors import json_response
-from engine.api.http.requests import CheckpointBody, ForkBody, RestoreBody, engine_of, read_body
+from engine.api.http.requests import engine_of, read_body
+from engine.api.native.bodies import CheckpointBody, ForkBody, RestoreBody
 from engine.models import CheckpointInfo
 
 

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.api.http.errors import json_response
-from engine.api.http.requests import ContextBody, engine_of, read_body
+from engine.api.http.requests import engine_of, read_body
+from engine.api.native.bodies import ContextBody
 from engine.contexts.context import Context
 from engine.models import ContextInfo, LanguageInfo
 

@@ -1,4 +1,4 @@
-"""The native dialect: executions. Shapes as in CONTRACTS 1.1 of the interface we are compatible with, and more."""
+"""The native dialect: executions, as results, as events and as a script's output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp
 
 from engine.api.http.errors import json_response
-from engine.api.http.requests import ExecuteBody, InputBody, engine_of, read_body, whole_number
+from engine.api.http.requests import engine_of, read_body, whole_number
 from engine.api.http.streaming import (
     PING_INTERVAL,
     SSE,
@@ -22,6 +22,7 @@ from engine.api.http.streaming import (
     encode_result,
     wanted_stream,
 )
+from engine.api.native.bodies import ExecuteBody, InputBody
 from engine.contexts.executions import Execution
 from engine.core import Engine
 from engine.errors import ContextNotFound
@@ -50,9 +51,8 @@ async def execute(request: Request) -> ASGIApp:
     stream = wanted_stream(headers.get("accept", ""))
     detached = "respond-async" in headers.get("prefer", "")
     after = _last_event_id(request)
-    execution = await _start(
-        engine, body, interactive=bool(stream) or detached, idempotency_key=headers.get("idempotency-key")
-    )
+    options = body.options(interactive=bool(stream) or detached, idempotency_key=headers.get("idempotency-key"))
+    execution = await engine.execute(body.code, language=body.language, context_id=body.context_id, options=options)
     if detached:
         return _result_response(
             execution, 202, {"Location": f"/executions/{execution.id}", "Preference-Applied": "respond-async"}
@@ -72,26 +72,6 @@ async def execute(request: Request) -> ASGIApp:
         await execution.wait()
     failed_to_start = execution.error is not None and execution.error.name in ("KernelStartFailed", "InternalError")
     return _result_response(execution, 500 if failed_to_start else 200)
-
-
-async def _start(
-    engine: Engine, body: ExecuteBody, *, interactive: bool = False, idempotency_key: str | None = None
-) -> Execution:
-    return await engine.execute(
-        body.code,
-        language=body.language,
-        context_id=body.context_id,
-        env_vars=body.env_vars,
-        timeout=None if body.timeout_ms is None else min(body.timeout_ms, 10**15) / 1000,
-        stdin=body.stdin,
-        interactive=interactive,
-        variables=bool(body.variables),
-        checkpoint=bool(body.checkpoint),
-        rolls_back=body.on_error == "rollback",
-        data=bool(body.data),
-        files=body.files,
-        idempotency_key=idempotency_key,
-    )
 
 
 async def _interrupt(engine: Engine, execution: Execution) -> None:
@@ -136,7 +116,9 @@ async def execute_async(request: Request) -> Response:
     """The compatible API's stream of stdout, stderr, error and exit; without a context_id nothing is kept afterwards."""
     body = await read_body(request, ExecuteBody)
     engine = engine_of(request)
-    execution = await _start(engine, body)
+    execution = await engine.execute(
+        body.code, language=body.language, context_id=body.context_id, options=body.options()
+    )
     return StreamingResponse(
         _script_events(engine, execution, fresh=body.context_id is None),
         media_type=SSE,

@@ -8,8 +8,10 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from engine.api.http.errors import json_response
-from engine.api.http.requests import PackagesBody, engine_of, read_body
+from engine.api.http.requests import engine_of, read_body
 from engine.api.http.streaming import Disconnect, EventStream, wanted_stream
+from engine.api.native.bodies import PackagesBody
+from engine.options import seconds
 
 
 async def install_packages(request: Request) -> ASGIApp:
@@ -19,7 +21,7 @@ async def install_packages(request: Request) -> ASGIApp:
         request.path_params["context_id"],
         body.packages,
         language=None if body.language is None else engine.check_language(body.language).name,
-        timeout=None if body.timeout_ms is None else min(body.timeout_ms, 10**15) / 1000,
+        timeout=seconds(body.timeout_ms),
     )
     cancel = partial(installation.cancel, "was stopped: its client went away")
     stream = wanted_stream(request.headers.get("accept", ""))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from engine.api.http.downloads import OCTETS
 from engine.api.http.errors import InvalidProblem, ObstacleProblem, Problem
 from engine.api.http.openapi import Answer, Operation, Parameter
-from engine.api.http.requests import (
+from engine.api.http.streaming import NDJSON, SSE
+from engine.api.native import assistance, branches, contexts, execute, files, operations, packages, variables
+from engine.api.native.bodies import (
     CheckpointBody,
     CompleteBody,
     ContextBody,
@@ -17,8 +19,6 @@ from engine.api.http.requests import (
     PackagesBody,
     RestoreBody,
 )
-from engine.api.http.streaming import NDJSON, SSE
-from engine.api.native import assistance, branches, contexts, execute, files, operations, packages, variables
 from engine.models import (
     BranchInfo,
     CheckpointInfo,

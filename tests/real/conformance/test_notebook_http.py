@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from tests.real.conformance.server import DEADLINE, POLYREPL, Server, is_running, wait_until
-from tests.test_notebook import raw
+from tests.unit.api.test_notebook import raw
 
 PYTHON = [
     "import json, os, time\nfrom IPython.display import HTML\ncalls = []",

@@ -169,7 +169,7 @@ class TestForks:
         with pytest.raises(NotSupported, match="typescript"):
             await engine.branching.fork("c")
         with pytest.raises(NotSupported):
-            await engine.execute("x", language="typescript", rolls_back=True)
+            await engine.execute("x", language="typescript", on_error="rollback")
 
     async def test_of_several_languages_the_one_that_can_is_taken(self, engine):
         engine = await engine()
@@ -300,7 +300,7 @@ class TestCheckpoints:
             await engine.branching.keep("c")
         result = await run(engine, checkpoint=True)
         assert (result.status, result.error.name) == ("error", "TooManyCheckpoints")
-        assert (await run(engine, "fail", rolls_back=True)).context_state == "rolled_back"
+        assert (await run(engine, "fail", on_error="rollback")).context_state == "rolled_back"
 
     async def test_files_come_back(self, engine):
         engine = await engine()
@@ -383,7 +383,7 @@ class TestCells:
     async def test_a_failure_is_rolled_back(self, engine, code: str, status: str):
         engine = await engine()
         await run(engine)
-        result = await run(engine, code, rolls_back=True, timeout=0.2)
+        result = await run(engine, code, on_error="rollback", timeout=0.2)
         assert (result.status, result.context_state) == (status, "rolled_back")
         assert (await run(engine)).context_state == "preserved"
         assert len(only(engine).checkpoints) == 0
@@ -392,7 +392,7 @@ class TestCells:
         engine = await engine()
         await run(engine)
         kernel = only(engine).kernel
-        result = await run(engine, rolls_back=True)
+        result = await run(engine, on_error="rollback")
         assert (result.status, result.context_state) == ("ok", "preserved")
         assert only(engine).kernel is kernel
         if only(engine).checkpoints._ending:
@@ -405,14 +405,14 @@ class TestCells:
 
         engine = await engine()
         monkeypatch.setattr(branches.Checkpoints, "stage", stage)
-        result = await run(engine, "fail", rolls_back=True)
+        result = await run(engine, "fail", on_error="rollback")
         assert (result.status, result.context_state) == ("error", "preserved")
-        result = await run(engine, "die", rolls_back=True)
+        result = await run(engine, "die", on_error="rollback")
         assert (result.status, result.context_state) == ("died", "lost")
 
     async def test_what_cannot_be_kept_is_not_run(self, fake_engine):
         fake = await fake_engine({**SCRIPT, "fork_request": [REFUSED]}, pool_max=0)
-        result = await run(fake.engine, "x", rolls_back=True)
+        result = await run(fake.engine, "x", on_error="rollback")
         assert (result.status, result.error.name) == ("error", "CannotBranch")
         assert "poller" in result.error.value
         assert fake.kernels[0].requests == []
@@ -432,13 +432,13 @@ class TestCells:
     async def test_a_kernel_that_dies_while_it_is_to_be_copied_is_named(self, engine):
         engine = await engine({**SCRIPT, "fork_request": [Die()]})
         await run(engine)
-        result = await run(engine, rolls_back=True)
+        result = await run(engine, on_error="rollback")
         assert (result.status, result.error.name, result.context_state) == ("died", "KernelDied", "lost")
         assert (await run(engine)).context_state == "restarted"
 
     async def test_a_restart_during_a_cell_that_would_be_rolled_back_wins(self, engine):
         engine = await engine()
-        execution = await held(engine, rolls_back=True)
+        execution = await held(engine, on_error="rollback")
         await only(engine).restart()
         result = await ended(execution)
         assert (result.status, result.context_state) == ("interrupted", "lost")
@@ -446,8 +446,8 @@ class TestCells:
 
     async def test_requests_that_differ_in_it_are_different_requests(self, engine):
         engine = await engine()
-        first = await engine.execute("x", context_id="c", idempotency_key="k", rolls_back=True)
-        assert await engine.execute("x", context_id="c", idempotency_key="k", rolls_back=True) is first
+        first = await engine.execute("x", context_id="c", idempotency_key="k", on_error="rollback")
+        assert await engine.execute("x", context_id="c", idempotency_key="k", on_error="rollback") is first
         with pytest.raises(Exception, match="Idempotency-Key"):
             await engine.execute("x", context_id="c", idempotency_key="k")
 

@@ -11,6 +11,7 @@ from engine.contexts.executions import END_OF_INPUT, Execution, Executions, Requ
 from engine.errors import ExecutionNotFound, IdempotencyConflict, InputNotExpected
 from engine.jupyter.messages import Channel, Message
 from engine.models import Done, ErrorInfo, Event, InputRequest, Started, Stdout
+from engine.options import ExecuteOptions
 from engine.output.buffers import OutputLimits
 
 pytestmark = pytest.mark.anyio
@@ -28,9 +29,13 @@ class FakeRun:
         self.answers.append(value)
 
 
+def asked(*, code: str = "x", timeout: float = 10.0, **options: Any) -> Request:
+    return Request(code, timeout, ExecuteOptions(**options))
+
+
 def make(**request: Any) -> Execution:
     return Execution(
-        Request(**{"code": "x", "timeout": 10.0, **request}),
+        asked(**request),
         context_id="c",
         language="python",
         limits=LIMITS,
@@ -205,7 +210,7 @@ async def test_input_is_not_expected_before_the_start_or_after_the_end():
     ("given", "allowed"), [({}, False), ({"stdin": ()}, True), ({"stdin": ("a",)}, True), ({"interactive": True}, True)]
 )
 async def test_a_cell_may_ask_only_where_somebody_can_answer(given: dict[str, Any], allowed: bool):
-    assert Request(code="x", timeout=1, **given).allow_stdin is allowed
+    assert ExecuteOptions(**given).allow_stdin is allowed
 
 
 async def test_late_output_is_added_to_the_result_and_to_the_events():
@@ -321,17 +326,17 @@ BASE: dict[str, Any] = {"code": "x", "timeout": 1.0, "env_vars": {"A": "1", "B":
 
 class TestFingerprint:
     def test_equal_requests_have_equal_fingerprints_in_whatever_order_and_however_they_are_read(self):
-        first = Request(**BASE)
-        second = Request(**{**BASE, "env_vars": {"B": "2", "A": "1"}, "interactive": True})
+        first = asked(**BASE)
+        second = asked(**{**BASE, "env_vars": {"B": "2", "A": "1"}, "interactive": True})
         assert first.fingerprint("python", None) == second.fingerprint("python", None)
 
     @pytest.mark.parametrize(
         "change", [{"code": "y"}, {"timeout": 2.0}, {"env_vars": {}}, {"stdin": None}, {"stdin": ("a", "b")}]
     )
     def test_a_different_request_has_another_fingerprint(self, change: dict[str, Any]):
-        assert Request(**BASE).fingerprint("p", None) != Request(**{**BASE, **change}).fingerprint("p", None)
+        assert asked(**BASE).fingerprint("p", None) != asked(**{**BASE, **change}).fingerprint("p", None)
 
     def test_the_context_and_the_language_belong_to_the_request(self):
-        request = Request(**BASE)
+        request = asked(**BASE)
         prints = {request.fingerprint(*identity) for identity in (("p", None), ("t", None), ("p", "c"), (None, "p"))}
         assert len(prints) == 4

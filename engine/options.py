@@ -1,0 +1,171 @@
+"""The options of an execution: one value from a request's body to the run of the cell.
+
+A new option is a field here, with its description and bounds, and the place that acts on it. Request bodies, the API document, the
+tools of models and the fingerprint of a request are made from these fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from engine.validation import ENV_NAME, check_env_vars, check_text
+
+OnError = Literal["keep", "rollback"]
+EnvName = Annotated[str, Meta(pattern=f"^{ENV_NAME}$")]
+EnvValue = Annotated[str, Meta(pattern=r"^[^\x00]*$")]
+# A body is not where these are said: a reader that can answer makes a request interactive, and the key is a header.
+_NOT_IN_BODIES = frozenset({"interactive", "idempotency_key"})
+_NOT_IN_IDENTITY = _NOT_IN_BODIES | {"timeout"}  # of which a request has the one that counts
+_MOST_MS = 10**15  # larger numbers are refused all the same, and do not fit into a float
+
+
+class ExecuteOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How code is run: all that a request says besides the code, its language and its context. Seconds."""
+
+    env_vars: Annotated[
+        Mapping[EnvName, EnvValue] | None, Meta(description="Environment variables for this execution only.")
+    ] = None
+    timeout: Annotated[
+        float | None, Meta(description="Time limit of the code. Default: the setting default_timeout, 30 seconds.")
+    ] = None
+    stdin: Annotated[
+        Sequence[str] | None, Meta(description="Lines that input() reads. After the last line, input ends.")
+    ] = None
+    interactive: Annotated[
+        bool, Meta(description="Whether a reader of the events can answer input requests, when no stdin is given.")
+    ] = False
+    checkpoint: Annotated[
+        bool,
+        Meta(description="Keep the state before the code as a checkpoint. The result has its id. Default: false."),
+    ] = False
+    on_error: Annotated[
+        OnError,
+        Meta(
+            description="The state of the context after code that fails, is stopped, or loses its kernel. keep: the state that the "
+            "code left. rollback: the state and the files from before the code. Default: keep."
+        ),
+    ] = "keep"
+    variables: Annotated[
+        bool, Meta(description="List the variables that the code created, changed and removed. Default: false.")
+    ] = False
+    data: Annotated[
+        bool,
+        Meta(
+            description="Add values to the items: `data` for tables, `chart` for plots, `json` for lists and dicts. Python only. "
+            "Default: false."
+        ),
+    ] = False
+    files: Annotated[
+        bool | None,
+        Meta(
+            description="List the files that the code created, changed and deleted. Default: true if the working directory is small "
+            "and belongs to the context."
+        ),
+    ] = None
+    idempotency_key: Annotated[
+        str | None, Meta(description="A repeated request with the same key returns the first execution.")
+    ] = None
+
+    @property
+    def rolls_back(self) -> bool:
+        return self.on_error == "rollback"
+
+    @property
+    def allow_stdin(self) -> bool:
+        return self.interactive or self.stdin is not None
+
+    def checked(self) -> ExecuteOptions:
+        """The options with containers of their own. Raises InvalidRequest for texts that no kernel could receive."""
+        if not self.env_vars and self.stdin is None:
+            return self
+        for number, line in enumerate(self.stdin or ()):
+            check_text(f"stdin.{number}", line)
+        stdin = None if self.stdin is None else tuple(self.stdin)
+        return msgspec.structs.replace(self, env_vars=check_env_vars(self.env_vars), stdin=stdin)
+
+    def identity(self) -> str:
+        """Equal for options that ask for the same outcome."""
+        said = [
+            (name, sorted(value.items()) if isinstance(value, Mapping) else value)
+            for name, value in msgspec.structs.asdict(self).items()
+            if name not in _NOT_IN_IDENTITY
+        ]
+        return repr(said)
+
+
+DEFAULTS = ExecuteOptions()
+
+
+class ExecuteKeywords(TypedDict, total=False):
+    """The same options as keywords of a call."""
+
+    env_vars: Mapping[str, str] | None
+    timeout: float | None
+    stdin: Sequence[str] | None
+    interactive: bool
+    checkpoint: bool
+    on_error: OnError
+    variables: bool
+    data: bool
+    files: bool | None
+    idempotency_key: str | None
+
+
+class BodyField(NamedTuple):
+    """An option as a field of a JSON body, where it may also be null or missing. `type` has msgspec's constraints."""
+
+    name: str
+    option: str
+    type: Any
+    description: str
+
+
+def milliseconds(timeout: float) -> int:
+    """Seconds as the API has them."""
+    return max(1, round(timeout * 1000))
+
+
+def seconds(timeout_ms: int | None) -> float | None:
+    """Milliseconds of a body as the engine has them; no number is too large."""
+    return None if timeout_ms is None else min(timeout_ms, _MOST_MS) / 1000
+
+
+def _body_fields() -> Iterable[BodyField]:
+    for name, hint in get_type_hints(ExecuteOptions, include_extras=True).items():
+        if name in _NOT_IN_BODIES:
+            continue
+        (kind, meta) = hint.__origin__, hint.__metadata__[0]
+        if name == "timeout":
+            description = "Time limit of the code, in milliseconds. Default: 30000."
+            yield BodyField("timeout_ms", name, Annotated[int, Meta(ge=1)], description)
+        else:
+            kinds = (
+                [each for each in get_args(kind) if each is not type(None)] if get_origin(kind) is UnionType else [kind]
+            )
+            yield BodyField(name, name, kinds[0], meta.description)
+
+
+BODY_FIELDS: Mapping[str, BodyField] = {field.option: field for field in _body_fields()}
+
+
+def from_body(body: object, names: Iterable[str] = BODY_FIELDS, **more: Any) -> ExecuteOptions:
+    """The options that the attributes of a body say. `names`: those that a body of its kind has."""
+    said = {name: getattr(body, BODY_FIELDS[name].name) for name in names}
+    given: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    if "timeout" in given:
+        given["timeout"] = seconds(given["timeout"])
+    return ExecuteOptions(**given, **more)
+
+
+def to_body(options: ExecuteOptions) -> dict[str, Any]:
+    """The fields of a body that says these options; defaults are left out."""
+    said = {BODY_FIELDS[name].name: getattr(options, name) for name in BODY_FIELDS}
+    default = {BODY_FIELDS[name].name: getattr(DEFAULTS, name) for name in BODY_FIELDS}
+    body = {name: value for name, value in said.items() if value != default[name]}
+    if options.timeout is not None:
+        body["timeout_ms"] = milliseconds(options.timeout)
+    return body
