@@ -8,12 +8,10 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Unpack
+from typing import Protocol, Unpack
 
 from msgspec.structs import replace
 
-from engine.api.gateway.sessions import Sessions
-from engine.api.http.seed import Seed
 from engine.assistance import Assistance
 from engine.branching import Branching
 from engine.capabilities import Capabilities
@@ -54,6 +52,12 @@ _TURN_WAIT = 3.0  # seconds that a question between cells waits for running ones
 _VARIABLES_WAIT = 5.0  # seconds; a kernel gives its slow values up long before
 
 
+class EndListener(Protocol):
+    """Is told of each context that ends, once it is no longer in the registry."""
+
+    def note_ended(self, context: Context) -> None: ...
+
+
 class Engine:
     """Runs code in contexts. Use it as `async with Engine(settings) as engine`.
 
@@ -68,8 +72,7 @@ class Engine:
     ) -> None:
         self.settings = settings or Settings()
         self.metrics = Metrics()
-        self.sessions = Sessions()
-        self.seed = Seed(self.settings.seed_notebook)
+        self.listeners: list[EndListener] = []
         self.kernelspecs = KernelSpecs(self.settings)
         self.languages = Languages(
             self.kernelspecs.foreign(),
@@ -398,7 +401,8 @@ class Engine:
         get_logger().info("context_created", context=context.id, language=context.language.name)
 
     def _note_ended(self, context: Context, reason: str) -> None:
-        self.sessions.note_ended(context.id, context.language.name)
+        for listener in self.listeners:
+            listener.note_ended(context)
         self.metrics.contexts.labels(context.language.name).dec()
         self.metrics.contexts_ended.labels(context.language.name).inc()
         get_logger().info("context_ended", context=context.id, language=context.language.name, reason=reason)

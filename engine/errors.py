@@ -1,4 +1,4 @@
-"""The one tree of errors. `api/errors.py` turns it into HTTP; nothing else does.
+"""The one tree of errors. `api/http/errors.py` turns it into HTTP; nothing else does.
 
 PolyreplError
 ├── InvalidRequest            what the caller sent is wrong; names every field
@@ -47,6 +47,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from engine.models import Obstacle
 
@@ -60,7 +61,11 @@ class FieldError:
 
 
 class PolyreplError(Exception):
-    """Base of every error that this package raises on purpose. `message` is fit for a client."""
+    """Base of every error that this package raises on purpose. `message` is fit for a client.
+
+    `remedy`: one sentence for the caller on what to do. A class without one has that of its base."""
+
+    remedy: ClassVar[str]
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -75,6 +80,8 @@ class PolyreplError(Exception):
 class InvalidRequest(PolyreplError):
     """The request cannot be carried out as sent; `errors` names each field and what is allowed."""
 
+    remedy = "Correct the fields in `errors` and send the request again."
+
     def __init__(self, *errors: FieldError, message: str = "Invalid request") -> None:
         super().__init__(message)
         self.errors = errors
@@ -87,6 +94,8 @@ class InvalidRequest(PolyreplError):
 class UnknownLanguage(InvalidRequest):
     """The language is not known, or is known and not available on this machine."""
 
+    remedy = "Use a language that the message lists. GET /languages says why others are not available."
+
     def __init__(self, language: str, *, allowed: list[str], reason: str | None = None) -> None:
         what = f"{language!r} is not available: {reason}" if reason else f"{language!r} is not a known language"
         super().__init__(FieldError("language", f"{what}; allowed: {', '.join(allowed)}"))
@@ -97,16 +106,24 @@ class UnknownLanguage(InvalidRequest):
 class Unauthorized(PolyreplError):
     """The token is missing or wrong."""
 
+    remedy = "Send the server's token: `Authorization: Bearer <token>`."
+
 
 class Forbidden(PolyreplError):
     """The request is understood and refused."""
+
+    remedy = "The server's settings do not allow this. Its operator can change them."
 
 
 class NotFound(PolyreplError):
     """Base of what does not exist."""
 
+    remedy = "Check the path and the id in it."
+
 
 class ContextNotFound(NotFound):
+    remedy = "Run code with this context_id to make a new context. The earlier state is gone."
+
     def __init__(self, context_id: str, *, ended: str | None = None) -> None:
         super().__init__(f"Context {context_id!r} not found" + (f": it {ended}" if ended else ""))
         self.context_id = context_id
@@ -114,17 +131,23 @@ class ContextNotFound(NotFound):
 
 
 class CheckpointNotFound(NotFound):
+    remedy = "List the context's checkpoints. They end with the context."
+
     def __init__(self, checkpoint: str, context_id: str) -> None:
         super().__init__(f"Checkpoint {checkpoint!r} of context {context_id!r} not found")
 
 
 class FileMissing(NotFound):
+    remedy = "List the context's files. Paths are relative to its working directory."
+
     def __init__(self, path: str) -> None:
         super().__init__(f"File {path!r} not found")
         self.path = path
 
 
 class ExecutionNotFound(NotFound):
+    remedy = "Results are kept for a limited time. Run the code again."
+
     def __init__(self, execution_id: str) -> None:
         super().__init__(f"Execution {execution_id!r} not found, or no longer kept")
         self.execution_id = execution_id
@@ -133,13 +156,19 @@ class ExecutionNotFound(NotFound):
 class Conflict(PolyreplError):
     """Base of what the resource's present state does not allow."""
 
+    remedy = "Check the current state of the resource and try again."
+
 
 class ContextEnded(Conflict):
+    remedy = "Send the request again. It starts on a fresh kernel."
+
     def __init__(self, context_id: str) -> None:
         super().__init__(f"Context {context_id!r} was ended or restarted while its kernel was starting")
 
 
 class ContextExists(Conflict):
+    remedy = "Choose another id, or delete that context first."
+
     def __init__(self, context_id: str) -> None:
         super().__init__(f"Context {context_id!r} exists already")
         self.context_id = context_id
@@ -147,6 +176,8 @@ class ContextExists(Conflict):
 
 class CannotBranch(Conflict):
     """The state holds what cannot be copied into another process; `obstacles` names all of it."""
+
+    remedy = "End what `obstacles` lists, or send `force` to continue without it."
 
     def __init__(self, context_id: str, obstacles: Sequence[Obstacle]) -> None:
         named = "; ".join(f"{obstacle.kind} {obstacle.name}" for obstacle in obstacles[:10])
@@ -156,12 +187,16 @@ class CannotBranch(Conflict):
 
 
 class CheckpointLost(Conflict):
+    remedy = "Use another checkpoint, and delete this one."
+
     def __init__(self, checkpoint: str, reason: str) -> None:
         super().__init__(f"Checkpoint {checkpoint!r} is lost: its process {reason}")
 
 
 class ContextBusy(Conflict):
     """What was asked for is done between cells, and one runs. `retry_after`: seconds, a hint."""
+
+    remedy = "Wait for the running cell or interrupt it, and try again."
 
     def __init__(self, context_id: str) -> None:
         super().__init__(f"Context {context_id!r} is busy; try again when its cell has ended, or interrupt it")
@@ -171,11 +206,15 @@ class ContextBusy(Conflict):
 class VariablesUnavailable(Conflict):
     """The kernel lives, and did not tell its variables."""
 
+    remedy = "Try again. Restart the context if that does not help."
+
     def __init__(self, context_id: str, reason: str) -> None:
         super().__init__(f"The variables of context {context_id!r} could not be read: {reason}")
 
 
 class InputNotExpected(Conflict):
+    remedy = "Answer each input_request event once, while the code waits."
+
     def __init__(self, execution_id: str, status: str) -> None:
         super().__init__(f"Execution {execution_id!r} is not waiting for input (status: {status})")
 
@@ -183,22 +222,30 @@ class InputNotExpected(Conflict):
 class FileConflict(Conflict):
     """What is at a path is not what the call needs. `problem` completes "'path' ..."."""
 
+    remedy = "Choose another path, or delete what is there."
+
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(f"{path!r} {problem}")
         self.path = path
 
 
 class TooManyFiles(Conflict):
+    remedy = "Leave that option out, or delete files of the context."
+
     def __init__(self, limit: int) -> None:
         super().__init__(f"The working directory holds more than {limit} files; `files` cannot be told of it")
 
 
 class IdempotencyConflict(Conflict):
+    remedy = "Use a new Idempotency-Key for another request."
+
     def __init__(self) -> None:
         super().__init__("Idempotency-Key was used before with a different request")
 
 
 class RequestTooLarge(PolyreplError):
+    remedy = "Send less at once, or ask the operator for a higher limit."
+
     def __init__(self, limit: int) -> None:
         super().__init__(f"The request body is larger than {limit} bytes")
         self.limit = limit
@@ -211,6 +258,8 @@ class FileTooLarge(RequestTooLarge):
 
 
 class RangeNotSatisfiable(PolyreplError):
+    remedy = "Ask for a range within the file, or for the whole file."
+
     def __init__(self, size: int) -> None:
         super().__init__(f"The file has {size} bytes; the range that was asked for begins beyond them")
         self.size = size
@@ -219,12 +268,16 @@ class RangeNotSatisfiable(PolyreplError):
 class StorageFull(PolyreplError):
     """There is no room for a file. `reason` says of what."""
 
+    remedy = "Delete files that are no longer needed."
+
     def __init__(self, reason: str) -> None:
         super().__init__(f"No room for this file: {reason}")
 
 
 class NotSupported(PolyreplError):
     """The kernel that runs this language has no such ability. `reason` says what is missing, and where it is there."""
+
+    remedy = "Use a language whose kernel supports it. The message has the reason."
 
     def __init__(self, feature: str, language: str, reason: str) -> None:
         super().__init__(f"{feature} is not supported for {language!r}: {reason}")
@@ -235,6 +288,8 @@ class NotSupported(PolyreplError):
 
 class Overloaded(PolyreplError):
     """Base of what works again later. `retry_after`: seconds, a hint."""
+
+    remedy = "Wait for the seconds in Retry-After and try again."
 
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
@@ -247,6 +302,8 @@ class QueueFull(Overloaded):
 
 
 class TooManyContexts(Overloaded):
+    remedy = "Delete contexts that are no longer needed, or try again later."
+
     def __init__(self, limit: int) -> None:
         super().__init__(f"All {limit} contexts are in use; delete one, or try again", retry_after=5)
 
@@ -266,6 +323,8 @@ class KernelsBusy(Overloaded):
 
 
 class TooManyCheckpoints(Overloaded):
+    remedy = "Delete checkpoints that are no longer needed."
+
     def __init__(self, context_id: str, limit: int) -> None:
         super().__init__(f"Context {context_id!r} has {limit} checkpoints, its limit; delete one", retry_after=5)
 
@@ -289,12 +348,16 @@ class MemoryShort(Overloaded):
 
 
 class ShuttingDown(PolyreplError):
+    remedy = "Try again. The server is about to be replaced."
+
     def __init__(self) -> None:
         super().__init__("The server is shutting down")
 
 
 class KernelError(PolyreplError):
     """Base of what goes wrong with a kernel process."""
+
+    remedy = "Try again, or restart the context. `polyrepl doctor` shows the operator what kernels need."
 
 
 class KernelStartFailed(KernelError):
@@ -324,6 +387,8 @@ class KernelTimeout(KernelError):
 class BadNotebook(PolyreplError):
     """A notebook that cannot be served as an API. `problem` names the cell, where it is one."""
 
+    remedy = "The operator has to correct the notebook, or the settings."
+
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"The notebook {name!r} cannot be served: {problem}")
         self.problem = problem
@@ -331,3 +396,5 @@ class BadNotebook(PolyreplError):
 
 class MessageError(PolyreplError):
     """Bytes from a kernel that are not a valid, correctly signed Jupyter message."""
+
+    remedy = "Restart the context. Its kernel no longer speaks the protocol."

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import re
 import resource
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, field_validator, model_validator
-from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -51,67 +51,6 @@ Surface = Literal["native", "gateway", "e2b", "kernelbox", "code_interpreter", "
 Names = Annotated[list[str], NoDecode, BeforeValidator(_split_names)]
 Pairs = Annotated[dict[str, str], NoDecode, BeforeValidator(_split_pairs)]
 Texts = Annotated[dict[str, str], NoDecode, BeforeValidator(_read_object)]
-
-
-# The variables that Jupyter's Kernel Gateway is configured with, and what they are here.
-_KG_NAMES = {
-    "KG_IP": "host",
-    "KG_PORT": "port",
-    "KG_AUTH_TOKEN": "token",
-    "KG_ALLOW_ORIGIN": "allowed_origins",
-    "KG_LIST_KERNELS": "list_kernels",
-    "KG_MAX_KERNELS": "max_kernels",
-    "KG_DEFAULT_KERNEL_NAME": "default_kernel_name",
-    "KG_FORCE_KERNEL_NAME": "force_kernel_name",
-    "KG_ENV_WHITELIST": "env_whitelist",
-    "KG_ENV_PROCESS_WHITELIST": "kernel_env_allow",
-    "KG_SEED_URI": "seed_notebook",
-    "KG_ALLOW_NOTEBOOK_DOWNLOAD": "allow_notebook_download",
-    "KG_STATIC_PATH": "static_path",
-    "KG_WS_PING_INTERVAL_SECS": "websocket_ping_interval",
-    "KG_BASE_URL": "base_url",
-    "KG_PORT_RETRIES": "port_retries",
-    "KG_TRUST_XHEADERS": "trust_proxy_headers",
-    "KG_CERTFILE": "tls_cert",
-    "KG_KEYFILE": "tls_key",
-    "KG_CLIENT_CA": "tls_client_ca",
-    # and those that KernelBox is
-    "KERNELBOX_EXECUTION_TIMEOUT": "kernelbox_timeout",
-    "KERNELBOX_OUTPUT_CHAR_LIMIT": "kernelbox_output_chars",
-    "KERNELBOX_MAX_RETRIES": "kernelbox_attempts",
-    "KERNELBOX_STARTUP_CODE": "kernelbox_startup_code",
-    "KERNELBOX_KERNEL_TYPE": "kernelbox_kernel",
-    "KERNELBOX_KERNEL_IDLE_TIMEOUT": "context_idle_timeout",
-}
-_KG_NOTEBOOK_HTTP = ("kernel_gateway.notebook_http", "notebook-http")
-# Those whose value it sends, as it is, in a header.
-_KG_HEADERS = {
-    "KG_ALLOW_CREDENTIALS": "Access-Control-Allow-Credentials",
-    "KG_ALLOW_HEADERS": "Access-Control-Allow-Headers",
-    "KG_ALLOW_METHODS": "Access-Control-Allow-Methods",
-    "KG_ALLOW_ORIGIN": "Access-Control-Allow-Origin",
-    "KG_EXPOSE_HEADERS": "Access-Control-Expose-Headers",
-    "KG_MAX_AGE": "Access-Control-Max-Age",
-}
-
-
-class _GatewayVariables(PydanticBaseSettingsSource):
-    """Reads them. Empty ones count as not set, as there."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        found: dict[str, Any] = {name: os.environ[key] for key, name in _KG_NAMES.items() if os.environ.get(key)}
-        prespawned = os.environ.get("KG_PRESPAWN_COUNT", "")
-        if os.environ.get("KG_API") in _KG_NOTEBOOK_HTTP:
-            found |= {"notebook": found.pop("seed_notebook", "")}
-            if prespawned.isdigit():
-                found |= {"notebook_kernels": max(int(prespawned), 1)}
-        elif prespawned.isdigit():
-            found |= {"pool_min": int(prespawned), "pool_max": max(int(prespawned), 4)}
-        headers = {header: os.environ[key] for key, header in _KG_HEADERS.items() if os.environ.get(key)}
-        return {**found, "gateway_headers": headers} if headers else found
 
 
 class Settings(BaseSettings):
@@ -423,21 +362,30 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order of precedence: flags, environment, that of a Kernel Gateway, TOML file."""
-        return init_settings, env_settings, _GatewayVariables(settings_cls), TomlConfigSettingsSource(settings_cls)
+        """Order of precedence: flags, environment, TOML file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 
-def load_settings(config: Path | None = None, **flags: Any) -> Settings:
-    """Read the settings; `config` names a TOML file, `flags` win over everything.
+def load_settings(config: Path | None = None, *, aliases: Mapping[str, Any] | None = None, **flags: Any) -> Settings:
+    """Read the settings. Order of precedence: `flags`, POLYREPL_* variables, `aliases`, the TOML file `config`.
 
+    `aliases`: settings by the variables that other programs call them, as `engine.api.dialects` reads them.
     Raises pydantic.ValidationError that names each wrong setting, or OSError for an unreadable file."""
-    if config is None:
-        return Settings(**flags)
-    if not config.is_file():
+    if config is not None and not config.is_file():
         msg = f"no such settings file: {config}"
         raise FileNotFoundError(msg)
 
-    class FileSettings(Settings):
+    class LoadedSettings(Settings):
         model_config = SettingsConfigDict(toml_file=config)
 
-    return FileSettings(**flags)
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            *sources: PydanticBaseSettingsSource,
+            **named: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            first, second, *rest = super().settings_customise_sources(settings_cls, *sources, **named)
+            return first, second, InitSettingsSource(settings_cls, dict(aliases or {})), *rest
+
+    return LoadedSettings(**flags)

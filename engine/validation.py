@@ -10,6 +10,7 @@ from engine.errors import FieldError, InvalidRequest
 
 _NOT_TEXT = "holds half of a surrogate pair, which is no character"
 CONTEXT_ID = r"[A-Za-z0-9_.:~-]{1,128}"
+MAX_NAME = 200  # characters of the name of a variable, or of a part of one, that is looked for
 ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,7 +47,8 @@ def _shown(default: Any) -> str:
     return str(default) if default != {} else "none"
 
 
-def _load(config: Path | None, flags: dict[str, Any]) -> Settings:
+def _load(config: Path | None, flags: dict[str, Any], *, aliases: Mapping[str, Any] | None = None) -> Settings:
+    """`aliases`: settings by the variables of other programs, for what serves their APIs."""
     from pydantic import ValidationError
 
     from engine.settings import load_settings
@@ -54,9 +57,15 @@ def _load(config: Path | None, flags: dict[str, Any]) -> Settings:
     try:
         if "kernel_env" in given:
             given["kernel_env"] = _json_object("kernel_env", given["kernel_env"])
-        return load_settings(config, **given)
+        return load_settings(config, aliases=aliases, **given)
     except (ValidationError, OSError, ValueError) as error:
         raise click.ClickException(_explain(error)) from None
+
+
+def _aliases() -> dict[str, Any]:
+    from engine.api.dialects import settings_of
+
+    return settings_of(os.environ)
 
 
 def _json_object(name: str, text: str) -> Any:
@@ -100,7 +109,7 @@ def serve(config: Path | None, **flags: Any) -> None:
     Each setting can also be given as POLYREPL_<NAME> or in the TOML file; flags win over variables, variables over the file."""
     from engine.server.server import run_server
 
-    sys.exit(run_server(_load(config, flags)))
+    sys.exit(run_server(_load(config, flags, aliases=_aliases())))
 
 
 @main.command()
@@ -148,7 +157,7 @@ def doctor(config: Path | None) -> None:
     """Show what works on this machine, and why the rest does not. Exit status 1 where python or typescript does not."""
     from engine.cli.doctor import show
 
-    sys.exit(show(_load(config, {})))
+    sys.exit(show(_load(config, {}, aliases=_aliases())))
 
 
 @main.command()

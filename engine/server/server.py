@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from engine.api.gateway.kernels import check_settings
-from engine.api.mcp.transport import Mcp
-from engine.api.notebook.kernels import NotebookKernels
 from engine.core import Engine
-from engine.errors import BadNotebook, PolyreplError
+from engine.errors import PolyreplError, ShuttingDown
 from engine.kernels.confinement import raise_open_files
 from engine.log import configure, get_logger
 from engine.server.app import create_app
+from engine.server.application import Application
 from engine.server.uvicorn_protocols import Protocol, WebSocketProtocol
 from engine.settings import Settings
 
@@ -31,41 +29,35 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
         super().__init__(config)
-        self._engine: Engine = app.state.engine
-        self._mcp: Mcp = app.state.mcp
-        self._notebook: NotebookKernels | None = app.state.notebook
-        self._setting_up: asyncio.Task[None] | None = None
+        self._application: Application = app.state.application
+        self._serving: asyncio.Task[None] | None = None
         self.failed = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
-            self._engine.prepare()
+            settings = self._application.engine.settings
+            url = f"{'https' if settings.tls_cert else 'http'}://{host}:{port}{settings.base_url}"
+            self._serving = asyncio.create_task(self._serve_parts(url))
             # What was imported stays for good; collections need not look at it again and again.
             gc.collect()
             gc.freeze()
-            settings = self._engine.settings
-            url = f"{'https' if settings.tls_cert else 'http'}://{host}:{port}{settings.base_url}"
-            if self._notebook is not None:
-                self._setting_up = asyncio.create_task(self._set_up(self._notebook, url))
-            else:
-                get_logger().info("serving", url=url, docs=f"{url}/docs")
 
-    async def _set_up(self, notebook: NotebookKernels, url: str) -> None:
-        """Say that the notebook is served once it is; where it cannot be, the server ends. It was told why."""
+    async def _serve_parts(self, url: str) -> None:
+        """Say that all is served once it is. When a part never will be, which says why, the server ends."""
         try:
-            await notebook.ready()
+            await self._application.served()
+        except ShuttingDown:
+            pass
         except PolyreplError:
             self.failed = self.should_exit = True
         else:
-            get_logger().info("serving", url=url, notebook=notebook.notebook.name, docs=f"{url}/_api/spec/swagger.json")
+            get_logger().info("serving", **self._application.describe(url))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         get_logger().info("shutting_down")
-        if self._notebook is not None:
-            await self._notebook.aclose()
-        await asyncio.gather(self._engine.aclose(), self._mcp.aclose())
+        await self._application.aclose()
         await super().shutdown(sockets)
 
 
@@ -89,18 +81,12 @@ def run_server(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit status."""
     configure(settings.log_level, settings.log_format)
     raise_open_files()
-    engine = Engine(settings)
     try:
-        app = create_app(engine)
-    except BadNotebook as error:
-        get_logger().error("notebook_not_served", reason=error.message)
+        app = create_app(Engine(settings))
+        app.state.application.check()
+    except PolyreplError as error:
+        get_logger().error("not_served", reason=error.explanation)
         return 1
-    if settings.notebook is None and "gateway" in settings.surfaces:
-        try:
-            check_settings(engine)
-        except PolyreplError as error:
-            get_logger().error("gateway_not_served", reason=error.explanation)
-            return 1
     config = uvicorn.Config(
         app,
         host=settings.host,

@@ -10,23 +10,20 @@ import json
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Match, Mount, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from engine import errors
-from engine.api.e2b.sandboxes import DEFAULT_CWD, LABEL, contexts_of, gone, is_gone
-from engine.api.e2b.sandboxes import ROUTES as SANDBOX_ROUTES
+from engine.api.e2b.sandboxes import DEFAULT_CWD, LABEL, contexts_of
 from engine.api.e2b.stream import Lines
 from engine.api.http.detail import problems_of, read_checked, unprocessable
 from engine.api.http.errors import headers_of, status_of
 from engine.api.http.requests import engine_of
-from engine.api.http.tables import Table, routes
+from engine.api.http.tables import Table
 from engine.contexts.context import Context
 from engine.core import Engine
 from engine.errors import ContextNotFound, InvalidRequest, PolyreplError, UnknownLanguage
 from engine.languages import Language
 
-PREFIX = "/e2b"
 HEADER = b"e2b-sandbox-id"
 DEFAULT_SANDBOX = "sandbox"  # of requests that name none
 LANGUAGE_LABEL = "e2b.language"  # of contexts: the name by which their maker called the language
@@ -230,34 +227,3 @@ TABLE: Table = {
     "/contexts/{context_id}": {"DELETE": delete_context},
     "/contexts/{context_id}/restart": {"POST": restart_context},
 }
-_router = Router([*routes(TABLE, render), *SANDBOX_ROUTES], redirect_slashes=False)
-
-
-async def _serve(scope: Scope, receive: Receive, send: Send) -> None:
-    """The routes; none of them for a sandbox that is there no more."""
-    request = Request(scope)
-    sandbox_id = request.headers.get(HEADER.decode())
-    is_lost = sandbox_id is not None and is_gone(engine_of(request), sandbox_id)
-    app = gone(sandbox_id) if sandbox_id and is_lost else _router
-    await app(scope, receive, send)
-
-
-def is_addressed(scope: Scope) -> bool:
-    """Whether a request is meant for this dialect: by its path, or by the header that E2B's SDKs send."""
-    path = scope["path"]
-    return path == PREFIX or path.startswith(PREFIX + "/") or any(name == HEADER for name, _ in scope["headers"])
-
-
-class AtRoot(BaseRoute):
-    """The same routes without their prefix, for requests with the header."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        is_ours = scope["type"] == "http" and any(name == HEADER for name, _ in scope["headers"])
-        return (Match.FULL if is_ours else Match.NONE), {}
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _serve(scope, receive, send)
-
-
-# Before those of other dialects: they have the same paths.
-ROUTES: list[BaseRoute] = [Mount(PREFIX, app=_serve), AtRoot()]

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from engine.api.http.detail import read_checked
 from engine.api.http.errors import status_of
 from engine.api.http.requests import engine_of
-from engine.api.http.tables import Table, routes
+from engine.api.http.tables import Table
 from engine.contexts.context import Context
 from engine.contexts.registry import DELETED
 from engine.core import Engine
@@ -148,10 +148,9 @@ TABLE: Table = {
     "/sandboxes/{sandbox_id}/connect": {"POST": connect_sandbox},
     "/v2/sandboxes/{sandbox_id}/connect": {"POST": connect_sandbox},
 }
-_REFUSED = [
+REFUSED = [
     Route(path, refuse, methods=_METHODS)
     for names, refuse in ((_CONTROL, refuse_call), (_ENVD, refuse_envd))
     for name in names
     for path in (f"/{name}", f"/{name}/{{rest:path}}")
 ]
-ROUTES = [*routes(TABLE, render), *_REFUSED]

@@ -4,12 +4,15 @@ The id of a context is the id of its kernel; where an id has contexts of several
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.api.gateway.seed import Seed
 from engine.contexts.context import Context
 from engine.core import Engine
 from engine.errors import (
@@ -43,6 +46,19 @@ def find_context(engine: Engine, wanted: str) -> Context:
         if not context_id:
             raise
         return engine.contexts.get(context_id, language)[0]
+
+
+def check_alive(engine: Engine, context: Context) -> None:
+    """Raises ContextNotFound for a context that has ended, also when there is a new one of its id."""
+    if all(each is not context for each in engine.contexts):
+        raise ContextNotFound(context.id)
+
+
+async def end_kernel(engine: Engine, context: Context, reason: str) -> None:
+    """End a context that nobody has ended yet."""
+    with contextlib.suppress(ContextNotFound):
+        check_alive(engine, context)
+        await asyncio.wait({engine.contexts.end(context, reason, asked_for=True)})
 
 
 def spec_name(language: Language) -> str:
@@ -92,12 +108,13 @@ def spec_model(engine: Engine, language: Language) -> dict[str, Any]:
 
 
 async def start_kernel(
-    engine: Engine, *, name: str | None, env: Mapping[str, str] | None, wanted_id: str | None
+    engine: Engine, seed: Seed, *, name: str | None, env: Mapping[str, str] | None, wanted_id: str | None
 ) -> Context:
     """Make a context with a kernel that is ready, and run the seed in it.
 
     Raises Forbidden at the limit, UnknownLanguage, InvalidRequest, ContextExists or KernelStartFailed."""
     language = find_language(engine, name)
+    await engine.capabilities.check_usable(language)  # first: what is counted now has to hold until the kernel is there
     most = engine.settings.max_kernels
     if most is not None and len(engine.contexts) >= most:
         raise ResourceLimit
@@ -108,7 +125,7 @@ async def start_kernel(
         context = await engine.create_context(language=language.name, context_id=chosen, env=env)
     except TooManyContexts:
         raise ResourceLimit from None
-    await _run_seed(engine, context)
+    await _run_seed(engine, seed, context)
     return context
 
 
@@ -139,7 +156,7 @@ def check_env(engine: Engine, env: object) -> dict[str, str] | None:
     return taken
 
 
-def check_settings(engine: Engine) -> None:
+def check_settings(engine: Engine, seed: Seed) -> None:
     """Look whether kernels can be started as the settings say; it blocks. Raises InvalidRequest or KernelStartFailed."""
     settings = engine.settings
     for field in ("default_kernel_name", "force_kernel_name"):
@@ -149,13 +166,13 @@ def check_settings(engine: Engine) -> None:
                 named(engine, name)
         except UnknownLanguage as error:
             raise InvalidRequest(FieldError(field, error.errors[0].error)) from None
-    engine.seed.read()
+    seed.read()
 
 
-async def _run_seed(engine: Engine, context: Context) -> None:
+async def _run_seed(engine: Engine, seed: Seed, context: Context) -> None:
     timeout = min(_SEED_TIMEOUT, engine.settings.max_timeout)
     try:
-        for code in await engine.seed.cells():
+        for code in await seed.cells():
             execution = await engine.execute(
                 code, language=context.language.name, context_id=context.id, timeout=timeout
             )

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import BaseRoute, WebSocketRoute
 
 from engine.api.gateway import kernels
-from engine.api.gateway.errors import json_answer, refusal, render
+from engine.api.gateway.errors import json_answer, refusal
 from engine.api.gateway.sessions import Session, SessionGone, SessionNotFound, Sessions
+from engine.api.gateway.state import state_of
 from engine.api.gateway.swagger import SWAGGER_JSON, SWAGGER_YAML
-from engine.api.gateway.websocket import channels
 from engine.api.http.requests import engine_of, read_bytes
-from engine.api.http.tables import Table, routes
-from engine.core import Engine
+from engine.api.http.tables import Table
+from engine.contexts.context import Context
 from engine.errors import ContextNotFound, FieldError, InvalidRequest, KernelStartFailed, UnknownLanguage
 
 VERSION = "2.21.1"  # of the jupyter_server whose API this is
@@ -102,6 +100,7 @@ async def start_kernel(request: Request) -> Response:
     engine, body = engine_of(request), await _read_object(request) or {}
     context = await kernels.start_kernel(
         engine,
+        state_of(request).seed,
         name=_optional_string(body, "name"),
         env=kernels.check_env(engine, body.get("env")),
         wanted_id=kernels.check_kernel_id(body.get("kernel_id")),
@@ -140,18 +139,18 @@ async def plain_channels(request: Request) -> Response:
 
 
 def _sessions(request: Request) -> Sessions:
-    return engine_of(request).sessions
+    return state_of(request).sessions
 
 
 def _session_model(request: Request, session: Session) -> dict[str, Any]:
     engine = engine_of(request)
-    (context,) = engine.contexts.get(*session.context)
+    kernels.check_alive(engine, session.context)
     return {
         "id": session.id,
         "path": session.path,
         "name": session.name,
         "type": session.type,
-        "kernel": kernels.kernel_model(engine, context),
+        "kernel": kernels.kernel_model(engine, session.context),
         "notebook": {"path": session.path, "name": session.name},
     }
 
@@ -177,10 +176,14 @@ async def create_session(request: Request) -> Response:
     session = sessions.find_path(body["path"])
     if session is None:
         try:
-            found = await _context_of(request, kernel, or_new=True)
+            context, is_new = await _context_of(request, kernel, or_new=True)
         except UnknownLanguage as error:
             return _no_such_kernel(error)
-        session = Session(body["path"], body["type"], name or PurePosixPath(body["path"]).name, found)
+        session = sessions.find_path(body["path"])
+        if session is None:
+            session = Session(body["path"], body["type"], name or PurePosixPath(body["path"]).name, context)
+        elif is_new:  # somebody else has begun the same session meanwhile
+            await kernels.end_kernel(engine_of(request), context, "was not needed")
     model = _session_model(request, session)  # first: the kernel may be gone already
     sessions.add(session)
     return json_answer(model, 201, {"Location": f"/api/sessions/{session.id}"})
@@ -197,8 +200,10 @@ def _no_such_kernel(error: UnknownLanguage) -> Response:
     return json_answer({"message": error.errors[0].error, "short_message": f"{error.language} not found"}, 501)
 
 
-async def _context_of(request: Request, kernel: dict[str, Any], *, or_new: bool) -> tuple[str, str]:
-    """The context that a session asks for, by the id or the name of its kernel. `or_new`: a new one, too, where that id is gone."""
+async def _context_of(request: Request, kernel: dict[str, Any], *, or_new: bool) -> tuple[Context, bool]:
+    """The context that a session asks for, by the id or the name of its kernel, and whether it is new.
+
+    `or_new`: a new one, too, where that id is gone."""
     engine = engine_of(request)
     wanted, name = _optional_string(kernel, "id"), _optional_string(kernel, "name")
     try:
@@ -207,8 +212,10 @@ async def _context_of(request: Request, kernel: dict[str, Any], *, or_new: bool)
         if not or_new:
             raise
         context = None
-    context = context or await kernels.start_kernel(engine, name=name, env=None, wanted_id=None)
-    return context.id, context.language.name
+    if context is not None:
+        return context, False
+    context = await kernels.start_kernel(engine, state_of(request).seed, name=name, env=None, wanted_id=None)
+    return context, True
 
 
 async def get_session(request: Request) -> Response:
@@ -225,11 +232,16 @@ async def change_session(request: Request) -> Response:
     kernel, left = _kernel_object(body), session.context
     if kernel:
         try:
-            session.context = await _context_of(request, kernel, or_new=False)
+            context, is_new = await _context_of(request, kernel, or_new=False)
         except UnknownLanguage as error:
             return _no_such_kernel(error)
-        if not any(each.context == left for each in _sessions(request).all()):
-            await _end(engine_of(request), left)
+        if session not in _sessions(request).all():  # ended meanwhile
+            if is_new:
+                await kernels.end_kernel(engine_of(request), context, "was not needed")
+            raise SessionGone
+        session.context = context
+        if left is not context and not any(each.context is left for each in _sessions(request).all()):
+            await kernels.end_kernel(engine_of(request), left, "was deleted with its session")
     session.path = changes["path"] or session.path
     session.name = changes["name"] or session.name
     session.type = changes["type"] or session.type
@@ -237,21 +249,13 @@ async def change_session(request: Request) -> Response:
 
 
 async def delete_session(request: Request) -> Response:
-    engine = engine_of(request)
     try:
-        session = engine.sessions.get(request.path_params["session_id"])
+        session = _sessions(request).get(request.path_params["session_id"])
     except SessionNotFound:  # the real server keeps none of them in mind, and says this of all
         raise SessionGone from None
-    engine.sessions.remove(session.id)
-    await _end(engine, session.context)
+    _sessions(request).remove(session.id)
+    await kernels.end_kernel(engine_of(request), session.context, "was deleted with its session")
     return Response(status_code=204)
-
-
-async def _end(engine: Engine, key: tuple[str, str]) -> None:
-    """End the context of a session."""
-    with contextlib.suppress(ContextNotFound):  # ended meanwhile
-        (context,) = engine.contexts.get(*key)
-        await asyncio.wait({engine.contexts.end(context, "was deleted with its session", asked_for=True)})
 
 
 async def swagger_json(request: Request) -> Response:
@@ -283,7 +287,3 @@ _PATHS: Table = {
     "/api/swagger.yaml": {"GET": swagger_yaml},
 }
 TABLE: Table = {path: {**methods, "OPTIONS": options} for path, methods in _PATHS.items()}
-ROUTES: list[BaseRoute] = [
-    *routes(TABLE, render),
-    WebSocketRoute("/api/kernels/{kernel_id}/channels", channels),
-]

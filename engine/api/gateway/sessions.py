@@ -6,6 +6,7 @@ import uuid
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from engine.contexts.context import Context
 from engine.errors import NotFound
 
 _MAX_SESSIONS = 10_000  # of which a context may have any number; the oldest goes
@@ -28,12 +29,12 @@ class SessionGone(NotFound):
 
 @dataclass(slots=True)
 class Session:
-    """A document (`path`, `type`, `name`) and its context: id and name of the language."""
+    """A document (`path`, `type`, `name`) and its context."""
 
     path: str
     type: str
     name: str
-    context: tuple[str, str]
+    context: Context
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
@@ -71,10 +72,10 @@ class Sessions:
         """Forget a session that its user has ended."""
         self._by_id.pop(session_id, None)
 
-    def note_ended(self, context_id: str, language: str) -> None:
+    def note_ended(self, context: Context) -> None:
         """A context has ended, and so have its sessions."""
         for session in self.all():
-            if session.context == (context_id, language):
+            if session.context is context:
                 del self._by_id[session.id]
                 self._gone[session.id] = None
         while len(self._gone) > _REMEMBERED:

@@ -5,19 +5,18 @@ sent also lists `errors: [{"field", "error"}]`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from pydantic import ValidationError
-from starlette.requests import Request
 from starlette.responses import Response
 
 from engine import errors
 from engine.errors import FieldError, InvalidRequest, PolyreplError
-from engine.log import get_logger
 from engine.models import Obstacle
-from engine.remedies import code_of, remedy
 
 # From the most special to the most general: the first class that fits gives the status.
 STATUSES: tuple[tuple[type[PolyreplError], int], ...] = (
@@ -77,7 +76,7 @@ def headers_of(error: PolyreplError) -> dict[str, str]:
 
 def render(error: PolyreplError) -> Response:
     headers = headers_of(error)
-    told: dict[str, Any] = {"message": error.message, "code": code_of(error), "remediation": remedy(error)}
+    told: dict[str, Any] = {"message": error.message, "code": type(error).__name__, "remediation": error.remedy}
     body = Problem(**told)
     if isinstance(error, InvalidRequest):
         body = InvalidProblem(**told, errors=[FieldProblem(wrong.field, wrong.error) for wrong in error.errors])
@@ -86,6 +85,12 @@ def render(error: PolyreplError) -> Response:
     elif isinstance(error, errors.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size}"
     return json_response(body, status_of(error), headers)
+
+
+def refuse(status: int, message: str, headers: Mapping[str, str]) -> Response:
+    """A status that no error of ours stands for."""
+    code = "InternalError" if status == 500 else HTTPStatus(status).phrase.title().replace(" ", "")
+    return json_response(Problem(message=message, code=code), status, dict(headers))
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -109,15 +114,3 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 def _explain(found: Any) -> str:
     return str(found["msg"]).removeprefix("Value error, ")
-
-
-async def on_polyrepl_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, PolyreplError)
-    if isinstance(error, errors.KernelStartFailed):
-        get_logger().warning("kernel_start_failed", reason=error.message)
-    return render(error)
-
-
-async def on_unexpected_error(request: Request, error: Exception) -> Response:
-    get_logger().error("request_failed", path=request.url.path, exc_info=error)
-    return json_response(Problem(message="Internal error", code="InternalError"), 500)

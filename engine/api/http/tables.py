@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 from starlette.requests import Request
 from starlette.routing import Route
@@ -12,16 +13,21 @@ from engine.api.http.detail import Unprocessable, unprocessable
 from engine.errors import PolyreplError
 
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
-Render = Callable[[PolyreplError], ASGIApp]
 Table = Mapping[str, Mapping[str, Endpoint]]
 
 
-def routes(table: Table, render: Render) -> list[Route]:
+class Renders(Protocol):
+    """Who has words for errors: a dialect, or a module of one."""
+
+    def render(self, error: PolyreplError) -> ASGIApp: ...
+
+
+def routes(table: Table, dialect: Renders) -> list[Route]:
     """One route per path, so that a 405 tells all the methods that the path has."""
-    return [Route(path, _answering(methods, render), methods=list(methods)) for path, methods in table.items()]
+    return [Route(path, _answering(methods, dialect), methods=list(methods)) for path, methods in table.items()]
 
 
-def _answering(methods: Mapping[str, Endpoint], render: Render) -> Endpoint:
+def _answering(methods: Mapping[str, Endpoint], dialect: Renders) -> Endpoint:
     async def endpoint(request: Request) -> ASGIApp:
         method = "GET" if request.method == "HEAD" else request.method
         try:
@@ -29,6 +35,6 @@ def _answering(methods: Mapping[str, Endpoint], render: Render) -> Endpoint:
         except Unprocessable as error:
             return unprocessable(error.problems)
         except PolyreplError as error:
-            return render(error)
+            return dialect.render(error)
 
     return endpoint

@@ -4,6 +4,7 @@ A kernel is an id with all its contexts; a session is the kernel of that name. A
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 from datetime import UTC, datetime
@@ -12,15 +13,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
-from starlette.types import Scope
 
 from engine.api.http.detail import Unprocessable, detail, problems_of, read_checked, unprocessable
 from engine.api.http.errors import headers_of, json_response, status_of
 from engine.api.http.requests import engine_of
-from engine.api.http.tables import Table, routes
+from engine.api.http.tables import Table
 from engine.api.kernelbox.results import attempt_of, result_of
+from engine.api.kernelbox.state import NAME, state_of
 from engine.contexts.context import Context
+from engine.contexts.executions import Execution
+from engine.contexts.registry import DELETED
 from engine.core import Engine
 from engine.errors import (
     ContextExists,
@@ -29,11 +31,11 @@ from engine.errors import (
     InvalidRequest,
     KernelStartFailed,
     PolyreplError,
+    UnknownLanguage,
 )
 from engine.validation import CONTEXT_ID
 from engine.workspaces.labels import Labels
 
-NAME = "kernelbox"
 MAX_ATTEMPTS = 100
 Tags = dict[str, str]
 Json = dict[str, Any]
@@ -69,12 +71,6 @@ class RetryBody(ExecuteBody):
     on_error_code: str | None = None
 
 
-def owns(scope: Scope) -> bool:
-    """Whether a request is for this dialect."""
-    first, *_ = scope["path"].lstrip("/").split("/", 1)
-    return first in ("kernels", "sessions")
-
-
 def render(error: PolyreplError) -> Response:
     """An error of the core in this dialect."""
     if isinstance(error, InvalidRequest) and error.errors:
@@ -101,7 +97,7 @@ def _found(request: Request) -> list[Context]:
     return found
 
 
-def _model(contexts: list[Context]) -> Json:
+def _model(request: Request, contexts: list[Context]) -> Json:
     """A kernel: the id that these contexts share."""
     first, labels = contexts[0], contexts[0].workspace.labels
     used = max(each.last_activity for each in contexts)
@@ -113,7 +109,7 @@ def _model(contexts: list[Context]) -> Json:
         "last_used_at": used.isoformat(),
         "status": "running" if _is_alive(contexts) else "dead",
         "session_name": labels.session_name,
-        "attempt_count": labels.attempts,
+        "attempt_count": state_of(request).attempts[first.id],
         "tags": labels.tags,
         "age_seconds": round((datetime.now(UTC) - first.created_at).total_seconds(), 6),
     }
@@ -139,13 +135,16 @@ async def _make(engine: Engine, labels: Labels) -> Context:
     chosen = labels.name if is_id and labels.name else uuid.uuid4().hex
     context = engine.contexts.get_or_create(chosen, engine.check_language(engine.settings.kernelbox_kernel))
     context.workspace.labels = labels
+    startup, code = None, engine.settings.kernelbox_startup_code
     try:
+        if code:  # queued now, so that nobody else's code comes before it
+            startup = await _submit(engine, context.id, ExecuteBody(code=code))
         await context.ready()
-    except KernelStartFailed:
+    except (KernelStartFailed, UnknownLanguage):
         engine.contexts.end(context, "could not be started", asked_for=True)
         raise
-    if engine.settings.kernelbox_startup_code:
-        await _run(engine, context.id, ExecuteBody(code=engine.settings.kernelbox_startup_code))
+    if startup is not None:
+        await startup.wait()
     return context
 
 
@@ -161,28 +160,33 @@ async def _session(engine: Engine, name: str, tags: Tags | None = None) -> str:
 
 
 async def _run(engine: Engine, context_id: str, body: ExecuteBody) -> Json:
+    execution = await _submit(engine, context_id, body)
+    await execution.wait()
+    return result_of(execution, engine.settings.kernelbox_output_chars)
+
+
+async def _submit(engine: Engine, context_id: str, body: ExecuteBody) -> Execution:
     most = engine.settings.max_timeout
     if body.timeout is not None and not body.timeout <= most:
         raise InvalidRequest(FieldError("timeout", f"must be at most {most:g}"))
     # Bash is what IPython makes of it: a process of its own for every cell, in the kernel's directory and environment.
     code = f"%%bash\n{body.code}" if body.language == "bash" else body.code
-    execution = await engine.execute(
+    return await engine.execute(
         code,
         context_id=context_id,
         language=engine.settings.kernelbox_kernel,
         timeout=min(engine.settings.kernelbox_timeout, most) if body.timeout is None else body.timeout,
     )
-    await execution.wait()
-    return result_of(execution, engine.settings.kernelbox_output_chars)
 
 
-async def _retry(engine: Engine, context: Context, body: RetryBody) -> Json:
+async def _retry(request: Request, context_id: str, body: RetryBody) -> Json:
+    engine, state = engine_of(request), state_of(request)
     allowed = body.max_attempts or engine.settings.kernelbox_attempts
     replacements = iter(body.replacement_codes)
     attempts: list[Json] = []
     while True:
-        context.workspace.labels.attempts += 1
-        result = await _run(engine, context.id, body)
+        state.attempts[context_id] += 1
+        result = await _run(engine, context_id, body)
         attempts.append(attempt_of(len(attempts) + 1, body.code, result))
         if result["status"] == "success" or len(attempts) == allowed:
             break
@@ -197,7 +201,7 @@ async def _retry(engine: Engine, context: Context, body: RetryBody) -> Json:
 async def create_kernel(request: Request) -> Response:
     body = await read_checked(request, KernelBody)
     labels = Labels(name=body.name, session_name=body.session_name, tags=body.tags, maker=NAME)
-    return json_response(_model([await _make(engine_of(request), labels)]), 201)
+    return json_response(_model(request, [await _make(engine_of(request), labels)]), 201)
 
 
 async def list_kernels(request: Request) -> Response:
@@ -205,30 +209,30 @@ async def list_kernels(request: Request) -> Response:
     if refresh.lower() not in ("true", "false", "1", "0", "on", "off", "yes", "no", "t", "f", "y", "n"):
         message = "Input should be a valid boolean, unable to interpret input"
         raise Unprocessable([{"type": "bool_parsing", "loc": ["query", "refresh"], "msg": message, "input": refresh}])
-    return json_response({"kernels": [_model(contexts) for contexts in _kernels(engine_of(request)).values()]})
+    return json_response({"kernels": [_model(request, contexts) for contexts in _kernels(engine_of(request)).values()]})
 
 
 async def delete_kernels(request: Request) -> Response:
     """Those that were made here: other clients' contexts are not this one's to end."""
     engine = engine_of(request)
-    destroyed = []
-    for kernel_id, contexts in _kernels(engine).items():
-        if contexts[0].workspace.labels.maker == NAME:
-            await engine.delete_context(kernel_id)
-            destroyed.append(kernel_id)
-    return json_response({"destroyed": destroyed})
+    own = {name: found for name, found in _kernels(engine).items() if found[0].workspace.labels.maker == NAME}
+    # All are taken out at once: whoever else deletes them meanwhile finds none.
+    ending = [engine.contexts.end(each, DELETED, asked_for=True) for found in own.values() for each in found]
+    if ending:
+        await asyncio.wait(ending)
+    return json_response({"destroyed": list(own)})
 
 
 async def get_kernel(request: Request) -> Response:
     contexts = _found(request)
-    return json_response({"alive": _is_alive(contexts), "kernel": _model(contexts)})
+    return json_response({"alive": _is_alive(contexts), "kernel": _model(request, contexts)})
 
 
 async def restart_kernel(request: Request) -> Response:
     contexts = _found(request)
     for context in contexts:
         await context.restart()
-    return json_response(_model(contexts))
+    return json_response(_model(request, contexts))
 
 
 async def delete_kernel(request: Request) -> Response:
@@ -245,13 +249,15 @@ async def execute_in_kernel(request: Request) -> Response:
 async def retry_in_kernel(request: Request) -> Response:
     context = _found(request)[0]
     body = await read_checked(request, RetryBody)
-    return json_response(await _retry(engine_of(request), context, body))
+    return json_response(await _retry(request, context.id, body))
 
 
 async def get_session(request: Request) -> Response:
     body = await read_checked(request, SessionBody, optional=True)
     engine = engine_of(request)
-    return json_response(_model(engine.contexts.get(await _session(engine, request.path_params["name"], body.tags))))
+    return json_response(
+        _model(request, engine.contexts.get(await _session(engine, request.path_params["name"], body.tags)))
+    )
 
 
 async def execute_in_session(request: Request) -> Response:
@@ -262,9 +268,8 @@ async def execute_in_session(request: Request) -> Response:
 
 async def retry_in_session(request: Request) -> Response:
     body = await read_checked(request, RetryBody)
-    engine = engine_of(request)
-    (context, *_) = engine.contexts.get(await _session(engine, request.path_params["name"]))
-    return json_response(await _retry(engine, context, body))
+    context_id = await _session(engine_of(request), request.path_params["name"])
+    return json_response(await _retry(request, context_id, body))
 
 
 async def index(request: Request) -> Response:
@@ -276,7 +281,7 @@ async def index(request: Request) -> Response:
     return json_response({"service": NAME, "links": links})
 
 
-_TABLE: Table = {
+TABLE: Table = {
     "/": {"GET": index},
     "/kernels": {"POST": create_kernel, "GET": list_kernels, "DELETE": delete_kernels},
     "/kernels/{identifier}": {"GET": get_kernel, "DELETE": delete_kernel},
@@ -287,4 +292,3 @@ _TABLE: Table = {
     "/sessions/{name}/execute": {"POST": execute_in_session},
     "/sessions/{name}/execute_with_retry": {"POST": retry_in_session},
 }
-ROUTES: list[BaseRoute] = [*routes(_TABLE, render)]

@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 from engine.errors import FieldError, InvalidRequest
 from engine.models import BranchInfo, ContextInfo, FileInfo, FileList, VariableList
 from engine.options import BODY_FIELDS, ExecuteOptions, from_body
+from engine.validation import MAX_NAME
 
 Vendor = Literal["openai", "anthropic", "mcp"]
 ContextId = Annotated[
@@ -90,7 +91,7 @@ class DeleteContext(Arguments):
 class ListVariables(Arguments):
     context_id: KnownContext
     language: LanguageName | None = None
-    match: Annotated[str, Meta(description="Only names that contain this.")] = ""
+    match: Annotated[str, Meta(max_length=MAX_NAME, description="Only names that contain this.")] = ""
 
 
 class ForkContext(Arguments):

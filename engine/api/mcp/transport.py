@@ -6,21 +6,24 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from engine.api.http.errors import render
-from engine.errors import NotSupported
+from engine.api.http import errors
+from engine.api.http.dialect import Dialect, State
+from engine.core import Engine
+from engine.errors import NotSupported, PolyreplError, ShuttingDown
 
 if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-    from engine.core import Engine
-
 _SESSION_IDLE = 1800.0  # seconds
 _MAX_SESSIONS = 1000
+NAME = "mcp"
 PATH = "/mcp"
 
 
@@ -28,10 +31,11 @@ def is_installed() -> bool:
     return importlib.util.find_spec("mcp") is not None
 
 
-class Mcp:
+class McpState(State):
     """An ASGI application that starts the sessions' manager when it is first asked, and ends it with the server."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._manager: asyncio.Task[StreamableHTTPSessionManager] | None = None
         self._runner: asyncio.Task[None] | None = None
         self._over = asyncio.Event()
@@ -39,10 +43,13 @@ class Mcp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not is_installed():
             error = NotSupported("MCP", "this server", "install it with: pip install 'polyrepl[mcp]'")
-            await render(error)(scope, receive, send)
+            await errors.render(error)(scope, receive, send)
+            return
+        if self._over.is_set():
+            await errors.render(ShuttingDown())(scope, receive, send)
             return
         if self._manager is None:
-            self._manager = asyncio.create_task(self._start(scope["app"].state.engine))
+            self._manager = asyncio.create_task(self._start(self._engine))
         manager = await asyncio.shield(self._manager)
         await manager.handle_request(scope, receive, send)
 
@@ -68,12 +75,38 @@ class Mcp:
 
     async def aclose(self) -> None:
         """End all sessions. May be called again."""
+        self._over.set()
         if self._manager is not None:
             await asyncio.wait({self._manager})
-        self._over.set()
         if self._runner is not None:
             await asyncio.wait({self._runner})
 
 
-def routes(mcp: Mcp) -> list[BaseRoute]:
-    return [Route(PATH, mcp, methods=["GET", "POST", "DELETE"])]
+class _Endpoint:
+    """The path of the transport."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state: McpState = scope["app"].state.dialects[NAME]
+        await state(scope, receive, send)
+
+
+class _Mcp(Dialect):
+    name = NAME
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route(PATH, _Endpoint(), methods=["GET", "POST", "DELETE"])]
+
+    def owns(self, scope: Scope) -> bool:
+        return bool(scope["path"] == PATH)
+
+    def render(self, error: PolyreplError) -> Response:
+        return errors.render(error)
+
+    def refuse(self, status: int, message: str, headers: Mapping[str, str]) -> Response:
+        return errors.refuse(status, message, headers)
+
+    def open(self, engine: Engine) -> McpState:
+        return McpState(engine)
+
+
+MCP = _Mcp()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from engine.api.dialects import GATEWAY, dialect_of, routes_of, surfaces_of
+from engine.api.dialects import Surfaces
+from engine.api.gateway.dialect import GATEWAY
+from engine.api.notebook.kernels import NotebookKernels
+from engine.api.notebook.routes import is_served
 from engine.errors import Forbidden, NotFound, PolyreplError, RequestTooLarge, Unauthorized
 from engine.settings import Settings
 
@@ -36,13 +38,12 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 class Guard:
     """Refuses what must not reach the API: pages of other origins, other host names (DNS rebinding), a missing token."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, serves: Callable[[Scope], bool] | None = None) -> None:
-        """`serves`: which requests a notebook answers, where one is served."""
+    def __init__(self, app: ASGIApp, settings: Settings, notebook: NotebookKernels | None = None) -> None:
         self._app = app
-        self._serves = serves
+        self._notebook = notebook
         self._token = settings.secret.encode() if settings.secret else None
-        self._surfaces = surfaces_of(settings)
-        self._routes = routes_of(self._surfaces)
+        self._surfaces = Surfaces(settings)
+        self._routes = self._surfaces.routes()
         self._max_bytes = settings.max_request_bytes
         self._origins = frozenset(settings.allowed_origins)
         self._hosts = frozenset({*_LOOPBACK, settings.host, *settings.allowed_hosts})
@@ -54,7 +55,7 @@ class Guard:
             try:
                 self._check(scope)
             except PolyreplError as error:
-                await dialect_of(scope, self._surfaces).render(error)(scope, receive, send)
+                await self._surfaces.dialect_of(scope).render(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -84,18 +85,18 @@ class Guard:
             raise RequestTooLarge(self._max_bytes)
 
     def _is_gateways(self, scope: Scope) -> bool:
-        return dialect_of(scope, self._surfaces) is GATEWAY
+        return self._surfaces.dialect_of(scope) is GATEWAY
 
     def _is_nowhere(self, scope: Scope) -> bool:
         """Whether the gateway has no such path, which its clients need no token to be told: its routes are public."""
-        if self._serves is not None or not self._is_gateways(scope):
+        if self._notebook is not None or not self._is_gateways(scope):
             return False
         return all(route.matches(scope)[0] is Match.NONE for route in self._routes)
 
     def _is_open(self, scope: Scope) -> bool:
         path: str = scope["path"]
         is_open = path in _OPEN_PATHS or path.startswith(_OPEN_PREFIX)
-        return is_open and not (self._serves is not None and self._serves(scope))
+        return is_open and not (self._notebook is not None and is_served(scope, self._notebook))
 
     def _has_token(self, scope: Scope, headers: Headers) -> bool:
         assert self._token is not None

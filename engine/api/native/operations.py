@@ -6,6 +6,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from engine import __version__
 from engine.api.http.errors import json_response
@@ -77,22 +78,8 @@ async def health(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    engine = engine_of(request)
-    checks = {"engine": "ok" if engine.is_ready else "shutting down"}
-    notebook = request.app.state.notebook
-    room = engine.is_ready and (notebook is not None or engine.has_room)
-    checks["contexts"] = "ok" if room else "all contexts are busy"
-    ready = all(state == "ok" for state in checks.values())
-    if engine.is_ready:
-        if notebook is not None:
-            checks["notebook"] = notebook.describe()
-            ready = ready and checks["notebook"] == "ok"
-        checks["pool"] = engine.pool.describe()
-        checks["zygote"] = engine.describe_zygote()
-        if engine.settings.remote_languages:
-            checks["jupyter"] = await engine.remote_problem() or "ok"
-            ready = ready and (engine.settings.backend == "local" or checks["jupyter"] == "ok")
-    return json_response(Readiness("ok" if ready else "unavailable", checks), 200 if ready else 503)
+    readiness: Readiness = await request.app.state.application.readiness()
+    return json_response(readiness, 200 if readiness.status == "ok" else 503)
 
 
 async def metrics(request: Request) -> Response:
@@ -116,3 +103,11 @@ async def asset(request: Request) -> Response:
     if name not in _ASSETS:
         raise HTTPException(404, "Not Found")
     return FileResponse(static_dir() / name, media_type=_ASSETS[name], headers={"Cache-Control": "max-age=3600"})
+
+
+PAGES: list[BaseRoute] = [
+    Route("/openapi.json", openapi),
+    Route("/docs", docs),
+    Route("/redoc", redoc),
+    Route("/docs/{name}", asset),
+]

@@ -9,10 +9,10 @@ from engine.api.http.errors import json_response
 from engine.api.http.openapi import Parameter
 from engine.api.http.requests import engine_of, whole_number
 from engine.errors import FieldError, InvalidRequest
+from engine.validation import MAX_NAME
 
 DEFAULT_LIMIT = 200
 MAX_LIMIT = 1000
-MAX_TEXT = 200  # characters of a name, or of a part of one
 
 PARAMETERS = (
     Parameter(
@@ -21,8 +21,8 @@ PARAMETERS = (
         f"At most this many. Default {DEFAULT_LIMIT}.",
         {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
     ),
-    Parameter("after", "query", "Only names that sort after this one.", {"type": "string", "maxLength": MAX_TEXT}),
-    Parameter("match", "query", "Only names that contain this.", {"type": "string", "maxLength": MAX_TEXT}),
+    Parameter("after", "query", "Only names that sort after this one.", {"type": "string", "maxLength": MAX_NAME}),
+    Parameter("match", "query", "Only names that contain this.", {"type": "string", "maxLength": MAX_NAME}),
 )
 
 
@@ -46,6 +46,6 @@ def _limit(request: Request) -> int:
 
 def _text(request: Request, field: str) -> str:
     text = request.query_params.get(field, "")
-    if len(text) > MAX_TEXT:
-        raise InvalidRequest(FieldError(field, f"must be at most {MAX_TEXT} characters"))
+    if len(text) > MAX_NAME:
+        raise InvalidRequest(FieldError(field, f"must be at most {MAX_NAME} characters"))
     return text

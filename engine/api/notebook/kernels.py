@@ -98,6 +98,7 @@ class NotebookKernels:
         self._starting: asyncio.Task[None] | None = None
         self._failure: PolyreplError | None = None
         self._language: Language | None = None
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<NotebookKernels {self.notebook.name}, {len(self._free)} of {len(self._workers)} free>"
@@ -107,11 +108,16 @@ class NotebookKernels:
         self._starting = self._in_background(self._start_all())
 
     async def ready(self) -> None:
-        """Return when all kernels are set up. Raises BadNotebook or KernelStartFailed."""
+        """Return when all kernels are set up. Raises BadNotebook, KernelStartFailed or ShuttingDown."""
         assert self._starting is not None
         await asyncio.wait({self._starting})
+        self._check()
+
+    def _check(self) -> None:
         if self._failure is not None:
             raise self._failure
+        if self._closed:
+            raise ShuttingDown
 
     def describe(self) -> str:
         """One line for operators."""
@@ -119,7 +125,11 @@ class NotebookKernels:
         return "ok" if ready else "no kernel is set up"
 
     async def aclose(self) -> None:
-        """Stop all that is going on; the contexts end with the engine."""
+        """Stop all that is going on; the contexts end with the engine. May be called again."""
+        self._closed = True
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(ShuttingDown())
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -153,8 +163,7 @@ class NotebookKernels:
                 await worker.context.interrupt(execution)
 
     async def _acquire(self) -> Worker:
-        if self._failure is not None:
-            raise self._failure
+        self._check()
         if self._free:
             return self._free.popleft()
         if len(self._waiting) >= self._max_waiting:
@@ -176,6 +185,8 @@ class NotebookKernels:
 
     def _offer(self, worker: Worker) -> None:
         """Give the worker to the next request, or keep it for one; one whose kernel is gone is set up first."""
+        if self._closed:
+            return
         if not worker.is_ready:
             self._in_background(self._renew(worker))
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -20,8 +20,8 @@ from starlette.types import Receive, Scope, Send
 
 from engine.api.gateway import errors as gateway_errors
 from engine.api.http.errors import status_of
+from engine.api.http.locations import read_location
 from engine.api.http.requests import engine_of, read_bytes
-from engine.api.http.seed import read_location
 from engine.api.http.streaming import Disconnect
 from engine.api.notebook.kernels import NotebookKernels, Reply
 from engine.api.notebook.notebook import Endpoint, Notebook, parse_notebook
@@ -77,9 +77,9 @@ def raw_path(scope: Scope) -> str:
     return raw.decode("latin-1").partition("?")[0]
 
 
-def server_of(kernels: NotebookKernels) -> Callable[[Scope], bool]:
-    """Tells whether a request is for an endpoint of the notebook."""
-    return lambda scope: scope["type"] == "http" and kernels.notebook.find(raw_path(scope)) is not None
+def is_served(scope: Scope, kernels: NotebookKernels) -> bool:
+    """Whether a request is for an endpoint of the notebook."""
+    return scope["type"] == "http" and kernels.notebook.find(raw_path(scope)) is not None
 
 
 class _Endpoints(BaseRoute):

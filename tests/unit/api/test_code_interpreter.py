@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from engine.api.code_interpreter.history import MAX_ENTRIES, MAX_TEXT, Entry, History
 from engine.kernels.provisioners.fake import Die, Hold, Say
-from engine.workspaces.labels import MAX_ENTRIES, MAX_TEXT, Entry, History
 
 pytestmark = pytest.mark.anyio
 URL = "/api/v1/code-interpreter/sessions"

@@ -14,7 +14,7 @@ import pytest
 from starlette.responses import Response
 
 import engine
-from engine.api import code_interpreter
+from engine.api.code_interpreter import routes as code_interpreter
 from engine.api.dialects import DIALECTS
 from engine.api.e2b import routes as e2b
 from engine.api.gateway import errors as gateway_errors
@@ -155,6 +155,7 @@ RENDERINGS: dict[str, Rendering] = {
     ),
     "e2b": Rendering(e2b.render, text_or_detail_of, {UnknownLanguage: 500, InvalidRequest: 422}),
     "kernelbox": Rendering(kernelbox.render, detail_of, {InvalidRequest: 422}),
+    "mcp": Rendering(errors.render, message_of, {}),
     "code_interpreter": Rendering(code_interpreter.render, detail_of, {KernelTimeout: 504, KernelStartFailed: 503}),
 }
 
@@ -176,8 +177,9 @@ def expected_status(rendering: Rendering, kind: type[PolyreplError]) -> int:
 
 def test_every_dialect_that_is_served_is_here():
     assert {dialect.name for dialect in DIALECTS} <= set(RENDERINGS)
+    error = Forbidden("m")
     for dialect in DIALECTS:
-        assert RENDERINGS[dialect.name].render is dialect.render
+        assert dialect.render(error).body == RENDERINGS[dialect.name].render(error).body
 
 
 @pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from unittest.mock import Mock
 
 import pytest
 from pydantic import ValidationError
 
+from engine.api.dialects import settings_of
 from engine.api.gateway import routes as gateway
 from engine.server.server import run_server
-from engine.settings import Settings
+from engine.settings import Settings, load_settings
 from tests.unit.api.test_gateway import is_refusal
 
 pytestmark = pytest.mark.anyio
@@ -168,7 +170,7 @@ def test_the_variables_of_a_kernel_gateway_are_understood(monkeypatch, tmp_path)
     }  # fmt: skip
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    settings = Settings()
+    settings = load_settings(aliases=settings_of(os.environ))
     assert (settings.host, settings.port, settings.secret) == ("0.0.0.0", 9999, "secret")
     assert (settings.allowed_origins, settings.list_kernels, settings.max_kernels) == (["*"], True, 7)
     assert (settings.pool_min, settings.pool_max) == (5, 5)
@@ -181,7 +183,7 @@ def test_the_variables_of_a_kernel_gateway_are_understood(monkeypatch, tmp_path)
         "Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "X-A", "Access-Control-Max-Age": "60",
     }  # fmt: skip
     monkeypatch.setenv("POLYREPL_PORT", "1234")
-    assert Settings().port == 1234
+    assert load_settings(aliases=settings_of(os.environ)).port == 1234
 
 
 @pytest.mark.parametrize(
@@ -198,7 +200,7 @@ def test_a_server_that_could_start_no_kernel_does_not_start(settings: dict, reas
     monkeypatch.setattr("engine.server.server.get_logger", lambda: told)
     assert run_server(Settings(run_dir=tmp_path / "run", **settings)) == 1
     (logged,) = told.error.call_args_list
-    assert logged.args == ("gateway_not_served",)
+    assert logged.args == ("not_served",)
     assert reason in logged.kwargs["reason"]
 
 
@@ -206,7 +208,7 @@ def test_more_prespawned_kernels_than_there_may_be_are_refused(monkeypatch):
     monkeypatch.setenv("KG_PRESPAWN_COUNT", "3")
     monkeypatch.setenv("KG_MAX_KERNELS", "2")
     with pytest.raises(ValidationError, match="KG_PRESPAWN_COUNT"):
-        Settings()
+        load_settings(aliases=settings_of(os.environ))
 
 
 @pytest.mark.parametrize(

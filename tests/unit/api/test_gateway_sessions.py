@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -27,6 +28,25 @@ class TestSessions:
         body = {"path": "a", "type": "notebook", "kernel": {"name": "python3"}}
         first, second = [(await client.post("/api/sessions", json=body)) for _ in range(2)]
         assert (second.status_code, second.json()["id"]) == (201, first.json()["id"])
+
+    async def test_the_same_path_asked_for_twice_at_once_is_one_session_with_one_kernel(self, api):
+        client = (await api()).client
+        body = {"path": "a", "type": "notebook", "kernel": {"name": "python3"}}
+        answers = await asyncio.gather(*(client.post("/api/sessions", json=body) for _ in range(3)))
+        assert {answer.status_code for answer in answers} == {201}
+        (session,) = (await client.get("/api/sessions")).json()
+        assert {answer.json()["id"] for answer in answers} == {session["id"]}
+        assert [each["id"] for each in (await client.get("/api/kernels")).json()] == [session["kernel"]["id"]]
+
+    async def test_a_kernel_for_a_session_that_is_ended_meanwhile_does_not_stay(self, api):
+        client = (await api()).client
+        session = (await client.post("/api/sessions", json={"path": "a", "type": "notebook"})).json()
+        path = f"/api/sessions/{session['id']}"
+        changed, deleted = await asyncio.gather(
+            client.patch(path, json={"kernel": {"name": "typescript"}}), client.delete(path)
+        )
+        assert (changed.status_code, deleted.status_code) == (410, 204)
+        assert (await client.get("/api/kernels")).json() == []
 
     async def test_the_oldest_shape_of_a_session_is_understood(self, api):
         client = (await api()).client

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from typing import Any
 
 import httpx
 import pytest
 
+from engine.api.dialects import settings_of
 from engine.api.kernelbox import routes as kernelbox
 from engine.api.kernelbox.results import MARKER
 from engine.kernels.provisioners.fake import Die, Hold, Say
-from engine.settings import Settings
+from engine.settings import load_settings
 
 pytestmark = pytest.mark.anyio
 
@@ -89,6 +91,26 @@ def is_refused(response: httpx.Response, *location: str | int) -> dict[str, Any]
     assert {"type", "loc", "msg", "input"} <= set(problem)
     assert problem["loc"] == list(location)
     return problem
+
+
+class TestAtOnce:
+    """What several clients ask at the same time."""
+
+    async def test_two_that_delete_all_kernels_both_succeed(self, client):
+        for name in "abc":
+            assert (await client.post("/kernels", json={"name": name})).status_code == 201
+        answers = await asyncio.gather(*(client.delete("/kernels") for _ in range(3)))
+        assert {answer.status_code for answer in answers} == {200}
+        destroyed = [each for answer in answers for each in answer.json()["destroyed"]]
+        assert sorted(destroyed) == ["a", "b", "c"]
+        assert (await client.get("/kernels")).json() == {"kernels": []}
+
+    async def test_nobodys_code_comes_before_the_startup_code(self, api):
+        fake = await api(SCRIPT, kernelbox_startup_code="84")
+        await asyncio.gather(run(fake.client, "bare"), run(fake.client, "long"))
+        (kernel,) = fake.kernels
+        codes = [request[0]["code"] for request in kernel.requests]
+        assert (codes[0], len(codes)) == ("84", 3)
 
 
 class TestService:
@@ -488,11 +510,12 @@ class TestSettings:
             ("KERNEL_IDLE_TIMEOUT", "60"),
         ):
             monkeypatch.setenv(f"KERNELBOX_{name}", value)
-        settings = Settings()
+        aliases = settings_of(os.environ)
+        settings = load_settings(aliases=aliases)
         assert settings.kernelbox_timeout == 7.5
         assert settings.kernelbox_output_chars == 99
         assert settings.kernelbox_attempts == 3
         assert settings.kernelbox_startup_code == "import math"
         assert settings.kernelbox_kernel == "python3"
         assert settings.context_idle_timeout == 60
-        assert Settings(kernelbox_timeout=1).kernelbox_timeout == 1
+        assert load_settings(aliases=aliases, kernelbox_timeout=1).kernelbox_timeout == 1

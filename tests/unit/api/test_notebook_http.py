@@ -87,14 +87,14 @@ async def serve(make_fake: MakeEngine, tmp_path: Path) -> AsyncIterator[Serve]:
             fake = make_fake({**SCRIPT, **(script or {})}, notebook=str(path), **settings)
             app = create_app(fake.engine)
             await stack.enter_async_context(fake.engine)
-            app.state.notebook.start()
-            stack.push_async_callback(app.state.notebook.aclose)
+            app.state.application.notebook.start()
+            stack.push_async_callback(app.state.application.notebook.aclose)
             if ready:
-                await app.state.notebook.ready()
+                await app.state.application.notebook.ready()
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
             client = httpx.AsyncClient(transport=transport, base_url="http://localhost:8000", timeout=30)
             await stack.enter_async_context(client)
-            return Served(app.state.notebook, fake.kernels, client, app)
+            return Served(app.state.application.notebook, fake.kernels, client, app)
 
         yield start
 

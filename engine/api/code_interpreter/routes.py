@@ -11,23 +11,22 @@ from typing import Any
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp
 
 from engine import errors
+from engine.api.code_interpreter.history import MAX_ENTRIES, Entry
+from engine.api.code_interpreter.state import NAME, state_of
 from engine.api.http.detail import Unprocessable, detail, read_checked
 from engine.api.http.downloads import OCTETS, FileAnswer
 from engine.api.http.errors import headers_of, json_response, status_of
 from engine.api.http.multipart import Form
 from engine.api.http.requests import engine_of
-from engine.api.http.tables import Table, routes
+from engine.api.http.tables import Table
 from engine.contexts.context import Context
 from engine.contexts.executions import Execution
 from engine.errors import ContextNotFound, PolyreplError
 from engine.models import Item
-from engine.workspaces.labels import MAX_ENTRIES, Entry
 
-NAME = "code_interpreter"
 PREFIX = "/api/v1"
 SESSIONS = f"{PREFIX}/code-interpreter/sessions"
 STATUS = "active"  # of every session that there is
@@ -55,12 +54,6 @@ class SessionNotFound(ContextNotFound):
     def __init__(self, context_id: str, message: str) -> None:
         super().__init__(context_id)
         self.message = message
-
-
-def owns(scope: Scope) -> bool:
-    """Whether a request is for this dialect."""
-    path: str = scope["path"]
-    return path.startswith(f"{PREFIX}/")
 
 
 def render(error: PolyreplError) -> Response:
@@ -136,7 +129,7 @@ async def execute(request: Request) -> Response:
     execution = await engine.execute(body.code, context_id=context.id, language=body.language or context.language.name)
     await execution.wait()
     entry = _entry(execution, body.code)
-    context.workspace.labels.history.add(entry)
+    state_of(request).history(context).add(entry)
     return json_response(
         {
             "session_id": context.id,
@@ -188,7 +181,7 @@ async def get_history(request: Request) -> Response:
     if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MAX_ENTRIES):
         problem = {"type": "value_error", "loc": ["query", "limit"], "msg": f"must be between 1 and {MAX_ENTRIES}"}
         raise Unprocessable([{**problem, "input": limit}])
-    return json_response({"entries": _contexts(request)[0].workspace.labels.history.last(int(limit))})
+    return json_response({"entries": state_of(request).history(_contexts(request)[0]).last(int(limit))})
 
 
 async def upload_file(request: Request) -> Response:
@@ -198,7 +191,7 @@ async def upload_file(request: Request) -> Response:
         if part.field != "file":
             continue
         info, _ = await engine_of(request).files(context.id).write(part.filename, part.chunks)
-        _note(context, f"upload_file({info.path!r})", f"{info.size} bytes")
+        _note(request, context, f"upload_file({info.path!r})", f"{info.size} bytes")
         return json_response({"filename": info.path, "size": info.size, "session_id": context.id})
     raise Unprocessable([{"type": "missing", "loc": ["body", "file"], "msg": "Field required", "input": None}])
 
@@ -206,12 +199,12 @@ async def upload_file(request: Request) -> Response:
 async def download_file(request: Request) -> ASGIApp:
     context, path = _contexts(request)[0], request.path_params["filename"]
     file = await engine_of(request).files(context.id).read(path)
-    _note(context, f"download_file({path!r})", f"{file.info.size} bytes")
+    _note(request, context, f"download_file({path!r})", f"{file.info.size} bytes")
     return await FileAnswer.of(request, file, OCTETS)
 
 
-def _note(context: Context, code: str, result: str) -> None:
-    context.workspace.labels.history.add(Entry(_now(), code, context.language.name, result=result))
+def _note(request: Request, context: Context, code: str, result: str) -> None:
+    state_of(request).history(context).add(Entry(_now(), code, context.language.name, result=result))
 
 
 async def list_providers(request: Request) -> Response:
@@ -219,7 +212,7 @@ async def list_providers(request: Request) -> Response:
     return json_response({NAME: {"default": provider, "available": [provider]}})
 
 
-_TABLE: Table = {
+TABLE: Table = {
     f"{PREFIX}/providers": {"GET": list_providers},
     SESSIONS: {"POST": start_session, "GET": list_sessions},
     f"{SESSIONS}/{{session_id}}": {"GET": get_session, "DELETE": end_session},
@@ -228,4 +221,3 @@ _TABLE: Table = {
     f"{SESSIONS}/{{session_id}}/files": {"POST": upload_file},
     f"{SESSIONS}/{{session_id}}/files/{{filename:path}}": {"GET": download_file},
 }
-ROUTES: list[BaseRoute] = [*routes(_TABLE, render)]

@@ -1,0 +1,1 @@
+"""The code-interpreter dialect: sessions, as the gateway for agents' primitives has them."""
