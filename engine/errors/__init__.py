@@ -1,0 +1,132 @@
+"""The one tree of errors. `api/http/errors.py` turns it into HTTP; nothing else does.
+
+PolyreplError
+├── InvalidRequest            what the caller sent is wrong; names every field
+│   └── UnknownLanguage
+├── Unauthorized              no token, or a wrong one
+├── Forbidden                 this host, origin or action is not allowed
+├── NotFound
+│   ├── ContextNotFound
+│   ├── CheckpointNotFound
+│   ├── FileMissing
+│   └── ExecutionNotFound
+├── Conflict                  the resource is in another state than the call needs
+│   ├── ContextEnded
+│   ├── ContextExists
+│   ├── CannotBranch          `obstacles` names what cannot be copied
+│   ├── CheckpointLost
+│   ├── ContextBusy           try again later (`retry_after`, seconds)
+│   ├── VariablesUnavailable
+│   ├── InputNotExpected
+│   ├── FileConflict          something else is at that path
+│   ├── TooManyFiles          to compare them around a cell
+│   └── IdempotencyConflict
+├── RequestTooLarge
+│   └── FileTooLarge
+├── RangeNotSatisfiable       the part of a file that was asked for is not there
+├── StorageFull               a context's files, or the disk
+├── NotSupported              the kernel of this language cannot do it
+├── Overloaded                try again later (`retry_after`, seconds)
+│   ├── QueueFull
+│   ├── TooManyContexts
+│   ├── TooManyRequests
+│   ├── KernelsBusy
+│   ├── TooManyCheckpoints
+│   ├── TooManyInstallations
+│   └── MemoryShort
+├── ShuttingDown
+├── KernelError
+│   ├── KernelStartFailed
+│   ├── KernelDied
+│   └── KernelTimeout
+├── BadNotebook               it cannot be served as an API
+└── MessageError              a kernel sent what is not a Jupyter message
+"""
+
+from engine.errors.base import FieldError, PolyreplError
+from engine.errors.kernels import BadNotebook, KernelDied, KernelError, KernelStartFailed, KernelTimeout, MessageError
+from engine.errors.limits import (
+    KernelsBusy,
+    MemoryShort,
+    Overloaded,
+    QueueFull,
+    ShuttingDown,
+    TooManyCheckpoints,
+    TooManyContexts,
+    TooManyInstallations,
+    TooManyRequests,
+)
+from engine.errors.requests import (
+    FileTooLarge,
+    Forbidden,
+    InvalidRequest,
+    NotSupported,
+    RangeNotSatisfiable,
+    RequestTooLarge,
+    Unauthorized,
+    UnknownLanguage,
+)
+from engine.errors.resources import (
+    CannotBranch,
+    CheckpointLost,
+    CheckpointNotFound,
+    Conflict,
+    ContextBusy,
+    ContextEnded,
+    ContextExists,
+    ContextNotFound,
+    ExecutionNotFound,
+    FileConflict,
+    FileMissing,
+    IdempotencyConflict,
+    InputNotExpected,
+    NotFound,
+    StorageFull,
+    TooManyFiles,
+    VariablesUnavailable,
+)
+
+__all__ = [
+    "BadNotebook",
+    "CannotBranch",
+    "CheckpointLost",
+    "CheckpointNotFound",
+    "Conflict",
+    "ContextBusy",
+    "ContextEnded",
+    "ContextExists",
+    "ContextNotFound",
+    "ExecutionNotFound",
+    "FieldError",
+    "FileConflict",
+    "FileMissing",
+    "FileTooLarge",
+    "Forbidden",
+    "IdempotencyConflict",
+    "InputNotExpected",
+    "InvalidRequest",
+    "KernelDied",
+    "KernelError",
+    "KernelStartFailed",
+    "KernelTimeout",
+    "KernelsBusy",
+    "MemoryShort",
+    "MessageError",
+    "NotFound",
+    "NotSupported",
+    "Overloaded",
+    "PolyreplError",
+    "QueueFull",
+    "RangeNotSatisfiable",
+    "RequestTooLarge",
+    "ShuttingDown",
+    "StorageFull",
+    "TooManyCheckpoints",
+    "TooManyContexts",
+    "TooManyFiles",
+    "TooManyInstallations",
+    "TooManyRequests",
+    "Unauthorized",
+    "UnknownLanguage",
+    "VariablesUnavailable",
+]

@@ -1,0 +1,31 @@
+"""What every error has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing wrong with one field of a request."""
+
+    field: str
+    error: str
+
+
+class PolyreplError(Exception):
+    """Base of every error that this package raises on purpose. `message` is fit for a client.
+
+    `remedy`: one sentence for the caller on what to do. A class without one has that of its base."""
+
+    remedy: ClassVar[str]
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    @property
+    def explanation(self) -> str:
+        """The whole of it in one line."""
+        return self.message

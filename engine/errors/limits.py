@@ -1,0 +1,81 @@
+"""Errors of a server that has no room now. The same request works later."""
+
+from __future__ import annotations
+
+from engine.errors.base import PolyreplError
+
+
+class Overloaded(PolyreplError):
+    """Base of what works again later. `retry_after`: seconds, a hint."""
+
+    remedy = "Wait for the seconds in Retry-After and try again."
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class QueueFull(Overloaded):
+    """The context has as many executions waiting as it may have."""
+
+    def __init__(self, context_id: str, limit: int) -> None:
+        super().__init__(f"Context {context_id!r} has {limit} executions waiting, its limit", retry_after=1)
+
+
+class TooManyContexts(Overloaded):
+    """The server has as many contexts as it may have."""
+
+    remedy = "Delete contexts that are no longer needed, or try again later."
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"All {limit} contexts are in use; delete one, or try again", retry_after=5)
+
+
+class TooManyRequests(Overloaded):
+    """Of one client that asks on without waiting for answers."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} requests of this client wait already, its limit", retry_after=1)
+
+
+class KernelsBusy(Overloaded):
+    """Of those that serve a notebook. `problem` completes "All its kernels are busy, and ..."."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"All kernels of the notebook are busy, and {problem}", retry_after=1)
+
+
+class TooManyCheckpoints(Overloaded):
+    """The context has as many checkpoints as it may have."""
+
+    remedy = "Delete checkpoints that are no longer needed."
+
+    def __init__(self, context_id: str, limit: int) -> None:
+        super().__init__(f"Context {context_id!r} has {limit} checkpoints, its limit; delete one", retry_after=5)
+
+
+class TooManyInstallations(Overloaded):
+    """`context_id`: the context that installs something already; None where the server installs as much as it may."""
+
+    def __init__(self, limit: int, context_id: str | None = None) -> None:
+        where = "The server" if context_id is None else f"Context {context_id!r}"
+        super().__init__(f"{where} runs {limit} installation{'s'[: limit - 1]} already, its limit", retry_after=5)
+
+
+class MemoryShort(Overloaded):
+    """Bytes: `available` is left, `reserve` is kept for what runs already."""
+
+    def __init__(self, available: int, reserve: int) -> None:
+        super().__init__(
+            f"Memory is short: {available // 1_000_000} MB are left and {reserve // 1_000_000} MB are kept in reserve",
+            retry_after=10,
+        )
+
+
+class ShuttingDown(PolyreplError):
+    """The server is shutting down."""
+
+    remedy = "Try again. The server is about to be replaced."
+
+    def __init__(self) -> None:
+        super().__init__("The server is shutting down")

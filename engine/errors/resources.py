@@ -1,0 +1,165 @@
+"""Errors of what a request names: it does not exist, or is in another state than the call needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.errors.base import PolyreplError
+from engine.models import Obstacle
+
+
+class NotFound(PolyreplError):
+    """Base of what does not exist."""
+
+    remedy = "Check the path and the id in it."
+
+
+class ContextNotFound(NotFound):
+    """No context has this id. `ended` tells how it ended, where it is known."""
+
+    remedy = "Run code with this context_id to make a new context. The earlier state is gone."
+
+    def __init__(self, context_id: str, *, ended: str | None = None) -> None:
+        super().__init__(f"Context {context_id!r} not found" + (f": it {ended}" if ended else ""))
+        self.context_id = context_id
+        self.ended = ended
+
+
+class CheckpointNotFound(NotFound):
+    """The context has no checkpoint of this id."""
+
+    remedy = "List the context's checkpoints. They end with the context."
+
+    def __init__(self, checkpoint: str, context_id: str) -> None:
+        super().__init__(f"Checkpoint {checkpoint!r} of context {context_id!r} not found")
+
+
+class FileMissing(NotFound):
+    """No file is at this path of the context's working directory."""
+
+    remedy = "List the context's files. Paths are relative to its working directory."
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"File {path!r} not found")
+        self.path = path
+
+
+class ExecutionNotFound(NotFound):
+    """No execution has this id, or it is no longer kept."""
+
+    remedy = "Results are kept for a limited time. Run the code again."
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(f"Execution {execution_id!r} not found, or no longer kept")
+        self.execution_id = execution_id
+
+
+class Conflict(PolyreplError):
+    """Base of what the resource's present state does not allow."""
+
+    remedy = "Check the current state of the resource and try again."
+
+
+class ContextEnded(Conflict):
+    """The context was ended or restarted while its kernel was starting."""
+
+    remedy = "Send the request again. It starts on a fresh kernel."
+
+    def __init__(self, context_id: str) -> None:
+        super().__init__(f"Context {context_id!r} was ended or restarted while its kernel was starting")
+
+
+class ContextExists(Conflict):
+    """A context of this id exists already."""
+
+    remedy = "Choose another id, or delete that context first."
+
+    def __init__(self, context_id: str) -> None:
+        super().__init__(f"Context {context_id!r} exists already")
+        self.context_id = context_id
+
+
+class CannotBranch(Conflict):
+    """The state holds what cannot be copied into another process; `obstacles` names all of it."""
+
+    remedy = "End what `obstacles` lists, or send `force` to continue without it."
+
+    def __init__(self, context_id: str, obstacles: Sequence[Obstacle]) -> None:
+        named = "; ".join(f"{obstacle.kind} {obstacle.name}" for obstacle in obstacles[:10])
+        more = f"; and {len(obstacles) - 10} more" if len(obstacles) > 10 else ""
+        super().__init__(f"Context {context_id!r} cannot be branched: {named}{more}")
+        self.obstacles = list(obstacles)
+
+
+class CheckpointLost(Conflict):
+    """The process that held the checkpoint is gone."""
+
+    remedy = "Use another checkpoint, and delete this one."
+
+    def __init__(self, checkpoint: str, reason: str) -> None:
+        super().__init__(f"Checkpoint {checkpoint!r} is lost: its process {reason}")
+
+
+class ContextBusy(Conflict):
+    """What was asked for is done between cells, and one runs. `retry_after`: seconds, a hint."""
+
+    remedy = "Wait for the running cell or interrupt it, and try again."
+
+    def __init__(self, context_id: str) -> None:
+        super().__init__(f"Context {context_id!r} is busy; try again when its cell has ended, or interrupt it")
+        self.retry_after = 1
+
+
+class VariablesUnavailable(Conflict):
+    """The kernel lives, and did not tell its variables."""
+
+    remedy = "Try again. Restart the context if that does not help."
+
+    def __init__(self, context_id: str, reason: str) -> None:
+        super().__init__(f"The variables of context {context_id!r} could not be read: {reason}")
+
+
+class InputNotExpected(Conflict):
+    """The execution is not waiting for input."""
+
+    remedy = "Answer each input_request event once, while the code waits."
+
+    def __init__(self, execution_id: str, status: str) -> None:
+        super().__init__(f"Execution {execution_id!r} is not waiting for input (status: {status})")
+
+
+class FileConflict(Conflict):
+    """What is at a path is not what the call needs. `problem` completes "'path' ..."."""
+
+    remedy = "Choose another path, or delete what is there."
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path!r} {problem}")
+        self.path = path
+
+
+class TooManyFiles(Conflict):
+    """The working directory holds more files than are compared around a cell."""
+
+    remedy = "Leave that option out, or delete files of the context."
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The working directory holds more than {limit} files; `files` cannot be told of it")
+
+
+class IdempotencyConflict(Conflict):
+    """The Idempotency-Key was used before with a different request."""
+
+    remedy = "Use a new Idempotency-Key for another request."
+
+    def __init__(self) -> None:
+        super().__init__("Idempotency-Key was used before with a different request")
+
+
+class StorageFull(PolyreplError):
+    """There is no room for a file. `reason` says of what."""
+
+    remedy = "Delete files that are no longer needed."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"No room for this file: {reason}")
