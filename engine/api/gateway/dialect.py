@@ -14,6 +14,7 @@ from engine.api.gateway.routes import TABLE
 from engine.api.gateway.settings import settings_of
 from engine.api.gateway.state import NAME, GatewayState
 from engine.api.gateway.websocket import channels
+from engine.api.http import reason
 from engine.api.http.dialect import Dialect
 from engine.api.http.tables import routes
 from engine.core import Engine
@@ -33,7 +34,7 @@ class _Gateway(Dialect):
         return errors.render(error)
 
     def refuse(self, status: int, message: str, headers: Mapping[str, str]) -> Response:
-        return errors.refusal(status, "", dict(headers))
+        return reason.refusal(status, "", dict(headers))
 
     def open(self, engine: Engine) -> GatewayState:
         return GatewayState(engine)

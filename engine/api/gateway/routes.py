@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from engine.api.gateway import kernels
-from engine.api.gateway.errors import json_answer, refusal
 from engine.api.gateway.sessions import Session, SessionGone, SessionNotFound, Sessions
 from engine.api.gateway.state import state_of
 from engine.api.gateway.swagger import SWAGGER_JSON, SWAGGER_YAML
+from engine.api.http.reason import json_answer, refusal
 from engine.api.http.requests import engine_of, read_bytes
 from engine.api.http.tables import Table
 from engine.contexts.context import Context

@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from engine.api.gateway import errors as gateway_errors
+from engine.api.http import reason
 from engine.api.http.errors import status_of
 from engine.api.http.locations import read_location
 from engine.api.http.requests import engine_of, read_bytes
@@ -48,8 +48,8 @@ def load(settings: Settings) -> Notebook | None:
 def render(error: PolyreplError) -> Response:
     """An error of the core in this dialect: a kernel that is not free now is 503."""
     if isinstance(error, Overloaded):
-        return gateway_errors.refusal(503, error.message, {"Retry-After": str(error.retry_after)})
-    return gateway_errors.render(error) if status_of(error) < 500 else gateway_errors.refusal(500, error.message)
+        return reason.refusal(503, error.message, {"Retry-After": str(error.retry_after)})
+    return reason.render(error) if status_of(error) < 500 else reason.refusal(500, error.message)
 
 
 def routes(kernels: NotebookKernels, settings: Settings) -> list[BaseRoute]:

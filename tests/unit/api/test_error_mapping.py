@@ -151,7 +151,7 @@ RENDERINGS: dict[str, Rendering] = {
     "notebook_http": Rendering(
         notebook_http.render,
         reason_of,
-        {SessionGone: 410, Overloaded: 503, NotSupported: 500, ShuttingDown: 500, StorageFull: 500},
+        {Overloaded: 503, NotSupported: 500, ShuttingDown: 500, StorageFull: 500},
     ),
     "e2b": Rendering(e2b.render, text_or_detail_of, {UnknownLanguage: 500, InvalidRequest: 422}),
     "kernelbox": Rendering(kernelbox.render, detail_of, {InvalidRequest: 422}),
