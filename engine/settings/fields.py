@@ -1,0 +1,40 @@
+"""Types of settings, and how their text forms are read."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+MIB = 1024 * 1024
+
+
+def split_names(value: Any) -> Any:
+    """Read "a,b,c" as a list."""
+    if isinstance(value, str):
+        return [name.strip() for name in value.split(",") if name.strip()]
+    return value
+
+
+def _split_pairs(value: Any) -> Any:
+    """Read "a=b,c=d" as a mapping."""
+    if isinstance(value, str):
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        return {name.strip(): found.strip() for name, _, found in pairs}
+    return value
+
+
+def _read_object(value: Any) -> Any:
+    """Read a JSON object; anything else is left to be refused."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+Names = Annotated[list[str], NoDecode, BeforeValidator(split_names)]
+Pairs = Annotated[dict[str, str], NoDecode, BeforeValidator(_split_pairs)]
+Texts = Annotated[dict[str, str], NoDecode, BeforeValidator(_read_object)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -1,0 +1,95 @@
+"""Settings of the server: where it listens, who may call it, and what it serves and logs."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
+
+from engine.settings.fields import MIB, Names, split_names
+
+Surface = Literal["native", "gateway", "e2b", "kernelbox", "code_interpreter", "mcp"]
+
+
+class Serving(BaseModel):
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on. Any address but a loopback address needs a token."
+    )
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on. 0: any free port.")
+    port_retries: int = Field(0, ge=0, le=1000, description="Number of following ports to try if the port is in use.")
+    base_url: str = Field("", description="Path prefix of all routes, such as /user/ada.")
+    tls_cert: Path | None = Field(None, description="Certificate chain for HTTPS, as a PEM file.")
+    tls_key: Path | None = Field(None, description="Private key of the certificate. Default: the key in `tls_cert`.")
+    tls_client_ca: Path | None = Field(
+        None,
+        description="Certificate authorities for client certificates, as a PEM file. Clients then need a certificate.",
+    )
+    trust_proxy_headers: bool = Field(
+        False, description="Trust X-Forwarded-For and X-Forwarded-Proto headers from any client."
+    )
+    token: SecretStr | None = Field(None, description="Token that every request must have. Default: no authentication.")
+    allowed_hosts: Names = Field([], description="Accepted Host headers, besides loopback names and `host`.")
+    allowed_origins: Names = Field(
+        [], description="Origins of web pages that may call the API. Default: the same origin only."
+    )
+    max_request_bytes: int = Field(
+        10 * MIB, ge=1024, le=48 * MIB, description="Maximum size of a request body, in bytes."
+    )
+    surfaces: Annotated[list[Surface], NoDecode, BeforeValidator(split_names)] = Field(
+        ["native", "gateway", "e2b", "kernelbox", "code_interpreter", "mcp"],
+        description="APIs to serve: the native API, Jupyter Kernel Gateway, E2B code interpreter, KernelBox, the code-interpreter "
+        "gateway, and MCP.",
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _check_base_url(cls, path: str) -> str:
+        """As it is put before a path: "" or "/a/b"."""
+        path = "/" + path.strip("/") if path.strip("/") else ""
+        if not re.fullmatch(r"[\w/.~@-]*", path, re.ASCII) or "//" in path:
+            msg = "must be a path of letters, digits and /_.~@-"
+            raise ValueError(msg)
+        return path
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        if self.tls_cert is None and (self.tls_key or self.tls_client_ca):
+            msg = "tls_key and tls_client_ca need tls_cert"
+            raise ValueError(msg)
+        for name in ("tls_cert", "tls_key", "tls_client_ca"):
+            path = getattr(self, name)
+            if path is not None and not path.is_file():
+                msg = f"{name}: no such file: {path}"
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _check_exposure(self) -> Self:
+        if not self.is_loopback and not self.secret:
+            msg = f"refusing to listen on {self.host} without a token: set POLYREPL_TOKEN, or use a loopback address"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs of this machine reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def secret(self) -> str | None:
+        """The token in plain text, if there is one."""
+        return self.token.get_secret_value() or None if self.token else None
+
+
+class Logging(BaseModel):
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level of log lines.")
+    log_format: Literal["console", "json"] = Field("console", description="Format of the log lines on stderr.")

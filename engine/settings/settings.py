@@ -1,0 +1,89 @@
+"""All settings in one value, and where they are read from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from engine.settings.contexts import Contexts, Outputs
+from engine.settings.dialects import Gateway, KernelBox
+from engine.settings.kernels import Kernels, Packages, Remote
+from engine.settings.serving import Logging, Serving
+
+
+# The last base comes first in the list of settings.
+class Settings(Logging, Outputs, Contexts, KernelBox, Gateway, Packages, Remote, Kernels, Serving, BaseSettings):
+    """What a server or an engine is run with. Seconds and bytes throughout; a list is also read from "a,b,c"."""
+
+    model_config = SettingsConfigDict(env_prefix="POLYREPL_", extra="forbid", frozen=True)
+
+    if TYPE_CHECKING:
+        # Without pydantic's plugin, as users have it, a type checker sees no default in `Field(default, ...)`.
+        def __init__(self, **values: Any) -> None: ...
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        """What one setting says of another."""
+        problems = {
+            "notebook_kernels is larger than max_contexts": self.notebook is not None
+            and self.notebook_kernels > self.max_contexts,
+            "jupyter_timeout is larger than max_timeout": (self.jupyter_timeout or 0) > self.max_timeout,
+            "default_timeout is larger than max_timeout": self.default_timeout > self.max_timeout,
+            "pool_min (KG_PRESPAWN_COUNT) is larger than max_kernels": self.max_kernels is not None
+            and self.pool_max > 0
+            and self.pool_min > self.max_kernels,
+            "pool_min is larger than pool_max": self.pool_min > self.pool_max > 0,
+        }
+        for problem, is_there in problems.items():
+            if is_there:
+                raise ValueError(problem)
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order of precedence: flags, environment, TOML file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(config: Path | None = None, *, aliases: Mapping[str, Any] | None = None, **flags: Any) -> Settings:
+    """Read the settings. Order of precedence: `flags`, POLYREPL_* variables, `aliases`, the TOML file `config`.
+
+    `aliases`: settings from the variables of other programs, as `engine.api.dialects` reads them.
+    Raises pydantic.ValidationError that names each wrong setting, or OSError for an unreadable file."""
+    if config is not None and not config.is_file():
+        msg = f"no such settings file: {config}"
+        raise FileNotFoundError(msg)
+
+    class LoadedSettings(Settings):
+        model_config = SettingsConfigDict(toml_file=config)
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            given = InitSettingsSource(settings_cls, dict(aliases or {}))
+            return init_settings, env_settings, given, TomlConfigSettingsSource(settings_cls)
+
+    return LoadedSettings(**flags)
