@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol, Unpack
 
-from msgspec.structs import replace
-
 from engine.assistance import Assistance
 from engine.branching import Branching
 from engine.capabilities import Capabilities
@@ -254,9 +252,7 @@ class Engine:
             raise ShuttingDown
         found = self.check_language(language)
         check_text("code", code)
-        if keywords:
-            options = replace(options, **keywords)
-        options = options.checked()
+        options = options.replace(**keywords).checked()
         request = Request(code, self.check_timeout(options.timeout, found), options)
         check_context_id(context_id)
         await self.capabilities.check_usable(found)

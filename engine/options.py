@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import UnionType
-from typing import Annotated, Any, Literal, NamedTuple, TypedDict, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict, Unpack, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -69,6 +69,9 @@ class ExecuteOptions(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: Annotated[
         str | None, Meta(description="A repeated request with the same key returns the first execution.")
     ] = None
+
+    def replace(self, **keywords: Unpack[ExecuteKeywords]) -> ExecuteOptions:
+        return msgspec.structs.replace(self, **keywords) if keywords else self
 
     @property
     def rolls_back(self) -> bool:
@@ -134,11 +137,16 @@ def seconds(timeout_ms: int | None) -> float | None:
     return None if timeout_ms is None else min(timeout_ms, _MOST_MS) / 1000
 
 
+DESCRIPTIONS: Mapping[str, str] = {
+    name: hint.__metadata__[0].description for name, hint in get_type_hints(ExecuteOptions, include_extras=True).items()
+}
+
+
 def _body_fields() -> Iterable[BodyField]:
     for name, hint in get_type_hints(ExecuteOptions, include_extras=True).items():
         if name in _NOT_IN_BODIES:
             continue
-        (kind, meta) = hint.__origin__, hint.__metadata__[0]
+        kind = hint.__origin__
         if name == "timeout":
             description = "Time limit of the code, in milliseconds. Default: 30000."
             yield BodyField("timeout_ms", name, Annotated[int, Meta(ge=1)], description)
@@ -146,7 +154,7 @@ def _body_fields() -> Iterable[BodyField]:
             kinds = (
                 [each for each in get_args(kind) if each is not type(None)] if get_origin(kind) is UnionType else [kind]
             )
-            yield BodyField(name, name, kinds[0], meta.description)
+            yield BodyField(name, name, kinds[0], DESCRIPTIONS[name])
 
 
 BODY_FIELDS: Mapping[str, BodyField] = {field.option: field for field in _body_fields()}

@@ -6,10 +6,23 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.api.http.errors import json_response
+from engine.api.http.errors import Problem, json_response
+from engine.api.http.openapi import Answer, Operation
 from engine.api.http.requests import engine_of, read_body
+from engine.api.native.answers import (
+    BAD_QUERY,
+    BUSY,
+    CANNOT_BRANCH,
+    ENDING,
+    KERNEL_FAILED,
+    LANGUAGE,
+    NO_CONTEXT,
+    NOT_SUPPORTED,
+)
 from engine.api.native.bodies import CheckpointBody, ForkBody, RestoreBody
-from engine.models import CheckpointInfo
+from engine.models import BranchInfo, CheckpointInfo, ContextInfo
+
+_NO_CHECKPOINT = Answer("The context or the checkpoint does not exist", Problem)
 
 
 class CheckpointList(msgspec.Struct):
@@ -61,3 +74,78 @@ def _language(request: Request, named: str | None = None) -> str | None:
     """The name of the language that the body, or else the query, asks for. Raises UnknownLanguage."""
     language = named if named is not None else request.query_params.get("language")
     return None if language is None else engine_of(request).check_language(language).name
+
+
+OPERATIONS: list[Operation] = [
+    Operation(
+        "POST",
+        "/contexts/{context_id}/fork",
+        fork_context,
+        "Create a context with a copy of the live state of this one",
+        "branches",
+        {
+            201: Answer("The new context", BranchInfo, headers=("Location",)),
+            404: NO_CONTEXT,
+            409: CANNOT_BRANCH,
+            429: BUSY,
+            500: KERNEL_FAILED,
+            501: NOT_SUPPORTED,
+            503: ENDING,
+        },
+        body=ForkBody,
+        body_required=False,
+        parameters=(LANGUAGE,),
+    ),
+    Operation(
+        "POST",
+        "/contexts/{context_id}/checkpoints",
+        create_checkpoint,
+        "Keep the current state of a context and its files",
+        "branches",
+        {
+            201: Answer("The checkpoint", CheckpointInfo),
+            404: NO_CONTEXT,
+            409: CANNOT_BRANCH,
+            429: BUSY,
+            500: KERNEL_FAILED,
+            501: NOT_SUPPORTED,
+            503: ENDING,
+        },
+        body=CheckpointBody,
+        body_required=False,
+        parameters=(LANGUAGE,),
+    ),
+    Operation(
+        "GET",
+        "/contexts/{context_id}/checkpoints",
+        list_checkpoints,
+        "List the checkpoints of a context, oldest first",
+        "branches",
+        {200: Answer("The checkpoints", CheckpointList), 400: BAD_QUERY, 404: NO_CONTEXT},
+        parameters=(LANGUAGE,),
+    ),
+    Operation(
+        "DELETE",
+        "/contexts/{context_id}/checkpoints/{checkpoint}",
+        delete_checkpoint,
+        "Delete a checkpoint",
+        "branches",
+        {204: Answer("The checkpoint is deleted"), 404: _NO_CHECKPOINT},
+    ),
+    Operation(
+        "POST",
+        "/contexts/{context_id}/restore",
+        restore_context,
+        "Return a context to one of its checkpoints, which stays usable",
+        "branches",
+        {
+            200: Answer("The context", ContextInfo),
+            404: _NO_CHECKPOINT,
+            409: CANNOT_BRANCH,
+            429: BUSY,
+            500: Answer("The checkpoint could not be restored", Problem),
+            503: ENDING,
+        },
+        body=RestoreBody,
+    ),
+]

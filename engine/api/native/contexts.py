@@ -9,7 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.api.http.errors import json_response
+from engine.api.http.openapi import Answer, Operation
 from engine.api.http.requests import engine_of, read_body
+from engine.api.native.answers import BAD_QUERY, BUSY, ENDED, ENDING, KERNEL_NOT_STARTED, LANGUAGE, NO_CONTEXT
 from engine.api.native.bodies import ContextBody
 from engine.contexts.context import Context
 from engine.models import ContextInfo, LanguageInfo
@@ -77,3 +79,79 @@ def _found(request: Request) -> list[Context]:
 async def list_languages(request: Request) -> Response:
     infos = await asyncio.to_thread(engine_of(request).capabilities.infos)
     return json_response(LanguageList(infos))
+
+
+OPERATIONS: list[Operation] = [
+    Operation(
+        "POST",
+        "/contexts",
+        create_context,
+        "Create a context and wait for its kernel",
+        "contexts",
+        {
+            201: Answer("The context", ContextInfo, headers=("Location",)),
+            409: ENDED,
+            429: BUSY,
+            500: KERNEL_NOT_STARTED,
+            503: ENDING,
+        },
+        body=ContextBody,
+        body_required=False,
+    ),
+    Operation(
+        "GET", "/contexts", list_contexts, "List all contexts", "contexts", {200: Answer("The contexts", ContextList)}
+    ),
+    Operation(
+        "GET",
+        "/contexts/{context_id}",
+        get_context,
+        "Get a context. Of several languages: the oldest",
+        "contexts",
+        {200: Answer("The context", ContextInfo), 400: BAD_QUERY, 404: NO_CONTEXT},
+        parameters=(LANGUAGE,),
+    ),
+    Operation(
+        "DELETE",
+        "/contexts/{context_id}",
+        delete_context,
+        "Delete a context at once, in all its languages or in one",
+        "contexts",
+        {204: Answer("The context is deleted"), 400: BAD_QUERY, 404: NO_CONTEXT},
+        parameters=(LANGUAGE,),
+    ),
+    Operation(
+        "POST",
+        "/contexts/{context_id}/restart",
+        restart_context,
+        "Replace the kernel of a context with a new one",
+        "contexts",
+        {
+            200: Answer("The context", ContextInfo),
+            400: BAD_QUERY,
+            404: NO_CONTEXT,
+            409: ENDED,
+            500: KERNEL_NOT_STARTED,
+        },
+        parameters=(LANGUAGE,),
+    ),
+    Operation(
+        "POST",
+        "/contexts/{context_id}/interrupt",
+        interrupt_context,
+        "Stop the running code of a context and keep the state",
+        "contexts",
+        {200: Answer("The stopped executions", Interrupted), 400: BAD_QUERY, 404: NO_CONTEXT},
+        parameters=(LANGUAGE,),
+    ),
+]
+
+LANGUAGES: list[Operation] = [
+    Operation(
+        "GET",
+        "/languages",
+        list_languages,
+        "List the languages with their aliases and availability",
+        "languages",
+        {200: Answer("The languages", LanguageList)},
+    ),
+]

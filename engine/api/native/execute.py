@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp
 
-from engine.api.http.errors import json_response
+from engine.api.http.errors import Problem, json_response
+from engine.api.http.openapi import Answer, Operation, Parameter
 from engine.api.http.requests import engine_of, read_body, whole_number
 from engine.api.http.streaming import (
     PING_INTERVAL,
@@ -22,11 +23,27 @@ from engine.api.http.streaming import (
     encode_result,
     wanted_stream,
 )
+from engine.api.native.answers import BAD_QUERY, BUSY, ENDING, NO_CONTEXT, STREAMS
 from engine.api.native.bodies import ExecuteBody, InputBody
 from engine.contexts.executions import Execution
 from engine.core import Engine
 from engine.errors import ContextNotFound
-from engine.models import AnyEvent, Failed, Status, Stderr, Stdout
+from engine.models import AnyEvent, Failed, Result, Status, Stderr, Stdout
+from engine.options import DESCRIPTIONS
+
+_NO_EXECUTION = Answer("The execution does not exist, or is no longer kept", Problem)
+_NO_OPTION = Answer("The language does not support `variables`, `checkpoint` or `on_error`", Problem)
+_AFTER = Parameter(
+    "after", "query", "Only events with a higher number.", {"type": "integer", "minimum": 0, "maximum": 10**15}
+)
+_LAST_EVENT_ID = Parameter(
+    "Last-Event-ID",
+    "header",
+    "Same as `after`. Browsers send it when they reconnect.",
+    {"type": "string", "pattern": "^[0-9]{1,15}$"},
+)
+_PREFER = Parameter("Prefer", "header", "`respond-async` returns 202 at once.", {"type": "string"})
+_KEY = Parameter("Idempotency-Key", "header", DESCRIPTIONS["idempotency_key"], {"type": "string"})
 
 
 class ExecutionState(msgspec.Struct):
@@ -148,3 +165,78 @@ async def _script_events(engine: Engine, execution: Execution, *, fresh: bool) -
 
 def _script_event(event: dict[str, Any]) -> bytes:
     return b"data: " + msgspec.json.encode(event) + b"\n\n"
+
+
+OPERATIONS: list[Operation] = [
+    Operation(
+        "POST",
+        "/execute",
+        execute,
+        "Run code and return its result, or stream its events",
+        "executions",
+        {
+            200: Answer("The execution has ended, even if the code failed", Result, STREAMS),
+            202: Answer("The execution was accepted (Prefer: respond-async)", Result, headers=("Location",)),
+            404: NO_CONTEXT,
+            422: Answer("The Idempotency-Key was used for another request", Problem),
+            429: BUSY,
+            500: Answer("The kernel could not be started. See `error`.", Result),
+            501: _NO_OPTION,
+            503: ENDING,
+        },
+        body=ExecuteBody,
+        parameters=(_PREFER, _KEY),
+    ),
+    Operation(
+        "POST",
+        "/execute/async",
+        execute_async,
+        "Run code as a script and stream its output, in the shape of the compatible API",
+        "executions",
+        {
+            200: Answer('Lines `data: {"type": 0|1|2|3, ...}`', media_types=(SSE,)),
+            429: BUSY,
+            501: _NO_OPTION,
+            503: ENDING,
+        },
+        body=ExecuteBody,
+    ),
+    Operation(
+        "GET",
+        "/executions/{execution_id}",
+        get_execution,
+        "Get an execution with its result so far",
+        "executions",
+        {200: Answer("The execution", Result), 404: _NO_EXECUTION},
+    ),
+    Operation(
+        "GET",
+        "/executions/{execution_id}/events",
+        get_events,
+        "List or stream the events of an execution",
+        "executions",
+        {200: Answer("The events", EventPage, STREAMS), 400: BAD_QUERY, 404: _NO_EXECUTION},
+        parameters=(_AFTER, _LAST_EVENT_ID),
+    ),
+    Operation(
+        "POST",
+        "/executions/{execution_id}/interrupt",
+        interrupt_execution,
+        "Stop a running or waiting execution and keep the state",
+        "executions",
+        {200: Answer("The status of the execution", ExecutionState), 404: _NO_EXECUTION},
+    ),
+    Operation(
+        "POST",
+        "/executions/{execution_id}/input",
+        provide_input,
+        "Answer an input request",
+        "executions",
+        {
+            204: Answer("The code has the line"),
+            404: _NO_EXECUTION,
+            409: Answer("The execution does not wait for input", Problem),
+        },
+        body=InputBody,
+    ),
+]

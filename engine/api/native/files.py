@@ -9,41 +9,42 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from engine.api.http.downloads import FileAnswer, content_type_of
-from engine.api.http.errors import json_response
+from engine.api.http.downloads import OCTETS, FileAnswer, content_type_of
+from engine.api.http.errors import Problem, json_response
 from engine.api.http.multipart import Form
-from engine.api.http.openapi import Parameter
+from engine.api.http.openapi import Answer, Operation, Parameter
 from engine.api.http.requests import engine_of, whole_number
+from engine.api.native.answers import BAD_QUERY, BUSY, ENDING, LANGUAGE, NO_CONTEXT, NO_FILE, NO_ROOM, NOT_A_FILE
 from engine.contexts.files import Files
 from engine.errors import FieldError, InvalidRequest
-from engine.models import FileInfo
+from engine.models import FileInfo, FileList
 
 DEFAULT_LIMIT = 1000
 MAX_LIMIT = 10_000
 
-RECURSIVE = Parameter("recursive", "query", "Whether what is in directories counts, too.", {"type": "boolean"})
-LISTING = (
-    Parameter("path", "query", "The directory. Omitted: the working directory.", {"type": "string"}),
-    RECURSIVE,
+_RECURSIVE = Parameter("recursive", "query", "Include the contents of directories.", {"type": "boolean"})
+_LISTING = (
+    Parameter("path", "query", "The directory. Default: the working directory.", {"type": "string"}),
+    _RECURSIVE,
     Parameter(
         "limit",
         "query",
-        f"At most this many. Default {DEFAULT_LIMIT}.",
+        f"Maximum number of files. Default: {DEFAULT_LIMIT}.",
         {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
     ),
-    Parameter("after", "query", "Only paths that sort after this one.", {"type": "string"}),
+    Parameter("after", "query", "Only paths after this one, in sorted order.", {"type": "string"}),
 )
-INTO = Parameter("path", "query", "The directory that the files go into.", {"type": "string"})
-CREATES = Parameter(
+_INTO = Parameter("path", "query", "The directory for the files.", {"type": "string"})
+_CREATES = Parameter(
     "language",
     "query",
-    "Which of the context's languages. A context that is not there is made when a language is named.",
+    "Language of the context. With a language, a missing context is created.",
     {"type": "string"},
 )
-CONDITIONS = (
-    Parameter("Range", "header", "One range of bytes: `bytes=0-99`, `bytes=100-`, `bytes=-5`.", {"type": "string"}),
-    Parameter("If-Range", "header", "The range only where this is still the ETag.", {"type": "string"}),
-    Parameter("If-None-Match", "header", "304 where this is still the ETag.", {"type": "string"}),
+_CONDITIONS = (
+    Parameter("Range", "header", "One range of bytes: `bytes=0-99`, `bytes=100-` or `bytes=-5`.", {"type": "string"}),
+    Parameter("If-Range", "header", "Send the range only if the ETag is still this one.", {"type": "string"}),
+    Parameter("If-None-Match", "header", "Return 304 if the ETag is still this one.", {"type": "string"}),
 )
 
 
@@ -109,3 +110,83 @@ def _is_recursive(request: Request) -> bool:
     if value not in ("true", "1", "false", "0"):
         raise InvalidRequest(FieldError("recursive", "must be true or false"))
     return value in ("true", "1")
+
+
+OPERATIONS: list[Operation] = [
+    Operation(
+        "GET",
+        "/contexts/{context_id}/files",
+        list_files,
+        "List the files in the working directory of a context, by path",
+        "files",
+        {200: Answer("The files", FileList), 400: BAD_QUERY, 404: NO_FILE, 409: NOT_A_FILE},
+        parameters=(LANGUAGE, *_LISTING),
+    ),
+    Operation(
+        "POST",
+        "/contexts/{context_id}/files",
+        upload_files,
+        "Upload files as a form, under their names in the form",
+        "files",
+        {
+            201: Answer("The files", Uploaded),
+            404: NO_CONTEXT,
+            409: NOT_A_FILE,
+            429: BUSY,
+            503: ENDING,
+            507: NO_ROOM,
+        },
+        content=("multipart/form-data",),
+        parameters=(_CREATES, _INTO),
+    ),
+    *(
+        Operation(
+            method,
+            "/contexts/{context_id}/files/{path:path}",
+            endpoint,
+            summary,
+            "files",
+            {
+                200: Answer("The file was replaced", FileInfo),
+                201: Answer("The file is new", FileInfo),
+                404: NO_CONTEXT,
+                409: NOT_A_FILE,
+                429: BUSY,
+                503: ENDING,
+                507: NO_ROOM,
+            },
+            content=(OCTETS,),
+            parameters=(_CREATES,),
+        )
+        for method, endpoint, summary in (
+            ("PUT", write_file, "Write a file. The body is its content"),
+            ("POST", upload_file, "Write a file, as PUT does"),
+        )
+    ),
+    Operation(
+        "GET",
+        "/contexts/{context_id}/files/{path:path}",
+        read_file,
+        "Download a file, or a part of it",
+        "files",
+        {
+            200: Answer("The file", media_types=("*/*",), headers=("ETag", "Content-Disposition")),
+            206: Answer("The part", media_types=("*/*",), headers=("ETag", "Content-Range")),
+            304: Answer("The client's copy is current", headers=("ETag",)),
+            400: BAD_QUERY,
+            404: NO_FILE,
+            409: NOT_A_FILE,
+            416: Answer("The file has no such part", Problem, headers=("Content-Range",)),
+        },
+        parameters=(LANGUAGE, *_CONDITIONS),
+    ),
+    Operation(
+        "DELETE",
+        "/contexts/{context_id}/files/{path:path}",
+        delete_file,
+        "Delete a file or a directory",
+        "files",
+        {204: Answer("The file is deleted"), 400: BAD_QUERY, 404: NO_FILE, 409: NOT_A_FILE},
+        parameters=(LANGUAGE, _RECURSIVE),
+    ),
+]

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from engine import __version__
 from engine.api.http.errors import json_response
+from engine.api.http.openapi import Answer, Operation
 from engine.api.http.requests import engine_of
 from engine.resources import static_dir
 
@@ -110,4 +111,44 @@ PAGES: list[BaseRoute] = [
     Route("/docs", docs),
     Route("/redoc", redoc),
     Route("/docs/{name}", asset),
+]
+
+
+OPERATIONS: list[Operation] = [
+    Operation("GET", "/", index, "List the main links", "operations", {200: Answer("Links", Discovery)}),
+    Operation(
+        "GET",
+        "/healthz",
+        healthz,
+        "Check that the server is up",
+        "operations",
+        {200: Answer("Up", Health)},
+        is_open=True,
+    ),
+    Operation(
+        "GET",
+        "/health",
+        health,
+        "Check that the server is up, and get its version",
+        "operations",
+        {200: Answer("Up", ServiceHealth)},
+        is_open=True,
+    ),
+    Operation(
+        "GET",
+        "/readyz",
+        readyz,
+        "Check that the server accepts work",
+        "operations",
+        {200: Answer("Ready", Readiness), 503: Answer("Not ready", Readiness)},
+        is_open=True,
+    ),
+    Operation(
+        "GET",
+        "/metrics",
+        metrics,
+        "Get metrics in Prometheus text format",
+        "operations",
+        {200: Answer("Metrics", media_types=("text/plain",))},
+    ),
 ]

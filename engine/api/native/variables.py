@@ -5,10 +5,12 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.api.http.errors import json_response
-from engine.api.http.openapi import Parameter
+from engine.api.http.errors import Problem, json_response
+from engine.api.http.openapi import Answer, Operation, Parameter
 from engine.api.http.requests import engine_of, whole_number
+from engine.api.native.answers import BAD_QUERY, LANGUAGE, NO_CONTEXT, NOT_SUPPORTED
 from engine.errors import FieldError, InvalidRequest
+from engine.models import VariableList
 from engine.validation import MAX_NAME
 
 DEFAULT_LIMIT = 200
@@ -18,10 +20,12 @@ PARAMETERS = (
     Parameter(
         "limit",
         "query",
-        f"At most this many. Default {DEFAULT_LIMIT}.",
+        f"Maximum number of variables. Default: {DEFAULT_LIMIT}.",
         {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
     ),
-    Parameter("after", "query", "Only names that sort after this one.", {"type": "string", "maxLength": MAX_NAME}),
+    Parameter(
+        "after", "query", "Only names after this one, in sorted order.", {"type": "string", "maxLength": MAX_NAME}
+    ),
     Parameter("match", "query", "Only names that contain this.", {"type": "string", "maxLength": MAX_NAME}),
 )
 
@@ -49,3 +53,23 @@ def _text(request: Request, field: str) -> str:
     if len(text) > MAX_NAME:
         raise InvalidRequest(FieldError(field, f"must be at most {MAX_NAME} characters"))
     return text
+
+
+OPERATIONS: list[Operation] = [
+    Operation(
+        "GET",
+        "/contexts/{context_id}/variables",
+        list_variables,
+        "List the variables of a context, between two cells",
+        "contexts",
+        {
+            200: Answer("The variables by name. Empty while no kernel runs", VariableList),
+            400: BAD_QUERY,
+            404: NO_CONTEXT,
+            409: Answer("A cell runs, or the kernel did not list its variables", Problem, headers=("Retry-After",)),
+            500: Answer("The kernel died in the meantime", Problem),
+            501: NOT_SUPPORTED,
+        },
+        parameters=(LANGUAGE, *PARAMETERS),
+    ),
+]
