@@ -1,4 +1,4 @@
-"""Help for writing code: completion, inspection and whether a cell is whole, as the kernel of a context tells them.
+"""What the kernel of a context says between two cells: completion, inspection, whether a cell is whole, and its variables.
 
 The kernel runs somebody's code, so what it says is checked before it is passed on."""
 
@@ -10,13 +10,24 @@ import msgspec
 
 from engine.capabilities import Capabilities
 from engine.contexts.registry import Contexts
-from engine.errors import ContextBusy, FieldError, InvalidRequest, KernelTimeout, MessageError, NotSupported
+from engine.contexts.variables import listing_of
+from engine.errors import (
+    ContextBusy,
+    FieldError,
+    InvalidRequest,
+    KernelTimeout,
+    MessageError,
+    NotSupported,
+    VariablesUnavailable,
+)
 from engine.jupyter.messages import Message
-from engine.models import Completeness, Completion, Completions, Inspection
+from engine.models import Completeness, Completion, Completions, Inspection, VariableList
 
 _PATIENCE = 1.0  # seconds that somebody who types waits for a running cell
 _TIMEOUT = 5.0  # seconds
 _MAX_MATCHES = 1000
+_TURN_WAIT = 3.0  # seconds that a listing of variables waits for running cells
+_VARIABLES_WAIT = 5.0  # seconds; a kernel gives its slow values up long before
 
 
 class _Match(msgspec.Struct):
@@ -84,6 +95,25 @@ class Assistance:
         """Whether the code can be run as it is."""
         reply = await self._ask(context_id, "is_complete_request", {"code": code}, language)
         return Completeness(status="unknown") if reply is None else _convert(reply.content, Completeness)
+
+    async def variables(
+        self, context_id: str, *, language: str | None = None, limit: int = 200, after: str = "", match: str = ""
+    ) -> VariableList:
+        """What a context's user has named, `limit` names from `after` on that contain `match`; of several languages the
+        oldest that can tell. Waits a while for running cells.
+
+        Raises ContextNotFound, UnknownLanguage, NotSupported, ContextBusy, VariablesUnavailable or KernelDied."""
+        capabilities = self._capabilities
+        contexts = self._contexts.get(context_id, None if language is None else capabilities.find(language).name)
+        able = [context for context in contexts if capabilities.tells_variables(context.language)]
+        if not able:
+            capabilities.check_variables(contexts[0].language)
+        content = {"limit": limit, "after": after, "match": match}
+        try:
+            reply = await able[0].ask("variables_request", content, patience=_TURN_WAIT, timeout=_VARIABLES_WAIT)
+            return VariableList(items=[], total=0, truncated=False) if reply is None else listing_of(reply)
+        except (KernelTimeout, MessageError) as error:
+            raise VariablesUnavailable(context_id, error.message) from None
 
     async def _ask(
         self, context_id: str, question: str, content: dict[str, Any], language: str | None

@@ -18,15 +18,11 @@ from engine.contexts.context import Context, ContextOptions
 from engine.contexts.executions import Execution, Executions, Request
 from engine.contexts.files import FileLimits, Files, LocalFiles
 from engine.contexts.registry import DELETED, Contexts
-from engine.contexts.variables import listing_of
 from engine.errors import (
     FieldError,
     InvalidRequest,
     KernelStartFailed,
-    KernelTimeout,
-    MessageError,
     ShuttingDown,
-    VariablesUnavailable,
 )
 from engine.installations import Installations
 from engine.kernels.kernel import Kernel
@@ -38,7 +34,6 @@ from engine.kernels.remote.files import RemoteFiles
 from engine.languages import Language, Languages
 from engine.log import get_logger
 from engine.metrics import Metrics
-from engine.models import VariableList
 from engine.options import DEFAULTS, ExecuteKeywords, ExecuteOptions
 from engine.output.buffers import OutputLimits
 from engine.settings import Settings
@@ -46,8 +41,6 @@ from engine.validation import check_context_id, check_cwd, check_env_vars, check
 from engine.workspaces.run_directory import RunDir, Workspace
 
 _CULL_INTERVAL = 30.0  # seconds, at most
-_TURN_WAIT = 3.0  # seconds that a question between cells waits for running ones
-_VARIABLES_WAIT = 5.0  # seconds; a kernel gives its slow values up long before
 
 
 class EndListener(Protocol):
@@ -147,7 +140,7 @@ class Engine:
 
     @property
     def assistance(self) -> Assistance:
-        """Completes and inspects code in contexts."""
+        """Asks the kernels of contexts: completion, inspection, variables."""
         return Assistance(self.contexts, self.capabilities)
 
     def describe_zygote(self) -> str:
@@ -319,25 +312,6 @@ class Engine:
             (context,) = self.contexts.get(execution.context_id, execution.language)
             await context.interrupt(execution)
         return execution
-
-    async def variables(
-        self, context_id: str, *, language: str | None = None, limit: int = 200, after: str = "", match: str = ""
-    ) -> VariableList:
-        """What a context's user has named, `limit` names from `after` on that contain `match`; of several languages the
-        oldest that can tell. Waits a while for running cells.
-
-        Raises ContextNotFound, UnknownLanguage, NotSupported, ContextBusy, VariablesUnavailable or KernelDied."""
-        name = None if language is None else self.check_language(language).name
-        contexts = self.contexts.get(context_id, name)
-        able = [context for context in contexts if self.capabilities.tells_variables(context.language)]
-        if not able:
-            self.capabilities.check_variables(contexts[0].language)
-        content = {"limit": limit, "after": after, "match": match}
-        try:
-            reply = await able[0].ask("variables_request", content, patience=_TURN_WAIT, timeout=_VARIABLES_WAIT)
-            return VariableList(items=[], total=0, truncated=False) if reply is None else listing_of(reply)
-        except (KernelTimeout, MessageError) as error:
-            raise VariablesUnavailable(context_id, error.message) from None
 
     def files(self, context_id: str, *, language: str | None = None, creates: bool = False) -> Files:
         """The files of a context, which all its languages share. `creates`: it is made where there is none, of that language.

@@ -195,7 +195,7 @@ def tools(vendor: Literal["openai", "anthropic", "mcp"]) -> None:
     """Print the tools that a model can be given, as JSON for the API of a vendor."""
     import json
 
-    from engine.api.mcp.tools import definitions
+    from engine.api.mcp.definitions import definitions
 
     click.echo(json.dumps(definitions(vendor), indent=2))
 

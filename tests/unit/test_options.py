@@ -8,7 +8,8 @@ from typing import Any, get_type_hints
 import msgspec
 import pytest
 
-from engine.api.mcp.tools import BY_NAME, input_schema
+from engine.api.mcp.definitions import input_schema
+from engine.api.mcp.tools import BY_NAME
 from engine.api.native.bodies import ExecuteBody
 from engine.errors import InvalidRequest
 from engine.options import BODY_FIELDS, ExecuteKeywords, ExecuteOptions, from_body, to_body

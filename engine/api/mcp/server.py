@@ -34,6 +34,7 @@ from engine.api.mcp.content import (
     show,
     stream_uri,
 )
+from engine.api.mcp.definitions import definitions
 from engine.contexts.executions import Execution
 from engine.core import Engine
 from engine.errors import ContextNotFound, FieldError, InvalidRequest, NotFound, PolyreplError
@@ -58,7 +59,7 @@ def make_server(engine: Engine) -> Server[Any]:
     """An MCP server over `engine`, which lives longer."""
 
     async def list_tools(_: ServerRequestContext[Any, Any], __: Any) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[types.Tool.model_validate(each) for each in tools.definitions("mcp")])
+        return types.ListToolsResult(tools=[types.Tool.model_validate(each) for each in definitions("mcp")])
 
     async def call_tool(
         context: ServerRequestContext[Any, Any], params: types.CallToolRequestParams
@@ -178,7 +179,9 @@ class _Caller:
         return _answer(tools.Deleted(deleted=asked.context_id))
 
     async def list_variables(self, asked: tools.ListVariables) -> types.CallToolResult:
-        return _answer(await self._engine.variables(asked.context_id, language=asked.language, match=asked.match))
+        return _answer(
+            await self._engine.assistance.variables(asked.context_id, language=asked.language, match=asked.match)
+        )
 
     async def fork_context(self, asked: tools.ForkContext) -> types.CallToolResult:
         return _answer(await self._engine.branching.fork(asked.context_id, new_id=asked.new_context_id))

@@ -1,6 +1,6 @@
-"""Tools for models: what an agent can ask of the engine, each with the schemas of its arguments and of its answer.
+"""Tools for models: what an agent can ask of the engine, each with the types of its arguments and of its answer.
 
-One table, from which the MCP dialect serves and `polyrepl tools` writes definitions for the APIs of model vendors."""
+One table, from which the MCP dialect serves and `engine.api.mcp.definitions` describes them to model vendors."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from engine.models import BranchInfo, ContextInfo, FileInfo, FileList, VariableL
 from engine.options import BODY_FIELDS, ExecuteOptions, from_body
 from engine.validation import MAX_NAME
 
-Vendor = Literal["openai", "anthropic", "mcp"]
 ContextId = Annotated[
-    str, Meta(description="Id of the context: any name of letters, digits and ._:~-; made when there is none of it.")
+    str, Meta(description="Id of the context, of letters, digits and ._:~-. A missing context is created.")
 ]
 KnownContext = Annotated[str, Meta(description="Id of the context.")]
-ExecutionId = Annotated[str, Meta(description="Id that execute_code answered with.")]
-LanguageName = Annotated[str, Meta(description="python (default), typescript, javascript, or another that is offered.")]
+ExecutionId = Annotated[str, Meta(description="The execution_id that execute_code returned.")]
+LanguageName = Annotated[
+    str, Meta(description="Language: python (default), typescript, javascript, or another available language.")
+]
 FilePath = Annotated[str, Meta(description="Path relative to the context's working directory.")]
 
 
@@ -34,11 +35,11 @@ class Arguments(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class ExecuteCodeArguments(Arguments):
     """What is no option of the execution."""
 
-    code: Annotated[str, Meta(description="Source code. The value of its last expression is part of the answer.")]
+    code: Annotated[str, Meta(description="Source code. The result includes the value of its last expression.")]
     language: LanguageName = "python"
     context_id: ContextId | None = None
     background: Annotated[
-        bool, Meta(description="Answer at once; ask get_execution for the outcome. For code that runs long.")
+        bool, Meta(description="Return at once. Call get_execution for the result. For long runs.")
     ] = False
 
     def options(self) -> ExecuteOptions:
@@ -68,7 +69,9 @@ ExecuteCode: type[ExecuteCodeArguments] = msgspec.defstruct(  # type: ignore[ass
 
 class GetExecution(Arguments):
     execution_id: ExecutionId
-    wait_ms: Annotated[int, Meta(ge=0, le=60_000, description="Milliseconds to wait for its end; at most 60000.")] = 0
+    wait_ms: Annotated[
+        int, Meta(ge=0, le=60_000, description="Maximum wait for the end, in milliseconds. At most 60000.")
+    ] = 0
 
 
 class Interrupt(Arguments):
@@ -96,13 +99,13 @@ class ListVariables(Arguments):
 
 class ForkContext(Arguments):
     context_id: KnownContext
-    new_context_id: Annotated[str, Meta(description="Id of the copy. Omitted: a new one.")] | None = None
+    new_context_id: Annotated[str, Meta(description="Id of the copy. Default: a new id.")] | None = None
 
 
 class ListFiles(Arguments):
     context_id: KnownContext
-    path: Annotated[str, Meta(description="A directory. Omitted: the working directory.")] = ""
-    recursive: Annotated[bool, Meta(description="Also what is in directories below.")] = False
+    path: Annotated[str, Meta(description="Directory. Default: the working directory.")] = ""
+    recursive: Annotated[bool, Meta(description="Include the contents of directories.")] = False
 
 
 class ReadFile(Arguments):
@@ -113,8 +116,8 @@ class ReadFile(Arguments):
 class WriteFile(Arguments):
     context_id: KnownContext
     path: FilePath
-    content: Annotated[str, Meta(description="What the file holds: text, or base64 where `encoding` says so.")]
-    encoding: Annotated[Literal["text", "base64"], Meta(description="How `content` is written.")] = "text"
+    content: Annotated[str, Meta(description="Content of the file: text, or base64 with that encoding.")]
+    encoding: Annotated[Literal["text", "base64"], Meta(description="Encoding of `content`.")] = "text"
 
 
 class DeleteFile(Arguments):
@@ -204,17 +207,17 @@ TOOLS: tuple[Tool, ...] = (
     Tool(
         "execute_code",
         "Run code",
-        "Run code in a persistent context, like cells of a notebook: variables, imports and files stay. Leave context_id out for a "
-        "fresh context, and pass the context_id of the answer to go on in it. Plots and images come back as images. "
-        "A timeout stops the code and keeps the context's state.",
+        "Run code in a persistent context, like a notebook cell: variables, imports and files stay. Omit context_id for a new "
+        "context. Pass the returned context_id to continue in it. Plots and images are returned as images. "
+        "A timeout stops the code and keeps the state.",
         ExecuteCode,
         ShownExecution,
         open_world=True,
     ),
     Tool(
         "get_execution",
-        "Look at an execution",
-        "How an execution stands: its status, and its output so far. With wait_ms it waits for the end.",
+        "Get an execution",
+        "Get the status of an execution and its output so far. With wait_ms, wait for its end.",
         GetExecution,
         ShownExecution,
         read_only=True,
@@ -223,15 +226,15 @@ TOOLS: tuple[Tool, ...] = (
     Tool(
         "interrupt_execution",
         "Stop an execution",
-        "Stop code that runs or waits. The context keeps its state.",
+        "Stop running or waiting code. The context keeps its state.",
         Interrupt,
         ExecutionStatus,
         idempotent=True,
     ),
     Tool(
         "create_context",
-        "Make a context",
-        "Make a context for code of one language, or find it, and answer when it is ready.",
+        "Create a context",
+        "Create a context for one language, or find it, and wait until it is ready.",
         CreateContext,
         ContextInfo,
         idempotent=True,
@@ -239,7 +242,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool(
         "list_contexts",
         "List contexts",
-        "All contexts with their language, state and last activity.",
+        "List all contexts with their language, state and last activity.",
         ListContexts,
         ContextList,
         read_only=True,
@@ -248,7 +251,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool(
         "delete_context",
         "Delete a context",
-        "End a context of every language, with its variables and files.",
+        "Delete a context in all its languages, with its variables and files.",
         DeleteContext,
         Deleted,
         destructive=True,
@@ -257,7 +260,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool(
         "list_variables",
         "List variables",
-        "The variables of a context: type, shape, size and a preview of each.",
+        "List the variables of a context, with type, shape, size and a preview.",
         ListVariables,
         VariableList,
         read_only=True,
@@ -266,14 +269,14 @@ TOOLS: tuple[Tool, ...] = (
     Tool(
         "fork_context",
         "Copy a context",
-        "Copy a living context with all its variables and files, to try something without touching the original. Python.",
+        "Copy a live context with its variables and files, to try something without changes to the original. Python only.",
         ForkContext,
         BranchInfo,
     ),
     Tool(
         "list_files",
         "List files",
-        "The files in a context's working directory.",
+        "List the files in the working directory of a context.",
         ListFiles,
         FileList,
         read_only=True,
@@ -282,7 +285,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool(
         "read_file",
         "Read a file",
-        "The content of a file: text, or base64 where it is no text. Images come back as images.",
+        "Read a file. Files that are not text are returned as base64, and images also as images.",
         ReadFile,
         FileContent,
         read_only=True,
@@ -291,7 +294,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool(
         "write_file",
         "Write a file",
-        "Write a file into a context's working directory, in place of one that is there.",
+        "Write a file in the working directory of a context. An existing file is replaced.",
         WriteFile,
         FileInfo,
         destructive=True,
@@ -300,7 +303,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool(
         "delete_file",
         "Delete a file",
-        "Delete a file of a context's working directory.",
+        "Delete a file in the working directory of a context.",
         DeleteFile,
         Deleted,
         destructive=True,
@@ -330,88 +333,3 @@ def check_arguments(tool: Tool, given: Any) -> Arguments:
             allowed = ", ".join(tool.arguments.__struct_fields__) or "none"
             message = "is required" if "missing" in message else f"is not known; allowed: {allowed}"
         raise InvalidRequest(FieldError(place or "arguments", message)) from None
-
-
-def input_schema(tool: Tool) -> dict[str, Any]:
-    return _schema(tool.arguments, is_closed=True)
-
-
-def output_schema(tool: Tool) -> dict[str, Any]:
-    return _schema(tool.answer, is_closed=False)
-
-
-def _schema(kind: type[msgspec.Struct], *, is_closed: bool) -> dict[str, Any]:
-    """JSON Schema of a struct, without references: not every vendor follows them."""
-    (root,), parts = msgspec.json.schema_components([kind], ref_template="{name}")
-
-    def inlined(node: Any) -> Any:
-        if isinstance(node, list):
-            return [inlined(each) for each in node]
-        if not isinstance(node, dict):
-            return node
-        if "$ref" in node:
-            return inlined({**parts[node["$ref"]], **{k: v for k, v in node.items() if k != "$ref"}})
-        return {key: inlined(value) for key, value in node.items() if key != "title"}
-
-    schema: dict[str, Any] = inlined(root)
-    for name in ("properties", "required"):
-        schema.setdefault(name, {} if name == "properties" else [])
-    if is_closed:
-        schema["additionalProperties"] = False
-    return schema
-
-
-def definitions(vendor: Vendor) -> list[dict[str, Any]]:
-    """All tools as the API of a vendor takes them."""
-    return [_DEFINE[vendor](tool) for tool in TOOLS]
-
-
-def _openai(tool: Tool) -> dict[str, Any]:
-    """A function tool. `strict` there wants every field required; what may be left out becomes null instead."""
-    schema = input_schema(tool)
-    for name, field in schema["properties"].items():
-        if name not in schema["required"]:
-            schema["properties"][name] = _nullable(field)
-    schema["required"] = list(schema["properties"])
-    strict = not any(_is_open(field) for field in schema["properties"].values())
-    function = {"name": tool.name, "description": tool.description, "parameters": schema, "strict": strict}
-    return {"type": "function", "function": function}
-
-
-def _nullable(field: dict[str, Any]) -> dict[str, Any]:
-    field = {key: value for key, value in field.items() if key != "default"}
-    if "anyOf" in field:
-        kinds = field["anyOf"]
-        return field if {"type": "null"} in kinds else {**field, "anyOf": [*kinds, {"type": "null"}]}
-    if "enum" in field:
-        return {**field, "enum": [*field["enum"], None]}
-    return {**field, "type": [field["type"], "null"]}
-
-
-def _is_open(field: dict[str, Any]) -> bool:
-    """Whether it is an object of any keys, which `strict` does not allow."""
-    return any(each.get("type") == "object" for each in field.get("anyOf", [field]))
-
-
-def _anthropic(tool: Tool) -> dict[str, Any]:
-    return {"name": tool.name, "description": tool.description, "input_schema": input_schema(tool)}
-
-
-def _mcp(tool: Tool) -> dict[str, Any]:
-    return {
-        "name": tool.name,
-        "title": tool.title,
-        "description": tool.description,
-        "inputSchema": input_schema(tool),
-        "outputSchema": output_schema(tool),
-        "annotations": {
-            "title": tool.title,
-            "readOnlyHint": tool.read_only,
-            "destructiveHint": tool.destructive,
-            "idempotentHint": tool.idempotent,
-            "openWorldHint": tool.open_world,
-        },
-    }
-
-
-_DEFINE = {"openai": _openai, "anthropic": _anthropic, "mcp": _mcp}

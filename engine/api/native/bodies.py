@@ -69,32 +69,34 @@ ExecuteBody = create_model("ExecuteBody", __base__=_Execute, __module__=__name__
 
 
 class ContextBody(_Body):
-    """A context to make. Every field may be left out."""
+    """A new context. All fields are optional."""
 
-    language: str | None = Field(None, description="Language, or an alias of it. Default python.")
-    context_id: ContextId | None = Field(None, description="Id of the context. Omitted: a new one.")
-    cwd: str | None = Field(None, description="Existing directory, as an absolute path. Omitted: one of its own.")
+    language: str | None = Field(None, description="Language, or an alias of it. Default: python.")
+    context_id: ContextId | None = Field(None, description="Id of the context. Default: a new id.")
+    cwd: str | None = Field(
+        None, description="Working directory: an absolute path of an existing directory. Default: a new directory."
+    )
 
 
 class ForkBody(_Body):
-    """A copy to be made of a context. Every field may be left out."""
+    """A copy of a context. All fields are optional."""
 
-    context_id: ContextId | None = Field(None, description="Id of the new context. Omitted: a new one.")
+    context_id: ContextId | None = Field(None, description="Id of the new context. Default: a new id.")
     language: str | None = Field(
-        None, description="Which of the context's languages. Omitted: the oldest that can be copied."
+        None, description="Language of the context. Default: the oldest language that supports it."
     )
-    checkpoint: str | None = Field(None, description="Copy this checkpoint of the context. Omitted: its present state.")
-    force: bool | None = Field(None, description="Copy it also without what cannot be copied. Default false.")
+    checkpoint: str | None = Field(None, description="Checkpoint to copy. Default: the current state.")
+    force: bool | None = Field(None, description="Copy the state even if parts of it cannot be copied. Default: false.")
 
 
 class CheckpointBody(_Body):
-    """A checkpoint to be made. Every field may be left out."""
+    """A new checkpoint. All fields are optional."""
 
-    name: Annotated[str, StringConstraints(max_length=200)] | None = Field(None, description="A name for people.")
+    name: Annotated[str, StringConstraints(max_length=200)] | None = Field(None, description="Name for display.")
     language: str | None = Field(
-        None, description="Which of the context's languages. Omitted: the oldest that can be copied."
+        None, description="Language of the context. Default: the oldest language that supports it."
     )
-    force: bool | None = Field(None, description="Make it also without what cannot be copied. Default false.")
+    force: bool | None = Field(None, description="Keep the state even if parts of it cannot be copied. Default: false.")
 
 
 class RestoreBody(_Body):
@@ -104,42 +106,42 @@ class RestoreBody(_Body):
 
 
 class PackagesBody(_Body):
-    """Packages to be installed."""
+    """Packages to install."""
 
     packages: Annotated[
         list[Annotated[str, StringConstraints(min_length=1)]], Field(min_length=1, max_length=MAX_PACKAGES)
     ] = Field(
-        description="As pip or npm names them: a name, with a version or a range if wanted.",
+        description="Packages in the notation of pip or npm: a name, optionally with a version or a range.",
         examples=[["left-pad@1.3.0"]],
     )
     language: str | None = Field(
-        None, description="Which of the context's languages. Omitted: the oldest that can have packages."
+        None, description="Language of the context. Default: the oldest language that supports packages."
     )
     timeout_ms: Milliseconds | None = Field(
         None,
-        description="Milliseconds the installation may take; at most, and by default, the setting package_timeout.",
+        description="Time limit in milliseconds. Default and maximum: the setting package_timeout.",
     )
 
 
 class IsCompleteBody(_Body):
-    """Code that somebody writes."""
+    """Code in an editor."""
 
-    code: str = Field(description="All of it.")
-    language: str | None = Field(None, description="Which of the context's languages. Omitted: the oldest.")
+    code: str = Field(description="The whole code.")
+    language: str | None = Field(None, description="Language of the context. Default: the oldest language.")
 
 
 class CompleteBody(IsCompleteBody):
-    """Code that somebody writes, and where."""
+    """Code in an editor, and the position of the cursor."""
 
     cursor: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
-        None, description="Place in the code, in characters. Omitted: its end."
+        None, description="Position in the code, in characters. Default: the end."
     )
 
 
 class InspectBody(CompleteBody):
-    """A place in code."""
+    """A position in code."""
 
-    detail: bool | None = Field(None, description="Whether to tell the source, too. Default false.")
+    detail: bool | None = Field(None, description="Include the source. Default: false.")
 
 
 class InputBody(_Body):

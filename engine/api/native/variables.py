@@ -31,7 +31,7 @@ PARAMETERS = (
 
 
 async def list_variables(request: Request) -> Response:
-    listing = await engine_of(request).variables(
+    listing = await engine_of(request).assistance.variables(
         request.path_params["context_id"],
         language=request.query_params.get("language"),
         limit=_limit(request),

@@ -205,7 +205,7 @@ class NotebookKernels:
 
     async def _start_all(self) -> None:
         try:
-            self._language = self._find_language()
+            self._language = _find_language(self._engine, self.notebook)
             async with asyncio.TaskGroup() as group:
                 for worker in self._workers:
                     group.create_task(self._set_up(worker))
@@ -218,17 +218,6 @@ class NotebookKernels:
         else:
             for worker in self._workers:
                 self._offer(worker)
-
-    def _find_language(self) -> Language:
-        settings, notebook = self._engine.settings, self.notebook
-        chosen = settings.force_kernel_name or notebook.kernel_name or notebook.language or settings.default_kernel_name
-        languages = self._engine.languages
-        found = next((each for each in languages.all if each.kernel_name == chosen), None) or languages.find(chosen)
-        if found is None:
-            names = ", ".join(languages.names())
-            problem = f"its kernelspec {chosen!r} is none of {names}; others are offered by the setting kernelspecs"
-            raise BadNotebook(notebook.name, problem)
-        return found
 
     async def _set_up(self, worker: Worker) -> None:
         """Have a fresh kernel, and run the plain cells in it. Raises PolyreplError."""
@@ -333,6 +322,18 @@ class NotebookKernels:
         if failure is not None:
             raise _Failed(failure.name, failure.value, 504 if execution.status == "timeout" else 500)
         return execution
+
+
+def _find_language(engine: Engine, notebook: Notebook) -> Language:
+    """The language of the notebook's kernelspec. Raises BadNotebook."""
+    settings, languages = engine.settings, engine.languages
+    chosen = settings.force_kernel_name or notebook.kernel_name or notebook.language or settings.default_kernel_name
+    found = next((each for each in languages.all if each.kernel_name == chosen), None) or languages.find(chosen)
+    if found is None:
+        names = ", ".join(languages.names())
+        problem = f"its kernelspec {chosen!r} is none of {names}; others are offered by the setting kernelspecs"
+        raise BadNotebook(notebook.name, problem)
+    return found
 
 
 def _first(errors: BaseExceptionGroup[PolyreplError]) -> PolyreplError:

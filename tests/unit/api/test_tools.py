@@ -10,7 +10,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from engine.api.mcp.tools import BY_NAME, TOOLS, check_arguments, definitions, input_schema, output_schema
+from engine.api.mcp.definitions import definitions, input_schema, output_schema
+from engine.api.mcp.tools import BY_NAME, TOOLS, check_arguments
 from engine.core import Engine
 from engine.errors import InvalidRequest
 from engine.settings import Settings

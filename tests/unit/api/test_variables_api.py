@@ -80,7 +80,7 @@ class TestTurns:
         assert (await waiting).json()["items"] == [ITEM]
 
     async def test_a_cell_that_runs_on_makes_them_busy(self, api, monkeypatch):
-        monkeypatch.setattr("engine.core._TURN_WAIT", 0.05)
+        monkeypatch.setattr("engine.assistance._TURN_WAIT", 0.05)
         served = await api({"loop": [Hold()]})
         place = await start(served, code="loop")
         response = await list_them(served)
@@ -111,7 +111,7 @@ class TestUntrustedKernels:
         assert "could not be read" in response.json()["message"]
 
     async def test_a_kernel_that_does_not_answer_is_left_alone(self, api, monkeypatch):
-        monkeypatch.setattr("engine.core._VARIABLES_WAIT", 0.05)
+        monkeypatch.setattr("engine.assistance._VARIABLES_WAIT", 0.05)
         served = await api({"variables_request": []})
         await served.client.post("/execute", json={"code": "1", "context_id": "c"})
         response = await list_them(served)
