@@ -16,10 +16,10 @@ class Overloaded(PolyreplError):
 
 
 class QueueFull(Overloaded):
-    """The context has as many executions waiting as it may have."""
+    """The queue of the context is full."""
 
     def __init__(self, context_id: str, limit: int) -> None:
-        super().__init__(f"Context {context_id!r} has {limit} executions waiting, its limit", retry_after=1)
+        super().__init__(f"Context {context_id!r} has {limit} waiting executions, the maximum", retry_after=1)
 
 
 class TooManyContexts(Overloaded):
@@ -35,7 +35,7 @@ class TooManyRequests(Overloaded):
     """Of one client that asks on without waiting for answers."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} requests of this client wait already, its limit", retry_after=1)
+        super().__init__(f"This client has {limit} waiting requests, the maximum", retry_after=1)
 
 
 class KernelsBusy(Overloaded):
@@ -51,7 +51,7 @@ class TooManyCheckpoints(Overloaded):
     remedy = "Delete checkpoints that are no longer needed."
 
     def __init__(self, context_id: str, limit: int) -> None:
-        super().__init__(f"Context {context_id!r} has {limit} checkpoints, its limit; delete one", retry_after=5)
+        super().__init__(f"Context {context_id!r} has {limit} checkpoints, the maximum; delete one", retry_after=5)
 
 
 class TooManyInstallations(Overloaded):
@@ -59,7 +59,7 @@ class TooManyInstallations(Overloaded):
 
     def __init__(self, limit: int, context_id: str | None = None) -> None:
         where = "The server" if context_id is None else f"Context {context_id!r}"
-        super().__init__(f"{where} runs {limit} installation{'s'[: limit - 1]} already, its limit", retry_after=5)
+        super().__init__(f"{where} already runs {limit} installation{'s'[: limit - 1]}, the maximum", retry_after=5)
 
 
 class MemoryShort(Overloaded):
@@ -67,7 +67,7 @@ class MemoryShort(Overloaded):
 
     def __init__(self, available: int, reserve: int) -> None:
         super().__init__(
-            f"Memory is short: {available // 1_000_000} MB are left and {reserve // 1_000_000} MB are kept in reserve",
+            f"Not enough memory: {available // 1_000_000} MB available, {reserve // 1_000_000} MB reserved",
             retry_after=10,
         )
 

@@ -68,7 +68,7 @@ class RangeNotSatisfiable(PolyreplError):
     remedy = "Ask for a range within the file, or for the whole file."
 
     def __init__(self, size: int) -> None:
-        super().__init__(f"The file has {size} bytes; the range that was asked for begins beyond them")
+        super().__init__(f"The requested range begins after the end of the file ({size} bytes)")
         self.size = size
 
 

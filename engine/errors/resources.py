@@ -70,12 +70,12 @@ class ContextEnded(Conflict):
 
 
 class ContextExists(Conflict):
-    """A context of this id exists already."""
+    """A context with this id already exists."""
 
     remedy = "Choose another id, or delete that context first."
 
     def __init__(self, context_id: str) -> None:
-        super().__init__(f"Context {context_id!r} exists already")
+        super().__init__(f"Context {context_id!r} already exists")
         self.context_id = context_id
 
 
@@ -144,7 +144,7 @@ class TooManyFiles(Conflict):
     remedy = "Leave that option out, or delete files of the context."
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"The working directory holds more than {limit} files; `files` cannot be told of it")
+        super().__init__(f"The working directory has more than {limit} files, too many to list their changes")
 
 
 class IdempotencyConflict(Conflict):

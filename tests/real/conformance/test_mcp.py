@@ -209,6 +209,8 @@ async def test_a_resource_that_is_not_there_is_an_error(server: Server, uri: str
         ({"code": "1", "language": "cobol"}, "language: 'cobol' is not a known language; allowed: python"),
         ({"code": "1", "timeout_ms": 0}, "timeout_ms: Expected `int` >= 1"),
         ({"code": "1", "timeout_ms": 10**9}, "timeout_ms: must be between"),
+        ({"code": "1", "timeout_ms": 10**18}, "timeout_ms: must be between"),
+        ({"code": "1", "timeout_ms": 10**400}, "timeout_ms: must be between"),
         ({"code": "1", "context_id": "a b"}, "context_id"),
     ],
 )

@@ -172,3 +172,16 @@ class TestSessions:
         is_refusal(await client.get(f"/api/sessions/{sessions['python']}"), 410, "Gone")
         kernel = (await client.get(f"/api/sessions/{sessions['typescript']}")).json()["kernel"]
         assert (kernel["id"], kernel["name"]) == ("demo", "typescript")
+
+
+class TestKernelsAtOnce:
+    async def test_of_those_that_ask_for_the_same_id_one_gets_it(self, api):
+        client = (await api()).client
+        body = {"kernel_id": "3b0c1f6e-5f2d-4a0e-9d4e-2b2a4f5c6d7e"}
+        answers = await asyncio.gather(*(client.post("/api/kernels", json=body) for _ in range(3)))
+        assert sorted(answer.status_code for answer in answers) == [201, 409, 409]
+
+    async def test_those_that_come_together_do_not_pass_the_limit(self, api):
+        client = (await api(max_kernels=1)).client
+        answers = await asyncio.gather(*(client.post("/api/kernels") for _ in range(3)))
+        assert sorted(answer.status_code for answer in answers) == [201, 403, 403]
