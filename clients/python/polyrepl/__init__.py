@@ -1,56 +1,116 @@
-"""Clients of a polyrepl server for Python programs: `Client` and `AsyncClient`. They share the values and the errors of the engine,
-and nothing else of it. `client` layer; needs httpx (`polyrepl[client]`), which is imported with the first client that is made.
+"""polyrepl's client for Python programs: `Client`, and `AsyncClient` for asyncio and trio.
 
-What a name stands for is loaded when it is asked for: a program that uses one client does not wait for the other."""
+It needs httpx, and nothing else of this distribution; httpx is imported with the first client that is made. The errors that a
+server answers with are classes of their own (`ContextNotFound`, `QueueFull`, ...), all of them `ApiError`s."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from engine.client.asynchronous import AsyncClient, AsyncEventStream
-    from engine.client.errors import (
-        ApiError,
-        ClientError,
-        ClientNotInstalled,
-        CodeFailed,
-        ConnectionFailed,
-        DeadlineExceeded,
-        UnexpectedAnswer,
-    )
-    from engine.client.results import Event, Item, Result
-    from engine.client.sync import Client, EventStream
+from polyrepl import api_errors
+from polyrepl._async.client import AsyncClient, AsyncEventStream
+from polyrepl._sync.client import Client, EventStream
+from polyrepl._version import __version__
+from polyrepl.api_errors import *
+from polyrepl.errors import (
+    ApiError,
+    ClientError,
+    ClientNotInstalled,
+    CodeFailed,
+    ConnectionFailed,
+    DeadlineExceeded,
+    FieldError,
+    UnexpectedAnswer,
+)
+from polyrepl.models import (
+    BranchInfo,
+    CheckpointInfo,
+    Cleared,
+    Completeness,
+    Completion,
+    Completions,
+    ContextInfo,
+    Done,
+    ErrorInfo,
+    Failed,
+    FileChange,
+    FileInfo,
+    FileList,
+    Gap,
+    InputRequest,
+    Inspection,
+    InstallationError,
+    InstallationResult,
+    LanguageInfo,
+    Logs,
+    Obstacle,
+    PackageInfo,
+    Started,
+    Stderr,
+    Stdout,
+    Truncation,
+    Variable,
+    VariableChanges,
+    VariableList,
+)
+from polyrepl.results import (
+    Event,
+    ExecutionState,
+    Health,
+    Item,
+    ItemAdded,
+    ItemUpdated,
+    Result,
+)
+from polyrepl.values import UNSET, UnsetType
 
 __all__ = [
+    "UNSET",
     "ApiError",
     "AsyncClient",
     "AsyncEventStream",
+    "BranchInfo",
+    "CheckpointInfo",
+    "Cleared",
     "Client",
     "ClientError",
     "ClientNotInstalled",
     "CodeFailed",
+    "Completeness",
+    "Completion",
+    "Completions",
     "ConnectionFailed",
+    "ContextInfo",
     "DeadlineExceeded",
+    "Done",
+    "ErrorInfo",
     "Event",
     "EventStream",
+    "ExecutionState",
+    "Failed",
+    "FieldError",
+    "FileChange",
+    "FileInfo",
+    "FileList",
+    "Gap",
+    "Health",
+    "InputRequest",
+    "Inspection",
+    "InstallationError",
+    "InstallationResult",
     "Item",
+    "ItemAdded",
+    "ItemUpdated",
+    "LanguageInfo",
+    "Logs",
+    "Obstacle",
+    "PackageInfo",
     "Result",
+    "Started",
+    "Stderr",
+    "Stdout",
+    "Truncation",
     "UnexpectedAnswer",
+    "UnsetType",
+    "Variable",
+    "VariableChanges",
+    "VariableList",
+    "__version__",
 ]
-_PLACES = {
-    "AsyncClient": "asynchronous",
-    "AsyncEventStream": "asynchronous",
-    "Client": "sync",
-    "Event": "results",
-    "EventStream": "sync",
-    "Item": "results",
-    "Result": "results",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    value = getattr(importlib.import_module(f"{__name__}.{_PLACES.get(name, 'errors')}"), name)
-    globals()[name] = value
-    return value
+__all__ += api_errors.__all__

@@ -1,14 +1,71 @@
-"""Streams that somebody follows, and what becomes of those that are dropped without being closed. `client` layer.
+"""What an asynchronous program does in another way than a plain one: waiting, reading a disk, callbacks, streams that are dropped.
 
-A generator that is dropped is closed by the garbage collector, which may run anywhere: also where the same thread holds the lock of
-the pool of connections, which closing needs, and which it would wait for without end. So the client itself holds its streams, and
-those that nobody else does any more are closed by its next call."""
+Each name has its twin: `async_sleep` and `sleep`, `AsyncStreams` and `Streams`. `_async/` uses the first, and `_sync/`, which is
+generated from it, the second.
+
+A plain generator that is dropped is closed by the garbage collector, which may run anywhere: also where the same thread holds the
+lock of the pool of connections, which closing needs, and which it would wait for without end. So the client itself holds its
+streams, and closes with its next call those that nobody else holds any more. An event loop does that for asynchronous ones."""
 
 from __future__ import annotations
 
+import inspect
+import time
 from collections import deque
-from collections.abc import Generator, Iterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
+from typing import Any, TypeAlias, TypeVar
+
+from polyrepl.transfer import Content
+
+Returned = TypeVar("Returned")
+# What the callback that answers input() returns.
+AsyncInput: TypeAlias = str | Awaitable[str]
+Input: TypeAlias = str
+
+
+async def async_sleep(seconds: float) -> None:
+    import anyio  # httpx's own: on asyncio and on trio
+
+    await anyio.sleep(seconds)
+
+
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+async def async_chunks(content: Content) -> AsyncIterator[bytes]:
+    """Read in threads: a disk may be slow, and the loop waits for nothing."""
+    import anyio.to_thread
+
+    chunks = content.chunks()
+    while (chunk := await anyio.to_thread.run_sync(next, chunks, None)) is not None:
+        yield chunk
+
+
+def chunks(content: Content) -> Iterator[bytes]:
+    return content.chunks()
+
+
+async def async_settled(returned: Returned | Awaitable[Returned]) -> Returned:
+    """What a callback returned, plain function or coroutine."""
+    return await returned if inspect.isawaitable(returned) else returned
+
+
+def settled(returned: Returned) -> Returned:
+    return returned
+
+
+AsyncFollowing: TypeAlias = AsyncGenerator[Any, None]
+
+
+class AsyncStreams:
+    """The streams of one client, which the event loop closes when they are dropped."""
+
+    def follow(self, events: AsyncGenerator[Any, None]) -> AsyncFollowing:
+        return events
+
+    def end_dropped(self) -> None:
+        """Nothing is left to do."""
 
 
 class Streams:
@@ -21,8 +78,9 @@ class Streams:
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, events: Generator[Any, None, None]) -> None:
+    def follow(self, events: Generator[Any, None, None]) -> Following:
         self._open.add(events)
+        return Following(events, self)
 
     def drop(self, events: Generator[Any, None, None]) -> None:
         self._dropped.append(events)
@@ -46,7 +104,6 @@ class Following(Iterator[Any]):
     def __init__(self, events: Generator[Any, None, None], streams: Streams) -> None:
         self._events = events
         self._streams = streams
-        streams.add(events)
 
     def __next__(self) -> Any:
         return next(self._events)

@@ -1,47 +1,39 @@
-"""What a client raises: the server's errors under their own names, and what can go wrong on the way to it.
+"""What a client raises: the base of the server's errors, and what can go wrong on the way to it.
 
-An error of the server is an `ApiError` and an instance of the class of `engine.errors` that its `code` names, so that
-`except ContextNotFound` catches it whether the engine runs in this process or behind a server. `client` layer."""
+ClientError
+├── ApiError                  the server answered with an error; `polyrepl.api_errors` has a class for each
+├── ConnectionFailed
+├── DeadlineExceeded          the client's own
+├── UnexpectedAnswer          of something that is not a server of this API
+├── ClientNotInstalled
+└── CodeFailed                raised only by `Result.raise_for_error`
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from http import HTTPStatus
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from engine import errors
-from engine.errors import FieldError, PolyreplError
-from engine.models import ErrorInfo, Obstacle
-
-_BY_STATUS: dict[int, type[PolyreplError]] = {
-    400: errors.InvalidRequest,
-    401: errors.Unauthorized,
-    403: errors.Forbidden,
-    404: errors.NotFound,
-    409: errors.Conflict,
-    413: errors.RequestTooLarge,
-    422: errors.IdempotencyConflict,
-    429: errors.Overloaded,
-    501: errors.NotSupported,
-    503: errors.ShuttingDown,
-    507: errors.StorageFull,
-}
-_KINDS: dict[str, type[PolyreplError]] = {
-    name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, PolyreplError)
-}
-_typed: dict[type[PolyreplError], type[ApiError]] = {}
+if TYPE_CHECKING:
+    from polyrepl.models import ErrorInfo, Obstacle
 
 
-class ClientError(PolyreplError):
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing wrong with one field of a request."""
+
+    field: str
+    error: str
+
+
+class ClientError(Exception):
     """Base of all that a client raises. `code`: a name for programs; `cause`: what went wrong; `remediation`: what to do about it."""
 
     code = "ClientError"
     remediation = ""
 
     def __init__(self, message: str, *, remediation: str = "") -> None:
-        PolyreplError.__init__(self, message)
+        super().__init__(message)
         self.cause = message
         self.remediation = remediation or type(self).remediation
         if self.remediation:
@@ -65,14 +57,14 @@ class ApiError(ClientError):
         code: str,
         remediation: str = "",
         retry_after: float | None = None,
-        fields: tuple[FieldError, ...] = (),
+        errors: tuple[FieldError, ...] = (),
         obstacles: tuple[Obstacle, ...] = (),
     ) -> None:
         self.code = code
         super().__init__(message, remediation=remediation)
         self.status = status
         self.retry_after = retry_after
-        self.errors = fields
+        self.errors = errors
         self.obstacles = list(obstacles)
 
 
@@ -118,60 +110,3 @@ class CodeFailed(ClientError):
         hint = error.hint if isinstance(error.hint, str) else ""
         super().__init__(f"{error.name}: {error.value}", remediation=hint)
         self.error = error
-
-
-class _Field(msgspec.Struct):
-    field: str
-    error: str
-
-
-class _Problem(msgspec.Struct):
-    """The body of an error, as far as it is understood."""
-
-    message: str
-    code: str = ""
-    remediation: str = ""
-    errors: list[_Field] = []
-    obstacles: list[Obstacle] = []
-
-
-def error_of(status: int, headers: Mapping[str, str], body: bytes) -> ClientError:
-    """The error that an answer tells."""
-    try:
-        problem = msgspec.json.decode(body, type=_Problem)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return UnexpectedAnswer(f"{status} {_phrase(status)} with a body that is not of this API", status=status)
-    kind = _KINDS.get(problem.code) or _BY_STATUS.get(status, PolyreplError)
-    fields = tuple(FieldError(each.field, each.error) for each in problem.errors)
-    named = "; ".join(f"{each.field}: {each.error}" for each in fields)
-    details: dict[str, Any] = {
-        "status": status,
-        "code": problem.code or kind.__name__,
-        "remediation": problem.remediation,
-        "retry_after": retry_after(headers),
-        "fields": fields,
-        "obstacles": tuple(problem.obstacles),
-    }
-    return _class_of(kind)(f"{problem.message}: {named}" if named else problem.message, **details)
-
-
-def _class_of(kind: type[PolyreplError]) -> type[ApiError]:
-    """The class of ApiErrors that also are a `kind`."""
-    if kind is PolyreplError:
-        return ApiError
-    if kind not in _typed:
-        _typed[kind] = type(kind.__name__, (ApiError, kind), {"__module__": __name__, "__doc__": kind.__doc__})
-    return _typed[kind]
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds of a Retry-After header; a date is not waited for."""
-    value = headers.get("retry-after", "")
-    return float(value) if value.isascii() and value.isdigit() and len(value) < 6 else None
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""

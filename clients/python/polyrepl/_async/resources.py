@@ -1,4 +1,4 @@
-"""What the asynchronous client calls by what it is about: contexts, executions, checkpoints, packages, files. `client` layer."""
+"""What a client can do, by what it is about: contexts, executions, checkpoints, packages, files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from engine.client import calls, results, transport
-from engine.client.errors import UnexpectedAnswer
-from engine.client.results import Event, Result
-from engine.client.transfer import Content, Source, remote_path
-from engine.models import (
+from polyrepl import calls, results, transport
+from polyrepl._async.connection import AsyncConnection
+from polyrepl.errors import UnexpectedAnswer
+from polyrepl.models import (
     BranchInfo,
     CheckpointInfo,
     Completeness,
@@ -28,15 +26,14 @@ from engine.models import (
     Stdout,
     VariableList,
 )
-
-if TYPE_CHECKING:
-    from engine.client.asynchronous import AsyncClient
+from polyrepl.results import Event, Result
+from polyrepl.transfer import Content, Source, remote_path
 
 
 class _Resource:
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-        self._send = client.send
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._send = connection.send
 
 
 class Contexts(_Resource):
@@ -49,9 +46,12 @@ class Contexts(_Resource):
         return await self._send(calls.create_context(language, context_id, cwd))
 
     async def list(self) -> list[ContextInfo]:
-        return (await self._send(calls.list_contexts())).items
+        """All contexts of the server."""
+        answer = await self._send(calls.list_contexts())
+        return answer.items
 
     async def get(self, context_id: str, *, language: str | None = None) -> ContextInfo:
+        """The context as it stands now. Raises ContextNotFound."""
         return await self._send(calls.get_context(context_id, language))
 
     async def delete(self, context_id: str, *, language: str | None = None) -> None:
@@ -64,7 +64,8 @@ class Contexts(_Resource):
 
     async def interrupt(self, context_id: str, *, language: str | None = None) -> builtins.list[str]:
         """Stop what runs in it, and return the ids of that; the state is kept."""
-        return (await self._send(calls.interrupt_context(context_id, language))).executions
+        answer = await self._send(calls.interrupt_context(context_id, language))
+        return answer.executions
 
     async def fork(
         self,
@@ -148,13 +149,10 @@ class Executions(_Resource):
         """The execution as it stands now."""
         return await self._send(calls.get_execution(execution_id))
 
-    async def events(self, execution_id: str, *, after: int = 0, deadline: float = 3600.0) -> AsyncIterator[Event]:
+    def events(self, execution_id: str, *, after: int = 0, deadline: float = 3600.0) -> AsyncIterator[Event]:
         """Its events numbered above `after`, to its end."""
         call = dataclasses.replace(calls.get_execution(execution_id), deadline=deadline)
-        follower = transport.Follower(call, execution_id=execution_id, last_event_id=after)
-        async with contextlib.aclosing(self._client.follow(follower)) as events:
-            async for event in events:
-                yield event
+        return self._connection.follow(transport.Follower(call, execution_id=execution_id, last_event_id=after))
 
     async def wait(self, execution_id: str, *, deadline: float = 3600.0) -> Result:
         """The result, when it has ended."""
@@ -177,12 +175,16 @@ class Checkpoints(_Resource):
     async def create(
         self, context_id: str, *, name: str | None = None, language: str | None = None, force: bool = False
     ) -> CheckpointInfo:
+        """Keep the present state. Raises also CannotBranch; with `force` it leaves out what cannot be copied."""
         return await self._send(calls.create_checkpoint(context_id, name, language, force))
 
     async def list(self, context_id: str, *, language: str | None = None) -> list[CheckpointInfo]:
-        return (await self._send(calls.list_checkpoints(context_id, language))).items
+        """The context's checkpoints."""
+        answer = await self._send(calls.list_checkpoints(context_id, language))
+        return answer.items
 
     async def delete(self, context_id: str, checkpoint: str) -> None:
+        """Let go of a checkpoint, and of the memory that it holds."""
         await self._send(calls.delete_checkpoint(context_id, checkpoint))
 
 
@@ -203,7 +205,7 @@ class Packages(_Resource):
             return await self._send(calls.install(context_id, packages, language, timeout))
         call = calls.install(context_id, packages, language, timeout, {"Accept": transport.STREAM})
         follower = transport.Follower(call, is_resumable=False)
-        async with contextlib.aclosing(self._client.follow(follower)) as events:
+        async with contextlib.aclosing(self._connection.follow(follower)) as events:
             async for event in events:
                 if isinstance(event, (Stdout, Stderr)):
                     on_output(event.text)
@@ -254,9 +256,10 @@ class Files(_Resource):
         deadline: float = 3600.0,
     ) -> bytes:
         """A file's content; with `to` it goes to that local file, which is there when it is whole, and b"" is returned."""
-        return await self._client.download(
+        return await self._connection.download(
             calls.read_file(context_id, path, language, deadline), None if to is None else Path(to)
         )
 
     async def delete(self, context_id: str, path: str, *, recursive: bool = False, language: str | None = None) -> None:
+        """Remove a file, or with `recursive` a directory and all that is in it."""
         await self._send(calls.delete_file(context_id, path, recursive, language))

@@ -1,25 +1,19 @@
-"""The client for plain programs: one method for each thing that the API can do. `client` layer."""
+# Generated from _async/client.py by clients/python/generate.py: change that, and run this.
+"""The client: one method for each thing that the API can do."""
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from engine.client import calls, results, transport
-from engine.client.attempts import Attempts
-from engine.client.calls import Call
-from engine.client.errors import ClientError, ConnectionFailed, error_of
-from engine.client.following import Following, Streams
-from engine.client.results import Event, ItemAdded, ItemUpdated, Result
-from engine.client.sync_resources import Checkpoints, Contexts, Executions, Files, Packages
-from engine.client.transfer import Content, Download
-from engine.models import InputRequest, LanguageInfo, Stderr, Stdout
-
-Answer = TypeVar("Answer")
+from polyrepl import calls, results, transport
+from polyrepl._sync.connection import Connection
+from polyrepl._sync.resources import Checkpoints, Contexts, Executions, Files, Packages
+from polyrepl.concurrency import Input, settled
+from polyrepl.errors import ClientError
+from polyrepl.models import InputRequest, LanguageInfo, Stderr, Stdout
+from polyrepl.results import Event, ItemAdded, ItemUpdated, Result
 
 
 class Client:
@@ -41,14 +35,12 @@ class Client:
     ) -> None:
         address = transport.Address.of(url, token)
         self.url = address.url
-        self._retries = retries
-        self._http = transport.load_httpx().Client(**address.options(), transport=http_transport)
-        self._streams = Streams()
-        self.contexts = Contexts(self)
-        self.executions = Executions(self)
-        self.checkpoints = Checkpoints(self)
-        self.packages = Packages(self)
-        self.files = Files(self)
+        self._connection = Connection(address, retries=retries, http_transport=http_transport)
+        self.contexts = Contexts(self._connection)
+        self.executions = Executions(self._connection)
+        self.checkpoints = Checkpoints(self._connection)
+        self.packages = Packages(self._connection)
+        self.files = Files(self._connection)
 
     def __repr__(self) -> str:
         return f"<Client {self.url}>"
@@ -63,8 +55,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections. May be called again."""
-        self._streams.end_dropped()
-        self._http.close()
+        self._connection.close()
 
     def run_code(
         self,
@@ -83,7 +74,7 @@ class Client:
         on_stdout: Callable[[str], object] | None = None,
         on_stderr: Callable[[str], object] | None = None,
         on_item: Callable[[results.Item], object] | None = None,
-        on_input: Callable[[InputRequest], str] | None = None,
+        on_input: Callable[[InputRequest], Input] | None = None,
         on_event: Callable[[Event], object] | None = None,
         idempotency_key: str | None = None,
         deadline: float | None = None,
@@ -108,22 +99,22 @@ class Client:
         }
         key = idempotency_key or transport.new_key()
         if not (on_stdout or on_stderr or on_item or on_input or on_event):
-            return self.send(calls.execute(code, key=key, **wishes))
+            return self._connection.send(calls.execute(code, key=key, **wishes))
         if on_input is None and stdin is None:
             wishes["stdin"] = []  # nobody answers: input() is told so at once
         with self.stream(code, idempotency_key=key, **wishes) as stream:
             for event in stream:
                 if on_event is not None:
-                    on_event(event)
+                    settled(on_event(event))
                 match event:
                     case Stdout(text=text) if on_stdout is not None:
-                        on_stdout(text)
+                        settled(on_stdout(text))
                     case Stderr(text=text) if on_stderr is not None:
-                        on_stderr(text)
+                        settled(on_stderr(text))
                     case ItemAdded(item=item) | ItemUpdated(item=item) if on_item is not None:
-                        on_item(item)
+                        settled(on_item(item))
                     case InputRequest() if on_input is not None:
-                        stream.provide_input(on_input(event))
+                        stream.provide_input(settled(on_input(event)))
             return stream.result()
 
     def stream(
@@ -162,98 +153,16 @@ class Client:
             files=files,
             deadline=deadline,
         )
-        return EventStream(self, transport.Follower(call))
+        return EventStream(self._connection, transport.Follower(call))
 
     def languages(self) -> list[LanguageInfo]:
-        return self.send(calls.list_languages()).items
+        """The languages that code may be in, also those that are not available here."""
+        listed = self._connection.send(calls.list_languages())
+        return listed.items
 
     def health(self) -> results.Health:
         """Whether the server lives, and its version."""
-        return self.send(calls.health())
-
-    def send(self, call: Call[Answer], *, content: Content | None = None) -> Answer:
-        """Send a call, again where that is safe, and return what its answer holds. Raises ClientError."""
-        self._streams.end_dropped()
-        is_repeatable = call.is_repeatable and (content is None or content.is_repeatable)
-        attempts = self._attempts(call, is_repeatable)
-        while True:
-            with self._failures(attempts):
-                response = self._http.request(
-                    call.method,
-                    call.path,
-                    params=call.params,
-                    headers=call.headers,
-                    content=call.content if content is None else content.chunks(),
-                    timeout=transport.timeout(attempts.remaining(), is_upload=content is not None),
-                )
-                answer = call.read(response.status_code, response.headers, response.content)
-                if not isinstance(answer, ClientError):
-                    return answer
-                if content is not None and not content.is_repeatable:
-                    raise answer
-                time.sleep(attempts.pause(answer))
-
-    def follow(self, follower: transport.Follower) -> Following:
-        """The events of a stream, over as many connections as it takes."""
-        self._streams.end_dropped()
-        return Following(self._follow(follower), self._streams)
-
-    def _follow(self, follower: transport.Follower) -> Generator[Any, None, None]:
-        attempts = self._attempts(follower.call, is_repeatable=follower.is_resumable)
-        while not follower.is_done:
-            method, path, headers, content, params = follower.request()
-            options = {"params": params, "headers": headers, "content": content}
-            with self._failures(attempts):
-                limit = transport.timeout(attempts.remaining(), is_stream=True)
-                with self._http.stream(method, path, **options, timeout=limit) as response:
-                    if response.status_code != 200:
-                        problem = error_of(response.status_code, response.headers, response.read())
-                        time.sleep(attempts.pause(problem))
-                        continue
-                    follower.opened(response.headers)
-                    for chunk in response.iter_bytes():
-                        attempts.remaining()
-                        attempts.note_progress()
-                        yield from follower.feed(chunk)
-                        if follower.is_done:
-                            return
-                time.sleep(attempts.pause(ConnectionFailed("The stream ended before the execution did")))
-
-    def download(self, call: Call[bytes], to: Path | None) -> bytes:
-        """A file's content; empty where it went to a file."""
-        attempts = self._attempts(call, is_repeatable=True)
-        with contextlib.closing(Download(to)) as download:
-            while True:
-                headers = {**call.headers, **download.headers(), "Accept-Encoding": "identity"}
-                options = {"params": call.params, "headers": headers}
-                with self._failures(attempts):
-                    limit = transport.timeout(attempts.remaining(), is_stream=True)
-                    with self._http.stream(call.method, call.path, **options, timeout=limit) as response:
-                        if response.status_code not in (200, 206):
-                            problem = error_of(response.status_code, response.headers, response.read())
-                            time.sleep(attempts.pause(problem))
-                            continue
-                        download.begin(response.status_code, response.headers)
-                        for chunk in response.iter_bytes():
-                            attempts.remaining()
-                            attempts.note_progress()
-                            download.write(chunk)
-                    content = b"" if to is not None else download.content()
-                    download.finish()
-                    return content
-
-    def _attempts(self, call: Call[Any], is_repeatable: bool) -> Attempts:
-        return Attempts(call.deadline, retries=self._retries, is_repeatable=is_repeatable)
-
-    @contextlib.contextmanager
-    def _failures(self, attempts: Attempts) -> Iterator[None]:
-        """Wait after a failure on the way that may be tried again. Raises what may not."""
-        try:
-            yield
-        except transport.load_httpx().HTTPError as error:
-            attempts.remaining()
-            problem, was_sent = transport.failure(error)
-            time.sleep(attempts.pause(problem, was_sent=was_sent))
+        return self._connection.send(calls.health())
 
 
 class EventStream(Iterator[Event]):
@@ -261,10 +170,10 @@ class EventStream(Iterator[Event]):
 
     Leaving its block, or `close`, ends the reading; the execution goes on: `interrupt` stops it."""
 
-    def __init__(self, client: Client, follower: transport.Follower) -> None:
-        self._client = client
+    def __init__(self, connection: Connection, follower: transport.Follower) -> None:
+        self._executions = Executions(connection)
         self._follower = follower
-        self._events = client.follow(follower)
+        self._events = connection.follow(follower)
 
     def __repr__(self) -> str:
         return f"<EventStream {self.execution_id} at event {self.last_event_id}>"
@@ -286,10 +195,12 @@ class EventStream(Iterator[Event]):
 
     @property
     def execution_id(self) -> str | None:
+        """None before the first event."""
         return self._follower.execution_id
 
     @property
     def last_event_id(self) -> int:
+        """The number of the last event that was read; 0 before the first."""
         return self._follower.last_event_id
 
     def _id(self) -> str:
@@ -300,15 +211,16 @@ class EventStream(Iterator[Event]):
 
     def interrupt(self) -> None:
         """Stop the execution; the state of its context is kept."""
-        self._client.executions.interrupt(self._id())
+        self._executions.interrupt(self._id())
 
     def provide_input(self, value: str) -> None:
         """Answer an input_request event."""
-        self._client.executions.input(self._id(), value)
+        self._executions.input(self._id(), value)
 
     def result(self) -> Result:
         """The execution as it stands now."""
-        return self._client.executions.get(self._id())
+        return self._executions.get(self._id())
 
     def close(self) -> None:
+        """End the reading. May be called again."""
         self._events.close()

@@ -1,4 +1,5 @@
-"""What the client calls by what it is about: contexts, executions, checkpoints, packages, files. `client` layer."""
+# Generated from _async/resources.py by clients/python/generate.py: change that, and run this.
+"""What a client can do, by what it is about: contexts, executions, checkpoints, packages, files."""
 
 from __future__ import annotations
 
@@ -7,13 +8,11 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from engine.client import calls, results, transport
-from engine.client.errors import UnexpectedAnswer
-from engine.client.results import Event, Result
-from engine.client.transfer import Content, Source, remote_path
-from engine.models import (
+from polyrepl import calls, results, transport
+from polyrepl._sync.connection import Connection
+from polyrepl.errors import UnexpectedAnswer
+from polyrepl.models import (
     BranchInfo,
     CheckpointInfo,
     Completeness,
@@ -28,15 +27,14 @@ from engine.models import (
     Stdout,
     VariableList,
 )
-
-if TYPE_CHECKING:
-    from engine.client.sync import Client
+from polyrepl.results import Event, Result
+from polyrepl.transfer import Content, Source, remote_path
 
 
 class _Resource:
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._send = client.send
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._send = connection.send
 
 
 class Contexts(_Resource):
@@ -49,9 +47,12 @@ class Contexts(_Resource):
         return self._send(calls.create_context(language, context_id, cwd))
 
     def list(self) -> list[ContextInfo]:
-        return self._send(calls.list_contexts()).items
+        """All contexts of the server."""
+        answer = self._send(calls.list_contexts())
+        return answer.items
 
     def get(self, context_id: str, *, language: str | None = None) -> ContextInfo:
+        """The context as it stands now. Raises ContextNotFound."""
         return self._send(calls.get_context(context_id, language))
 
     def delete(self, context_id: str, *, language: str | None = None) -> None:
@@ -64,7 +65,8 @@ class Contexts(_Resource):
 
     def interrupt(self, context_id: str, *, language: str | None = None) -> builtins.list[str]:
         """Stop what runs in it, and return the ids of that; the state is kept."""
-        return self._send(calls.interrupt_context(context_id, language)).executions
+        answer = self._send(calls.interrupt_context(context_id, language))
+        return answer.executions
 
     def fork(
         self,
@@ -151,7 +153,7 @@ class Executions(_Resource):
     def events(self, execution_id: str, *, after: int = 0, deadline: float = 3600.0) -> Iterator[Event]:
         """Its events numbered above `after`, to its end."""
         call = dataclasses.replace(calls.get_execution(execution_id), deadline=deadline)
-        return self._client.follow(transport.Follower(call, execution_id=execution_id, last_event_id=after))
+        return self._connection.follow(transport.Follower(call, execution_id=execution_id, last_event_id=after))
 
     def wait(self, execution_id: str, *, deadline: float = 3600.0) -> Result:
         """The result, when it has ended."""
@@ -174,12 +176,16 @@ class Checkpoints(_Resource):
     def create(
         self, context_id: str, *, name: str | None = None, language: str | None = None, force: bool = False
     ) -> CheckpointInfo:
+        """Keep the present state. Raises also CannotBranch; with `force` it leaves out what cannot be copied."""
         return self._send(calls.create_checkpoint(context_id, name, language, force))
 
     def list(self, context_id: str, *, language: str | None = None) -> list[CheckpointInfo]:
-        return self._send(calls.list_checkpoints(context_id, language)).items
+        """The context's checkpoints."""
+        answer = self._send(calls.list_checkpoints(context_id, language))
+        return answer.items
 
     def delete(self, context_id: str, checkpoint: str) -> None:
+        """Let go of a checkpoint, and of the memory that it holds."""
         self._send(calls.delete_checkpoint(context_id, checkpoint))
 
 
@@ -199,7 +205,8 @@ class Packages(_Resource):
         if on_output is None:
             return self._send(calls.install(context_id, packages, language, timeout))
         call = calls.install(context_id, packages, language, timeout, {"Accept": transport.STREAM})
-        with contextlib.closing(self._client.follow(transport.Follower(call, is_resumable=False))) as events:
+        follower = transport.Follower(call, is_resumable=False)
+        with contextlib.closing(self._connection.follow(follower)) as events:
             for event in events:
                 if isinstance(event, (Stdout, Stderr)):
                     on_output(event.text)
@@ -250,9 +257,10 @@ class Files(_Resource):
         deadline: float = 3600.0,
     ) -> bytes:
         """A file's content; with `to` it goes to that local file, which is there when it is whole, and b"" is returned."""
-        return self._client.download(
+        return self._connection.download(
             calls.read_file(context_id, path, language, deadline), None if to is None else Path(to)
         )
 
     def delete(self, context_id: str, path: str, *, recursive: bool = False, language: str | None = None) -> None:
+        """Remove a file, or with `recursive` a directory and all that is in it."""
         self._send(calls.delete_file(context_id, path, recursive, language))
