@@ -56,7 +56,7 @@ if TYPE_CHECKING:
         UnknownLanguage,
         VariablesUnavailable,
     )
-    from engine.executions import Execution
+    from engine.contexts.executions import Execution
     from engine.models import (
         BranchInfo,
         CheckpointInfo,
@@ -184,7 +184,7 @@ __all__ = [
     "VariablesUnavailable",
     "__version__",
 ]
-_MODULES = {"Engine": "engine.core", "Execution": "engine.executions", "Settings": "engine.settings"}
+_MODULES = {"Engine": "engine.core", "Execution": "engine.contexts.executions", "Settings": "engine.settings"}
 
 
 def __getattr__(name: str) -> Any:
