@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.contexts.executions import Execution
     from engine.core import Engine
     from engine.errors import (
         BadNotebook,
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
         InvalidRequest,
         KernelDied,
         KernelError,
+        KernelsBusy,
         KernelStartFailed,
         KernelTimeout,
-        KernelsBusy,
         MemoryShort,
         MessageError,
         NotFound,
@@ -56,7 +57,6 @@ if TYPE_CHECKING:
         UnknownLanguage,
         VariablesUnavailable,
     )
-    from engine.contexts.executions import Execution
     from engine.models import (
         BranchInfo,
         CheckpointInfo,

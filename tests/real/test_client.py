@@ -16,9 +16,9 @@ import httpx
 import msgspec
 import pytest
 
-from engine import client as package
-from engine import errors
-from engine.client import (
+import engine.errors
+import polyrepl
+from polyrepl import (
     ApiError,
     AsyncClient,
     Client,
@@ -26,13 +26,16 @@ from engine.client import (
     CodeFailed,
     ConnectionFailed,
     DeadlineExceeded,
+    Done,
+    InputRequest,
     Result,
+    Started,
+    Stdout,
     UnexpectedAnswer,
 )
-from engine.client.attempts import Attempts
-from engine.client.errors import error_of
-from engine.client.sse import Decoder
-from engine.models import Done, InputRequest, Started, Stdout
+from polyrepl.answers import error_of
+from polyrepl.attempts import Attempts
+from polyrepl.sse import Decoder
 from tests.real.conformance.server import Server
 
 pytestmark = pytest.mark.anyio
@@ -101,7 +104,7 @@ def test_wishes_are_carried_out(client: Client) -> None:
 def test_the_same_key_runs_the_code_once(client: Client) -> None:
     first = client.run_code("import random; random.random()", context_id="k", idempotency_key="once")
     assert client.run_code("import random; random.random()", context_id="k", idempotency_key="once").text == first.text
-    with pytest.raises(errors.IdempotencyConflict):
+    with pytest.raises(polyrepl.IdempotencyConflict):
         client.run_code("other", context_id="k", idempotency_key="once")
 
 
@@ -148,13 +151,13 @@ def test_contexts_and_all_that_is_theirs(client: Client) -> None:
     assert (found.cursor_start, found.cursor_end) == (0, 4)
     assert client.contexts.inspect("all", "number").found
     assert client.contexts.is_complete("all", "if number:").status == "incomplete"
-    with pytest.raises(errors.InvalidRequest) as wrong:
+    with pytest.raises(polyrepl.InvalidRequest) as wrong:
         client.contexts.complete("all", "numb", cursor=99)
     assert wrong.value.errors[0].field == "cursor"
     client.contexts.restart("all")
     assert client.run_code("'number' in globals()", context_id="all").text == "False"
     client.contexts.delete("all")
-    with pytest.raises(errors.ContextNotFound) as gone:
+    with pytest.raises(polyrepl.ContextNotFound) as gone:
         client.contexts.get("all")
     assert isinstance(gone.value, ApiError)
     assert (gone.value.code, gone.value.status) == ("ContextNotFound", 404)
@@ -169,7 +172,7 @@ def test_an_execution_is_followed_and_interrupted_from_anywhere(client: Client) 
     assert next(events) == Stdout(text="begun\n")
     assert client.contexts.interrupt("x") == [started.execution_id]
     assert client.executions.wait(started.execution_id).status == "interrupted"
-    with pytest.raises(errors.InputNotExpected):
+    with pytest.raises(polyrepl.InputNotExpected):
         client.executions.input(started.execution_id, "late")
 
 
@@ -177,15 +180,15 @@ def test_a_stream_that_is_dropped_is_never_closed_by_the_garbage_collector_but_b
     started = client.executions.start("print('begun', flush=True)\nwhile True: pass", context_id="d")
     kept: dict[str, Any] = {"events": client.executions.events(started.execution_id)}
     assert isinstance(next(kept["events"]), Started)
-    opened = len(client._streams)
-    pool = client._http._transport._pool
+    opened = len(client._connection._streams)
+    pool = client._connection.http._transport._pool
     kept["itself"] = kept  # only the garbage collector finds it
     with pool._optional_thread_lock:
         del kept
         gc.collect()
-    assert len(client._streams) == opened
+    assert len(client._connection._streams) == opened
     assert client.contexts.interrupt("d") == [started.execution_id]
-    assert len(client._streams) < opened
+    assert len(client._connection._streams) < opened
 
 
 def test_files_come_and_go_in_every_form(client: Client, tmp_path: Path) -> None:
@@ -200,7 +203,7 @@ def test_files_come_and_go_in_every_form(client: Client, tmp_path: Path) -> None
     listed = client.files.list("f", recursive=True)
     assert {"a/b ü.txt", "local.bin", "c.txt"} <= {each.path for each in listed.items}
     client.files.delete("f", "c.txt")
-    with pytest.raises(errors.FileMissing):
+    with pytest.raises(polyrepl.FileMissing):
         client.files.download("f", "c.txt", tmp_path / "no.txt")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["back.bin", "local.bin"]
     with pytest.raises(ValueError, match="path"):
@@ -216,7 +219,7 @@ def test_what_cannot_be_installed_is_told_as_it_happens(client: Client) -> None:
 
 
 def test_a_wrong_token_is_a_typed_error(server: Server) -> None:
-    with Client(server.url, token="wrong") as client, pytest.raises(errors.Unauthorized) as raised:
+    with Client(server.url, token="wrong") as client, pytest.raises(polyrepl.Unauthorized) as raised:
         client.contexts.list()
     assert isinstance(raised.value, ClientError)
 
@@ -246,7 +249,7 @@ async def test_the_asynchronous_client_does_the_same(server: Server, tmp_path: P
         started = await client.executions.start("while True: pass", context_id="async")
         await client.executions.interrupt(started.execution_id)
         assert (await client.executions.wait(started.execution_id)).status == "interrupted"
-        with pytest.raises(errors.ContextNotFound):
+        with pytest.raises(polyrepl.ContextNotFound):
             await client.contexts.get("nobody")
 
 
@@ -329,7 +332,7 @@ def test_retry_after_is_waited_for_and_a_wait_beyond_the_deadline_is_none(no_wai
     (seconds,) = no_waiting
     assert seconds >= 3
     client, asked = scripted(says(429, {"message": "m", "code": "QueueFull"}, retry_after="500"))
-    with pytest.raises(errors.QueueFull) as raised:
+    with pytest.raises(polyrepl.QueueFull) as raised:
         client.run_code("1")
     assert isinstance(raised.value, ApiError)
     assert raised.value.retry_after == 500
@@ -410,16 +413,20 @@ def test_a_download_that_breaks_asks_for_the_rest(no_waiting: list[float]) -> No
     assert (asked[1].headers["range"], asked[1].headers["if-range"]) == ("bytes=4-", '"v"')
 
 
-def test_every_error_of_the_engine_comes_back_as_itself() -> None:
+def test_every_error_of_the_engine_comes_back_under_its_name_and_below_its_bases() -> None:
     kinds = [
-        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.PolyreplError)
+        kind
+        for kind in vars(engine.errors).values()
+        if isinstance(kind, type) and issubclass(kind, engine.errors.PolyreplError)
     ]
     assert len(kinds) > 30
     for kind in kinds:
         error = error_of(400, {}, msgspec.json.encode({"message": "m", "code": kind.__name__, "remediation": "r."}))
-        assert isinstance(error, kind)
         assert isinstance(error, ApiError)
         assert (error.code, error.cause, error.remediation) == (kind.__name__, "m", "r.")
+        bases = {each.__name__ for each in kind.__mro__} - {"PolyreplError"}
+        if kind is not engine.errors.PolyreplError:
+            assert bases <= {each.__name__ for each in type(error).__mro__}
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xfe", b'{"detail": 1}', b"[]"])
@@ -451,8 +458,7 @@ def test_a_kernel_that_does_not_start_is_a_result() -> None:
 
 
 def test_the_import_is_light() -> None:
-    heavy = "{'httpx', 'anyio', 'asyncio', 'pydantic', 'starlette', 'zmq', 'IPython'}"
-    code = f"import sys; from engine.client import AsyncClient, Client; print(sorted({heavy} & set(sys.modules)))"
+    heavy = "{'httpx', 'anyio', 'asyncio', 'engine', 'msgspec', 'pydantic', 'starlette', 'zmq', 'IPython'}"
+    code = f"import sys; from polyrepl import AsyncClient, Client; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
-    assert package.__doc__

@@ -13,7 +13,6 @@ ENGINE = ROOT / "engine"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "settings", "resources", "log", "metrics", "models", "rlimits"),
-    ("client",),
     (
         "remedies",
         "languages",
@@ -240,14 +239,6 @@ def test_no_dialect_imports_another():
         for other in DIALECTS - {own}:
             assert not any(name.startswith(f"engine.api.{other}.") or name == f"engine.api.{other}" for name in names)
             assert f"engine.api.{other}" not in names
-
-
-@parametrized([path for path in MODULES if name_of(path).split(".")[0] == "client"])
-def test_the_client_shares_only_values_and_errors_with_the_server(path: Path):
-    shared = ("engine.client", "engine.models", "engine.errors", "engine.__version__")
-    ours = {name for name in imports(path) if name.startswith("engine")}
-    assert not {name for name in ours if not name.startswith(shared)}
-    assert not {"httpx", "asyncio", "anyio"} & {name.split(".")[0] for name in imports(path, lazy=False)}
 
 
 def test_the_fakes_are_not_used_by_the_engine():

@@ -154,7 +154,10 @@ def _union(kinds: list[Any]) -> _Convert:
 
 def _value(kind: type[Value]) -> _Convert:
     hints = typing.get_type_hints(kind)
-    expected = [(each.name, _converter(hints[each.name]), each.default is MISSING) for each in fields(kind)]
+    expected = [
+        (each.name, _converter(hints[each.name]), each.default is MISSING and each.default_factory is MISSING)
+        for each in fields(kind)
+    ]
 
     def convert(value: Any, place: str) -> Any:
         if not isinstance(value, dict):
