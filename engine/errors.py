@@ -81,6 +81,7 @@ class InvalidRequest(PolyreplError):
 
     @property
     def explanation(self) -> str:
+        """Each field with what is wrong with it."""
         return "; ".join(f"{wrong.field}: {wrong.error}" for wrong in self.errors) or self.message
 
 

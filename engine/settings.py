@@ -390,6 +390,7 @@ class Settings(BaseSettings):
 
     @property
     def is_loopback(self) -> bool:
+        """Whether only programs of this machine reach the server."""
         if self.host == "localhost":
             return True
         try:
@@ -412,6 +413,7 @@ class Settings(BaseSettings):
 
     @property
     def secret(self) -> str | None:
+        """The token in plain text, if there is one."""
         return self.token.get_secret_value() or None if self.token else None
 
     @classmethod
