@@ -106,7 +106,9 @@ def test_the_version_is_the_same_wherever_it_is_stated() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "runtimes" / "typescript").rglob("*.mjs"))
     stated = {
         "polyrepl.__version__": polyrepl.__version__,
-        "clients/typescript/package.json": json.loads((ROOT / "clients/typescript/package.json").read_text())["version"],
+        "clients/typescript/package.json": json.loads((ROOT / "clients/typescript/package.json").read_text())[
+            "version"
+        ],
         "what the TypeScript kernel says": re.findall(r"^const VERSION = '(.+)';$", sources, re.MULTILINE)[0],
         "the installed package (make .venv/.dev)": importlib.metadata.version("polyrepl"),
     }
