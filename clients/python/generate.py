@@ -67,7 +67,6 @@ def models(source: str) -> str:
     parts = [
         '"""The values of the API, as dataclasses. A field that the server left out is `UNSET`."""\n',
         "from __future__ import annotations\n",
-        "from dataclasses import dataclass",
         "from typing import Any, ClassVar, Literal\n",
         "from polyrepl.values import UNSET, UnsetType, Value\n",
     ]
@@ -96,17 +95,14 @@ def _bases(node: ast.ClassDef) -> list[str]:
 
 
 def _dataclass(node: ast.ClassDef) -> str:
-    lines = [
-        "@dataclass(kw_only=True, repr=False)",
-        f"class {node.name}({_bases(node)[0].replace('msgspec.Struct', 'Value')}):",
-    ]
+    base = _bases(node)[0].replace("msgspec.Struct", "Value")
     tag = next((ast.literal_eval(each.value) for each in node.keywords if each.arg == "tag"), None)
     if tag is not None:
         field = ast.parse(f"type_tag: ClassVar[str] = {tag!r}").body[0]
         node.body.insert(1 if ast.get_docstring(node) else 0, field)
     node.bases, node.keywords = [], []
     _, body = ast.unparse(node).split("\n", 1)
-    return "\n".join(["", *lines, body, ""])
+    return f"\nclass {node.name}({base}):\n{body}\n"
 
 
 def api_errors(source: str) -> str:

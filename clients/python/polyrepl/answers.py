@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 
 from polyrepl import api_errors
@@ -27,13 +27,11 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 _BY_CODE: dict[str, type[ApiError]] = {name: getattr(api_errors, name) for name in api_errors.__all__}
 
 
-@dataclass(kw_only=True, repr=False)
 class _Field(Value):
     field: str
     error: str
 
 
-@dataclass(kw_only=True, repr=False)
 class _Problem(Value):
     """The body of an error, as far as it is understood."""
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from polyrepl.values import UNSET, UnsetType, Value
@@ -18,7 +17,6 @@ Names = list[Name]
 TERMINAL: frozenset[str] = frozenset({"ok", "error", "timeout", "interrupted", "died"})
 
 
-@dataclass(kw_only=True, repr=False)
 class Item(Value):
     """One output of a cell: its MIME bundle mapped to fields. Images and PDF are base64 text, `json` is JSON.
 
@@ -43,7 +41,6 @@ class Item(Value):
     omitted: dict[str, int] | UnsetType = UNSET
 
 
-@dataclass(kw_only=True, repr=False)
 class Logs(Value):
     """Lines without their newlines; a carriage return overwrites its line, as on a terminal."""
 
@@ -51,7 +48,6 @@ class Logs(Value):
     stderr: list[str]
 
 
-@dataclass(kw_only=True, repr=False)
 class ErrorInfo(Value):
     """The error of a cell. `traceback` is one string without ANSI sequences; `hint` tells how to install a package that is missing."""
 
@@ -61,7 +57,6 @@ class ErrorInfo(Value):
     hint: str | UnsetType = UNSET
 
 
-@dataclass(kw_only=True, repr=False)
 class Truncation(Value):
     """What a limit cut: how much there was and how much is kept (bytes; `items` also counts)."""
 
@@ -71,7 +66,6 @@ class Truncation(Value):
     kept: int | UnsetType = UNSET
 
 
-@dataclass(kw_only=True, repr=False)
 class Variable(Value):
     """A variable of a context. `type` is qualified, but for builtins; `preview` is one line; `size_bytes` counts no contents of
     containers. `shape`, `dtype` and `columns` (the first ones) are those of arrays and tables, `length` that of containers."""
@@ -87,7 +81,6 @@ class Variable(Value):
     columns: list[Name] | UnsetType = UNSET
 
 
-@dataclass(kw_only=True, repr=False)
 class VariableList(Value):
     """Variables by name. `total` counts all that match; `truncated`: more of them follow, ask `after` the last name."""
 
@@ -96,7 +89,6 @@ class VariableList(Value):
     truncated: bool
 
 
-@dataclass(kw_only=True, repr=False)
 class VariableChanges(Value):
     """Names of the variables that an execution made, changed and removed. `omitted` counts those beyond the first 1000."""
 
@@ -106,7 +98,6 @@ class VariableChanges(Value):
     omitted: Count | UnsetType = UNSET
 
 
-@dataclass(kw_only=True, repr=False)
 class FileInfo(Value):
     """What is at a path, relative to the working directory. `modified` is ISO 8601, UTC."""
 
@@ -116,7 +107,6 @@ class FileInfo(Value):
     modified: str
 
 
-@dataclass(kw_only=True, repr=False)
 class FileList(Value):
     """Files by path. `truncated`: more of them follow, ask `after` the last path."""
 
@@ -124,7 +114,6 @@ class FileList(Value):
     truncated: bool
 
 
-@dataclass(kw_only=True, repr=False)
 class FileChange(Value):
     """A file that an execution made, changed or deleted. `size`: bytes of what is there now."""
 
@@ -133,7 +122,6 @@ class FileChange(Value):
     size: int | UnsetType = UNSET
 
 
-@dataclass(kw_only=True, repr=False)
 class Result(Value):
     """An execution as its readers see it, at any moment of its life."""
 
@@ -153,12 +141,10 @@ class Result(Value):
     files: list[FileChange] | UnsetType = UNSET
 
 
-@dataclass(kw_only=True, repr=False)
 class Event(Value):
     """Base of what happens during an execution; its number is given by the log that holds it."""
 
 
-@dataclass(kw_only=True, repr=False)
 class Started(Event):
     """The cell was handed to its kernel."""
 
@@ -168,7 +154,6 @@ class Started(Event):
     language: str
 
 
-@dataclass(kw_only=True, repr=False)
 class Stdout(Event):
     """`omitted_bytes` were left out before this text, at a limit."""
 
@@ -177,7 +162,6 @@ class Stdout(Event):
     omitted_bytes: int | UnsetType = UNSET
 
 
-@dataclass(kw_only=True, repr=False)
 class Stderr(Event):
     """`omitted_bytes` were left out before this text, at a limit."""
 
@@ -186,7 +170,6 @@ class Stderr(Event):
     omitted_bytes: int | UnsetType = UNSET
 
 
-@dataclass(kw_only=True, repr=False)
 class ItemAdded(Event):
     """`index` names the item in later events; it is not its place in the result."""
 
@@ -195,7 +178,6 @@ class ItemAdded(Event):
     item: Item
 
 
-@dataclass(kw_only=True, repr=False)
 class ItemUpdated(Event):
     """The item of that `index` is replaced by this one (update_display_data)."""
 
@@ -204,14 +186,12 @@ class ItemUpdated(Event):
     item: Item
 
 
-@dataclass(kw_only=True, repr=False)
 class Cleared(Event):
     """All items so far are gone (clear_output). Logs stay."""
 
     type_tag: ClassVar[str] = "clear"
 
 
-@dataclass(kw_only=True, repr=False)
 class InputRequest(Event):
     """The code waits in input(). `password`: what is typed must not be shown."""
 
@@ -220,7 +200,6 @@ class InputRequest(Event):
     password: bool
 
 
-@dataclass(kw_only=True, repr=False)
 class Failed(Event):
     """The code raised an exception."""
 
@@ -231,7 +210,6 @@ class Failed(Event):
     hint: str | UnsetType = UNSET
 
 
-@dataclass(kw_only=True, repr=False)
 class Gap(Event):
     """The reader asked for events that are no longer kept; `missed` of them."""
 
@@ -239,7 +217,6 @@ class Gap(Event):
     missed: int
 
 
-@dataclass(kw_only=True, repr=False)
 class Done(Event):
     """The last event. `primary_index` names the primary item, if there is one."""
 
@@ -258,7 +235,6 @@ class Done(Event):
 AnyEvent = Started | Stdout | Stderr | ItemAdded | ItemUpdated | Cleared | InputRequest | Failed | Gap | Done
 
 
-@dataclass(kw_only=True, repr=False)
 class PackageInfo(Value):
     """A package that is installed."""
 
@@ -266,7 +242,6 @@ class PackageInfo(Value):
     version: str
 
 
-@dataclass(kw_only=True, repr=False)
 class InstallationError(Value):
     """Why an installation failed, and what to do about it."""
 
@@ -275,7 +250,6 @@ class InstallationError(Value):
     remediation: str
 
 
-@dataclass(kw_only=True, repr=False)
 class InstallationResult(Value):
     """How an installation of packages ended. `installed`: all that is new, also what was needed besides; `restart_for`: those of which
     the kernel may have loaded another version, which it uses until the context is restarted; `log`: the last lines of the output."""
@@ -291,7 +265,6 @@ class InstallationResult(Value):
     error: InstallationError | UnsetType = UNSET
 
 
-@dataclass(kw_only=True, repr=False)
 class Installing(Event):
     """An installation has begun; what its tool prints follows as stdout and stderr."""
 
@@ -302,7 +275,6 @@ class Installing(Event):
     packages: list[str]
 
 
-@dataclass(kw_only=True, repr=False)
 class Installed(Event):
     """The last event of an installation, however it ended."""
 
@@ -310,7 +282,6 @@ class Installed(Event):
     result: InstallationResult
 
 
-@dataclass(kw_only=True, repr=False)
 class ContextInfo(Value):
     """A context as listed. `state`: starting, idle, busy or dead; `name`, `tags`: a client's labels. Times are ISO 8601, UTC."""
 
@@ -327,7 +298,6 @@ class ContextInfo(Value):
     tags: dict[str, str] | UnsetType = UNSET
 
 
-@dataclass(kw_only=True, repr=False)
 class Obstacle(Value):
     """Something of a context that a copy of its process does not have. `kind`: thread, task, socket, pipe, process, database, ..."""
 
@@ -335,7 +305,6 @@ class Obstacle(Value):
     name: Name
 
 
-@dataclass(kw_only=True, repr=False)
 class BranchInfo(ContextInfo):
     """A context that was made as a copy of another. `checkpoint`: of which of its states, where that is not the present one."""
 
@@ -345,7 +314,6 @@ class BranchInfo(ContextInfo):
     checkpoint: str | UnsetType = UNSET
 
 
-@dataclass(kw_only=True, repr=False)
 class CheckpointInfo(Value):
     """A state of a context that it can return to. `memory_bytes`: what only this state holds, now; `state`: ready or lost."""
 
@@ -362,7 +330,6 @@ class CheckpointInfo(Value):
     memory_bytes: int | UnsetType = UNSET
 
 
-@dataclass(kw_only=True, repr=False)
 class LanguageInfo(Value):
     """A language a request may name. `reason` tells why it is not available."""
 
@@ -375,7 +342,6 @@ class LanguageInfo(Value):
     reason: str | UnsetType = UNSET
 
 
-@dataclass(kw_only=True, repr=False)
 class Completion(Value):
     """One way to go on. `type` is the kernel's word: function, keyword, path, ...; empty where it says none."""
 
@@ -383,7 +349,6 @@ class Completion(Value):
     type: str
 
 
-@dataclass(kw_only=True, repr=False)
 class Completions(Value):
     """What may stand between `cursor_start` and `cursor_end` (characters of the code)."""
 
@@ -392,7 +357,6 @@ class Completions(Value):
     cursor_end: int
 
 
-@dataclass(kw_only=True, repr=False)
 class Inspection(Value):
     """What is known of a name: MIME types and their values."""
 
@@ -400,7 +364,6 @@ class Inspection(Value):
     data: dict[str, Any]
 
 
-@dataclass(kw_only=True, repr=False)
 class Completeness(Value):
     """`status`: complete, incomplete (then `indent` is that of the next line), invalid or unknown."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 from polyrepl import models
@@ -27,7 +26,6 @@ _BINARY = ("png", "jpeg", "pdf")
 _SHOWN = 200  # characters of a text in a repr
 
 
-@dataclass(kw_only=True, repr=False)
 class Item(models.Item):
     """One output. In a notebook it shows itself as the kernel meant it."""
 
@@ -71,7 +69,6 @@ class Item(models.Item):
         return wanted, self.metadata if isinstance(self.metadata, dict) else {}
 
 
-@dataclass(kw_only=True, repr=False)
 class Result(models.Result):
     """An execution with its outputs. `text` is that of the value; `raise_for_error` turns an error of the code into an exception."""
 
@@ -154,14 +151,12 @@ class Result(models.Result):
             print(self.error.traceback or f"{self.error.name}: {self.error.value}", file=sys.stderr)  # noqa: T201
 
 
-@dataclass(kw_only=True, repr=False)
 class ItemAdded(models.ItemAdded):
     """There is a new item. `index` names it in later events; it is not its place in the result."""
 
     item: Item
 
 
-@dataclass(kw_only=True, repr=False)
 class ItemUpdated(models.ItemUpdated):
     """The item of that `index` is replaced by this one (update_display_data)."""
 
@@ -183,22 +178,18 @@ Event = (
 InstallationEvent = models.Installing | models.Stdout | models.Stderr | models.Gap | models.Installed
 
 
-@dataclass(kw_only=True, repr=False)
 class ContextList(Value):
     items: list[models.ContextInfo]
 
 
-@dataclass(kw_only=True, repr=False)
 class CheckpointList(Value):
     items: list[models.CheckpointInfo]
 
 
-@dataclass(kw_only=True, repr=False)
 class LanguageList(Value):
     items: list[models.LanguageInfo]
 
 
-@dataclass(kw_only=True, repr=False)
 class ExecutionState(Value):
     """The short form of an execution."""
 
@@ -206,14 +197,12 @@ class ExecutionState(Value):
     status: models.Status
 
 
-@dataclass(kw_only=True, repr=False)
 class Interrupted(Value):
     """Ids of the executions that were asked to stop."""
 
     executions: list[str]
 
 
-@dataclass(kw_only=True, repr=False)
 class Health(Value):
     """The server lives; its version."""
 

@@ -7,9 +7,9 @@ import json
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import cache
-from typing import Any, ClassVar, Final, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar, dataclass_transform
 
 V = TypeVar("V")
 _Convert = Callable[[Any, str], Any]  # what JSON holds, and where it stands
@@ -30,11 +30,15 @@ class UnsetType(enum.Enum):
 UNSET: Final = UnsetType.UNSET
 
 
+@dataclass_transform(kw_only_default=True, field_specifiers=(field,))
 class Value:
-    """Base of the values that a server sends. A field that it did not send is `UNSET`, which is false."""
+    """Base of the values that a server sends, which are dataclasses. A field that it did not send is `UNSET`, which is false."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     type_tag: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        dataclass(kw_only=True, repr=False)(cls)
 
     def as_dict(self) -> dict[str, Any]:
         """Return this value as the server sent it: what `json.dumps` takes, without absent fields."""
@@ -66,7 +70,7 @@ def decode(body: bytes, kind: type[V]) -> V:
 
 
 def _shown(value: Value, convert: Callable[[Any], Any]) -> dict[str, Any]:
-    named = {field.name: getattr(value, field.name) for field in fields(value)}
+    named = {each.name: getattr(value, each.name) for each in fields(value)}
     return {name: convert(each) for name, each in named.items() if each is not UNSET}
 
 
