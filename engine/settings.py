@@ -119,251 +119,211 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="POLYREPL_", extra="forbid", frozen=True)
 
-    host: str = Field(
-        default="127.0.0.1", description="Address to listen on. Any other than a loopback address needs a token."
-    )
-    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    host: str = Field("127.0.0.1", description="Address to listen on. Any other than a loopback address needs a token.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     port_retries: int = Field(
-        default=0, ge=0, le=1000, description="How many of the ports behind it are tried while the port is in use."
+        0, ge=0, le=1000, description="How many of the ports behind it are tried while the port is in use."
     )
-    base_url: str = Field(default="", description="Path that everything is served under, as /user/ada.")
-    tls_cert: Path | None = Field(default=None, description="Certificate (PEM, with its chain) to serve HTTPS with.")
-    tls_key: Path | None = Field(default=None, description="Its private key. None: it is in tls_cert.")
+    base_url: str = Field("", description="Path that everything is served under, as /user/ada.")
+    tls_cert: Path | None = Field(None, description="Certificate (PEM, with its chain) to serve HTTPS with.")
+    tls_key: Path | None = Field(None, description="Its private key. None: it is in tls_cert.")
     tls_client_ca: Path | None = Field(
-        default=None,
-        description="Certificates of authorities (PEM); each client must have a certificate of one of them.",
+        None, description="Certificates of authorities (PEM); each client must have a certificate of one of them."
     )
     trust_proxy_headers: bool = Field(
-        default=False, description="Whether X-Forwarded-For and X-Forwarded-Proto, of whomever connects, are believed."
+        False, description="Whether X-Forwarded-For and X-Forwarded-Proto, of whomever connects, are believed."
     )
-    token: SecretStr | None = Field(
-        default=None, description="Token that every request must carry. None: no authentication."
-    )
-    allowed_hosts: Names = Field(
-        default=[], description="Host header values accepted besides the loopback names and `host`."
-    )
+    token: SecretStr | None = Field(None, description="Token that every request must carry. None: no authentication.")
+    allowed_hosts: Names = Field([], description="Host header values accepted besides the loopback names and `host`.")
     allowed_origins: Names = Field(
-        default=[], description="Origins of web pages that may call the API. None: same origin only."
+        [], description="Origins of web pages that may call the API. None: same origin only."
     )
-    max_request_bytes: int = Field(default=10 * MIB, ge=1024, le=48 * MIB, description="Largest request body.")
+    max_request_bytes: int = Field(10 * MIB, ge=1024, le=48 * MIB, description="Largest request body.")
     surfaces: Annotated[list[Surface], NoDecode, BeforeValidator(_split_names)] = Field(
-        default=["native", "gateway", "e2b", "kernelbox", "code_interpreter", "mcp"],
+        ["native", "gateway", "e2b", "kernelbox", "code_interpreter", "mcp"],
         description="APIs that are served: our own, and those of Jupyter's Kernel Gateway, of E2B's code interpreter, of KernelBox, "
         "of the code-interpreter gateway, and MCP.",
     )
 
     run_dir: Path | None = Field(
-        default=None,
-        description="Private directory for sockets and contexts' files. None: one under $XDG_RUNTIME_DIR or /tmp.",
+        None, description="Private directory for sockets and contexts' files. None: one under $XDG_RUNTIME_DIR or /tmp."
     )
-    python: Path = Field(
-        default=Path(sys.executable), description="Interpreter that python kernels run on (it has IPython)."
-    )
+    python: Path = Field(Path(sys.executable), description="Interpreter that python kernels run on (it has IPython).")
     node: Path | None = Field(
-        default=None, description="Node that typescript kernels run on. None: the installed wheel's, or PATH."
+        None, description="Node that typescript kernels run on. None: the installed wheel's, or PATH."
     )
     kernel_env_allow: Names = Field(
-        default=[],
-        description="Further variables of the server's environment that kernels get; a trailing * matches any rest.",
+        [], description="Further variables of the server's environment that kernels get; a trailing * matches any rest."
     )
-    kernel_env: dict[str, str] = Field(default={}, description="Variables that every kernel gets, as a JSON object.")
+    kernel_env: dict[str, str] = Field({}, description="Variables that every kernel gets, as a JSON object.")
     kernel_rlimits: dict[str, Annotated[int, Field(ge=0)]] = Field(
-        default={},
+        {},
         description='Limits of every kernel process (setrlimit), as a JSON object: {"AS": 4000000000, "NPROC": 200}.',
     )
     kernel_memory: int | None = Field(
-        default=None,
+        None,
         ge=64 * MIB,
         description="Bytes of memory that a kernel may take besides its interpreter's own. None: what the machine gives.",
     )
     python_kernel: Literal["polyrepl-python", "ipykernel"] = Field(
-        default="polyrepl-python",
+        "polyrepl-python",
         description="Kernelspec that the language python runs on: our own kernel, or stock ipykernel.",
     )
     zygote: bool = Field(
-        default=True,
-        description="Fork python kernels from a process that has everything imported, where this machine can.",
+        True, description="Fork python kernels from a process that has everything imported, where this machine can."
     )
     preload: Names = Field(
-        default=["numpy", "pandas", "matplotlib"],
-        description="Modules that are imported in forked kernels from the start.",
+        ["numpy", "pandas", "matplotlib"], description="Modules that are imported in forked kernels from the start."
     )
     kernelspecs: Names = Field(
-        default=[], description="Other installed Jupyter kernelspecs offered as languages; * offers all."
+        [], description="Other installed Jupyter kernelspecs offered as languages; * offers all."
     )
 
     backend: Literal["local", "jupyter"] = Field(
-        default="local",
+        "local",
         description="Where contexts run: here, or on the remote Jupyter of jupyter_url, where only python is then offered, "
         "and what jupyter_languages names.",
     )
     # The names without POLYREPL_ are those that programs of this kind know these settings by.
     jupyter_url: str = Field(
-        default="http://localhost:8888",
+        "http://localhost:8888",
         validation_alias=AliasChoices("polyrepl_jupyter_url", "jupyter_url"),
         description="Jupyter Server, Kernel Gateway or Enterprise Gateway that remote kernels run on.",
     )
     jupyter_token: SecretStr | None = Field(
-        default=None,
+        None,
         validation_alias=AliasChoices("polyrepl_jupyter_token", "jupyter_token"),
         description="Its token.",
     )
     jupyter_kernel: str = Field(
-        default="python3",
+        "python3",
         validation_alias=AliasChoices("polyrepl_jupyter_kernel", "jupyter_kernel"),
         description="Its kernelspec that python runs on, with the backend jupyter.",
     )
     jupyter_languages: Pairs = Field(
-        default={},
+        {},
         description="Languages and its kernelspecs that they run on, whatever the backend: r=ir,bash=bash. "
         'The kernelspec "local" keeps a language of ours on this machine with the backend jupyter.',
     )
     jupyter_file_root: str | None = Field(
-        default=None,
+        None,
         pattern=r"^/",
         validation_alias=AliasChoices("polyrepl_jupyter_file_root", "jupyter_file_root"),
         description="Directory there that the files of remote contexts are in. None: where the remote starts its kernels.",
     )
     jupyter_timeout: float | None = Field(
-        default=None,
+        None,
         gt=0,
         description="Seconds a remote execution may run when the request does not say. None: as default_timeout.",
     )
 
-    packages: bool = Field(default=True, description="Whether packages can be installed into contexts.")
+    packages: bool = Field(True, description="Whether packages can be installed into contexts.")
     package_sources: Literal["registry", "any"] = Field(
-        default="registry",
-        description="Where they may come from: the configured registries only, or also URLs, git and files.",
+        "registry", description="Where they may come from: the configured registries only, or also URLs, git and files."
     )
     package_scripts: bool = Field(
-        default=False, description="Whether npm runs the scripts that packages bring for their installation."
+        False, description="Whether npm runs the scripts that packages bring for their installation."
     )
-    package_timeout: float = Field(default=300.0, gt=0, description="Seconds an installation may take.")
-    max_installations: int = Field(default=2, ge=1, description="Installations that run at once; one in each context.")
+    package_timeout: float = Field(300.0, gt=0, description="Seconds an installation may take.")
+    max_installations: int = Field(2, ge=1, description="Installations that run at once; one in each context.")
 
     tcp_kernelspecs: Names = Field(
-        default=["deno", "java", "xpython", "xpython-raw"],
+        ["deno", "java", "xpython", "xpython-raw"],
         description="Kernelspecs whose kernels cannot use ipc sockets; they get signed ports on 127.0.0.1.",
     )
 
     list_kernels: bool | None = Field(
-        default=None,
+        None,
         description="Whether the gateway lists kernels and sessions. None: it does.",
     )
     max_kernels: int | None = Field(
-        default=None, ge=0, description="Kernels from which on the gateway starts no further one. None: max_contexts."
+        None, ge=0, description="Kernels from which on the gateway starts no further one. None: max_contexts."
     )
-    default_kernel_name: str = Field(
-        default="python3", description="Kernel that the gateway starts where no name is given."
-    )
-    force_kernel_name: str | None = Field(default=None, description="Kernel that it starts whatever name is given.")
+    default_kernel_name: str = Field("python3", description="Kernel that the gateway starts where no name is given.")
+    force_kernel_name: str | None = Field(None, description="Kernel that it starts whatever name is given.")
     env_whitelist: Names = Field(
-        default=[],
-        description="Variables, besides KERNEL_*, that a request may give a kernel of the gateway; * allows all.",
+        [], description="Variables, besides KERNEL_*, that a request may give a kernel of the gateway; * allows all."
     )
     seed_notebook: str | None = Field(
-        default=None, description="Notebook whose code cells run in every new kernel of the gateway: a path or a URL."
+        None, description="Notebook whose code cells run in every new kernel of the gateway: a path or a URL."
     )
     notebook: str | None = Field(
-        default=None,
+        None,
         description="Notebook that is served as an API, instead of the surfaces: its annotated cells answer requests. A path or a URL.",
     )
-    notebook_kernels: int = Field(
-        default=1, ge=1, description="Kernels that serve the notebook; so many requests run at once."
-    )
-    allow_notebook_download: bool = Field(
-        default=False, description="Whether the notebook itself is served, at /_api/source."
-    )
+    notebook_kernels: int = Field(1, ge=1, description="Kernels that serve the notebook; so many requests run at once.")
+    allow_notebook_download: bool = Field(False, description="Whether the notebook itself is served, at /_api/source.")
     static_path: Path | None = Field(
-        default=None, description="Directory whose files are served under /public, beside a notebook."
+        None, description="Directory whose files are served under /public, beside a notebook."
     )
     gateway_headers: Texts = Field(
-        default={},
+        {},
         description="Headers of every answer of the gateway, as a JSON object: what it tells browsers of other origins.",
     )
-    websocket_ping_interval: float = Field(
-        default=30.0, ge=0, description="Seconds between pings of a websocket. 0: none."
-    )
+    websocket_ping_interval: float = Field(30.0, ge=0, description="Seconds between pings of a websocket. 0: none.")
     websocket_timeout: float | None = Field(
-        default=None, gt=0, description="Seconds a cell that comes by websocket may run. None: until it is interrupted."
+        None, gt=0, description="Seconds a cell that comes by websocket may run. None: until it is interrupted."
     )
     websocket_buffer_bytes: int = Field(
-        default=32 * MIB, ge=5 * MIB, description="Bytes that may wait for a websocket that reads slowly, or is away."
+        32 * MIB, ge=5 * MIB, description="Bytes that may wait for a websocket that reads slowly, or is away."
     )
 
     kernelbox_timeout: float = Field(
-        default=60.0,
+        60.0,
         gt=0,
         description="Seconds an execution asked for as KernelBox has it may run when the request does not say.",
     )
     kernelbox_output_chars: int = Field(
-        default=10_000, ge=0, description="Characters of each text in its answers. 0: as many as there are."
+        10_000, ge=0, description="Characters of each text in its answers. 0: as many as there are."
     )
-    kernelbox_attempts: int = Field(
-        default=5, ge=1, description="Times that it tries code when the request does not say."
-    )
-    kernelbox_startup_code: str | None = Field(default=None, description="Code that runs in each new kernel of it.")
-    kernelbox_kernel: str = Field(default="python3", description="Language of its kernels.")
+    kernelbox_attempts: int = Field(5, ge=1, description="Times that it tries code when the request does not say.")
+    kernelbox_startup_code: str | None = Field(None, description="Code that runs in each new kernel of it.")
+    kernelbox_kernel: str = Field("python3", description="Language of its kernels.")
 
-    max_contexts: int = Field(
-        default=100, ge=1, description="Contexts alive at once; idle ones are evicted, oldest first."
-    )
-    context_idle_timeout: float = Field(
-        default=1800.0, gt=0, description="Seconds after which an idle context is ended."
-    )
+    max_contexts: int = Field(100, ge=1, description="Contexts alive at once; idle ones are evicted, oldest first.")
+    context_idle_timeout: float = Field(1800.0, gt=0, description="Seconds after which an idle context is ended.")
     pool_languages: Names = Field(
-        default=["python", "typescript"],
-        description="Languages of which started kernels are kept ready for new contexts.",
+        ["python", "typescript"], description="Languages of which started kernels are kept ready for new contexts."
     )
-    pool_min: int = Field(
-        default=2, ge=0, description="Kernels kept ready of each; of another language only while it is used."
-    )
-    pool_max: int = Field(default=4, ge=0, description="Kernels kept ready of a language in demand. 0: none of any.")
-    max_file_bytes: int = Field(default=1024 * MIB, ge=1, description="Largest file that is taken through the API.")
+    pool_min: int = Field(2, ge=0, description="Kernels kept ready of each; of another language only while it is used.")
+    pool_max: int = Field(4, ge=0, description="Kernels kept ready of a language in demand. 0: none of any.")
+    max_file_bytes: int = Field(1024 * MIB, ge=1, description="Largest file that is taken through the API.")
     max_context_files: int = Field(
-        default=100_000, ge=1, description="Files and directories in a context from which on no further file is taken."
+        100_000, ge=1, description="Files and directories in a context from which on no further file is taken."
     )
     max_context_bytes: int = Field(
-        default=2048 * MIB, ge=1, description="Bytes of a context's files beyond which no file is taken."
+        2048 * MIB, ge=1, description="Bytes of a context's files beyond which no file is taken."
     )
-    max_checkpoints: int = Field(default=16, ge=0, description="Checkpoints that one context may have.")
+    max_checkpoints: int = Field(16, ge=0, description="Checkpoints that one context may have.")
     max_copy_bytes: int = Field(
-        default=1024 * MIB, ge=0, description="Largest working directory that a branch or a checkpoint copies."
+        1024 * MIB, ge=0, description="Largest working directory that a branch or a checkpoint copies."
     )
     branch_timeout: float = Field(
-        default=30.0,
-        gt=0,
-        description="Seconds a branch or a checkpoint waits for its turn, and each of its steps may take.",
+        30.0, gt=0, description="Seconds a branch or a checkpoint waits for its turn, and each of its steps may take."
     )
-    queue_size: int = Field(default=32, ge=1, description="Executions that may wait in one context.")
+    queue_size: int = Field(32, ge=1, description="Executions that may wait in one context.")
     default_timeout: float = Field(
-        default=30.0, gt=0, description="Seconds an execution may run when the request does not say."
+        30.0, gt=0, description="Seconds an execution may run when the request does not say."
     )
-    max_timeout: float = Field(default=3600.0, gt=0, description="Largest timeout a request may ask for, in seconds.")
+    max_timeout: float = Field(3600.0, gt=0, description="Largest timeout a request may ask for, in seconds.")
     interrupt_grace: float = Field(
-        default=1.0, gt=0, description="Seconds a cell has to end after an interrupt, before its kernel is killed."
+        1.0, gt=0, description="Seconds a cell has to end after an interrupt, before its kernel is killed."
     )
-    kernel_start_timeout: float = Field(default=60.0, gt=0, description="Seconds a kernel has to come up.")
-    shutdown_timeout: float = Field(
-        default=5.0, gt=0, description="Seconds the server waits for requests and kernels to end."
-    )
+    kernel_start_timeout: float = Field(60.0, gt=0, description="Seconds a kernel has to come up.")
+    shutdown_timeout: float = Field(5.0, gt=0, description="Seconds the server waits for requests and kernels to end.")
 
     max_stream_bytes: int = Field(
-        default=12 * MIB, ge=1024, description="Bytes kept of each of stdout and stderr: first and last half."
+        12 * MIB, ge=1024, description="Bytes kept of each of stdout and stderr: first and last half."
     )
-    max_item_bytes: int = Field(
-        default=12 * MIB, ge=1024, le=48 * MIB, description="Largest single MIME value of an item."
-    )
-    max_items: int = Field(default=2000, ge=2, description="Items kept per execution: first and last half.")
-    max_output_bytes: int = Field(default=48 * MIB, ge=4096, description="Bytes kept of all output of one execution.")
-    max_events: int = Field(default=10_000, ge=100, description="Events kept per execution for readers that come late.")
-    max_executions: int = Field(default=1000, ge=1, description="Finished executions kept for GET /executions/{id}.")
-    retained_bytes: int = Field(default=64 * MIB, ge=0, description="Bytes of finished executions kept.")
+    max_item_bytes: int = Field(12 * MIB, ge=1024, le=48 * MIB, description="Largest single MIME value of an item.")
+    max_items: int = Field(2000, ge=2, description="Items kept per execution: first and last half.")
+    max_output_bytes: int = Field(48 * MIB, ge=4096, description="Bytes kept of all output of one execution.")
+    max_events: int = Field(10_000, ge=100, description="Events kept per execution for readers that come late.")
+    max_executions: int = Field(1000, ge=1, description="Finished executions kept for GET /executions/{id}.")
+    retained_bytes: int = Field(64 * MIB, ge=0, description="Bytes of finished executions kept.")
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severe log line shown."
-    )
-    log_format: Literal["console", "json"] = Field(default="console", description="Form of the log lines on stderr.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line shown.")
+    log_format: Literal["console", "json"] = Field("console", description="Form of the log lines on stderr.")
 
     @field_validator("kernel_rlimits")
     @classmethod
