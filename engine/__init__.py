@@ -7,10 +7,12 @@
 
 A name of this module is loaded when it is used: the command line does not wait for the engine where it does not need it."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
+TYPE_CHECKING = False  # the one of `typing`, whose import takes longer than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from engine.contexts.executions import Execution
     from engine.core import Engine
     from engine.errors import (
@@ -191,6 +193,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
+    import importlib
+
     module = importlib.import_module(_MODULES.get(name, "engine.errors"))
     value = getattr(module if hasattr(module, name) else importlib.import_module("engine.models"), name)
     globals()[name] = value
