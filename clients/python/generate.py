@@ -40,10 +40,21 @@ def generated() -> dict[Path, str]:
         PACKAGE / "_sync" / path.name: _first_line(f"_async/{path.name}") + synchronous(path.read_text())
         for path in sorted((PACKAGE / "_async").glob("*.py"))
     }
-    made[PACKAGE / "models.py"] = _first_line("engine/models.py") + models((ENGINE / "models.py").read_text())
-    made[PACKAGE / "api_errors.py"] = _first_line("engine/errors.py") + api_errors((ENGINE / "errors.py").read_text())
-    made[PACKAGE / "_version.py"] = _first_line("engine/__init__.py") + version((ENGINE / "__init__.py").read_text())
+    for name, source, make in (
+        ("models", "models", models),
+        ("api_errors", "errors", api_errors),
+        ("_version", "__init__", version),
+    ):
+        made[PACKAGE / f"{name}.py"] = _first_line(f"engine/{source}") + make(engine_source(source))
     return {path: formatted(text, path) for path, text in made.items()}
+
+
+def engine_source(name: str) -> str:
+    """A module of the engine, or all modules of a package."""
+    module = ENGINE / f"{name}.py"
+    return "\n".join(
+        path.read_text() for path in ([module] if module.exists() else sorted((ENGINE / name).glob("*.py")))
+    )
 
 
 def _first_line(source: str) -> str:
@@ -112,11 +123,13 @@ def api_errors(source: str) -> str:
         "from polyrepl.errors import ApiError\n",
     ]
     names = {"PolyreplError": "ApiError"}
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.ClassDef) and _bases(node)[0] in names:
-            names[node.name] = node.name
+    left = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
+    while found := [node for node in left if _bases(node)[0] in names]:
+        for node in found:
             summary = re.split(r"(?<=\.)\s", ast.get_docstring(node) or "")[0]
             parts.append(f'\nclass {node.name}({names[_bases(node)[0]]}):\n    """{summary}"""\n')
+        names |= {node.name: node.name for node in found}
+        left = [node for node in left if node.name not in names]
     listed = sorted(set(names.values()) - {"ApiError"})
     parts.insert(2, f"__all__ = {listed!r}\n")
     return "\n".join(parts)

@@ -1,4 +1,4 @@
-# Generated from engine/errors.py by clients/python/generate.py: change that, and run this.
+# Generated from engine/errors by clients/python/generate.py: change that, and run this.
 """The errors that a server answers with, under its own names."""
 
 from polyrepl.errors import ApiError
@@ -51,10 +51,6 @@ class InvalidRequest(ApiError):
     """The request cannot be carried out as sent; `errors` names each field and what is allowed."""
 
 
-class UnknownLanguage(InvalidRequest):
-    """The language is not known, or is known and not available on this machine."""
-
-
 class Unauthorized(ApiError):
     """The token is missing or wrong."""
 
@@ -65,6 +61,50 @@ class Forbidden(ApiError):
 
 class NotFound(ApiError):
     """Base of what does not exist."""
+
+
+class Conflict(ApiError):
+    """Base of what the resource's present state does not allow."""
+
+
+class RequestTooLarge(ApiError):
+    """The body of the request is larger than the server's limit."""
+
+
+class RangeNotSatisfiable(ApiError):
+    """The file ends before the range that was asked for."""
+
+
+class StorageFull(ApiError):
+    """There is no room for a file."""
+
+
+class NotSupported(ApiError):
+    """The kernel that runs this language has no such ability."""
+
+
+class Overloaded(ApiError):
+    """Base of what works again later."""
+
+
+class ShuttingDown(ApiError):
+    """The server is shutting down."""
+
+
+class KernelError(ApiError):
+    """Base of what goes wrong with a kernel process."""
+
+
+class BadNotebook(ApiError):
+    """A notebook that cannot be served as an API."""
+
+
+class MessageError(ApiError):
+    """Bytes from a kernel that are not a valid, correctly signed Jupyter message."""
+
+
+class UnknownLanguage(InvalidRequest):
+    """The language is not known, or is known and not available on this machine."""
 
 
 class ContextNotFound(NotFound):
@@ -81,10 +121,6 @@ class FileMissing(NotFound):
 
 class ExecutionNotFound(NotFound):
     """No execution has this id, or it is no longer kept."""
-
-
-class Conflict(ApiError):
-    """Base of what the resource's present state does not allow."""
 
 
 class ContextEnded(Conflict):
@@ -127,28 +163,8 @@ class IdempotencyConflict(Conflict):
     """The Idempotency-Key was used before with a different request."""
 
 
-class RequestTooLarge(ApiError):
-    """The body of the request is larger than the server's limit."""
-
-
 class FileTooLarge(RequestTooLarge):
     """The file is larger than the server's limit."""
-
-
-class RangeNotSatisfiable(ApiError):
-    """The file ends before the range that was asked for."""
-
-
-class StorageFull(ApiError):
-    """There is no room for a file."""
-
-
-class NotSupported(ApiError):
-    """The kernel that runs this language has no such ability."""
-
-
-class Overloaded(ApiError):
-    """Base of what works again later."""
 
 
 class QueueFull(Overloaded):
@@ -179,14 +195,6 @@ class MemoryShort(Overloaded):
     """Bytes: `available` is left, `reserve` is kept for what runs already."""
 
 
-class ShuttingDown(ApiError):
-    """The server is shutting down."""
-
-
-class KernelError(ApiError):
-    """Base of what goes wrong with a kernel process."""
-
-
 class KernelStartFailed(KernelError):
     """The kernel did not come up."""
 
@@ -197,11 +205,3 @@ class KernelDied(KernelError):
 
 class KernelTimeout(KernelError):
     """The kernel lives and did not answer a request in time."""
-
-
-class BadNotebook(ApiError):
-    """A notebook that cannot be served as an API."""
-
-
-class MessageError(ApiError):
-    """Bytes from a kernel that are not a valid, correctly signed Jupyter message."""

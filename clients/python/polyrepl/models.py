@@ -1,4 +1,4 @@
-# Generated from engine/models.py by clients/python/generate.py: change that, and run this.
+# Generated from engine/models by clients/python/generate.py: change that, and run this.
 """The values of the API, as dataclasses. A field that the server left out is `UNSET`."""
 
 from __future__ import annotations
