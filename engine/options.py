@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import UnionType
-from typing import Annotated, Any, Literal, NamedTuple, TypedDict, Unpack, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict, Unpack, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -119,7 +119,7 @@ class ExecuteKeywords(TypedDict, total=False):
 
 
 class BodyField(NamedTuple):
-    """An option as a field of a JSON body, where it may also be null or missing. `type` has msgspec's constraints."""
+    """An option as a field of a JSON body, where it may also be null or missing. `type` is Annotated with msgspec's bounds."""
 
     name: str
     option: str
@@ -146,15 +146,15 @@ def _body_fields() -> Iterable[BodyField]:
     for name, hint in get_type_hints(ExecuteOptions, include_extras=True).items():
         if name in _NOT_IN_BODIES:
             continue
-        kind = hint.__origin__
+        kind, bounds = hint.__origin__, hint.__metadata__[0]
         if name == "timeout":
             description = "Time limit of the code, in milliseconds. Default: 30000."
             yield BodyField("timeout_ms", name, Annotated[int, Meta(ge=1)], description)
         else:
             kinds = (
-                [each for each in get_args(kind) if each is not type(None)] if get_origin(kind) is UnionType else [kind]
+                [each for each in get_args(kind) if each is not type(None)] if isinstance(kind, UnionType) else [kind]
             )
-            yield BodyField(name, name, kinds[0], DESCRIPTIONS[name])
+            yield BodyField(name, name, Annotated[kinds[0], bounds], DESCRIPTIONS[name])
 
 
 BODY_FIELDS: Mapping[str, BodyField] = {field.option: field for field in _body_fields()}

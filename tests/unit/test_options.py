@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 import pytest
+from pydantic import ValidationError
 
 from engine.api.mcp.definitions import input_schema
 from engine.api.mcp.tools import BY_NAME
@@ -51,6 +52,16 @@ def test_options_come_back_from_the_body_that_says_them(given: dict[str, Any]):
     said = to_body(options)
     assert len(said) == len(given)
     assert ExecuteBody.model_validate_json(json.dumps({"code": "x", **said})).options() == options
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("timeout_ms", 0), ("env_vars", {"1": "x"}), ("env_vars", {"A": "\0"}), ("on_error", "stop"), ("files", 1)],
+)
+def test_a_body_has_the_bounds_of_an_option(field: str, value: Any):
+    with pytest.raises(ValidationError) as wrong:
+        ExecuteBody.model_validate_json(json.dumps({"code": "x", field: value}))
+    assert [each["loc"][0] for each in wrong.value.errors()] == [field]
 
 
 def test_null_means_the_default():

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -53,7 +53,7 @@ _OPTIONS = ("timeout", "env_vars")
 def _option(name: str) -> tuple[str, Any, Any]:
     """An option as an argument. Not every vendor takes patterns of keys."""
     field = BODY_FIELDS[name]
-    kind = dict[str, str] if get_origin(field.type) is Mapping else field.type
+    kind = dict[str, str] if get_origin(get_args(field.type)[0]) is Mapping else field.type
     return field.name, Annotated[kind, Meta(description=field.description)] | None, None
 
 

@@ -42,18 +42,18 @@ class _Execute(_Body):
         return from_body(self, interactive=interactive, idempotency_key=idempotency_key)
 
 
+_BOUNDS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length")
+
+
 def _checked(kind: Any) -> Any:
     """A type whose constraints are msgspec's, with pydantic's in their place."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         meta = next(each for each in arguments[1:] if isinstance(each, Meta))
-        bounds = {name: bound for name in ("ge", "le", "pattern") if (bound := getattr(meta, name)) is not None}
+        bounds = {name: bound for name in _BOUNDS if (bound := getattr(meta, name)) is not None}
         inner = _checked(arguments[0])
-        return (
-            Annotated[inner, BeforeValidator(_whole_number), Field(**bounds)]
-            if inner is int
-            else Annotated[inner, Field(**bounds)]
-        )
+        checks = (BeforeValidator(_whole_number),) if inner is int else ()
+        return Annotated[inner, *checks, Field(**bounds)]
     if origin is Mapping:
         return dict[tuple(map(_checked, arguments))]  # type: ignore[misc]
     if origin is Sequence:
