@@ -126,14 +126,15 @@ def run(
 
     Exit status: 0 ok, 1 the code failed, 2 it could not be run, 124 it took too long."""
     from engine.cli.terminal import run_once
+    from engine.options import ExecuteOptions
 
     settings = _load(
         config,
         {"log_level": "error", "max_timeout": max(timeout, 3600.0), "pool_max": 0, "zygote": False, "packages": False},
     )
-    env = dict(pair.partition("=")[::2] for pair in env_vars)
+    options = ExecuteOptions(timeout=timeout, env_vars=dict(pair.partition("=")[::2] for pair in env_vars))
     source = sys.stdin.read() if code is None else code
-    sys.exit(run_once(settings, source, language=language, timeout=timeout, env_vars=env, save=save))
+    sys.exit(run_once(settings, source, language=language, options=options, save=save))
 
 
 @main.command(cls=_SettingsCommand)

@@ -16,6 +16,7 @@ from engine.core import Engine
 from engine.errors import PolyreplError
 from engine.log import configure
 from engine.models import Failed, InputRequest, Item, ItemAdded, ItemUpdated, Stderr, Stdout
+from engine.options import DEFAULTS, ExecuteOptions
 from engine.settings import Settings
 
 _EXIT = {"ok": 0, "timeout": 124}
@@ -23,13 +24,13 @@ _FILES = {"png": "png", "jpeg": "jpg", "pdf": "pdf"}
 
 
 def run_once(
-    settings: Settings, code: str, *, language: str, timeout: float, env_vars: dict[str, str], save: Path | None
+    settings: Settings, code: str, *, language: str, options: ExecuteOptions = DEFAULTS, save: Path | None = None
 ) -> int:
     """Run code in a context of its own and show its events; returns the exit status."""
     configure(settings.log_level, settings.log_format)
     view = View(Console(highlight=False), save)
     try:
-        return asyncio.run(_run(settings, code, language=language, timeout=timeout, env_vars=env_vars, view=view))
+        return asyncio.run(_run(settings, code, view, language=language, options=options))
     except PolyreplError as error:
         view.complain(error.explanation)
     except OSError as error:
@@ -37,13 +38,9 @@ def run_once(
     return 2
 
 
-async def _run(
-    settings: Settings, code: str, *, language: str, timeout: float, env_vars: dict[str, str], view: View
-) -> int:
+async def _run(settings: Settings, code: str, view: View, *, language: str, options: ExecuteOptions) -> int:
     async with Engine(settings) as engine:
-        execution = await engine.execute(
-            code, language=language, timeout=timeout, env_vars=env_vars, interactive=sys.stdin.isatty()
-        )
+        execution = await engine.execute(code, language=language, options=options, interactive=sys.stdin.isatty())
         async for entry in execution.follow():
             assert entry is not None
             event = entry[1]

@@ -18,7 +18,7 @@ def _whole_number(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Milliseconds = Annotated[int, BeforeValidator(_whole_number), Field(ge=1)]
+Milliseconds = Annotated[int, Field(ge=1), BeforeValidator(_whole_number)]
 ContextId = Annotated[str, StringConstraints(pattern=f"^{CONTEXT_ID}$")]
 
 
@@ -53,7 +53,7 @@ def _checked(kind: Any) -> Any:
         bounds = {name: bound for name in _BOUNDS if (bound := getattr(meta, name)) is not None}
         inner = _checked(arguments[0])
         checks = (BeforeValidator(_whole_number),) if inner is int else ()
-        return Annotated[inner, *checks, Field(**bounds)]
+        return Annotated[inner, Field(**bounds), *checks]
     if origin is Mapping:
         return dict[tuple(map(_checked, arguments))]  # type: ignore[misc]
     if origin is Sequence:
