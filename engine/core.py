@@ -17,7 +17,6 @@ from engine.capabilities import Capabilities
 from engine.contexts.branches import Brancher, Checkpoints
 from engine.contexts.context import Context, ContextOptions
 from engine.contexts.executions import Execution, Executions, Request
-from engine.contexts.files import FileLimits, Files, LocalFiles
 from engine.contexts.registry import DELETED, Contexts
 from engine.contexts.variables import listing_of
 from engine.errors import (
@@ -33,7 +32,7 @@ from engine.errors import (
 from engine.installations import Installations
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs
-from engine.kernels.launcher import Launcher, MakeChannels, MakeProvisioner
+from engine.kernels.local import Launcher, MakeChannels, MakeProvisioner
 from engine.kernels.pool import Pool
 from engine.kernels.provisioners.zygotes import Zygotes
 from engine.kernels.remote.files import RemoteFiles
@@ -44,6 +43,7 @@ from engine.models import VariableList
 from engine.output.buffers import OutputLimits
 from engine.settings import Settings
 from engine.validation import check_context_id, check_cwd, check_env_vars, check_text
+from engine.workspaces.files import FileLimits, Files, LocalFiles
 from engine.workspaces.run_directory import RunDir, Workspace
 
 _CULL_INTERVAL = 30.0  # seconds, at most

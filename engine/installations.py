@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from engine.contexts.context import Context
 from engine.contexts.registry import Contexts
 from engine.errors import Forbidden, NotSupported, TooManyInstallations
-from engine.kernels.confinement import kernel_limits
+from engine.kernels.provisioners.confinement import kernel_limits
 from engine.languages import Language
 from engine.log import get_logger
 from engine.packages.installation import Installation

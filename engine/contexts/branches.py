@@ -26,7 +26,7 @@ from engine.errors import (
 from engine.jupyter.messages import Message
 from engine.kernels.channels.stream import stream_pair
 from engine.kernels.kernel import Kernel
-from engine.kernels.launcher import Launcher
+from engine.kernels.local import Launcher
 from engine.kernels.memory import Memory, private_bytes, read_memory
 from engine.kernels.provisioners import KERNEL_MARK
 from engine.languages import Language

@@ -12,9 +12,9 @@ from pathlib import Path
 from msgspec import UNSET, UnsetType
 
 from engine.contexts.executions import follow
-from engine.kernels.confinement import Limits
 from engine.kernels.provisioners import KERNEL_MARK
 from engine.kernels.provisioners.command import run_command
+from engine.kernels.provisioners.confinement import Limits
 from engine.log import get_logger
 from engine.models import (
     Event,

@@ -32,7 +32,7 @@ from engine.errors import (
     TooManyContexts,
 )
 from engine.kernels.kernel import Kernel
-from engine.kernels.launcher import Launcher
+from engine.kernels.local import Launcher
 from engine.kernels.memory import Memory
 from engine.kernels.provisioners.fake import Die, Hold, Say
 from engine.languages import Language
