@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from engine.client import AsyncClient, AsyncEventStream
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.models import Completeness, Completions, Event
 

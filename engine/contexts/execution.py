@@ -1,4 +1,4 @@
-"""Executions: one cell as a resource, with an event log, a result at any moment, and an end that is reached once."""
+"""An execution: one cell as a resource, with an event log, a result at any moment, and an end that is reached once."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import asyncio
 import hashlib
 import time
 import uuid
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from msgspec import UNSET, UnsetType
 
 from engine.contexts.variables import changes_of
-from engine.errors import ExecutionNotFound, IdempotencyConflict, InputNotExpected
+from engine.errors import InputNotExpected
+from engine.following import follow
 from engine.jupyter.messages import Message
 from engine.kernels.kernel import Run
 from engine.models import (
@@ -70,8 +72,17 @@ class Request:
         return hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).digest()
 
 
+class ExecutionListener(Protocol):
+    """Whoever wants to know that executions have ended."""
+
+    def execution_ended(self, execution: Execution) -> None:
+        """Called once for each, with its result complete."""
+
+
 class Execution:
-    """A cell's run. Its context drives it through `begin`, `receive` and `end`; readers follow it."""
+    """A cell's run. Its context drives it through `start`, `receive` and `end`; readers follow it.
+
+    Invariant: it ends once. From then on its status and its request do not change, and what its kernel still says is output."""
 
     def __init__(
         self,
@@ -82,6 +93,7 @@ class Execution:
         limits: OutputLimits,
         max_events: int,
         find_hint: FindHint | None = None,
+        listener: ExecutionListener | None = None,
     ) -> None:
         self.id = str(uuid.uuid4())
         self.context_id = context_id
@@ -101,6 +113,7 @@ class Execution:
         self._wants_changes = request.variables
         self._changes: VariableChanges | UnsetType = UNSET
         self._normalizer = Normalizer(limits, find_hint=find_hint)
+        self._listener = listener
         self._run: Run | None = None
         self._awaits_input = False
         self._started_at = 0.0
@@ -237,6 +250,8 @@ class Execution:
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
+        if self._listener is not None:
+            self._listener.execution_ended(self)
 
     def _append(self, events: list[Event]) -> None:
         for event in events:
@@ -286,92 +301,3 @@ class Execution:
             checkpoint=self.checkpoint,
             files=self.files,
         )
-
-
-async def follow(
-    journal: Journal, after: int = 0, *, ping: float | None = None
-) -> AsyncIterator[tuple[int, Event] | None]:
-    """Every event of a journal numbered above `after`, until it is closed; None after each `ping` seconds of silence."""
-    changed = asyncio.Event()
-    journal.subscribe(changed.set)
-    try:
-        while True:
-            changed.clear()
-            for number, event in journal.read(after):
-                after = number
-                yield number, event
-            if journal.closed and after >= journal.last:
-                return
-            try:
-                async with asyncio.timeout(ping):
-                    await changed.wait()
-            except TimeoutError:
-                yield None
-    finally:
-        journal.unsubscribe(changed.set)
-
-
-class Executions:
-    """All executions that can still be asked for: those that run, and the last finished ones, within bounds."""
-
-    def __init__(self, *, max_finished: int, retained_bytes: int) -> None:
-        self._max_finished = max_finished
-        self._retained_bytes = retained_bytes
-        self._by_id: dict[str, Execution] = {}
-        self._finished: OrderedDict[str, int] = OrderedDict()
-        self._finished_bytes = 0
-        self._by_key: dict[str, tuple[bytes, str]] = {}
-        self._keys: dict[str, str] = {}
-
-    def __len__(self) -> int:
-        return len(self._by_id)
-
-    def get(self, execution_id: str) -> Execution:
-        """Raises ExecutionNotFound."""
-        try:
-            return self._by_id[execution_id]
-        except KeyError:
-            raise ExecutionNotFound(execution_id) from None
-
-    def find_key(self, key: str, fingerprint: bytes) -> Execution | None:
-        """The execution that a request with this Idempotency-Key made before.
-
-        Raises IdempotencyConflict when that request was a different one."""
-        known = self._by_key.get(key)
-        if known is None:
-            return None
-        if known[0] != fingerprint:
-            raise IdempotencyConflict
-        return self._by_id[known[1]]
-
-    def add(self, execution: Execution, *, key: str | None = None, fingerprint: bytes = b"") -> None:
-        self._by_id[execution.id] = execution
-        if key is not None:
-            self._by_key[key] = (fingerprint, execution.id)
-            self._keys[execution.id] = key
-
-    def note_finished(self, execution: Execution) -> None:
-        """Start the retention of an execution that has ended; the oldest go when the bounds are passed."""
-        if execution.id not in self._by_id:
-            return
-        size = self._finished[execution.id] = execution.size
-        self._finished_bytes += size
-        while self._finished and (
-            len(self._finished) > self._max_finished
-            or (self._finished_bytes > self._retained_bytes and len(self._finished) > 1)
-        ):
-            self._forget(next(iter(self._finished)))
-
-    def forget_context(self, context_id: str, language: str | None = None) -> None:
-        """Drop the finished executions of a context that has ended."""
-        for execution_id in list(self._finished):
-            execution = self._by_id[execution_id]
-            if execution.context_id == context_id and language in (None, execution.language):
-                self._forget(execution_id)
-
-    def _forget(self, execution_id: str) -> None:
-        self._finished_bytes -= self._finished.pop(execution_id)
-        del self._by_id[execution_id]
-        key = self._keys.pop(execution_id, None)
-        if key is not None:
-            del self._by_key[key]
