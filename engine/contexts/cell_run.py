@@ -101,7 +101,8 @@ class CellRun:
         execution.attach(run)
         if execution.interrupt_requested:  # while the request was on its way
             await kernel.interrupt()
-        state, slot.state_of_next = slot.state_of_next, "preserved"
+        before = state = slot.state_of_next
+        slot.state_of_next = "preserved"
         outcome = await run.wait(request.timeout)
         if outcome is Outcome.TIMEOUT:
             outcome = await self._time_out(kernel, run)
@@ -111,7 +112,7 @@ class CellRun:
         if outcome is not Outcome.DONE:
             state = "lost"
         if checkpoint is not None and request.rolls_back and has_failed(execution, outcome):
-            state = await self._roll_back(slot, checkpoint, state)
+            state = await self._roll_back(slot, checkpoint, state, before)
         if execution.watch is not None and state != "rolled_back":
             execution.files = await execution.watch.changes()
         status, error = ending_of(execution, outcome, state, death=death)
@@ -149,12 +150,16 @@ class CellRun:
             await kernel.kill()
         return outcome
 
-    async def _roll_back(self, slot: KernelSlot, checkpoint: Checkpoint, state: ContextState) -> ContextState:
-        """Return to the checkpoint; what is said of the state then. Where that fails before anything was ended, it is `state`."""
+    async def _roll_back(
+        self, slot: KernelSlot, checkpoint: Checkpoint, state: ContextState, before: ContextState
+    ) -> ContextState:
+        """Return to the checkpoint; what is said of the state then. Where that fails before anything was ended, it is `state`.
+
+        `before`: what the cell found, and the next one finds again."""
         has_let_go = False
         try:
             restoration = await self._checkpoints.stage(checkpoint)
-            starting = restoration.begin(slot)
+            starting = restoration.begin(slot, state=before)
             has_let_go = True
             await slot.settled(starting)
         except PolyreplError as error:

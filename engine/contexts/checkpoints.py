@@ -15,7 +15,7 @@ from engine.errors import CheckpointLost, CheckpointNotFound, PolyreplError, Too
 from engine.kernels.kernel import Kernel
 from engine.kernels.memory import private_bytes
 from engine.languages import Language
-from engine.models import CheckpointInfo
+from engine.models import CheckpointInfo, ContextState
 from engine.workspaces.copying import replace_contents
 from engine.workspaces.run_directory import Workspace
 
@@ -76,10 +76,14 @@ class Restoration:
         self._checkpoint = checkpoint
         self._staged = staged
 
-    def begin(self, slot: KernelSlot, *, after: Iterable[asyncio.Task[None]] = ()) -> asyncio.Task[Kernel]:
-        """Carry it out: the slot ends what it has, and then starts from here. Raises why the slot is closed."""
+    def begin(
+        self, slot: KernelSlot, *, state: ContextState = "preserved", after: Iterable[asyncio.Task[None]] = ()
+    ) -> asyncio.Task[Kernel]:
+        """Carry it out: the slot ends what it has, and then starts from here. `state`: what the next cell is told.
+
+        Raises why the slot is closed."""
         try:
-            starting = slot.replace(self, state="preserved", after=after)
+            starting = slot.replace(self, state=state, after=after)
         except BaseException:
             self.discard()
             raise

@@ -184,6 +184,8 @@ class Context:
                     kernel = await turn.granted()
             except TimeoutError:
                 raise ContextBusy(self.id) from None
+            if self.kernel is not kernel:  # taken away between the grant and now
+                raise self._ended or ContextEnded(self.id)
             yield kernel
         finally:
             turn.release()
