@@ -29,6 +29,7 @@ from engine.jupyter.client_frames import ClientMessage, Outgoing
 from engine.jupyter.messages import Channel, encode_header
 from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.kernel import Kernel
+from engine.kernels.pool import Member
 from engine.kernels.provisioners.fake import Die, FakeKernel, FakeProvisioner, Hold, Say
 from engine.log import configure
 from engine.models import Done
@@ -156,18 +157,26 @@ class World:
             self.loop.settle(QUIET)
         assert not self.loop.errors, self.loop.errors
 
+    def pooled(self) -> list[Member]:
+        return [member for stock in self.engine.pool._stocks.values() for member in stock.ready]
+
     def check_nothing_left(self) -> None:
         """Raises AssertionError where a kernel, a directory or a task has outlived what it was for."""
         gauge = self.engine.metrics.checkpoints._value.get()
         assert gauge == 0, f"{gauge} checkpoints are counted"
-        assert [fake for fake in self.fakes if not fake._stopped] == [], "a kernel lives on"
+        pooled = self.pooled()
+        living = [fake for fake in self.fakes if not fake._stopped]
+        assert set(living) == {fake_of(member.kernel) for member in pooled}, "a kernel lives on"
         if self.engine.run_dir is not None and self.engine.run_dir.path.exists():
-            assert os.listdir(self.engine.run_dir.contexts) == [], "a directory of a context is left"
-            assert os.listdir(self.engine.run_dir.kernels) == [], "a directory of a kernel is left"
+            roots = {member.workspace.root for member in pooled}
+            assert set(self.engine.run_dir.contexts.iterdir()) == roots, "a directory of a context is left"
+            assert len(os.listdir(self.engine.run_dir.kernels)) == len(pooled), "a directory of a kernel is left"
+        if pooled:
+            return  # they have tasks of their own
         left = asyncio.all_tasks(self.loop) - self.tasks
         assert not left, f"tasks are left: {left}"
         assert not self.loop.errors, self.loop.errors
-        self.fakes.clear()
+        self.fakes[:] = living
 
 
 class Scene:
@@ -396,6 +405,10 @@ class Scene:
         self.world.script.pop(NO_START, None)
         await self.engine.create_context(context_id=self.other_id)
 
+    async def disturb_delete_another(self) -> None:
+        self.must_live.clear()
+        await self.delete_if_there(self.id)
+
     async def disturb_remove_checkpoint(self) -> None:
         self.engine.branching.remove(self.id, self.checkpoint)
 
@@ -417,12 +430,15 @@ class Scene:
         owned = {fake_of(context.kernel) for context in living if context.kernel and context.kernel.is_alive}
         kept = [checkpoint for context in living for checkpoint in context.checkpoints]
         owned |= {fake_of(checkpoint.branch.kernel) for checkpoint in kept}
+        pooled = self.world.pooled()
+        owned |= {fake_of(member.kernel) for member in pooled}
         assert {fake for fake in self.world.fakes if not fake._stopped} == owned, "a kernel has no owner"
         run_dir = self.engine.run_dir
         if run_dir is None or not run_dir.path.exists():
             assert not living
             return
-        assert set(run_dir.contexts.iterdir()) == {context.workspace.root for context in living}
+        roots = {each.workspace.root for each in (*living, *pooled)}
+        assert set(run_dir.contexts.iterdir()) == roots, "a directory has no owner"
         places = {checkpoint.branch.workspace.root for checkpoint in kept}
         assert set(run_dir.contexts.glob("*/checkpoints-*/*")) == places, "a checkpoint's directory has no owner"
         assert len(os.listdir(run_dir.kernels)) == len(owned)
@@ -484,15 +500,21 @@ OPERATIONS = [
     Scene.install,
     Scene.write,
 ]
-DISTURBANCES = [
-    Scene.disturb_delete,
-    Scene.disturb_recreate,
-    Scene.disturb_restart,
-    Scene.disturb_restore,
-    Scene.disturb_interrupt,
-    Scene.disturb_create_another,
-    Scene.disturb_remove_checkpoint,
-]
+DISTURBANCES = [Scene.disturb_delete, Scene.disturb_recreate, Scene.disturb_restart, Scene.disturb_restore]
+MORE_DISTURBANCES = {
+    Scene.cell: [Scene.disturb_interrupt, Scene.disturb_close],
+    Scene.cell_with_variables_of_its_own: [Scene.disturb_interrupt],
+    Scene.cell_with_checkpoint: [Scene.disturb_interrupt],
+    Scene.cell_that_rolls_back: [Scene.disturb_interrupt],
+    Scene.cell_in_a_new_context: [Scene.disturb_interrupt],
+    Scene.create: [Scene.disturb_close],
+    Scene.create_that_fails: [Scene.disturb_create_another, Scene.disturb_delete_another],
+    Scene.create_again_that_fails: [Scene.disturb_create_another],
+    Scene.fork: [Scene.disturb_close],
+    Scene.fork_of_a_checkpoint: [Scene.disturb_remove_checkpoint],
+    Scene.restore: [Scene.disturb_remove_checkpoint, Scene.disturb_close],
+    Scene.install: [Scene.disturb_close],
+}
 KEEPS = {Scene.fork_of_a_checkpoint, Scene.restore, Scene.disturb_restore, Scene.disturb_remove_checkpoint}
 Act = Callable[[Scene], Awaitable[None]]
 
@@ -559,8 +581,8 @@ def installer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.installations.installer_of", lambda *_: Installer())
 
 
-def interleave(world: Callable[[], World], operation: Act, disturbance: Act, *, stride: int = 1) -> None:
-    for step in range(0, MOST_STEPS, stride):
+def interleave(operation: Act, disturbance: Act, world: Callable[[], World]) -> None:
+    for step in range(MOST_STEPS):
         try:
             goes_on = play(world(), operation, disturbance, step)
         except BaseException as error:
@@ -574,8 +596,18 @@ def interleave(world: Callable[[], World], operation: Act, disturbance: Act, *, 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.__name__)
 def test_nothing_is_lost_kept_or_told_wrongly(operation: Act, run_dir: Path, installer: None):
     world = World(run_dir)
-    for disturbance in DISTURBANCES:
-        interleave(lambda: world, operation, disturbance)
+    for disturbance in (*DISTURBANCES, *MORE_DISTURBANCES.get(operation, ())):
+        ends = disturbance is Scene.disturb_close
+        interleave(operation, disturbance, lambda: World(run_dir) if ends else world)  # noqa: B023
     world.close()
     gc.collect()  # what nobody has looked at is reported then
     assert not world.loop.errors, world.loop.errors
+
+
+@pytest.mark.parametrize("operation", [Scene.cell_in_a_new_context, Scene.create], ids=lambda each: each.__name__)
+def test_a_kernel_from_the_pool_has_one_owner(operation: Act, run_dir: Path):
+    world = World(run_dir, pool_min=1, pool_max=1, pool_languages="python")
+    assert world.pooled()
+    for disturbance in DISTURBANCES[:3]:
+        interleave(operation, disturbance, lambda: world)
+    world.close()
