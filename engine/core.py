@@ -13,12 +13,13 @@ from typing import Protocol, Unpack
 from engine.assistance import Assistance
 from engine.branching import Branching
 from engine.capabilities import Capabilities
-from engine.contexts.branches import Brancher, Checkpoints
+from engine.contexts.branches import Brancher
 from engine.contexts.context import Context, ContextOptions
-from engine.contexts.executions import Execution, Executions, Request
-from engine.contexts.files import FileLimits, Files, LocalFiles
+from engine.contexts.execution import Execution, Request
+from engine.contexts.executions import Executions
 from engine.contexts.registry import DELETED, Contexts
 from engine.errors import (
+    ContextExists,
     FieldError,
     InvalidRequest,
     KernelStartFailed,
@@ -27,7 +28,7 @@ from engine.errors import (
 from engine.installations import Installations
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs
-from engine.kernels.launcher import Launcher, MakeChannels, MakeProvisioner
+from engine.kernels.local import Launcher, MakeChannels, MakeProvisioner
 from engine.kernels.pool import Pool
 from engine.kernels.provisioners.zygotes import Zygotes
 from engine.kernels.remote.files import RemoteFiles
@@ -38,6 +39,7 @@ from engine.options import DEFAULTS, ExecuteKeywords, ExecuteOptions
 from engine.output.buffers import OutputLimits
 from engine.settings import Settings
 from engine.validation import check_context_id, check_cwd, check_env_vars, check_text
+from engine.workspaces.files import FileLimits, Files, LocalFiles
 from engine.workspaces.run_directory import RunDir, Workspace
 
 _CULL_INTERVAL = 30.0  # seconds, at most
@@ -193,18 +195,12 @@ class Engine:
         self._contexts = Contexts(
             max_contexts=self.settings.max_contexts,
             idle_timeout=self.settings.context_idle_timeout,
+            options=options,
             run_dir=self.run_dir,
-            make=partial(
-                Context,
-                options=options,
-                start_kernel=self._launcher.start,
-                make_checkpoints=partial(Checkpoints, brancher),
-                on_finished=self._note_finished,
-            ),
-            on_created=self._note_created,
-            on_ended=self._note_ended,
-            on_deleted=lambda context: self.executions.forget_context(context.id, context.language.name),
-            take=self._pool.take,
+            pool=self._pool,
+            launcher=self._launcher,
+            brancher=brancher,
+            listener=self,
         )
         self._branching = Branching(self._contexts, brancher, self.capabilities)
         self._installations = Installations(self.settings, self._contexts, self.run_dir, self.capabilities)
@@ -259,7 +255,7 @@ class Engine:
             known = self.executions.find_key(key, fingerprint)
             if known is not None:
                 return known
-        context = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found)
+        context, _ = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found)
         execution = Execution(
             request,
             context_id=context.id,
@@ -267,6 +263,7 @@ class Engine:
             limits=self._limits,
             max_events=self.settings.max_events,
             find_hint=self.installations.find_hint(context.id, found),
+            listener=self,
         )
         context.submit(execution)
         self.executions.add(execution, key=key, fingerprint=fingerprint)
@@ -280,25 +277,30 @@ class Engine:
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         beside: str | None = None,
+        only_new: bool = False,
     ) -> Context:
         """Make a context, or find it, and return when its kernel is ready.
 
         `cwd`: an absolute path of an existing directory; None: a directory of its own, removed with the context. `env`:
         variables of a new context's kernel, from its start on. `beside`: another id, whose working directory a new id shares.
-        Raises what `execute` raises, and KernelStartFailed."""
+        `only_new`: an id that has a context already is refused.
+        Raises what `execute` raises, ContextExists, and KernelStartFailed."""
         found = self.check_language(language)
         check_context_id(context_id)
         path = check_cwd(cwd)
         if path is not None and found.is_remote:
             raise InvalidRequest(FieldError("cwd", f"{found.name!r} runs on a remote Jupyter, which decides that"))
         await self.capabilities.check_usable(found)
-        known = len(self.contexts)
-        context = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found, path, check_env_vars(env), beside)
+        if only_new and any(context.id == context_id for context in self.contexts):
+            raise ContextExists(context_id or "")
+        context, is_new = self.contexts.get_or_create(
+            context_id or str(uuid.uuid4()), found, path, check_env_vars(env), beside
+        )
         try:
             await context.ready()
-        except KernelStartFailed:
-            if len(self.contexts) > known:
-                self.contexts.end(context, "could not be started", asked_for=True)
+        except Exception:
+            if is_new:
+                self.contexts.discard(context)
             raise
         return context
 
@@ -323,7 +325,7 @@ class Engine:
         found = None if language is None else self.check_language(language)
         if creates and found is not None:
             check_context_id(context_id)
-            context = self.contexts.get_or_create(context_id, found)
+            context, _ = self.contexts.get_or_create(context_id, found)
         else:
             context = self.contexts.get(context_id, found.name if found else None)[0]
         context.last_activity = datetime.now(UTC)
@@ -353,7 +355,8 @@ class Engine:
             raise KernelStartFailed(language.kernel_name, problem)
         return await self._launcher.start(language, workspace, patient=True)
 
-    def _note_finished(self, execution: Execution) -> None:
+    def execution_ended(self, execution: Execution) -> None:
+        """Count an execution that has ended, and begin to keep it (`ExecutionListener`)."""
         seconds = execution.duration or 0.0
         self.metrics.note_ended(execution.language, execution.status, seconds)
         if execution.was_truncated:
@@ -369,11 +372,15 @@ class Engine:
         self.executions.note_finished(execution)
         self.pool.note_free_core()
 
-    def _note_created(self, context: Context) -> None:
+    def context_created(self, context: Context) -> None:
+        """Count a context (`ContextListener`)."""
         self.metrics.contexts.labels(context.language.name).inc()
         get_logger().info("context_created", context=context.id, language=context.language.name)
 
-    def _note_ended(self, context: Context, reason: str) -> None:
+    def context_ended(self, context: Context, reason: str, *, asked_for: bool) -> None:
+        """Forget what there was of a context (`ContextListener`)."""
+        if asked_for:
+            self.executions.forget_context(context.id, context.language.name)
         for listener in self.listeners:
             listener.note_ended(context)
         self.metrics.contexts.labels(context.language.name).dec()

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from msgspec import UNSET, UnsetType
 
-from engine.contexts.executions import follow
-from engine.kernels.confinement import Limits
+from engine.following import follow
 from engine.kernels.provisioners import KERNEL_MARK
 from engine.kernels.provisioners.command import run_command
+from engine.kernels.provisioners.confinement import Limits
 from engine.log import get_logger
 from engine.models import (
     Event,
@@ -63,7 +63,7 @@ class Installation:
         self.journal = Journal(max_events=_MAX_EVENTS, max_bytes=_MAX_LOG_BYTES)
         self.result: InstallationResult | None = None
         self._installer = installer
-        self._workspace = workspace
+        self.workspace = workspace
         self._env = {**env, KERNEL_MARK: f"install-{workspace.root.name}"}
         self._limits = limits
         self._timeout = timeout
@@ -127,7 +127,7 @@ class Installation:
         try:
             async with asyncio.timeout(self._timeout):
                 self._prepare()
-                outcome = await self._installer.install(self.packages, self._workspace, self._command)
+                outcome = await self._installer.install(self.packages, self.workspace, self._command)
             status = "ok"
         except TimeoutError:
             message = f"The installation exceeded its timeout of {round(self._timeout * 1000)} ms and was stopped"
@@ -146,7 +146,7 @@ class Installation:
         self._end(status, outcome, error)
 
     def _prepare(self) -> None:
-        self._workspace.prepare()
+        self.workspace.prepare()
         Path(self._env["TMPDIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _cancelled(self) -> InstallationError:

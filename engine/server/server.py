@@ -13,7 +13,7 @@ import uvicorn
 
 from engine.core import Engine
 from engine.errors import PolyreplError, ShuttingDown
-from engine.kernels.confinement import raise_open_files
+from engine.kernels.provisioners.confinement import raise_open_files
 from engine.log import configure, get_logger
 from engine.server.app import create_app
 from engine.server.application import Application

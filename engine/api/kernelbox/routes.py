@@ -21,7 +21,7 @@ from engine.api.http.tables import Table
 from engine.api.kernelbox.results import attempt_of, result_of
 from engine.api.kernelbox.state import NAME, state_of
 from engine.contexts.context import Context
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.contexts.registry import DELETED
 from engine.core import Engine
 from engine.errors import (
@@ -29,9 +29,7 @@ from engine.errors import (
     ContextNotFound,
     FieldError,
     InvalidRequest,
-    KernelStartFailed,
     PolyreplError,
-    UnknownLanguage,
 )
 from engine.validation import CONTEXT_ID
 from engine.workspaces.labels import Labels
@@ -133,15 +131,16 @@ async def _make(engine: Engine, labels: Labels) -> Context:
         raise ContextExists(labels.name)
     is_id = labels.name is not None and re.fullmatch(CONTEXT_ID, labels.name)
     chosen = labels.name if is_id and labels.name else uuid.uuid4().hex
-    context = engine.contexts.get_or_create(chosen, engine.check_language(engine.settings.kernelbox_kernel))
+    context, is_new = engine.contexts.get_or_create(chosen, engine.check_language(engine.settings.kernelbox_kernel))
     context.workspace.labels = labels
     startup, code = None, engine.settings.kernelbox_startup_code
     try:
         if code:  # queued now, so that nobody else's code comes before it
             startup = await _submit(engine, context.id, ExecuteBody(code=code))
         await context.ready()
-    except (KernelStartFailed, UnknownLanguage):
-        engine.contexts.end(context, "could not be started", asked_for=True)
+    except Exception:
+        if is_new:
+            engine.contexts.discard(context)
         raise
     if startup is not None:
         await startup.wait()

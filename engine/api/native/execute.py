@@ -25,10 +25,10 @@ from engine.api.http.streaming import (
 )
 from engine.api.native.answers import BAD_QUERY, BUSY, ENDING, NO_CONTEXT, STREAMS
 from engine.api.native.bodies import ExecuteBody, InputBody
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.errors import ContextNotFound
-from engine.models import AnyEvent, Failed, Result, Status, Stderr, Stdout
+from engine.models import AnyEvent, EngineError, EngineFailed, Failed, Result, Status, Stderr, Stdout
 from engine.options import DESCRIPTIONS
 
 _NO_EXECUTION = Answer("The execution does not exist, or is no longer kept", Problem)
@@ -87,7 +87,8 @@ async def execute(request: Request) -> ASGIApp:
             await execution.wait()
     else:
         await execution.wait()
-    failed_to_start = execution.error is not None and execution.error.name in ("KernelStartFailed", "InternalError")
+    error = execution.error
+    failed_to_start = isinstance(error, EngineError) and error.name in ("KernelStartFailed", "InternalError")
     return _result_response(execution, 500 if failed_to_start else 200)
 
 
@@ -154,8 +155,10 @@ async def _script_events(engine: Engine, execution: Execution, *, fresh: bool) -
                     yield _script_event({"type": 0, "data": text})
                 case (_, Stderr(text=text)):
                     yield _script_event({"type": 1, "data": text})
-                case (_, Failed(name=name, traceback=traceback)):
-                    yield _script_event({"type": 3, "data": "timeout" if name == "TimeoutError" else traceback})
+                case (_, EngineFailed(name="TimeoutError")):
+                    yield _script_event({"type": 3, "data": "timeout"})
+                case (_, Failed(traceback=traceback)):
+                    yield _script_event({"type": 3, "data": traceback})
         yield _script_event({"type": 2, "code": 0 if execution.status == "ok" else 1})
     finally:
         if fresh:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpec
 
-from engine.kernels.confinement import Limits
+from engine.kernels.provisioners.confinement import Limits
 from engine.kernels.provisioners.spawn import SpawnProvisioner
 
 _GRACE = 5.0  # seconds that a command gets to take back what it has begun

@@ -14,8 +14,8 @@ from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 
-from engine.kernels.confinement import Limits, limit_process
 from engine.kernels.provisioners import FORK_NAME, KERNEL_MARK, Exit, Provisioner
+from engine.kernels.provisioners.confinement import Limits, limit_process
 
 _PIPE_BYTES = 65536
 _END_ROUNDS = 5

@@ -15,12 +15,12 @@ from typing import Any
 import msgspec
 
 from engine.contexts.context import Context
-from engine.contexts.files import DESCRIPTIONS, OpenFile, checked, explained
 from engine.errors import FileConflict, FileTooLarge, NotSupported
 from engine.kernels.kernel import Kernel
 from engine.kernels.remote.cells import expression, reach_file
 from engine.kernels.silent import evaluate_silently
 from engine.models import FileInfo, FileList
+from engine.workspaces.files import DESCRIPTIONS, OpenFile, checked, explained
 
 _TURN_WAIT = 10.0  # seconds that a step waits for the cells before it
 _TIMEOUT = 30.0  # seconds of one step

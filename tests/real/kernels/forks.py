@@ -12,7 +12,7 @@ from typing import Any
 from engine.jupyter.messages import Message
 from engine.kernels.kernel import Kernel, Outcome
 from engine.kernels.kernelspecs import KernelSpecs
-from engine.kernels.launcher import Launcher
+from engine.kernels.local import Launcher
 from engine.kernels.provisioners.zygote import Zygote
 from engine.kernels.provisioners.zygotes import Zygotes
 from engine.languages import Language, Languages

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.kernels.provisioners.fake import Ask, Die, Hold, Say
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from engine.contexts import branches
+from engine.contexts.checkpoints import Checkpoint, Checkpoints, Restoration
 from engine.contexts.context import Context
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.errors import (
     CannotBranch,
@@ -32,7 +32,7 @@ from engine.errors import (
     TooManyContexts,
 )
 from engine.kernels.kernel import Kernel
-from engine.kernels.launcher import Launcher
+from engine.kernels.local import Launcher
 from engine.kernels.memory import Memory
 from engine.kernels.provisioners.fake import Die, Hold, Say
 from engine.languages import Language
@@ -135,7 +135,7 @@ class TestForks:
             await engine.branching.fork("c")
         assert raised.value.obstacles == [Obstacle("thread", "poller")]
         assert [context.id for context in engine.contexts] == ["c"]
-        await asyncio.wait(engine.contexts._closing)
+        await asyncio.wait(engine.contexts._closing.values())
         assert set(engine.run_dir.contexts.iterdir()) == files
 
     @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ class TestCheckpoints:
         await run(engine)
         kept = (await engine.branching.keep("c")).checkpoint
         returning = asyncio.create_task(engine.branching.restore("c", kept))
-        while only(engine)._starting is None:
+        while only(engine)._slot._starting is None:
             await asyncio.sleep(0)
         result = await run(engine)
         await returning
@@ -400,11 +400,11 @@ class TestCells:
         assert not adopted[0].is_alive
 
     async def test_a_rollback_that_fails_is_told_as_it_is(self, engine, monkeypatch: pytest.MonkeyPatch):
-        async def stage(self: branches.Checkpoints, checkpoint: branches.Checkpoint) -> Workspace:
+        async def stage(self: Checkpoints, checkpoint: Checkpoint) -> Restoration:
             raise CannotBranch("c", [Obstacle("files", "no space left")])
 
         engine = await engine()
-        monkeypatch.setattr(branches.Checkpoints, "stage", stage)
+        monkeypatch.setattr(Checkpoints, "stage", stage)
         result = await run(engine, "fail", on_error="rollback")
         assert (result.status, result.context_state) == ("error", "preserved")
         result = await run(engine, "die", on_error="rollback")

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.contexts.files import FileLimits, LocalFiles
 from engine.errors import (
     ContextEnded,
     FileConflict,
@@ -24,6 +23,7 @@ from engine.errors import (
     StorageFull,
 )
 from engine.workspaces.directories import split
+from engine.workspaces.files import FileLimits, LocalFiles
 from engine.workspaces.run_directory import RunDir, Workspace
 
 pytestmark = pytest.mark.anyio

@@ -19,11 +19,11 @@ from engine.errors import KernelStartFailed, MessageError
 from engine.kernels.channels import Channels, Listener
 from engine.kernels.channels.stream import StreamChannels
 from engine.kernels.channels.zmq import ZmqChannels
-from engine.kernels.confinement import Limits, kernel_limits
 from engine.kernels.environment import kernel_env, zygote_env
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool, reserved_memory
 from engine.kernels.provisioners import KERNEL_MARK, Provisioner
+from engine.kernels.provisioners.confinement import Limits, kernel_limits
 from engine.kernels.provisioners.fork import ForkProvisioner
 from engine.kernels.provisioners.spawn import SpawnProvisioner
 from engine.kernels.provisioners.zygote import Zygote
