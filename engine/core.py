@@ -8,9 +8,10 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Protocol, Unpack
+from typing import Unpack
 
 from engine.assistance import Assistance
+from engine.bookkeeping import Bookkeeping
 from engine.branching import Branching
 from engine.capabilities import Capabilities
 from engine.contexts.branches import Brancher
@@ -33,7 +34,6 @@ from engine.kernels.pool import Pool
 from engine.kernels.provisioners.zygotes import Zygotes
 from engine.kernels.remote.files import RemoteFiles
 from engine.languages import Language, Languages
-from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.options import DEFAULTS, ExecuteKeywords, ExecuteOptions
 from engine.output.buffers import OutputLimits
@@ -43,12 +43,6 @@ from engine.workspaces.files import FileLimits, Files, LocalFiles
 from engine.workspaces.run_directory import RunDir, Workspace
 
 _CULL_INTERVAL = 30.0  # seconds, at most
-
-
-class EndListener(Protocol):
-    """Is told of each context that ends, once it is no longer in the registry."""
-
-    def note_ended(self, context: Context) -> None: ...
 
 
 class Engine:
@@ -65,7 +59,6 @@ class Engine:
     ) -> None:
         self.settings = settings or Settings()
         self.metrics = Metrics()
-        self.listeners: list[EndListener] = []
         self.kernelspecs = KernelSpecs(self.settings)
         self.languages = Languages(
             self.kernelspecs.foreign(),
@@ -76,6 +69,7 @@ class Engine:
         self.executions = Executions(
             max_finished=self.settings.max_executions, retained_bytes=self.settings.retained_bytes
         )
+        self.books = Bookkeeping(self.executions, self.metrics)
         self._make_launcher = partial(
             Launcher,
             self.settings,
@@ -200,8 +194,9 @@ class Engine:
             pool=self._pool,
             launcher=self._launcher,
             brancher=brancher,
-            listener=self,
+            listener=self.books,
         )
+        self.books.pool = self._pool
         self._branching = Branching(self._contexts, brancher, self.capabilities)
         self._installations = Installations(self.settings, self._contexts, self.run_dir, self.capabilities)
         self._pool.start()
@@ -263,7 +258,7 @@ class Engine:
             limits=self._limits,
             max_events=self.settings.max_events,
             find_hint=self.installations.find_hint(context.id, found),
-            listener=self,
+            listener=self.books,
         )
         context.submit(execution)
         self.executions.add(execution, key=key, fingerprint=fingerprint)
@@ -354,38 +349,6 @@ class Engine:
         if problem is not None:
             raise KernelStartFailed(language.kernel_name, problem)
         return await self._launcher.start(language, workspace, patient=True)
-
-    def execution_ended(self, execution: Execution) -> None:
-        """Count an execution that has ended, and begin to keep it (`ExecutionListener`)."""
-        seconds = execution.duration or 0.0
-        self.metrics.note_ended(execution.language, execution.status, seconds)
-        if execution.was_truncated:
-            self.metrics.output_truncated.inc()
-        get_logger().debug(
-            "execution_finished",
-            execution=execution.id,
-            context=execution.context_id,
-            status=execution.status,
-            seconds=round(seconds, 4),
-            bytes=execution.size,
-        )
-        self.executions.note_finished(execution)
-        self.pool.note_free_core()
-
-    def context_created(self, context: Context) -> None:
-        """Count a context (`ContextListener`)."""
-        self.metrics.contexts.labels(context.language.name).inc()
-        get_logger().info("context_created", context=context.id, language=context.language.name)
-
-    def context_ended(self, context: Context, reason: str, *, asked_for: bool) -> None:
-        """Forget what there was of a context (`ContextListener`)."""
-        if asked_for:
-            self.executions.forget_context(context.id, context.language.name)
-        for listener in self.listeners:
-            listener.note_ended(context)
-        self.metrics.contexts.labels(context.language.name).dec()
-        self.metrics.contexts_ended.labels(context.language.name).inc()
-        get_logger().info("context_ended", context=context.id, language=context.language.name, reason=reason)
 
     async def _cull(self) -> None:
         interval = min(_CULL_INTERVAL, self.settings.context_idle_timeout / 4)

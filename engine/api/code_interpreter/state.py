@@ -16,7 +16,7 @@ class CodeInterpreterState(State):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._histories: dict[str, History] = {}
-        engine.listeners.append(self)
+        engine.books.listeners.append(self)
 
     def history(self, context: Context) -> History:
         """That of all contexts with its id. One of a context that has ended is not kept."""

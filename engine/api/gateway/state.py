@@ -19,7 +19,7 @@ class GatewayState(State):
         self._engine = engine
         self.sessions = Sessions()
         self.seed = Seed(engine.settings.seed_notebook)
-        engine.listeners.append(self)
+        engine.books.listeners.append(self)
 
     def check(self) -> None:
         check_settings(self._engine, self.seed)

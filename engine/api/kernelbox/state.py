@@ -19,7 +19,7 @@ class KernelBoxState(State):
     def __init__(self, engine: Engine) -> None:
         self.attempts: Counter[str] = Counter()
         self._engine = engine
-        engine.listeners.append(self)
+        engine.books.listeners.append(self)
 
     def note_ended(self, context: Context) -> None:
         if all(each.id != context.id for each in self._engine.contexts):
