@@ -318,7 +318,7 @@ class Scene:
         await execution.wait()
 
     async def ask(self) -> None:
-        await self.engine.variables(self.id)
+        await self.engine.assistance.variables(self.id)
 
     async def observe(self) -> None:
         client = self.client()
