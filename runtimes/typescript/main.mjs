@@ -4,8 +4,8 @@
  */
 
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { compileCache, exitNow, logLine } from './platform.mjs';
-import { createSharedState } from './shared-state.mjs';
+import { compileCache, exitNow, logLine } from './shared/platform.mjs';
+import { createSharedState } from './shared/state.mjs';
 
 const cacheDirectory = process.env.POLYREPL_CACHE_DIR;
 const FLUSH_DELAY_MS = 1000;
@@ -14,7 +14,7 @@ const CODE_RANGE_MB = 64;
 const YOUNG_GENERATION_MB = 6;
 
 function startWorker(connectionFile, shared, stdinPort) {
-  const worker = new Worker(new URL('./io.mjs', import.meta.url), {
+  const worker = new Worker(new URL('./worker/worker.mjs', import.meta.url), {
     name: 'io',
     workerData: { connectionFile, cacheDirectory, shared, stdinPort, parentPid: process.ppid },
     transferList: [stdinPort],
@@ -42,5 +42,5 @@ if (cacheDirectory) {
   // A killed kernel never reaches the flush at exit, so the cache is written once the start is over.
   setTimeout(compileCache.flush, FLUSH_DELAY_MS).unref();
 }
-const { Kernel } = await import('./kernel.mjs');
+const { Kernel } = await import('./context/kernel.mjs');
 new Kernel({ worker, shared, stdinPort: stdin.port1 }).start();
