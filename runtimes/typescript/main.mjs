@@ -1,5 +1,5 @@
 /**
- * Entry of the kernel: `node main.mjs {connection_file}`. Starts the I/O worker first, so that it binds its sockets
+ * Entry of the kernel: `node main.mjs {connection_file}`. Starts the worker first, so that it binds its sockets
  * while this thread, which runs nothing but user code afterwards, loads the rest.
  */
 
@@ -15,7 +15,7 @@ const YOUNG_GENERATION_MB = 6;
 
 function startWorker(connectionFile, shared, stdinPort) {
   const worker = new Worker(new URL('./worker/worker.mjs', import.meta.url), {
-    name: 'io',
+    name: 'worker',
     workerData: { connectionFile, cacheDirectory, shared, stdinPort, parentPid: process.ppid },
     transferList: [stdinPort],
     trackUnmanagedFds: false,
@@ -23,7 +23,7 @@ function startWorker(connectionFile, shared, stdinPort) {
     resourceLimits: { codeRangeSizeMb: CODE_RANGE_MB, maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
   });
   worker.on('error', (error) => {
-    logLine(`polyrepl: the I/O thread failed: ${error?.stack ?? error}`);
+    logLine(`polyrepl: the worker thread failed: ${error?.stack ?? error}`);
     exitNow(1);
   });
   return worker;

@@ -20,7 +20,7 @@ const MAX_MATCHES = 1000;
 
 /**
  * @param {{code?: string, cursor_pos?: number}} request
- * @param {import('../worker/main-thread.mjs').MainThread} main
+ * @param {import('./subjects.mjs').MainThread} main
  * @returns {Promise<object>} the content of a complete_reply
  */
 export async function complete({ code = '', cursor_pos: position }, main) {

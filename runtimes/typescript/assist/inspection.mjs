@@ -10,7 +10,7 @@ const HELP = /^\s*(\?{0,2})\s*([\p{ID_Start}$_][\p{ID_Continue}$.[\]'"]*?)\s*(\?
 
 /**
  * @param {{code?: string, cursor_pos?: number, detail_level?: number}} request
- * @param {import('../worker/main-thread.mjs').MainThread} main
+ * @param {import('./subjects.mjs').MainThread} main
  * @param {import('./documentation.mjs').Documentation} documentation
  * @returns {Promise<object>} the content of an inspect_reply
  */

@@ -8,7 +8,13 @@ const NUMBER = /(?:^|[^\p{ID_Continue}$.])\d[\d_]*(?:\.\d*)?$/u;
 const VALUE_END = /[\p{ID_Continue}$)\]'"`]$/u;
 const WORDS_BEFORE_VALUES = /(?:^|[^.\p{ID_Continue}$])(?:return|typeof|case|in|of|new|delete|void|throw|await|yield)$/u;
 
-/** @typedef {import('../values/introspection.mjs').Subject} Subject */
+/**
+ * Something that the text names: `a.b.c`, or members of a literal of that kind.
+ * @typedef {{literal?: string, path: string[]}} Subject
+ *
+ * What knows the context's values; the answer is null when it is busy.
+ * @typedef {{ask: (question: object) => Promise<any>}} MainThread
+ */
 
 /**
  * The subject that ends where the text ends: `a.b[0]['c']`, `'text'`, `[1, 2]`.

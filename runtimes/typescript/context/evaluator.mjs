@@ -49,7 +49,8 @@ export class Evaluator {
   /**
    * Run a program to its end. The value is boxed, since a promise as a value must not be awaited on the way.
    * @param {import('./cell.mjs').Cell} cell
-   * @param {import('../compile/transform.mjs').Program & {file: string}} program
+   * @param {{code: string, kind: 'script' | 'generator', hasValue: boolean, names: string[], resetNames: boolean,
+   *   file: string}} program - what the worker's `compile/transform.mjs` makes of a cell
    * @returns {Promise<{value: any}>}
    */
   async evaluate(cell, program) {

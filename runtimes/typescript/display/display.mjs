@@ -29,7 +29,7 @@ export class Display {
   #context;
   #ids = 0;
 
-  /** @param {{post: (message: object) => void, context: import('../context/cell.mjs').CellContext}} options */
+  /** @param {{post: (message: object) => void, context: {originId: number}}} options */
   constructor({ post, context }) {
     this.#post = post;
     this.#context = context;

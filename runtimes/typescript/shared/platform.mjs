@@ -1,4 +1,4 @@
-/** The JavaScript runtime that the kernel runs on, and what differs between Node, Bun and Deno. Lowest layer, both threads. */
+/** The JavaScript runtime that the kernel runs on, and what differs between Node, Bun and Deno. Both threads. */
 
 import module from 'node:module';
 import net from 'node:net';

@@ -1,6 +1,6 @@
 /**
  * The words both threads see in one SharedArrayBuffer. Everything else travels as messages; these exist because one
- * side has to act while the other is inside user code and reads no messages. Lowest layer, no imports.
+ * side has to act while the other is inside user code and reads no messages. Both threads.
  */
 
 /** What the main thread runs under the SIGINT watchdog: one of the SEGMENT_* values. */

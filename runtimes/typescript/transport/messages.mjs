@@ -13,7 +13,7 @@ const NOTHING = '{}';
  * @property {Record<string, any>} content
  */
 
-/** Builds the messages of one kernel session. */
+/** Builds the messages of one kernel. */
 export class MessageBuilder {
   #session;
   #sequence = 0;

@@ -5,7 +5,7 @@ import { MessageBuilder, parseMessage } from './messages.mjs';
 
 const DELIMITER = Buffer.from('<IDS|MSG>');
 
-/** Packs and unpacks the messages of one kernel session. */
+/** Packs and unpacks the messages of one kernel. */
 export class Protocol {
   #key;
   #messages = new MessageBuilder(randomUUID());

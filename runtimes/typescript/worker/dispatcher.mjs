@@ -18,7 +18,7 @@ const KILL_DELAY_MS = 500;
 let transform = null;
 const loadTransform = () => (transform ??= import('../compile/transform.mjs'));
 
-export class Session {
+export class Dispatcher {
   #shared;
   #stdinPort;
   #transport;

@@ -1,4 +1,4 @@
-/** Entry of the worker thread: connects the transport, the session and the main thread, and ends with the client. */
+/** Entry of the worker thread: connects the transport, the dispatcher and the main thread, and ends with the client. */
 
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -48,17 +48,17 @@ const connection = JSON.parse(readFileSync(connectionFile, 'utf8'));
 // A stream tells when its client is gone.
 if (connection.transport !== 'stream') watchParent();
 const firstRequest = Promise.withResolvers();
-const [{ Session }, transport] = await Promise.all([import('./dispatcher.mjs'), makeTransport(connection, {
+const [{ Dispatcher }, transport] = await Promise.all([import('./dispatcher.mjs'), makeTransport(connection, {
   onRequest: (channel, message) => {
-    session.receive(channel, message);
+    dispatcher.receive(channel, message);
     firstRequest.resolve(undefined);
   },
   onInvalid: (reason) => logLine(`polyrepl: dropped a message: ${reason}`),
   onEnd: end,
 })]);
-const session = new Session(workerData);
-session.attach({ transport, main: parentPort });
+const dispatcher = new Dispatcher(workerData);
+dispatcher.attach({ transport, main: parentPort });
 await transport.open();
-session.opened();
+dispatcher.opened();
 await firstRequest.promise;
 await warmUp();
