@@ -166,7 +166,7 @@ class Kernel:
             self.end()
         for request in received:
             if request.channel == STDIN and request.msg_type == "input_reply":
-                self._inputs.append(str(request.content.get("value", "")))
+                self._inputs.append(_input_of(request))
             elif request.channel == CONTROL:
                 self._control.append(request)
                 self.helper.call_later(0, self._answer_control)
@@ -219,13 +219,16 @@ class Kernel:
             request = self._queue.popleft()
             try:
                 self.busy = self._answer(request)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self.busy = False
-                self._refuse(request, error)
+                self.interrupts.end_cell()
+                self.flush_streams()
+                self.refuse(request, error)
 
     def _answer(self, request: Request) -> bool:
         """Returns whether the answer is still being made."""
         msg_type = request.msg_type
+        request.check()
         if msg_type == "execute_request":
             return Execution(self, request).run()
         cell = Cell(request)
@@ -253,12 +256,18 @@ class Kernel:
         finally:
             self.interrupts.end_cell()
 
-    def _refuse(self, request: Request, error: Exception) -> None:
+    def refuse(self, request: Request, error: BaseException) -> None:
         """Answer what failed: a request that is malformed, or a fault of ours; silence would leave the client waiting."""
-        cell = Cell(request)
-        content = {"status": "error", "ename": type(error).__name__, "evalue": str(error), "traceback": []}
-        self.reply(cell, request.msg_type, content)
-        self.finish(cell)
+        cell, msg_type = Cell(request), request.msg_type
+        ename, evalue = type(error).__name__, str(error)
+        content: dict[str, Any] = {"ename": ename, "evalue": evalue, "traceback": [f"{ename}: {evalue}"]}
+        self.status(cell, "busy")
+        if msg_type == "execute_request":
+            self._send(cell, IOPUB, "error", content, hold=True)
+            content |= {"execution_count": self.shell.execution_count - 1, "user_expressions": {}}
+        if msg_type.endswith("_request"):
+            self.reply(cell, msg_type, {"status": "error", **content})
+        self.status(cell, "idle", hold=False)
 
     def finish(self, cell: Cell) -> None:
         """Send what a request still has to say, and that the kernel is idle."""
@@ -432,3 +441,12 @@ class Kernel:
             for lock in (self._intake, self.stdout.lock, self.stderr.lock, *self.transport.locks, self.helper.lock):
                 stack.enter_context(lock)
             yield
+
+
+def _input_of(request: Request) -> str:
+    """The line that an input_reply brings; an empty one where it brings no text, so that the cell goes on."""
+    try:
+        value = request.content.get("value")
+    except ValueError:
+        return ""
+    return value if isinstance(value, str) else ""

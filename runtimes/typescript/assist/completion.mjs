@@ -19,11 +19,11 @@ const BEFORE_SPECIFIER = /(?:\bfrom|\bimport|\b(?:import|require|require\.resolv
 const MAX_MATCHES = 1000;
 
 /**
- * @param {{code?: string, cursor_pos?: number}} request
+ * @param {{code: string, position?: number}} place - the cursor's, in characters
  * @param {import('./subjects.mjs').MainThread} main
  * @returns {Promise<object>} the content of a complete_reply
  */
-export async function complete({ code = '', cursor_pos: position }, main) {
+export async function complete({ code, position }, main) {
   const before = beforeCursor(code, position);
   const { prefix, candidates } = await candidatesFor(before, main);
   const end = characters(before);
@@ -33,7 +33,7 @@ export async function complete({ code = '', cursor_pos: position }, main) {
 
 /** Jupyter counts the cursor in characters, JavaScript's strings in UTF-16 units. */
 export function beforeCursor(code, position) {
-  return position === undefined || position === null ? code : [...code].slice(0, position).join('');
+  return position === undefined ? code : [...code].slice(0, position).join('');
 }
 
 /** Alphabetically, what is not meant to be used last. */

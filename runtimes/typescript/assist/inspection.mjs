@@ -9,12 +9,12 @@ const REST_OF_NAME = /^[\p{ID_Continue}$\u200c\u200d]*/u;
 const HELP = /^\s*(\?{0,2})\s*([\p{ID_Start}$_][\p{ID_Continue}$.[\]'"]*?)\s*(\?{0,2})\s*$/u;
 
 /**
- * @param {{code?: string, cursor_pos?: number, detail_level?: number}} request
+ * @param {{code: string, position?: number, detail?: number}} place - the cursor's, in characters, and how much to tell
  * @param {import('./subjects.mjs').MainThread} main
  * @param {import('./documentation.mjs').Documentation} documentation
  * @returns {Promise<object>} the content of an inspect_reply
  */
-export async function inspect({ code = '', cursor_pos: position, detail_level: detail = 0 }, main, documentation) {
+export async function inspect({ code, position, detail = 0 }, main, documentation) {
   const before = beforeCursor(code, position);
   const rest = REST_OF_NAME.exec(code.slice(before.length))[0];
   const data = await describe(before + rest, detail, main, documentation) ??

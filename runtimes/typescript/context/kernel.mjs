@@ -89,6 +89,14 @@ export class Kernel {
   #execute(program) {
     const cell = new Cell(program.id, program.file);
     this.#context.begin(cell);
+    try {
+      this.#begin(cell, program);
+    } catch (error) {
+      this.#settleError(cell, error);
+    }
+  }
+
+  #begin(cell, program) {
     if (program.positions) this.#errors.addPositions(cell.file, program.positions);
     if (program.tellsChanges) cell.variablesBefore = this.#variables.look();
     this.#variables.declare(program.names);

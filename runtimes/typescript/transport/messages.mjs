@@ -11,6 +11,7 @@ const NOTHING = '{}';
  * @property {string} parent - the header as it came, JSON: what answers carry as their `parent_header`
  * @property {Record<string, any>} metadata
  * @property {Record<string, any>} content
+ * @property {string | null} problem - why metadata or content cannot be read; they are empty then
  */
 
 /** Builds the messages of one kernel. */
@@ -43,17 +44,29 @@ export class MessageBuilder {
  * @param {Buffer[]} parts - header, parent header, metadata, content; buffers are not used
  * @param {Buffer[]} [identities]
  * @returns {Message}
- * @throws {Error} when they are no message
+ * @throws {Error} when they have no header to answer to
  */
 export function parseMessage(parts, identities = []) {
-  const texts = [parts[0], parts[2], parts[3]].map(String);
-  const [header, metadata, content] = texts.map(parseObject);
+  const parent = String(parts[0]);
+  const header = parseObject(parent, 'header');
   if (typeof header.msg_type !== 'string') throw new Error('message without a type');
-  return { identities, header, parent: texts[0], metadata, content };
+  const message = { identities, header, parent, metadata: {}, content: {}, problem: null };
+  try {
+    message.metadata = parseObject(String(parts[2]), 'metadata');
+    message.content = parseObject(String(parts[3]), 'content');
+  } catch (error) {
+    message.problem = error.message;
+  }
+  return message;
 }
 
-function parseObject(text) {
-  const value = JSON.parse(text);
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('a part is no JSON object');
+function parseObject(text, name) {
+  let value;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new Error(`the ${name} is no JSON`);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error(`the ${name} is no JSON object`);
   return value;
 }

@@ -4,6 +4,7 @@
  */
 
 import { Interrupter } from './interrupt.mjs';
+import { codeOf, expressionsOf, kindOf, takeEnvironment } from './content.mjs';
 import { Executions } from './execution.mjs';
 import { Input } from './input.mjs';
 import { limitBundle, limitError } from './limits.mjs';
@@ -75,7 +76,7 @@ export class Dispatcher {
   /** @param {import('../transport/transport.mjs').Channel} channel @param {import('../transport/messages.mjs').Message} message */
   receive(channel, message) {
     if (channel === 'stdin') return message.header.msg_type === 'input_reply' && this.#input.answer(message.content.value);
-    if (channel === 'control') return this.#answer('control', message);
+    if (channel === 'control') return this.#answer('control', message).catch((error) => this.#refuse('control', message, error));
     this.#queue.push(message);
     this.#work();
   }
@@ -86,10 +87,30 @@ export class Dispatcher {
     this.#isWorking = true;
     while (this.#queue.length > 0) {
       const message = this.#queue.shift();
-      if (message.header.msg_type === 'execute_request') await this.#execute(message);
-      else await this.#answer('shell', message);
+      try {
+        if (message.header.msg_type === 'execute_request') await this.#execute(message);
+        else await this.#answer('shell', message);
+      } catch (error) {
+        this.#current = null;
+        this.#refuse('shell', message, error);
+      }
     }
     this.#isWorking = false;
+  }
+
+  /** Answer a request that is malformed, or at which the kernel failed: without an answer the client would wait for ever. */
+  #refuse(channel, message, error) {
+    const { msg_type: type } = message.header;
+    const content = failure(error.name, error.message);
+    this.#status('busy', message);
+    if (type === 'execute_request' && channel === 'shell') {
+      const { ename, evalue, traceback } = content;
+      const { silent } = message.content;
+      if (!silent) this.#transport.publish('error', { ename, evalue, traceback }, { parent: message.parent });
+      Object.assign(content, { execution_count: this.#count, user_expressions: {} });
+    }
+    if (isRequest(type)) this.#transport.send(channel, replyTo(type), content, message);
+    this.#status('idle', message);
   }
 
   // ---- requests other than execute_request
@@ -101,20 +122,21 @@ export class Dispatcher {
     try {
       content = await this.#contentOfReply(type, message);
     } catch (error) {
-      content = failure(error.name, error.message);
+      content = isRequest(type) ? failure(error.name, error.message) : null;
     }
-    if (content !== null) this.#transport.send(channel, type.replace(/_request$/, '_reply'), content, message);
+    if (content !== null) this.#transport.send(channel, replyTo(type), content, message);
     // There are no comms: the client must not wait for one.
-    if (type === 'comm_open') {
-      const { comm_id: commId } = message.content;
+    const { comm_id: commId } = message.content;
+    if (type === 'comm_open' && typeof commId === 'string') {
       this.#transport.publish('comm_close', { comm_id: commId, data: {} }, { parent: message.parent });
     }
-    if (type === 'shutdown_request') this.#shutdown(content, message);
+    if (type === 'shutdown_request' && content.status === 'ok') this.#shutdown(content, message);
     else this.#status('idle', message);
   }
 
   /** @returns {Promise<object | null>} null for a message that takes no reply */
-  async #contentOfReply(type, { content }) {
+  async #contentOfReply(type, { content, problem }) {
+    if (problem !== null) throw new TypeError(problem);
     switch (type) {
       case 'interrupt_request': this.#interrupt(); return { status: 'ok' };
       case 'shutdown_request': return { status: 'ok', restart: Boolean(content.restart) };
@@ -140,8 +162,11 @@ export class Dispatcher {
   // ---- execute_request
 
   async #execute(message) {
-    const { code = '', silent, store_history: storeHistory = true } = message.content;
     const environment = takeEnvironment(message);
+    if (message.problem !== null) throw new TypeError(message.problem);
+    const { silent, store_history: storeHistory = true } = message.content;
+    const code = codeOf(message.content);
+    const expressions = expressionsOf(message.content);
     const isCounted = !silent && storeHistory;
     if (isCounted) this.#count++;
     const execution = this.#executions.begin({ request: message, count: this.#count, isCounted });
@@ -152,37 +177,45 @@ export class Dispatcher {
     const canWait = !execution.isAnnounced;
     this.#status('busy', message, { canWait });
     this.#publishFor(execution, 'execute_input', { code, execution_count: execution.count }, { canWait });
-    const running = this.#run(execution, code, environment);
+    const running = this.#run(execution, { code, expressions, environment });
     if (isInterrupted) this.#interrupter.interrupt(execution);
     const outcome = await running;
     this.#current = null;
     this.#streams.finish(execution);
     this.#input.finish(execution);
-    this.#reply(execution, message, outcome);
-    execution.finish();
+    try {
+      this.#reply(execution, message, outcome);
+    } finally {
+      execution.finish();
+    }
     this.#status('idle', message);
     if (outcome.status === 'error' && execution.stopsOnError) this.#abortQueued();
   }
 
-  async #run(execution, code, environment) {
-    // Of the cells before this one: an interrupt of this one settles only after it has been posted.
-    const { settled } = this.#interrupter;
-    const { transformCell } = await loadTransform();
-    await settled;
-    let program;
+  /** @returns {Promise<object>} the outcome of a cell, whatever happens */
+  async #run(execution, { code, expressions, environment }) {
     try {
-      program = transformCell(code);
+      // Of the cells before this one: an interrupt of this one settles only after it has been posted.
+      const { settled } = this.#interrupter;
+      const { transformCell } = await loadTransform();
+      await settled;
+      let program;
+      try {
+        program = transformCell(code);
+      } catch (error) {
+        const payload = await this.#requests.help(code);
+        return payload === null ? syntaxError(error, execution.file, code) : { status: 'ok', payload };
+      }
+      this.#requests.noteCell(code);
+      // Awaited here, so that what goes wrong is caught here.
+      return await this.#main.execute({
+        id: execution.id, file: execution.file, environment, ...program, isSilent: execution.isSilent,
+        tellsChanges: execution.tellsChanges,
+        expressions: await compileExpressions(expressions, execution.file),
+      });
     } catch (error) {
-      const payload = await this.#requests.help(code);
-      return payload === null ? syntaxError(error, execution.file, code) : { status: 'ok', payload };
+      return failure(error.name, error.message);
     }
-    this.#requests.noteCell(code);
-    const { user_expressions: expressions } = execution.request.content;
-    return this.#main.execute({
-      id: execution.id, file: execution.file, environment, ...program, isSilent: execution.isSilent,
-      tellsChanges: execution.tellsChanges,
-      expressions: await compileExpressions(expressions ?? {}, execution.file),
-    });
   }
 
   #reply(execution, message, outcome) {
@@ -269,11 +302,12 @@ export class Dispatcher {
   }
 }
 
-/** Take the cell's environment out of the request, so that nothing after this can show it. */
-function takeEnvironment(message) {
-  const environment = message.metadata.env_vars ?? null;
-  if (environment !== null) delete message.metadata.env_vars;
-  return environment;
+function isRequest(type) {
+  return type.endsWith('_request');
+}
+
+function replyTo(type) {
+  return type.replace(/_request$/, '_reply');
 }
 
 async function compileExpressions(expressions, file) {
@@ -281,6 +315,9 @@ async function compileExpressions(expressions, file) {
   if (names.length === 0) return [];
   const { transformExpression } = await loadTransform();
   return names.map((name) => {
+    if (typeof expressions[name] !== 'string') {
+      return { name, failure: failure('TypeError', `an expression must be a string, not ${kindOf(expressions[name])}`) };
+    }
     try {
       return { name, program: transformExpression(expressions[name]) };
     } catch (error) {

@@ -1,5 +1,7 @@
 /** One execute_request on its way through the kernel, as the worker thread sees it. */
 
+import { limitsOf } from './content.mjs';
+
 /** Late output of older cells than these loses its parent header. */
 const REMEMBERED = 1000;
 
@@ -27,7 +29,7 @@ export class Execution {
     this.stopsOnError = content.stop_on_error !== false;
     this.isAnnounced = metadata.after_interrupt === true;
     this.tellsChanges = metadata.changes === true;
-    this.limits = metadata.output_limits ?? {};
+    this.limits = limitsOf(metadata);
   }
 
   finish() {

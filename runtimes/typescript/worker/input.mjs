@@ -40,11 +40,11 @@ export class Input {
     if (this.#pending.length === 1) this.#send(execution, question);
   }
 
-  /** Take an input_reply. @param {unknown} value */
+  /** Take an input_reply. @param {unknown} value - what is no text is an empty line */
   answer(value) {
     const answered = this.#pending.shift();
     if (answered === undefined) return;
-    const text = String(value ?? '');
+    const text = typeof value === 'string' ? value : '';
     const { reading } = answered.question;
     if (reading !== undefined) this.#main.post({ type: 'line', reading, line: text === END_OF_INPUT ? null : text });
     else if (Atomics.load(this.#shared, STDIN) === STDIN_WAITING) {

@@ -1,6 +1,7 @@
 /** Answers every request but execute_request, each from its content alone. Worker thread. */
 
 import { PROTOCOL_VERSION } from '../transport/messages.mjs';
+import { codeOf, cursorOf } from './content.mjs';
 import { Documentation } from '../assist/documentation.mjs';
 import { runtime } from '../shared/platform.mjs';
 
@@ -26,18 +27,29 @@ export class Requests {
    * @param {string} type - of the request
    * @param {Record<string, any>} content
    * @returns {Promise<object | null>} the content of the reply; null for a message that takes none
+   * @throws {Error} for content of the wrong kind
    */
   async answer(type, content) {
     switch (type) {
       case 'kernel_info_request': return kernelInfo();
-      case 'is_complete_request': return isComplete(content.code);
-      case 'complete_request': return (await import('../assist/completion.mjs')).complete(content, this.#main);
-      case 'inspect_request': return (await import('../assist/inspection.mjs')).inspect(content, this.#main, this.#documentation);
+      case 'is_complete_request': return isComplete(codeOf(content));
+      case 'complete_request': return this.#complete(placeIn(content));
+      case 'inspect_request': return this.#inspect({ ...placeIn(content), detail: content.detail_level });
       case 'variables_request': return this.#variables(content);
       case 'history_request': return { status: 'ok', history: [] };
       case 'comm_info_request': return { status: 'ok', comms: {} };
       default: return type.endsWith('_request') ? failure('NotImplementedError', `${type} is not supported`) : null;
     }
+  }
+
+  async #complete(place) {
+    const { complete } = await import('../assist/completion.mjs');
+    return complete(place, this.#main);
+  }
+
+  async #inspect(place) {
+    const { inspect } = await import('../assist/inspection.mjs');
+    return inspect(place, this.#main, this.#documentation);
   }
 
   async #variables({ limit, after, match }) {
@@ -60,6 +72,11 @@ export class Requests {
   }
 }
 
+/** Where completion and inspection are asked for. */
+function placeIn(content) {
+  return { code: codeOf(content), position: cursorOf(content) };
+}
+
 /** The content of a reply, or the outcome of a cell, that failed. */
 export function failure(ename, evalue, traceback = [`${ename}: ${evalue}`]) {
   return { status: 'error', ename, evalue, traceback };
@@ -69,7 +86,6 @@ async function isComplete(code) {
   const [{ completeness }, { indentAfter }] = await Promise.all([
     import('../compile/transform.mjs'), import('../assist/indentation.mjs'),
   ]);
-  if (typeof code !== 'string') return { status: 'unknown' };
   const status = completeness(code);
   return status === 'incomplete' ? { status, indent: indentAfter(code) } : { status };
 }
