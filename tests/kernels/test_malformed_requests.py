@@ -252,3 +252,10 @@ def test_input_that_is_no_text_is_an_empty_line(language: Language, kernel: Stre
         kernel.until(request, "input_request")
         send(kernel, "input_reply", content, channel=STDIN)
         assert value(kernel.until(request, "status", execution_state="idle")) == "''"
+
+
+def test_a_comm_whose_code_exits_leaves_the_kernel_working(language: Language, kernel: StreamKernel):
+    if language.name == "python":
+        kernel.run("import comm; comm.get_comm_manager().register_target('exits', lambda *_: exit(1) or sys.exit(1))")
+        kernel.run("import sys")
+    answers(kernel, "comm_open", '{"comm_id": "c", "target_name": "exits", "data": {}}')
