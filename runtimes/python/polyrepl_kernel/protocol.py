@@ -69,8 +69,14 @@ class Request:
         return self._metadata
 
     def check(self) -> None:
-        """Raises ValueError where the content or the metadata is no JSON object."""
-        _ = self.content, self.metadata
+        """Raises ValueError, and closes what descriptors came along, where the content or the metadata is no JSON object."""
+        try:
+            _ = self.content, self.metadata
+        except ValueError:
+            fds, self.fds = self.fds, ()
+            for fd in fds:
+                os.close(fd)
+            raise
 
     def as_dict(self) -> dict[str, Any]:
         """The message in the form in which libraries (comm, ipywidgets) know it."""
