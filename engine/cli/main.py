@@ -125,7 +125,7 @@ def run(
     """Run CODE once (from standard input without it) and show its output.
 
     Exit status: 0 ok, 1 the code failed, 2 it could not be run, 124 it took too long."""
-    from engine.cli.terminal import run_once
+    from engine.cli.run import run_once
     from engine.options import ExecuteOptions
 
     settings = _load(

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from engine.cli.prompt import Prompt, keys_kept
 from engine.cli.repl_sessions import LocalSession, RemoteSession, Session, errors_of_server
-from engine.cli.terminal import View
+from engine.cli.run import View
 from engine.core import Engine
 from engine.errors import PolyreplError
 from engine.log import configure
