@@ -127,11 +127,13 @@ def _kernels(engine: Engine) -> dict[str, list[Context]]:
 
 async def _make(engine: Engine, labels: Labels) -> Context:
     """A new kernel that is ready, once its start-up code has run. Raises ContextExists, and what `Engine.create_context` does."""
+    language = engine.check_language(engine.settings.kernelbox_kernel)
+    await engine.capabilities.check_usable(language)  # first: from here on nobody else comes between
     if labels.name is not None and _contexts(engine, labels.name):
         raise ContextExists(labels.name)
     is_id = labels.name is not None and re.fullmatch(CONTEXT_ID, labels.name)
     chosen = labels.name if is_id and labels.name else uuid.uuid4().hex
-    context, is_new = engine.contexts.get_or_create(chosen, engine.check_language(engine.settings.kernelbox_kernel))
+    context, is_new = engine.contexts.get_or_create(chosen, language)
     context.workspace.labels = labels
     startup, code = None, engine.settings.kernelbox_startup_code
     try:
