@@ -6,14 +6,9 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
-<<<<<<< HEAD
-from engine.client import AsyncClient, AsyncEventStream
-from engine.contexts.execution import Execution
-=======
 import msgspec
 
-from engine.contexts.executions import Execution
->>>>>>> main
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.errors import PolyreplError
 from engine.models import AnyEvent, Completeness, Completions, Event
