@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from engine.contexts.branches import Brancher
 from engine.contexts.checkpoints import Checkpoint, Checkpoints, Restoration
 from engine.contexts.context import Context
 from engine.contexts.execution import Execution
@@ -26,6 +28,7 @@ from engine.errors import (
     KernelStartFailed,
     MemoryShort,
     NotSupported,
+    PolyreplError,
     QueueFull,
     ShuttingDown,
     TooManyCheckpoints,
@@ -366,6 +369,43 @@ class TestCheckpoints:
                 await (
                     action("c", "nothing") if action == engine.branching.restore else action("c", checkpoint="nothing")
                 )
+
+
+class TestDeletion:
+    @pytest.mark.parametrize("waits_in", [(Launcher, "adopt"), (Brancher, "copy_files")], ids=["kernel", "files"])
+    @pytest.mark.parametrize("what", ["keep", "restore", "fork"])
+    async def test_what_is_made_of_a_context_that_is_deleted_meanwhile_does_not_outlive_it(
+        self, engine, adopted: list[Kernel], monkeypatch: pytest.MonkeyPatch, what: str, waits_in: tuple[type, str]
+    ):
+        engine = await engine()
+        await run(engine)
+        kept = (await engine.branching.keep("c")).checkpoint
+        work = getattr(*waits_in)
+        is_done, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def work_late(*args: Any, **keywords: Any) -> Any:
+            done = await work(*args, **keywords)
+            is_done.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await goes_on.wait()
+            return done
+
+        monkeypatch.setattr(*waits_in, work_late)
+        calls = {
+            "keep": lambda: engine.branching.keep("c"),
+            "restore": lambda: engine.branching.restore("c", kept),
+            "fork": lambda: engine.branching.fork("c", new_id="f", checkpoint=kept),
+        }
+        making = asyncio.create_task(calls[what]())
+        await is_done.wait()
+        deleting = [asyncio.create_task(engine.delete_context(each.id)) for each in engine.contexts]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        goes_on.set()
+        await asyncio.wait({making, *deleting}, timeout=10)
+        assert isinstance(making.exception(), PolyreplError)
+        assert not any(kernel.is_alive for kernel in adopted)
+        assert os.listdir(engine.run_dir.contexts) == []
 
 
 class TestCells:
