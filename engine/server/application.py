@@ -9,6 +9,7 @@ from engine.api.native.operations import Readiness
 from engine.api.notebook.kernels import NotebookKernels
 from engine.api.notebook.routes import load
 from engine.core import Engine
+from engine.errors import ShuttingDown
 
 
 class Application:
@@ -42,6 +43,8 @@ class Application:
 
     async def served(self) -> None:
         """Return when every part can answer. Raises PolyreplError when one never will: ShuttingDown at the end of the server."""
+        if self._closing is not None:
+            raise ShuttingDown
         self.engine.prepare()
         if self.notebook is not None:
             await self.notebook.ready()

@@ -135,3 +135,11 @@ async def test_mcp_starts_nothing_once_the_server_has_ended(make_fake: MakeEngin
         answer = await client.post("/mcp", json=hello, headers={"Accept": "application/json, text/event-stream"})
     assert (answer.status_code, json.loads(answer.content)["code"]) == (503, "ShuttingDown")
     assert asyncio.all_tasks() <= before
+
+
+async def test_what_has_ended_prepares_nothing(make_fake: MakeEngine) -> None:
+    application = Application(make_fake().engine)
+    await application.start()
+    await application.aclose()
+    with pytest.raises(ShuttingDown):
+        await application.served()
