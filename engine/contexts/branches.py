@@ -26,7 +26,6 @@ from engine.errors import (
 from engine.jupyter.messages import Message
 from engine.kernels.channels.stream import stream_pair
 from engine.kernels.kernel import Kernel
-from engine.kernels.local import Launcher
 from engine.kernels.memory import Memory, private_bytes, read_memory
 from engine.kernels.provisioners import KERNEL_MARK
 from engine.languages import Language
@@ -35,7 +34,8 @@ from engine.metrics import Metrics
 from engine.models import CheckpointInfo, Files, Obstacle
 from engine.settings import Settings
 from engine.workspaces.copying import Copied, TooMuchToCopy, copy_directory, replace_contents
-from engine.workspaces.run_directory import RunDir, Workspace
+from engine.workspaces.run_directory import RunDir
+from engine.workspaces.workspace import Workspace
 
 _MEMORY_AGE = 0.1  # seconds for which a look at the memory is good
 
@@ -68,7 +68,6 @@ class Brancher:
         settings: Settings,
         *,
         run_dir: RunDir,
-        launcher: Launcher,
         metrics: Metrics,
         memory: Callable[[], Memory] = read_memory,
     ) -> None:
@@ -77,7 +76,6 @@ class Brancher:
         self.metrics = metrics
         self._max_copy_bytes = settings.max_copy_bytes
         self._run_dir = run_dir
-        self._launcher = launcher
         self._memory = memory
         self._seen: tuple[float, Memory] = (0.0, memory())
 
@@ -197,7 +195,7 @@ class Brancher:
                 obstacles = reply.obstacles or [Obstacle("process", reply.evalue[:500] or "could not be forked")]
                 raise CannotBranch(context_id, obstacles)
             failing.pop_all()  # they are the kernel's from here on, also when it fails
-        fork = await self._launcher.adopt(
+        fork = await language.backend.adopt(
             language, ours, source=kernel, directory=directory, pipes=readers, timeout=self.timeout
         )
         return fork, reply.not_carried

@@ -30,17 +30,17 @@ from engine.errors import (
 )
 from engine.jupyter.client_frames import ClientMessage
 from engine.jupyter.messages import Message
-from engine.kernels.kernel import Kernel, Outcome, Run
+from engine.kernels.kernel import Kernel
 from engine.kernels.preludes import Preludes, preludes
+from engine.kernels.run import Outcome, Run
 from engine.kernels.silent import put_back, run_silently
 from engine.languages import Language
 from engine.log import get_logger
 from engine.models import ContextInfo, ContextState, ErrorInfo, Status
 from engine.packages.installation import Installation
 from engine.workspaces.changes import watch
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 
-StartKernel = Callable[[Language, Workspace], Coroutine[Any, Any, Kernel]]
 MakeCheckpoints = Callable[..., Checkpoints]
 Finished = Callable[[Execution], None]
 
@@ -68,7 +68,6 @@ class Context:
         workspace: Workspace,
         *,
         options: ContextOptions,
-        start_kernel: StartKernel,
         make_checkpoints: MakeCheckpoints,
         on_finished: Finished,
     ) -> None:
@@ -88,8 +87,7 @@ class Context:
         self.installation: Installation | None = None
         self._options = options
         self._relays = Relays(self, self.observers, timeout=options.observed_timeout, grace=options.interrupt_grace)
-        self._can_watch = not language.is_remote
-        self._start_kernel = start_kernel
+        self._can_watch = language.backend.watches_files
         self._on_finished = on_finished
         self._queue: deque[Execution | Turn] = deque()
         self._worker: asyncio.Task[None] | None = None
@@ -332,7 +330,9 @@ class Context:
             raise ShuttingDown
         if self.kernel is not None:
             self.note_lost_state()
-        return await self._settled(self._starting or self._begin(self._start_kernel(self.language, self.workspace)))
+        return await self._settled(
+            self._starting or self._begin(self.language.backend.start(self.language, self.workspace))
+        )
 
     def _started(self, task: asyncio.Task[Kernel]) -> None:
         if self._starting is task:

@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from engine.contexts.variables import changes_of
 from engine.errors import ExecutionNotFound, IdempotencyConflict, InputNotExpected
 from engine.jupyter.messages import Message
-from engine.kernels.kernel import Run
+from engine.kernels.run import Run
 from engine.models import (
     TERMINAL,
     ContextState,

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from engine.contexts.context import Context
 from engine.errors import ContextExists, ContextNotFound, ShuttingDown, TooManyContexts
-from engine.kernels.pool import Member
+from engine.kernels.stock import Member
 from engine.languages import Language
-from engine.workspaces.run_directory import RunDir, Workspace
+from engine.workspaces.run_directory import RunDir
+from engine.workspaces.workspace import Workspace
 
 DELETED = "was deleted"  # why a context ended that its user wanted to go
 _REMEMBERED_ENDINGS = 1000

@@ -16,9 +16,9 @@ from engine.api.mcp.transport import Mcp
 from engine.api.notebook.kernels import NotebookKernels
 from engine.core import Engine
 from engine.errors import BadNotebook, PolyreplError
-from engine.kernels.provisioners.confinement import raise_open_files
 from engine.log import configure, get_logger
 from engine.server.app import create_app
+from engine.server.open_files import raise_open_files
 from engine.server.uvicorn_protocols import Protocol, WebSocketProtocol
 from engine.settings import Settings
 
