@@ -112,8 +112,11 @@ def backend_findings(settings: Settings) -> list[Finding]:
     findings = []
     for backend in used:
         problem = problems[backend.name]
-        detail = problem or f"{backend.address} answers; {', '.join(map(' on '.join, backend.kernel_names.items()))}"
-        findings.append(Finding(backend.title, problem is None, detail, needed=settings.backend == backend.name))
+        findings.append(
+            Finding(
+                backend.title, problem is None, problem or backend.describe(), needed=settings.backend == backend.name
+            )
+        )
     return findings
 
 

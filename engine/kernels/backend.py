@@ -52,9 +52,6 @@ class Backend(ABC):
     where: str
     """Completes "its kernel runs ..."."""
 
-    address = ""
-    """Where it is reached."""
-
     takes_cwd = True
     """Whether a request may name the working directory."""
 
@@ -98,6 +95,10 @@ class Backend(ABC):
     @abstractmethod
     def problem(self, language: Language) -> str | None:
         """Why the language cannot run; None if it can. Blocks: it may start an interpreter, but asks no other machine."""
+
+    def describe(self) -> str:
+        """One line for operators, once `check` found nothing wrong: where it is, and what runs there."""
+        return f"{self.title} works"
 
     def version(self, language: Language) -> str | None:
         """The version of the language's interpreter; None if it is unknown. Blocks."""

@@ -31,7 +31,6 @@ class RemoteJupyter(Backend):
 
     def __init__(self, settings: Settings, *, metrics: Metrics) -> None:
         super().__init__(settings, metrics=metrics)
-        self.address = settings.jupyter_url
         self._kernelspecs = {f"jupyter:{name}": name for name in settings.remote_languages.values()}
         self._specs: dict[str, KernelSpec] = {}
         self._server: RemoteServer | None = None
@@ -66,6 +65,10 @@ class RemoteJupyter(Backend):
             spec = KernelSpec(display_name=f"{name} at {self._settings.jupyter_url}", language="", metadata={})
             self._specs[language.kernel_name] = spec
         return spec
+
+    def describe(self) -> str:
+        runs = ", ".join(f"{name} on {kernel}" for name, kernel in self._settings.remote_languages.items())
+        return f"{self._settings.jupyter_url} answers; {runs}"
 
     def problem(self, language: Language) -> str | None:
         return remote_problem(self._settings.jupyter_url)

@@ -116,7 +116,7 @@ class TestContexts:
         monkeypatch.setattr("engine.kernels.stock._PATIENCE", 1e6)
         fake = await fake_engine({"loop": [READY, Hold()]}, **POOLED)
         await until(lambda: ready(fake.engine) == 2)
-        fake.engine.pool._cores = 1
+        fake.engine.pool._machine.cores = 1
         execution = await fake.engine.execute("loop")
         await until(lambda: fake.engine.pool._waits_for_cores)
         assert ready(fake.engine) == 1
