@@ -29,6 +29,7 @@ class RunDir:
         _check_private(base)
         self._base = base.resolve()
         self._remove_stale()
+        self._lock: int | None
         self.path, self._lock = _claim(self._base)
         self.kernels = self.path / "k"
         self.contexts = self.path / "contexts"

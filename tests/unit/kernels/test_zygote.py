@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ from typing import Any
 import pytest
 
 import engine.kernels.provisioners.zygote
-import tests.scripted_zygote
 from engine.kernels.provisioners import Exit
 from engine.kernels.provisioners.confinement import UNCONFINED
 from engine.kernels.provisioners.fork import ForkProvisioner
@@ -23,7 +20,7 @@ from engine.kernels.provisioners.zygote import ForkRequest, Zygote, ZygoteFailed
 from engine.kernels.provisioners.zygotes import Zygotes
 from engine.metrics import Metrics
 from tests.real.kernels.forks import is_there, open_fds, until
-from tests.scripted_zygote import HELLO
+from tests.scripted_zygote import HELLO, command
 
 pytestmark = pytest.mark.anyio
 
@@ -33,10 +30,6 @@ SPAWNED = {"op": "spawned", "id": "ID", "pid": "PID", "fds": 1}
 EXIT = {"op": "exit", "pid": "PID", "status": "STATUS", "peak_bytes": 1000, "orphans": False}
 FORK = [ASKED, {"child": True}, SPAWNED]
 REQUEST = ForkRequest(Path("/"), {"A": "b"}, "k1", UNCONFINED, ())
-
-
-def command(script: list[dict[str, Any]]) -> list[str]:
-    return [sys.executable, tests.scripted_zygote.__file__, json.dumps(script)]
 
 
 def cue(zygote: Zygote) -> None:
