@@ -171,7 +171,6 @@ class Brancher:
         reseed: bool,
     ) -> tuple[Kernel, list[Obstacle]]:
         directory = self._run_dir.new_kernel_dir()
-        ours, theirs = stream_pair(learn_pid=True)
         content = {
             "directories": _directories(source, target),
             "env": {KERNEL_MARK: directory.name},
@@ -180,8 +179,9 @@ class Brancher:
             "reseed": reseed,
         }
         with contextlib.ExitStack() as failing:
-            failing.callback(ours.close)
             failing.callback(self._run_dir.remove, directory)
+            ours, theirs = stream_pair(learn_pid=True)
+            failing.callback(ours.close)
             readers = {}
             with theirs, contextlib.ExitStack() as writers:
                 fds = [theirs.fileno()]
