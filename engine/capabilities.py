@@ -8,8 +8,9 @@ from engine.errors import FieldError, InvalidRequest, NotSupported, UnknownLangu
 from engine.kernels.interpreters import Tool
 from engine.kernels.kernelspecs import honours, package_tool
 from engine.kernels.preludes import preludes
-from engine.languages import Language, Languages
+from engine.languages import BUILTIN, Language, Languages
 from engine.models import LanguageInfo
+from engine.settings import Settings
 
 
 class Capabilities:
@@ -67,6 +68,18 @@ class Capabilities:
         if problem is not None:
             allowed = await asyncio.to_thread(self.names)
             raise UnknownLanguage(language.name, allowed=allowed, reason=problem)
+
+    def wrong_settings(self, settings: Settings) -> list[FieldError]:
+        """The settings that name a language that there is not: the field, the name and what is allowed."""
+        # Another backend offers fewer languages. What is only not offered is no mistake.
+        known = [*self._languages.names(), *(name for each in BUILTIN for name in (each.name, *each.aliases))]
+        named = {"pool_languages": settings.pool_languages, "kernelbox_kernel": [settings.kernelbox_kernel]}
+        return [
+            FieldError(field, f"{name!r} is not a known language; allowed: {', '.join(dict.fromkeys(known))}")
+            for field, names in named.items()
+            for name in names
+            if name not in known
+        ]
 
     def can_branch(self, language: Language) -> bool:
         return honours(language.backend.spec(language), "fork")

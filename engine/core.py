@@ -171,7 +171,16 @@ class Engine:
             raise ShuttingDown
         return {backend.name: await backend.check() for backend in self.backends if backend.kernel_names}
 
+    def check_settings(self) -> None:
+        """Whether everything that the settings name is there. Raises InvalidRequest that names each wrong setting. Blocks."""
+        wrong = self.capabilities.wrong_settings(self.settings)
+        for backend in self.backends:
+            wrong += backend.wrong_settings()
+        if wrong:
+            raise InvalidRequest(*wrong, message="; ".join(f"{each.field}: {each.error}" for each in wrong))
+
     async def __aenter__(self) -> Engine:
+        self.check_settings()
         self.run_dir = RunDir(self.settings.run_dir)
         options = ContextOptions(
             queue_size=self.settings.queue_size,

@@ -130,9 +130,9 @@ def _pool(settings: Settings) -> Finding:
         return Finding("warm pool", True, "off: pool_max is 0")
     engine = Engine(settings)
     found = {name: engine.languages.find(name) for name in settings.pool_languages}
-    problems = [f"{name!r} is no language" for name, language in found.items() if language is None]
-    if settings.backend == "jupyter":  # which offers fewer languages
-        problems = []
+    problems = [
+        wrong.error for wrong in engine.capabilities.wrong_settings(settings) if wrong.field == "pool_languages"
+    ]
     for language in filter(None, found.values()):
         problem = language.backend.problem(language)
         problems += [f"none for {language.name}: {problem}"] if problem else []

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from jupyter_client.kernelspec import KernelSpec
 
-from engine.errors import KernelStartFailed
+from engine.errors import FieldError, KernelStartFailed
 from engine.kernels.kernel import Kernel
 from engine.kernels.provisioners.zygotes import Waker, Zygotes
 from engine.languages import Language
@@ -103,6 +103,10 @@ class Backend(ABC):
     def version(self, language: Language) -> str | None:
         """The version of the language's interpreter; None if it is unknown. Blocks."""
         return None
+
+    def wrong_settings(self) -> list[FieldError]:
+        """The settings that name something that is not there: the field, the name and what is allowed. Asks no other machine."""
+        return []
 
     async def check(self) -> str | None:
         """What is wrong at the moment, found out by asking; None if nothing is. Takes seconds at most."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from weakref import WeakKeyDictionary
 import zmq
 from jupyter_client.kernelspec import KernelSpec
 
-from engine.errors import KernelStartFailed
+from engine.errors import FieldError, KernelStartFailed
 from engine.kernels.backend import Backend, FileHolder
 from engine.kernels.channels import Channels, MakeChannels, Receiver
 from engine.kernels.channels.stream import StreamChannels
@@ -31,6 +32,7 @@ from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.settings import Settings
+from engine.validation import ENV_NAME
 from engine.workspaces.files import FileLimits, LocalFiles
 from engine.workspaces.run_directory import RunDir
 from engine.workspaces.workspace import Workspace
@@ -80,6 +82,32 @@ class Local(Backend):
 
     def version(self, language: Language) -> str | None:
         return self._kernelspecs.version(language.kernel_name)
+
+    def wrong_settings(self) -> list[FieldError]:
+        settings, given = self._settings, self._settings.model_fields_set
+        wrong = []
+        for field, others in (
+            ("kernelspecs", {"*"}),
+            ("tcp_kernelspecs", set(Settings.model_fields["tcp_kernelspecs"].default)),
+        ):
+            if field in given:
+                installed = self._kernelspecs.installed()
+                wrong += [
+                    FieldError(field, f"no kernelspec {name!r} is installed; installed: {', '.join(installed)}")
+                    for name in getattr(settings, field)
+                    if name not in others and name not in installed
+                ]
+        wrong += [
+            FieldError("preload", f"{name!r} is no name of a module; allowed: names such as numpy or os.path")
+            for name in settings.preload
+            if not all(part.isidentifier() for part in name.split("."))
+        ]
+        wrong += [
+            FieldError("kernel_env", f"{name!r} is no name of a variable; allowed: letters, digits and _")
+            for name in settings.kernel_env
+            if not re.fullmatch(ENV_NAME, name)
+        ]
+        return wrong
 
     async def _start(
         self, spec: KernelSpec, language: Language, workspace: Workspace, *, patient: bool

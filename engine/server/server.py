@@ -95,6 +95,11 @@ def run_server(settings: Settings) -> int:
     except BadNotebook as error:
         get_logger().error("notebook_not_served", reason=error.message)
         return 1
+    try:
+        engine.check_settings()
+    except PolyreplError as error:
+        get_logger().error("settings_refused", reason=error.explanation)
+        return 1
     if settings.notebook is None and "gateway" in settings.surfaces:
         try:
             check_settings(engine)

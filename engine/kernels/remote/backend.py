@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from jupyter_client.kernelspec import KernelSpec
 
+from engine.errors import FieldError
 from engine.kernels.backend import Backend, FileHolder
 from engine.kernels.kernel import Kernel
 from engine.kernels.provisioners.zygotes import Waker
@@ -13,7 +14,7 @@ from engine.kernels.remote.channels import RemoteChannels
 from engine.kernels.remote.files import RemoteFiles
 from engine.kernels.remote.provisioner import RemoteProvisioner
 from engine.kernels.remote.server import RemoteServer, remote_problem
-from engine.languages import Language
+from engine.languages import BUILTIN, Language
 from engine.metrics import Metrics
 from engine.settings import Settings
 from engine.workspaces.run_directory import RunDir
@@ -72,6 +73,24 @@ class RemoteJupyter(Backend):
 
     def problem(self, language: Language) -> str | None:
         return remote_problem(self._settings.jupyter_url)
+
+    def wrong_settings(self) -> list[FieldError]:
+        here = {name: language.name for language in BUILTIN for name in (language.name, *language.aliases)}
+        here |= {name: name for name in self._settings.kernelspecs}
+        wrong = []
+        seen: dict[str, str] = {}
+        for name, kernelspec in self._settings.jupyter_languages.items():
+            other = seen.setdefault(here.get(name, name), name)
+            if not name or not kernelspec:
+                problem = f"'{name}={kernelspec}' must name a language and a kernelspec, as r=ir"
+            elif kernelspec == "local" and name not in here and "*" not in self._settings.kernelspecs:
+                problem = f"{name!r} is no language of this machine; allowed for local: {', '.join(here)}"
+            elif other != name:
+                problem = f"{name!r} and {other!r} are the same language; allowed: one of them"
+            else:
+                continue
+            wrong.append(FieldError("jupyter_languages", problem))
+        return wrong
 
     async def check(self) -> str | None:
         names = set(self._kernelspecs.values())
