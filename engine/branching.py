@@ -14,7 +14,7 @@ from engine.contexts.registry import Contexts
 from engine.kernels.kernel import Kernel
 from engine.languages import Language
 from engine.models import BranchInfo, CheckpointInfo
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 
 
 class Fork:

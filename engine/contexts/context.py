@@ -25,7 +25,7 @@ from engine.kernels.kernel import Kernel
 from engine.languages import Language
 from engine.models import ContextInfo, ContextState
 from engine.packages.installation import Installation
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 
 _STOPPED_INSTALLATION = "was stopped with its context, which was ended, restarted or restored"
 
@@ -81,7 +81,7 @@ class Context:
         self._cells = CellSettings(
             interrupt_grace=options.interrupt_grace,
             kernel_limits=options.kernel_limits,
-            watched=None if language.is_remote else workspace,
+            watched=workspace if language.backend.watches_files else None,
         )
         self._relays = Relays(
             self, self._slot, self._queue, timeout=options.observed_timeout, grace=options.interrupt_grace

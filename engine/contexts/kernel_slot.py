@@ -13,7 +13,7 @@ from engine.kernels.kernel import Kernel
 from engine.languages import Language
 from engine.log import get_logger
 from engine.models import ContextState
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 
 
 class KernelSource(Protocol):

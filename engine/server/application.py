@@ -28,6 +28,7 @@ class Application:
 
     def check(self) -> None:
         """Look whether all can be served as the settings say; it may block. Raises PolyreplError."""
+        self.engine.check_settings()
         for state in self.dialects.values():
             state.check()
 
@@ -74,9 +75,9 @@ class Application:
                 ready = ready and checks["notebook"] == "ok"
             checks["pool"] = engine.pool.describe()
             checks["zygote"] = engine.describe_zygote()
-            if engine.settings.remote_languages:
-                checks["jupyter"] = await engine.remote_problem() or "ok"
-                ready = ready and (engine.settings.backend == "local" or checks["jupyter"] == "ok")
+            for backend, problem in (await engine.backend_problems()).items():
+                checks[backend] = problem or "ok"
+                ready = ready and (problem is None or engine.settings.backend != backend)
         return Readiness("ok" if ready else "unavailable", checks)
 
     def describe(self, url: str) -> dict[str, str]:

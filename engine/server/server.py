@@ -13,10 +13,10 @@ import uvicorn
 
 from engine.core import Engine
 from engine.errors import PolyreplError, ShuttingDown
-from engine.kernels.provisioners.confinement import raise_open_files
 from engine.log import configure, get_logger
 from engine.server.app import create_app
 from engine.server.application import Application
+from engine.server.open_files import raise_open_files
 from engine.server.uvicorn_protocols import Protocol, WebSocketProtocol
 from engine.settings import Settings
 

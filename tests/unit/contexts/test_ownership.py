@@ -175,7 +175,7 @@ class TestQueue:
 
         with monkeypatch.context() as full:
             full.setattr("engine.workspaces.run_directory.Workspace.prepare", prepare)
-            with pytest.raises(OSError, match="No space"):
+            with pytest.raises(KernelStartFailed, match="No space"):
                 async with context.turn(5):
                     raise AssertionError("there is no kernel")
         assert (await run(fake.engine)).status == "ok"
