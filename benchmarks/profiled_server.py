@@ -16,16 +16,16 @@ POINTS = (
     ("uvicorn.protocols.http.httptools_impl", "HttpToolsProtocol.data_received", "http"),
     ("uvicorn.protocols.http.httptools_impl", "RequestResponseCycle.run_asgi", "asgi"),
     ("uvicorn.protocols.http.httptools_impl", "RequestResponseCycle.send", "http-send"),
-    ("engine.api.execute", "read_body", "body"),
+    ("engine.api.native.execute", "read_body", "body"),
     ("engine.core", "Engine.execute", "submit"),
-    ("engine.kernel", "Kernel.execute", "request"),
-    ("engine.channels.stream", "StreamChannels.send", "message"),
-    ("engine.channels.stream", "StreamChannels._write", "write"),
-    ("engine.channels.stream", "StreamChannels._receive_bytes", "read"),
-    ("engine.channels.stream", "StreamChannels._deliver", "deliver"),
-    ("engine.executions", "Execution.receive", "normalize"),
-    ("engine.executions", "Execution.end", "end"),
-    ("engine.api.execute", "_result_response", "encode"),
+    ("engine.kernels.kernel", "Kernel.execute", "request"),
+    ("engine.kernels.channels.stream", "StreamChannels.send", "message"),
+    ("engine.kernels.channels.stream", "StreamChannels._write", "write"),
+    ("engine.kernels.channels.stream", "StreamChannels._receive_bytes", "read"),
+    ("engine.kernels.channels.stream", "StreamChannels._deliver", "deliver"),
+    ("engine.contexts.executions", "Execution.receive", "normalize"),
+    ("engine.contexts.executions", "Execution.end", "end"),
+    ("engine.api.native.execute", "_result_response", "encode"),
 )
 
 
@@ -33,7 +33,7 @@ def main() -> int:
     """Wrap, then run the command line."""
     marks.wrap_all(POINTS)
     signal.signal(signal.SIGUSR1, lambda *_: marks.dump(os.environ["BENCH_MARKS"]))
-    from engine.cli import main as polyrepl
+    from engine.cli.main import main as polyrepl
 
     return int(polyrepl() or 0)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_core.paths import jupyter_runtime_dir
 
-from tests.conformance.server import Server
+from tests.real.conformance.server import Server
 from tests.remote_jupyter import SERVER, TOKEN, RemoteJupyter, remote_jupyter
 
 from .client import HttpClient

@@ -1,4 +1,4 @@
-"""Help for writing code (layer 6): completion, inspection and whether a cell is whole, as the kernel of a context tells them.
+"""Help for writing code: completion, inspection and whether a cell is whole, as the kernel of a context tells them.
 
 The kernel runs somebody's code, so what it says is checked before it is passed on."""
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from engine.contexts import Contexts
+from engine.contexts.registry import Contexts
 from engine.errors import ContextBusy, FieldError, InvalidRequest, KernelTimeout, MessageError, NotSupported
-from engine.messages import Message
+from engine.jupyter.messages import Message
 from engine.models import Completeness, Completion, Completions, Inspection
 
 _PATIENCE = 1.0  # seconds that somebody who types waits for a running cell

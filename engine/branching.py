@@ -1,4 +1,4 @@
-"""Branching (layer 6): what one does with branches of contexts. Forks, checkpoints, and the return to them."""
+"""Branching: what one does with branches of contexts. Forks, checkpoints, and the return to them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from engine.branches import Branch, Brancher, Checkpoint
-from engine.context import Context
-from engine.contexts import Contexts
+from engine.contexts.branches import Branch, Brancher, Checkpoint
+from engine.contexts.context import Context
+from engine.contexts.registry import Contexts
 from engine.errors import NotSupported
-from engine.kernel import Kernel
+from engine.kernels.kernel import Kernel
 from engine.languages import Language
 from engine.models import BranchInfo, CheckpointInfo
 

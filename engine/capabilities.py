@@ -1,15 +1,15 @@
-"""What this machine can do with each language (layer 3): whether its kernel can run here, and what of our contract it honours."""
+"""What this machine can do with each language: whether its kernel can run here, and what of our contract it honours."""
 
 from __future__ import annotations
 
 import asyncio
 
 from engine.errors import FieldError, InvalidRequest, NotSupported, UnknownLanguage
-from engine.kernelspecs import KernelSpecs, honours, package_tool
+from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool
+from engine.kernels.preludes import preludes
 from engine.languages import Language, Languages
 from engine.models import LanguageInfo
-from engine.packages import Tool
-from engine.preludes import preludes
+from engine.packages.names import Tool
 
 
 class Capabilities:

@@ -1,4 +1,4 @@
-"""The engine (layer 7): plain keywords in, an Execution out. Every dialect of the API, and the command line, stand on this."""
+"""The engine: plain keywords in, an Execution out. Every dialect of the API, and the command line, stand on this."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+from engine.api.gateway.sessions import Sessions
+from engine.api.http.seed import Seed
 from engine.assistance import Assistance
-from engine.branches import Brancher, Checkpoints
 from engine.branching import Branching
 from engine.capabilities import Capabilities
-from engine.checks import check_context_id, check_cwd, check_env_vars, check_text
-from engine.context import Context, ContextOptions
-from engine.contexts import DELETED, Contexts
+from engine.contexts.branches import Brancher, Checkpoints
+from engine.contexts.context import Context, ContextOptions
+from engine.contexts.executions import Execution, Executions, Request
+from engine.contexts.files import FileLimits, Files, LocalFiles
+from engine.contexts.registry import DELETED, Contexts
+from engine.contexts.variables import listing_of
 from engine.errors import (
     FieldError,
     InvalidRequest,
@@ -26,25 +30,21 @@ from engine.errors import (
     ShuttingDown,
     VariablesUnavailable,
 )
-from engine.executions import Execution, Executions, Request
-from engine.files import FileLimits, Files, LocalFiles
 from engine.installations import Installations
-from engine.kernel import Kernel
-from engine.kernelspecs import KernelSpecs
+from engine.kernels.kernel import Kernel
+from engine.kernels.kernelspecs import KernelSpecs
+from engine.kernels.launcher import Launcher, MakeChannels, MakeProvisioner
+from engine.kernels.pool import Pool
+from engine.kernels.provisioners.zygotes import Zygotes
+from engine.kernels.remote.files import RemoteFiles
 from engine.languages import Language, Languages
-from engine.launcher import Launcher, MakeChannels, MakeProvisioner
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.models import VariableList
-from engine.outputs import OutputLimits
-from engine.pool import Pool
-from engine.provisioners.generations import Zygotes
-from engine.remote_files import RemoteFiles
-from engine.rundir import RunDir, Workspace
-from engine.seeds import Seed
-from engine.sessions import Sessions
+from engine.output.buffers import OutputLimits
 from engine.settings import Settings
-from engine.variables import listing_of
+from engine.validation import check_context_id, check_cwd, check_env_vars, check_text
+from engine.workspaces.run_directory import RunDir, Workspace
 
 _CULL_INTERVAL = 30.0  # seconds, at most
 _TURN_WAIT = 3.0  # seconds that a question between cells waits for running ones
@@ -54,7 +54,7 @@ _VARIABLES_WAIT = 5.0  # seconds; a kernel gives its slow values up long before
 class Engine:
     """Runs code in contexts. Use it as `async with Engine(settings) as engine`.
 
-    `provisioner` and `channels` say how kernels are run and reached; the fake ones (engine.provisioners.fake) go here."""
+    `provisioner` and `channels` say how kernels are run and reached; the fake ones (engine.kernels.provisioners.fake) go here."""
 
     def __init__(
         self,

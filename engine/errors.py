@@ -1,4 +1,4 @@
-"""The one tree of errors (layer 0). `api/errors.py` turns it into HTTP; nothing else does.
+"""The one tree of errors. `api/errors.py` turns it into HTTP; nothing else does.
 
 PolyreplError
 ├── InvalidRequest            what the caller sent is wrong; names every field

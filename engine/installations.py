@@ -1,21 +1,21 @@
-"""Installations (layer 6): those that run, at most one in a context and a few in the server."""
+"""Installations: those that run, at most one in a context and a few in the server."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
 
-from engine.context import Context
-from engine.contexts import Contexts
+from engine.contexts.context import Context
+from engine.contexts.registry import Contexts
 from engine.errors import Forbidden, NotSupported, TooManyInstallations
-from engine.installers import installer_env, installer_of
-from engine.installing import Installation
+from engine.kernels.confinement import kernel_limits
 from engine.languages import Language
 from engine.log import get_logger
-from engine.packages import Tool, check_packages, hint_of
-from engine.rlimits import kernel_limits
-from engine.rundir import RunDir
+from engine.packages.installation import Installation
+from engine.packages.names import Tool, check_packages, hint_of
+from engine.packages.tools import installer_env, installer_of
 from engine.settings import Settings
+from engine.workspaces.run_directory import RunDir
 
 _NOT_SUPPORTED = "packages can be installed for our own Python and TypeScript kernels"
 

@@ -1,4 +1,4 @@
-"""Languages (layer 1): which name in a request means which language and which kernelspec."""
+"""Languages: which name in a request means which language and which kernelspec."""
 
 from __future__ import annotations
 

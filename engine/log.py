@@ -1,4 +1,4 @@
-"""Logging (layer 0): structlog on stderr. Lines carry ids, sizes and durations, never code, output, environment or tokens.
+"""Logging: structlog on stderr. Lines carry ids, sizes and durations, never code, output, environment or tokens.
 
 The logger is our own, so that a program that embeds the engine keeps its own configuration; it shows warnings until `configure`."""
 

@@ -1,4 +1,4 @@
-"""Metrics (layer 0): what `GET /metrics` shows, in Prometheus' text format. One registry per engine, so that tests do not share counts."""
+"""Metrics: what `GET /metrics` shows, in Prometheus' text format. One registry per engine, so that tests do not share counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The values that leave the engine (layer 0): events, items and results. Absent fields are omitted, never null."""
+"""The values that leave the engine: events, items and results. Absent fields are omitted, never null."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller can do about each error of `engine.errors` (layer 1): pure. Answers carry it beside the message, clients show it."""
+"""What a caller can do about each error of `engine.errors`: pure. Answers carry it beside the message, clients show it."""
 
 from __future__ import annotations
 

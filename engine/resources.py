@@ -1,4 +1,4 @@
-"""Where the files that we ship lie (layer 0): beside the package in a checkout, inside it in an installed wheel."""
+"""Where the files that we ship lie: beside the package in a checkout, inside it in an installed wheel."""
 
 from __future__ import annotations
 

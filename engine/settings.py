@@ -1,4 +1,4 @@
-"""Settings (layer 0): each is defined once here and can be given as a flag, a `POLYREPL_*` variable or a key of a TOML file."""
+"""Settings: each is defined once here and can be given as a flag, a `POLYREPL_*` variable or a key of a TOML file."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ import httpx
 import hypothesis
 import pytest
 
-from engine.app import create_app
-from engine.channels.fake import FakeChannels
 from engine.core import Engine
-from engine.provisioners.fake import FakeKernel, FakeProvisioner, Script
+from engine.kernels.channels.fake import FakeChannels
+from engine.kernels.provisioners.fake import FakeKernel, FakeProvisioner, Script
+from engine.server.app import create_app
 from engine.settings import Settings
 
 for _name in [name for name in os.environ if name.startswith("POLYREPL_")]:

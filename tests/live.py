@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 import uvicorn
 
-from engine.app import create_app
 from engine.core import Engine
-from engine.wire import WebSocketProtocol
+from engine.server.app import create_app
+from engine.server.uvicorn_protocols import WebSocketProtocol
 
 _DEADLINE = 30.0  # seconds
 Value = TypeVar("Value")

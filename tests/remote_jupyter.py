@@ -18,8 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
+from engine.contexts.executions import Execution
 from engine.core import Engine
-from engine.executions import Execution
 from engine.models import Event, Result, Stdout
 from engine.settings import Settings
 

@@ -1,1 +1,1 @@
-"""The dialects of the HTTP API (layer 8): thin, one file each, none importing another, all on `engine.core`."""
+"""The HTTP API: each dialect is a thin folder on the engine, and no dialect imports another."""

@@ -1,4 +1,4 @@
-"""The code-interpreter dialect (layer 8): sessions, as the gateway for agents' primitives has them, under /api/v1.
+"""The code-interpreter dialect: sessions, as the gateway for agents' primitives has them, under /api/v1.
 
 A session is an id with all its contexts; its history and its files are those of the id."""
 
@@ -15,17 +15,17 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Scope
 
 from engine import errors
-from engine.api.detail import Unprocessable, detail, read_checked
-from engine.api.downloads import OCTETS, FileAnswer
-from engine.api.errors import headers_of, json_response, status_of
-from engine.api.multipart import Form
-from engine.api.requests import engine_of
-from engine.api.tables import Table, routes
-from engine.context import Context
+from engine.api.http.detail import Unprocessable, detail, read_checked
+from engine.api.http.downloads import OCTETS, FileAnswer
+from engine.api.http.errors import headers_of, json_response, status_of
+from engine.api.http.multipart import Form
+from engine.api.http.requests import engine_of
+from engine.api.http.tables import Table, routes
+from engine.contexts.context import Context
+from engine.contexts.executions import Execution
 from engine.errors import ContextNotFound, PolyreplError
-from engine.executions import Execution
-from engine.labels import MAX_ENTRIES, Entry
 from engine.models import Item
+from engine.workspaces.labels import MAX_ENTRIES, Entry
 
 NAME = "code_interpreter"
 PREFIX = "/api/v1"

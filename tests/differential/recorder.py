@@ -13,7 +13,7 @@ from typing import Any
 import zmq
 
 from tests.differential.corpus import Cell, Group, Options
-from tests.kernels.kernel_under_test import DEADLINE, ROOT, KernelUnderTest
+from tests.real.kernels.kernel_under_test import DEADLINE, ROOT, KernelUnderTest
 
 STOCK = [sys.executable, "-m", "ipykernel_launcher"]
 LEAN = [sys.executable, str(ROOT / "runtimes/python/launch.py")]

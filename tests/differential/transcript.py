@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 from PIL import Image
 
-from engine.messages import Channel, Message
+from engine.jupyter.messages import Channel, Message
 from engine.models import Item
-from engine.normalizer import Normalizer, strip_ansi
-from engine.outputs import OutputLimits
+from engine.output.buffers import OutputLimits
+from engine.output.normalizer import Normalizer, strip_ansi
 from tests.differential.corpus import Cell
 from tests.differential.recorder import Record
 

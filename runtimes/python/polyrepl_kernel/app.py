@@ -44,8 +44,8 @@ def build() -> Kernel:
     fork_by_default()
     watch(kernel.interrupts)
     kernel.prepare(shell)
-    builtins.input = kernel.raw_input
-    getpass.getpass = kernel.getpass
+    builtins.input = kernel.input.raw_input
+    getpass.getpass = kernel.input.getpass
     return kernel
 
 

@@ -1,0 +1,1 @@
+"""The dialect of Jupyter's Kernel Gateway: kernels, sessions and the websocket."""

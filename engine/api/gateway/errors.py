@@ -1,0 +1,46 @@
+"""The gateway dialect's errors: `{"reason", "message"}`, with the statuses of the real server. Never a traceback."""
+
+from __future__ import annotations
+
+import http
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from engine import errors
+from engine.api.gateway.sessions import SessionGone
+from engine.api.http.errors import status_of
+from engine.errors import InvalidRequest, PolyreplError, UnknownLanguage
+
+_encoder = msgspec.json.Encoder()
+
+
+def is_gateway_path(path: str) -> bool:
+    return path == "/api" or path.startswith(("/api/", "/kernelspecs/"))
+
+
+def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(_encoder.encode(value), status, headers, "application/json")
+
+
+def refusal(status: int, message: str = "", headers: dict[str, str] | None = None) -> Response:
+    return json_answer({"reason": http.HTTPStatus(status).phrase, "message": message}, status, headers)
+
+
+def render(error: PolyreplError) -> Response:
+    """An error of the core in this dialect."""
+    status, message, headers = status_of(error), error.message, None
+    if isinstance(error, UnknownLanguage):
+        message = error.errors[0].error
+    elif isinstance(error, errors.ContextNotFound):
+        message = f"Kernel does not exist: {error.context_id}"
+    elif isinstance(error, InvalidRequest) and message == "Invalid request":
+        message = error.explanation
+    elif isinstance(error, SessionGone):
+        status = 410
+    elif isinstance(error, errors.Unauthorized):
+        message = ""
+    elif isinstance(error, (errors.Overloaded, errors.ContextBusy)):
+        headers = {"Retry-After": str(error.retry_after)}
+    return refusal(status, message, headers)

@@ -1,0 +1,123 @@
+"""Errors as HTTP: the one place where the tree of `engine.errors` becomes statuses and bodies.
+
+A body is always `{"message", "code"}`, with the `remediation` of an error of ours; one about a request that cannot be carried out as
+sent also lists `errors: [{"field", "error"}]`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine import errors
+from engine.errors import FieldError, InvalidRequest, PolyreplError
+from engine.log import get_logger
+from engine.models import Obstacle
+from engine.remedies import code_of, remedy
+
+# From the most special to the most general: the first class that fits gives the status.
+STATUSES: tuple[tuple[type[PolyreplError], int], ...] = (
+    (errors.InvalidRequest, 400),
+    (errors.Unauthorized, 401),
+    (errors.Forbidden, 403),
+    (errors.NotFound, 404),
+    (errors.IdempotencyConflict, 422),
+    (errors.Conflict, 409),
+    (errors.RequestTooLarge, 413),
+    (errors.RangeNotSatisfiable, 416),
+    (errors.StorageFull, 507),
+    (errors.NotSupported, 501),
+    (errors.Overloaded, 429),
+    (errors.ShuttingDown, 503),
+    (errors.KernelError, 500),
+    (errors.BadNotebook, 500),
+    (errors.MessageError, 500),
+)
+
+
+class FieldProblem(msgspec.Struct):
+    """`field`: a path of names into the request, with dots."""
+
+    field: str
+    error: str
+
+
+class Problem(msgspec.Struct, kw_only=True):
+    """What every error answers with. `code`: its name for programs; `remediation`: what can be done about it."""
+
+    message: str
+    code: str
+    remediation: str | UnsetType = UNSET
+
+
+class ObstacleProblem(Problem, kw_only=True):
+    """`obstacles`: what of the context's state cannot be copied."""
+
+    obstacles: list[Obstacle] | UnsetType = UNSET
+
+
+class InvalidProblem(Problem, kw_only=True):
+    errors: list[FieldProblem]
+
+
+def status_of(error: PolyreplError) -> int:
+    return next(status for kind, status in STATUSES if isinstance(error, kind))
+
+
+def headers_of(error: PolyreplError) -> dict[str, str]:
+    """What HTTP itself tells of an error, whatever the words of the body."""
+    if isinstance(error, (errors.Overloaded, errors.ContextBusy)):
+        return {"Retry-After": str(error.retry_after)}
+    return {"WWW-Authenticate": "Bearer"} if isinstance(error, errors.Unauthorized) else {}
+
+
+def render(error: PolyreplError) -> Response:
+    headers = headers_of(error)
+    told: dict[str, Any] = {"message": error.message, "code": code_of(error), "remediation": remedy(error)}
+    body = Problem(**told)
+    if isinstance(error, InvalidRequest):
+        body = InvalidProblem(**told, errors=[FieldProblem(wrong.field, wrong.error) for wrong in error.errors])
+    elif isinstance(error, errors.CannotBranch):
+        body = ObstacleProblem(**told, obstacles=error.obstacles)
+    elif isinstance(error, errors.RangeNotSatisfiable):
+        headers["Content-Range"] = f"bytes */{error.size}"
+    return json_response(body, status_of(error), headers)
+
+
+def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(_encoder.encode(value), status, headers, "application/json")
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def invalid(error: ValidationError) -> InvalidRequest:
+    """Every problem that pydantic found, by field."""
+    return InvalidRequest(
+        *(FieldError(_path(found["loc"]), _explain(found)) for found in error.errors(include_url=False))
+    )
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """The place of a value in the body; pydantic marks the name of a map's entry with a last part "[key]"."""
+    return ".".join(str(part) for part in location if part != "[key]") or "body"
+
+
+def _explain(found: Any) -> str:
+    return str(found["msg"]).removeprefix("Value error, ")
+
+
+async def on_polyrepl_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, PolyreplError)
+    if isinstance(error, errors.KernelStartFailed):
+        get_logger().warning("kernel_start_failed", reason=error.message)
+    return render(error)
+
+
+async def on_unexpected_error(request: Request, error: Exception) -> Response:
+    get_logger().error("request_failed", path=request.url.path, exc_info=error)
+    return json_response(Problem(message="Internal error", code="InternalError"), 500)

@@ -1,0 +1,122 @@
+"""An execution as an answer: one JSON document, server-sent events or NDJSON, and what a vanished client means."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from engine.models import Event, Result
+
+SSE = "text/event-stream"
+NDJSON = "application/x-ndjson"
+PING_INTERVAL = 5.0  # seconds
+_LARGE = 64 * 1024  # bytes of output from which orjson, which is faster on long strings, encodes
+
+_encoder = msgspec.json.Encoder()
+OnDisconnect = Callable[[], Awaitable[object]]
+
+
+def encode_result(result: Result, size: int = 0) -> bytes:
+    """The result as JSON; `size` tells roughly how large it is."""
+    if size < _LARGE:
+        return _encoder.encode(result)
+    try:
+        return orjson.dumps(msgspec.to_builtins(result))
+    except (TypeError, ValueError):  # an integer beyond 64 bits in somebody's JSON
+        return _encoder.encode(result)
+
+
+def encode_event(number: int, event: Event) -> bytes:
+    """The event as JSON, with its number as `id`."""
+    return b'{"id":%d,' % number + _encoder.encode(event)[1:]
+
+
+def wanted_stream(accept: str) -> str | None:
+    """Which kind of stream an Accept header asks for, if any."""
+    return next((kind for kind in (SSE, NDJSON) if kind in accept), None)
+
+
+class Followed(Protocol):
+    """What has events: an execution, or an installation."""
+
+    @property
+    def location(self) -> str | None:
+        """The path of it; None where it cannot be asked for again."""
+
+    def follow(self, after: int = 0, *, ping: float | None = None) -> AsyncIterator[tuple[int, Event] | None]: ...
+
+
+class EventStream:
+    """An ASGI response that follows an execution from `after` on, to its end or until the client goes away."""
+
+    def __init__(
+        self, execution: Followed, kind: str, *, after: int = 0, on_disconnect: OnDisconnect | None = None
+    ) -> None:
+        self._execution = execution
+        self._kind = kind
+        self._after = after
+        self._on_disconnect = on_disconnect
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [
+            (b"content-type", self._kind.encode() + b"; charset=utf-8"),
+            (b"cache-control", b"no-store"),
+            (b"x-accel-buffering", b"no"),
+        ]
+        if self._execution.location is not None:
+            headers.append((b"location", self._execution.location.encode()))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        async with Disconnect(receive, self._on_disconnect) as disconnect:
+            await self._send_events(send, disconnect)
+        if not disconnect.happened:
+            await send({"type": "http.response.body", "body": b""})
+
+    async def _send_events(self, send: Send, disconnect: Disconnect) -> None:
+        async for entry in self._execution.follow(self._after, ping=PING_INTERVAL):
+            if disconnect.happened:
+                return
+            chunk = self._encode(*entry) if entry else self._ping()
+            if chunk:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    def _encode(self, number: int, event: Event) -> bytes:
+        data = encode_event(number, event)
+        if self._kind == NDJSON:
+            return data + b"\n"
+        name = type(event).__struct_config__.tag
+        return b"id: %d\nevent: %s\ndata: %s\n\n" % (number, str(name).encode(), data)
+
+    def _ping(self) -> bytes:
+        return b"" if self._kind == NDJSON else b": ping\n\n"
+
+
+class Disconnect:
+    """Watches for the client to go away while the body runs; then `action` is called, once."""
+
+    def __init__(self, receive: Receive, action: OnDisconnect | None = None) -> None:
+        self._receive = receive
+        self._action = action
+        self._task: asyncio.Task[None] | None = None
+        self.happened = False
+
+    async def __aenter__(self) -> Disconnect:
+        self._task = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        assert self._task is not None
+        if not self.happened:
+            self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.happened = True
+        if self._action is not None:
+            await self._action()

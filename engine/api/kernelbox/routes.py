@@ -1,0 +1,290 @@
+"""The KernelBox dialect: kernels and named sessions, as its version 0.1.2 answers, at the root.
+
+A kernel is an id with all its contexts; a session is the kernel of that name. A name that can be an id of contexts is one."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import Scope
+
+from engine.api.http.detail import Unprocessable, detail, problems_of, read_checked, unprocessable
+from engine.api.http.errors import headers_of, json_response, status_of
+from engine.api.http.requests import engine_of
+from engine.api.http.tables import Table, routes
+from engine.api.kernelbox.results import attempt_of, result_of
+from engine.contexts.context import Context
+from engine.core import Engine
+from engine.errors import (
+    ContextExists,
+    ContextNotFound,
+    FieldError,
+    InvalidRequest,
+    KernelStartFailed,
+    PolyreplError,
+)
+from engine.validation import CONTEXT_ID
+from engine.workspaces.labels import Labels
+
+NAME = "kernelbox"
+MAX_ATTEMPTS = 100
+Tags = dict[str, str]
+Json = dict[str, Any]
+
+
+class KernelBody(BaseModel):
+    """A kernel to make."""
+
+    name: str | None = None
+    session_name: str | None = None
+    tags: Tags = Field(default_factory=dict)
+
+
+class SessionBody(BaseModel):
+    """What a session's kernel gets where it is made."""
+
+    tags: Tags = Field(default_factory=dict)
+
+
+class ExecuteBody(BaseModel):
+    """Code to run."""
+
+    code: str
+    language: Literal["python", "bash"] = "python"
+    timeout: Annotated[float, Field(ge=0.1)] | None = None
+
+
+class RetryBody(ExecuteBody):
+    """Code to try, and what to try after each failure: `replacement_codes` in turn, then `on_error_code`."""
+
+    max_attempts: Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)] | None = None
+    replacement_codes: list[str] = Field(default_factory=list)
+    on_error_code: str | None = None
+
+
+def owns(scope: Scope) -> bool:
+    """Whether a request is for this dialect."""
+    first, *_ = scope["path"].lstrip("/").split("/", 1)
+    return first in ("kernels", "sessions")
+
+
+def render(error: PolyreplError) -> Response:
+    """An error of the core in this dialect."""
+    if isinstance(error, InvalidRequest) and error.errors:
+        return unprocessable(problems_of(error))
+    message = error.message
+    if isinstance(error, ContextNotFound):
+        message = f"Unknown kernel: {error.context_id}"
+    elif isinstance(error, ContextExists):
+        message = f"Kernel name already exists: {error.context_id}"
+    return detail(message, status_of(error), headers_of(error))
+
+
+def _contexts(engine: Engine, identifier: str) -> list[Context]:
+    """The contexts of a kernel, by its id or its name; none where there is no such kernel."""
+    return [each for each in engine.contexts if identifier in (each.id, each.workspace.labels.name)]
+
+
+def _found(request: Request) -> list[Context]:
+    """Raises ContextNotFound."""
+    identifier = request.path_params["identifier"]
+    found = _contexts(engine_of(request), identifier)
+    if not found:
+        raise ContextNotFound(identifier)
+    return found
+
+
+def _model(contexts: list[Context]) -> Json:
+    """A kernel: the id that these contexts share."""
+    first, labels = contexts[0], contexts[0].workspace.labels
+    used = max(each.last_activity for each in contexts)
+    return {
+        "kernel_id": first.id,
+        "connection_file": "",  # there is none to connect to
+        "name": labels.name,
+        "created_at": first.created_at.isoformat(),
+        "last_used_at": used.isoformat(),
+        "status": "running" if _is_alive(contexts) else "dead",
+        "session_name": labels.session_name,
+        "attempt_count": labels.attempts,
+        "tags": labels.tags,
+        "age_seconds": round((datetime.now(UTC) - first.created_at).total_seconds(), 6),
+    }
+
+
+def _is_alive(contexts: list[Context]) -> bool:
+    return any(each.state != "dead" for each in contexts)
+
+
+def _kernels(engine: Engine) -> dict[str, list[Context]]:
+    """All kernels by id, oldest first."""
+    found: dict[str, list[Context]] = {}
+    for context in sorted(engine.contexts, key=lambda each: each.created_at):
+        found.setdefault(context.id, []).append(context)
+    return found
+
+
+async def _make(engine: Engine, labels: Labels) -> Context:
+    """A new kernel that is ready, once its start-up code has run. Raises ContextExists, and what `Engine.create_context` does."""
+    if labels.name is not None and _contexts(engine, labels.name):
+        raise ContextExists(labels.name)
+    is_id = labels.name is not None and re.fullmatch(CONTEXT_ID, labels.name)
+    chosen = labels.name if is_id and labels.name else uuid.uuid4().hex
+    context = engine.contexts.get_or_create(chosen, engine.check_language(engine.settings.kernelbox_kernel))
+    context.workspace.labels = labels
+    try:
+        await context.ready()
+    except KernelStartFailed:
+        engine.contexts.end(context, "could not be started", asked_for=True)
+        raise
+    if engine.settings.kernelbox_startup_code:
+        await _run(engine, context.id, ExecuteBody(code=engine.settings.kernelbox_startup_code))
+    return context
+
+
+async def _session(engine: Engine, name: str, tags: Tags | None = None) -> str:
+    """The id of the kernel of that name, which is made where there is none."""
+    known = _contexts(engine, name)
+    if known:
+        return known[0].id
+    try:
+        return (await _make(engine, Labels(name=name, session_name=name, tags=tags or {}, maker=NAME))).id
+    except ContextExists:  # made by somebody else meanwhile
+        return _contexts(engine, name)[0].id
+
+
+async def _run(engine: Engine, context_id: str, body: ExecuteBody) -> Json:
+    most = engine.settings.max_timeout
+    if body.timeout is not None and not body.timeout <= most:
+        raise InvalidRequest(FieldError("timeout", f"must be at most {most:g}"))
+    # Bash is what IPython makes of it: a process of its own for every cell, in the kernel's directory and environment.
+    code = f"%%bash\n{body.code}" if body.language == "bash" else body.code
+    execution = await engine.execute(
+        code,
+        context_id=context_id,
+        language=engine.settings.kernelbox_kernel,
+        timeout=min(engine.settings.kernelbox_timeout, most) if body.timeout is None else body.timeout,
+    )
+    await execution.wait()
+    return result_of(execution, engine.settings.kernelbox_output_chars)
+
+
+async def _retry(engine: Engine, context: Context, body: RetryBody) -> Json:
+    allowed = body.max_attempts or engine.settings.kernelbox_attempts
+    replacements = iter(body.replacement_codes)
+    attempts: list[Json] = []
+    while True:
+        context.workspace.labels.attempts += 1
+        result = await _run(engine, context.id, body)
+        attempts.append(attempt_of(len(attempts) + 1, body.code, result))
+        if result["status"] == "success" or len(attempts) == allowed:
+            break
+        replacement = next(replacements, body.on_error_code)
+        if replacement is not None:
+            body.code = replacement
+    if result["status"] != "success":
+        result["status"] = "max_attempts_exceeded"
+    return {**result, "attempts": attempts}
+
+
+async def create_kernel(request: Request) -> Response:
+    body = await read_checked(request, KernelBody)
+    labels = Labels(name=body.name, session_name=body.session_name, tags=body.tags, maker=NAME)
+    return json_response(_model([await _make(engine_of(request), labels)]), 201)
+
+
+async def list_kernels(request: Request) -> Response:
+    refresh = request.query_params.get("refresh", "false")
+    if refresh.lower() not in ("true", "false", "1", "0", "on", "off", "yes", "no", "t", "f", "y", "n"):
+        message = "Input should be a valid boolean, unable to interpret input"
+        raise Unprocessable([{"type": "bool_parsing", "loc": ["query", "refresh"], "msg": message, "input": refresh}])
+    return json_response({"kernels": [_model(contexts) for contexts in _kernels(engine_of(request)).values()]})
+
+
+async def delete_kernels(request: Request) -> Response:
+    """Those that were made here: other clients' contexts are not this one's to end."""
+    engine = engine_of(request)
+    destroyed = []
+    for kernel_id, contexts in _kernels(engine).items():
+        if contexts[0].workspace.labels.maker == NAME:
+            await engine.delete_context(kernel_id)
+            destroyed.append(kernel_id)
+    return json_response({"destroyed": destroyed})
+
+
+async def get_kernel(request: Request) -> Response:
+    contexts = _found(request)
+    return json_response({"alive": _is_alive(contexts), "kernel": _model(contexts)})
+
+
+async def restart_kernel(request: Request) -> Response:
+    contexts = _found(request)
+    for context in contexts:
+        await context.restart()
+    return json_response(_model(contexts))
+
+
+async def delete_kernel(request: Request) -> Response:
+    await engine_of(request).delete_context(_found(request)[0].id)
+    return json_response({"destroyed": True})
+
+
+async def execute_in_kernel(request: Request) -> Response:
+    context = _found(request)[0]
+    body = await read_checked(request, ExecuteBody)
+    return json_response(await _run(engine_of(request), context.id, body))
+
+
+async def retry_in_kernel(request: Request) -> Response:
+    context = _found(request)[0]
+    body = await read_checked(request, RetryBody)
+    return json_response(await _retry(engine_of(request), context, body))
+
+
+async def get_session(request: Request) -> Response:
+    body = await read_checked(request, SessionBody, optional=True)
+    engine = engine_of(request)
+    return json_response(_model(engine.contexts.get(await _session(engine, request.path_params["name"], body.tags))))
+
+
+async def execute_in_session(request: Request) -> Response:
+    body = await read_checked(request, ExecuteBody)
+    engine = engine_of(request)
+    return json_response(await _run(engine, await _session(engine, request.path_params["name"]), body))
+
+
+async def retry_in_session(request: Request) -> Response:
+    body = await read_checked(request, RetryBody)
+    engine = engine_of(request)
+    (context, *_) = engine.contexts.get(await _session(engine, request.path_params["name"]))
+    return json_response(await _retry(engine, context, body))
+
+
+async def index(request: Request) -> Response:
+    links = {
+        "swagger": {"href": "/docs", "description": "Interactive Swagger UI."},
+        "redoc": {"href": "/redoc", "description": "Readable API reference."},
+        "openapi": {"href": "/openapi.json", "description": "OpenAPI schema."},
+    }
+    return json_response({"service": NAME, "links": links})
+
+
+_TABLE: Table = {
+    "/": {"GET": index},
+    "/kernels": {"POST": create_kernel, "GET": list_kernels, "DELETE": delete_kernels},
+    "/kernels/{identifier}": {"GET": get_kernel, "DELETE": delete_kernel},
+    "/kernels/{identifier}/restart": {"POST": restart_kernel},
+    "/kernels/{identifier}/execute": {"POST": execute_in_kernel},
+    "/kernels/{identifier}/execute/retry": {"POST": retry_in_kernel},
+    "/sessions/{name}": {"POST": get_session},
+    "/sessions/{name}/execute": {"POST": execute_in_session},
+    "/sessions/{name}/execute_with_retry": {"POST": retry_in_session},
+}
+ROUTES: list[BaseRoute] = [*routes(_TABLE, render)]

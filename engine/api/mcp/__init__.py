@@ -1,0 +1,1 @@
+"""The MCP dialect: tools and resources for models, over HTTP and standard input and output."""

@@ -1,0 +1,1 @@
+"""What every request passes before a route: the path prefix, CORS, and the guard."""

@@ -1,0 +1,124 @@
+"""The guard before everything: Host and Origin headers, the token, and the size that a request announces."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.routing import Match
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from engine.api.dialects import GATEWAY, dialect_of, routes_of, surfaces_of
+from engine.errors import Forbidden, NotFound, PolyreplError, RequestTooLarge, Unauthorized
+from engine.settings import Settings
+
+# What a probe or a browser asks for before it can know a token; none of it tells or does anything of a tenant's.
+_OPEN_PATHS = frozenset(
+    {
+        "/healthz",
+        "/health",
+        "/readyz",
+        "/openapi.json",
+        "/docs",
+        "/redoc",
+        "/api/swagger.json",
+        "/api/swagger.yaml",
+        "/e2b/health",
+    }
+)
+_OPEN_PREFIX = "/docs/"
+_TOKEN_HEADERS = ("x-api-key", "x-access-token", "e2b-traffic-access-token")
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class Guard:
+    """Refuses what must not reach the API: pages of other origins, other host names (DNS rebinding), a missing token."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, serves: Callable[[Scope], bool] | None = None) -> None:
+        """`serves`: which requests a notebook answers, where one is served."""
+        self._app = app
+        self._serves = serves
+        self._token = settings.secret.encode() if settings.secret else None
+        self._surfaces = surfaces_of(settings)
+        self._routes = routes_of(self._surfaces)
+        self._max_bytes = settings.max_request_bytes
+        self._origins = frozenset(settings.allowed_origins)
+        self._hosts = frozenset({*_LOOPBACK, settings.host, *settings.allowed_hosts})
+        # With a token and no list of names any name may lead here: a container cannot know its own.
+        self._any_host = "*" in settings.allowed_hosts or (self._token is not None and not settings.allowed_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            try:
+                self._check(scope)
+            except PolyreplError as error:
+                await dialect_of(scope, self._surfaces).render(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not self._any_host and _name(host) not in self._hosts:
+            msg = "This Host header is not allowed; see the setting allowed_hosts"
+            raise Forbidden(msg)
+        # It tells nothing, and a browser sends no token with it.
+        if scope.get("method") == "OPTIONS" and self._is_gateways(scope):
+            return
+        origin = headers.get("origin")
+        if origin is not None and _netloc(origin) != host and not self._origins & {origin, "*"}:
+            msg = "Pages of this origin may not call the API; see the setting allowed_origins"
+            # A Kernel Gateway pretends not to be there, but for websockets.
+            raise (NotFound if scope["type"] == "http" and self._is_gateways(scope) else Forbidden)(msg)
+        if self._token is not None and not self._is_open(scope) and not self._has_token(scope, headers):
+            if self._is_nowhere(scope):
+                raise NotFound("")
+            msg = "A valid token is required: Authorization: Bearer <token>, X-API-Key, X-Access-Token or ?token="
+            raise Unauthorized(msg)
+        length = headers.get("content-length")
+        # Files have a limit of their own, which who takes them applies.
+        is_small = "/files" not in scope["path"]
+        if is_small and length is not None and length.isdigit() and int(length) > self._max_bytes:
+            raise RequestTooLarge(self._max_bytes)
+
+    def _is_gateways(self, scope: Scope) -> bool:
+        return dialect_of(scope, self._surfaces) is GATEWAY
+
+    def _is_nowhere(self, scope: Scope) -> bool:
+        """Whether the gateway has no such path, which its clients need no token to be told: its routes are public."""
+        if self._serves is not None or not self._is_gateways(scope):
+            return False
+        return all(route.matches(scope)[0] is Match.NONE for route in self._routes)
+
+    def _is_open(self, scope: Scope) -> bool:
+        path: str = scope["path"]
+        is_open = path in _OPEN_PATHS or path.startswith(_OPEN_PREFIX)
+        return is_open and not (self._serves is not None and self._serves(scope))
+
+    def _has_token(self, scope: Scope, headers: Headers) -> bool:
+        assert self._token is not None
+        texts = [headers.get(name, "") for name in _TOKEN_HEADERS]
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        if scheme.lower() in ("bearer", "token"):
+            texts.append(credentials.strip())
+        given = [text.encode("latin-1") for text in texts]  # as it came: headers are bytes
+        if b"token=" in scope["query_string"]:
+            query = parse_qs(scope["query_string"].decode("latin-1"))
+            given += [text.encode("utf-8", "replace") for text in query.get("token", [])]
+        return any(hmac.compare_digest(value, self._token) for value in given if value)
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
+def _name(host: str) -> str:
+    """The host name without its port."""
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0].lower()

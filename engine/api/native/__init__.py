@@ -1,0 +1,1 @@
+"""The native dialect: executions, contexts, files, packages, and what operators ask."""

@@ -1,0 +1,118 @@
+"""What operators and browsers ask: health, metrics, and the API's documentation, served without internet."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+
+from engine import __version__
+from engine.api.http.errors import json_response
+from engine.api.http.requests import engine_of
+from engine.resources import static_dir
+
+_ASSETS = {
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "swagger-init.js": "text/javascript",
+    "redoc.standalone.js": "text/javascript",
+}
+# Nothing from elsewhere: the pages work, and tell nobody, without internet.
+_CSP = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; worker-src 'self' blob:; "
+    "font-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>polyrepl API</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">{head}</head>
+<body style="margin:0">{body}</body></html>
+"""
+_DOCS = _PAGE.format(
+    head='<link rel="stylesheet" href="docs/swagger-ui.css"><link rel="icon" href="data:,">',
+    body='<div id="swagger-ui"></div>'
+    '<script src="docs/swagger-ui-bundle.js"></script><script src="docs/swagger-init.js"></script>',
+)
+_REDOC = _PAGE.format(
+    head='<link rel="icon" href="data:,">',
+    body='<redoc spec-url="openapi.json"></redoc><script src="docs/redoc.standalone.js"></script>',
+)
+
+
+class Health(msgspec.Struct):
+    status: str
+
+
+class ServiceHealth(msgspec.Struct):
+    status: str
+    service: str
+    version: str
+
+
+class Readiness(msgspec.Struct):
+    """`checks`: what was looked at, "ok" or what is wrong. An empty pool makes contexts slow to start and is no reason to stay away."""
+
+    status: str
+    checks: dict[str, str]
+
+
+class Discovery(msgspec.Struct):
+    service: str
+    version: str
+    links: dict[str, str]
+
+
+async def index(request: Request) -> Response:
+    paths = {"docs": "/docs", "redoc": "/redoc", "openapi": "/openapi.json", "languages": "/languages"}
+    base = engine_of(request).settings.base_url
+    return json_response(Discovery("polyrepl", __version__, {name: base + path for name, path in paths.items()}))
+
+
+async def healthz(request: Request) -> Response:
+    return json_response(Health("ok"))
+
+
+async def health(request: Request) -> Response:
+    return json_response(ServiceHealth("ok", "polyrepl", __version__))
+
+
+async def readyz(request: Request) -> Response:
+    engine = engine_of(request)
+    checks = {"engine": "ok" if engine.is_ready else "shutting down"}
+    notebook = request.app.state.notebook
+    room = engine.is_ready and (notebook is not None or engine.has_room)
+    checks["contexts"] = "ok" if room else "all contexts are busy"
+    ready = all(state == "ok" for state in checks.values())
+    if engine.is_ready:
+        if notebook is not None:
+            checks["notebook"] = notebook.describe()
+            ready = ready and checks["notebook"] == "ok"
+        checks["pool"] = engine.pool.describe()
+        checks["zygote"] = engine.describe_zygote()
+        if engine.settings.remote_languages:
+            checks["jupyter"] = await engine.remote_problem() or "ok"
+            ready = ready and (engine.settings.backend == "local" or checks["jupyter"] == "ok")
+    return json_response(Readiness("ok" if ready else "unavailable", checks), 200 if ready else 503)
+
+
+async def metrics(request: Request) -> Response:
+    return Response(engine_of(request).metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def openapi(request: Request) -> Response:
+    return Response(request.app.state.openapi(), media_type="application/json")
+
+
+async def docs(request: Request) -> Response:
+    return HTMLResponse(_DOCS, headers={"Content-Security-Policy": _CSP})
+
+
+async def redoc(request: Request) -> Response:
+    return HTMLResponse(_REDOC, headers={"Content-Security-Policy": _CSP})
+
+
+async def asset(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in _ASSETS:
+        raise HTTPException(404, "Not Found")
+    return FileResponse(static_dir() / name, media_type=_ASSETS[name], headers={"Cache-Control": "max-age=3600"})

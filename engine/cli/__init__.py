@@ -1,0 +1,1 @@
+"""The command line: `polyrepl serve`, `run`, `repl`, `kernels`, `doctor`, `tools` and `mcp`."""

@@ -1,0 +1,171 @@
+"""`polyrepl doctor`: what works on this machine, and why the rest does not."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import platform
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from engine import __version__
+from engine.core import Engine
+from engine.errors import KernelStartFailed
+from engine.kernels.kernelspecs import missing_modules
+from engine.settings import Settings
+from engine.workspaces.run_directory import RunDir
+
+_NEEDED = ("python", "typescript")
+_DATA = ("numpy", "pandas", "matplotlib", "PIL", "scipy", "sklearn", "plotly", "altair", "sympy")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    name: str
+    works: bool
+    detail: str
+    needed: bool = False
+
+
+def show(settings: Settings) -> int:
+    """Print the findings; returns 1 where something needed does not work."""
+    findings = examine(settings)
+    table = Table(title=f"polyrepl {__version__}", title_justify="left", box=None)
+    for heading in ("", "what", "detail"):
+        table.add_column(heading, overflow="fold")
+    for finding in findings:
+        mark = "[green]ok[/]" if finding.works else "[red]no[/]" if finding.needed else "[yellow]--[/]"
+        table.add_row(mark, finding.name, Text(finding.detail))
+    Console(highlight=False).print(table)
+    return 1 if any(finding.needed and not finding.works for finding in findings) else 0
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything that the engine depends on."""
+    return [
+        Finding("machine", True, f"{platform.platform()}, {os.cpu_count()} cores, uid {os.getuid()}"),
+        *_languages(settings),
+        _zygote(settings),
+        *remote_findings(settings),
+        _pool(settings),
+        _run_dir(settings),
+        _pidfd(),
+        _accelerators(),
+        _data_packages(settings),
+        Finding("access", True, _access(settings)),
+    ]
+
+
+def _languages(settings: Settings) -> list[Finding]:
+    findings = []
+    for info in Engine(settings).capabilities.infos():
+        names = ", ".join((info.name, *info.aliases))
+        version = f" {info.version}" if isinstance(info.version, str) else ""
+        detail = f"kernelspec {info.kernel}{version} ({names})" if info.available else f"{info.reason} ({names})"
+        findings.append(Finding(f"language {info.name}", info.available, detail, needed=info.name in _NEEDED))
+    return findings
+
+
+def _zygote(settings: Settings) -> Finding:
+    """Start one for real."""
+    if not settings.zygote:
+        return Finding("forked kernels", True, "off: the setting zygote is false")
+    try:
+        works, detail = asyncio.run(_try_zygote(settings))
+    except (KernelStartFailed, OSError) as error:
+        works, detail = False, str(error)
+    return Finding("forked kernels", works, detail if works else f"python kernels are spawned instead: {detail}")
+
+
+async def _try_zygote(settings: Settings) -> tuple[bool, str]:
+    async with Engine(settings.model_copy(update={"pool_max": 0})) as engine:
+        zygotes = engine.zygotes()
+        if zygotes is None:
+            return (
+                False,
+                f"not on {platform.system()} with the kernelspec {engine.check_language('python').kernel_name}",
+            )
+        zygote = await zygotes.settled()
+        if zygote is None:
+            return False, zygotes.describe().removeprefix("fallback: ")
+        greeting = zygote.greeting
+        ready = f"zygote ready in {zygote.boot_seconds * 1000:.0f} ms with {', '.join(greeting.preloaded) or 'nothing'}"
+        huge = greeting.huge_page_bytes // 2**20
+        pages = (
+            f"{huge} MiB in huge pages"
+            if huge
+            else "no huge pages (they need Linux 6.1): forks take up to half as long again"
+        )
+        without = [f"without {name}: {reason}" for name, reason in greeting.failed.items()]
+        return True, "; ".join([ready, pages, *without])
+
+
+def remote_findings(settings: Settings) -> list[Finding]:
+    """Ask the remote Jupyter for real, where languages run there."""
+    if not settings.remote_languages:
+        return []
+    problem = asyncio.run(_remote_problem(settings))
+    names = ", ".join(f"{name} on {kernel}" for name, kernel in settings.remote_languages.items())
+    detail = problem or f"{settings.jupyter_url} answers; {names}"
+    return [Finding("remote Jupyter", problem is None, detail, needed=settings.backend == "jupyter")]
+
+
+async def _remote_problem(settings: Settings) -> str | None:
+    async with Engine(settings.model_copy(update={"pool_max": 0})) as engine:
+        return await engine.remote_problem()
+
+
+def _pool(settings: Settings) -> Finding:
+    if not settings.pool_max:
+        return Finding("warm pool", True, "off: pool_max is 0")
+    engine = Engine(settings)
+    found = {name: engine.languages.find(name) for name in settings.pool_languages}
+    problems = [f"{name!r} is no language" for name, language in found.items() if language is None]
+    if settings.backend == "jupyter":  # which offers fewer languages
+        problems = []
+    for language in filter(None, found.values()):
+        problem = engine.kernelspecs.problem(language.kernel_name)
+        problems += [f"none for {language.name}: {problem}"] if problem else []
+    sizes = f"{settings.pool_min} to {settings.pool_max} kernels ready of each: {', '.join(found) or 'those in use'}"
+    return Finding("warm pool", not problems, "; ".join([sizes, *problems]))
+
+
+def _run_dir(settings: Settings) -> Finding:
+    try:
+        run_dir = RunDir(settings.run_dir)
+    except OSError as error:
+        return Finding("run directory", False, str(error), needed=True)
+    path = run_dir.path.parent
+    run_dir.close()
+    return Finding("run directory", True, f"{path}, private")
+
+
+def _pidfd() -> Finding:
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as error:
+        return Finding("death watch by pidfd", False, f"{error.strerror}; a thread per kernel waits instead")
+    return Finding("death watch by pidfd", True, "a kernel's death is noticed at once")
+
+
+def _accelerators() -> Finding:
+    missing = [name for name in ("uvloop", "httptools") if importlib.util.find_spec(name) is None]
+    detail = "uvloop, httptools" if not missing else f"without {', '.join(missing)} the server is slower"
+    return Finding("accelerators", not missing, detail)
+
+
+def _data_packages(settings: Settings) -> Finding:
+    missing = missing_modules(settings.python, _DATA)
+    if missing is None:
+        return Finding("data packages", False, f"{settings.python} does not run")
+    detail = f"missing: {', '.join(missing)}; pip install 'polyrepl[data]'" if missing else "all installed"
+    return Finding("data packages", not missing, f"{detail} ({settings.python})")
+
+
+def _access(settings: Settings) -> str:
+    token = "a token is required" if settings.secret else "no token: anyone on this machine may run code"
+    return f"{settings.host}:{settings.port}, {token}"

@@ -1,0 +1,1 @@
+"""Contexts and executions: a kernel, its queue, and what is run on it."""

@@ -1,0 +1,48 @@
+"""Endings: what the answer says of how an execution ended, and of what became of the state."""
+
+from __future__ import annotations
+
+from engine.contexts.executions import Execution
+from engine.kernels.kernel import Outcome
+from engine.models import ContextState, ErrorInfo, Status
+
+_FATES: dict[ContextState, str] = {"lost": "the state is lost", "rolled_back": "the state was rolled back"}
+
+
+def has_failed(execution: Execution, outcome: Outcome) -> bool:
+    """Whether the code did not run to its end, or raised an error. `outcome`: how the kernel was when it stopped."""
+    return execution.deadline_passed or outcome is not Outcome.DONE or execution.error is not None
+
+
+def ending_of(
+    execution: Execution, outcome: Outcome, state: ContextState, *, death: str = ""
+) -> tuple[Status, ErrorInfo | None]:
+    """Status and, where the execution's own does not say it, the error. TIMEOUT as `outcome`: its kernel had to be killed.
+
+    `death`: how the kernel ended, where it died."""
+    if execution.deadline_passed:
+        return "timeout", _timeout(execution, outcome, _FATES.get(state, "the state is kept"))
+    if outcome is Outcome.DIED:
+        return "died", error_info("KernelDied", f"The kernel died: {death}")
+    if execution.error is None:
+        return "ok", None
+    asked = execution.interrupt_requested and execution.error.name == "KeyboardInterrupt"
+    return ("interrupted" if asked else "error"), None
+
+
+def _timeout(execution: Execution, outcome: Outcome, fate: str) -> ErrorInfo:
+    said = f"Execution exceeded its timeout of {round(execution.timeout * 1000)} ms"
+    match outcome:
+        case Outcome.DONE:
+            message = f"{said}; it was interrupted and {fate}"
+            traceback = execution.error.traceback if execution.error else ""
+            return ErrorInfo("TimeoutError", message, f"{traceback}\n\nTimeoutError: {message}".lstrip())
+        case Outcome.TIMEOUT:
+            message = f"{said} and did not stop when interrupted; its kernel was killed and {fate}"
+        case Outcome.DIED:
+            message = f"{said}; its kernel died when interrupted and {fate}"
+    return error_info("TimeoutError", message)
+
+
+def error_info(name: str, value: str) -> ErrorInfo:
+    return ErrorInfo(name=name, value=value, traceback=f"{name}: {value}")

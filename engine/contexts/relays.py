@@ -1,0 +1,201 @@
+"""Relays: what observers ask of a kernel: in their turn of its context's queue, or at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Protocol
+
+import msgspec
+
+from engine.contexts.observers import Observers
+from engine.contexts.turns import Turn
+from engine.errors import KernelDied, PolyreplError
+from engine.jupyter.client_frames import ClientMessage
+from engine.jupyter.messages import Channel, Message
+from engine.kernels.kernel import Kernel, Outcome, Run
+
+_FLUSH_WAIT = 60.0  # seconds that a kernel has to read a request that is no cell, before the next is sent
+_LOOK = 3600.0  # seconds between looks at a cell without a deadline: it ends with an interrupt, or its kernel
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder()
+
+
+class Relay(Turn):
+    """A request of an observer. A cell holds its turn until it is done; what else there is, until it is sent.
+
+    `done` is called once, when nothing is left to do."""
+
+    def __init__(self, session: str, request: ClientMessage, relays: Relays, done: Callable[[], None]) -> None:
+        super().__init__()
+        self.session = session
+        self.request = request
+        self._relays = relays
+        self._observers = relays.observers
+        self._done = done
+        self._failed = False
+
+    async def give(self, start: Callable[[], Awaitable[Kernel]]) -> None:
+        try:
+            kernel = await start()
+            if not self.is_finished:
+                await (self._run if self.request.is_cell else self._forward)(kernel)
+        except PolyreplError as error:
+            self.refuse(error)
+        except BaseException:
+            self.refuse(KernelDied("it was ended"))
+            raise
+        self.release()
+
+    def release(self) -> None:
+        if not self.is_finished:
+            super().release()
+            self._done()
+
+    def refuse(self, error: PolyreplError) -> None:
+        """Answer with why it is not run, or not to its end."""
+        if self.is_finished:
+            return
+        if self.request.is_request:
+            name = type(error).__name__
+            content = {
+                "status": "error",
+                "ename": name,
+                "evalue": error.message,
+                "traceback": [f"{name}: {error.message}"],
+                "execution_count": 0,
+            }
+            self._observers.answer(self.session, self.request, content)
+        self.release()
+
+    def abort(self) -> None:
+        """Answer that it is not run, as a cell before it failed."""
+        if not self.is_finished:
+            self._observers.answer(self.session, self.request, {"status": "aborted"}, aborted=True)
+            self.release()
+
+    async def _forward(self, kernel: Kernel) -> None:
+        if self.request.msg_type == "shutdown_request":
+            self._relays.shut_down(self.session, self.request)
+            return
+        kernel.forward(self.request.channel, self.request.parts)
+        await kernel.flushed(_FLUSH_WAIT)
+
+    async def _run(self, kernel: Kernel) -> None:
+        content = self.request.content
+        stops = bool(content.get("stop_on_error", True))
+        header, parent, metadata, _, *buffers = self.request.parts
+        if kernel.honours("colors"):  # front ends of Jupyter show them; a client that does not says so
+            metadata = _encoder.encode({"colors": True, **_decoder.decode(metadata)})
+        # The queue is ours: a kernel must never abort a request of another client.
+        parts = [header, parent, metadata, _encoder.encode({**content, "stop_on_error": False}), *buffers]
+        self._observers.note_running(self.session)
+        try:
+            run = await kernel.forward_cell(
+                self.request.msg_id, parts, self.receive, allow_stdin=bool(content.get("allow_stdin", True))
+            )
+            outcome = await self._outcome(kernel, run)
+        finally:
+            self._observers.note_running(None)
+        if outcome is Outcome.DIED:
+            raise KernelDied(kernel.exited.result().describe() if kernel.exited.done() else "gone")
+        if self._failed and stops:
+            self._relays.abort_behind(self)
+
+    async def _outcome(self, kernel: Kernel, run: Run) -> Outcome:
+        timeout = self._relays.timeout
+        while (outcome := await run.wait(timeout or _LOOK)) is Outcome.TIMEOUT and timeout is None:
+            pass
+        if outcome is Outcome.TIMEOUT:
+            text = f"[polyrepl: interrupted after {timeout:g} s, the setting websocket_timeout]\n"
+            self._observers.say_stderr(text, self.request.parts[0])
+            await kernel.interrupt()
+            outcome = await run.wait(self._relays.grace)
+        if outcome is Outcome.TIMEOUT:
+            await kernel.kill()
+            return Outcome.DIED
+        return outcome
+
+    def receive(self, message: Message) -> None:
+        """Look whether the cell fails."""
+        if message.msg_type == "execute_reply":
+            reply: dict[str, Any] = message.content
+            self._failed = reply.get("status") == "error"
+
+
+class Host(Protocol):
+    """The context whose kernel is asked."""
+
+    @property
+    def kernel(self) -> Kernel | None: ...
+    @property
+    def waiting(self) -> Iterable[object]: ...
+    def enqueue(self, turn: Turn) -> None: ...
+    def drop(self, turn: Turn) -> None: ...
+    async def interrupt(self) -> None: ...
+    async def restart(self) -> None: ...
+    @property
+    def shut_down(self) -> Callable[[], object]: ...
+
+
+class Relays:
+    """Takes what the observers of a context ask. Seconds: `timeout` for a cell, None for none, and `grace` after its interrupt."""
+
+    def __init__(self, host: Host, observers: Observers, *, timeout: float | None, grace: float) -> None:
+        self.observers = observers
+        self.timeout = timeout
+        self.grace = grace
+        self._host = host
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take(self, session: str, request: ClientMessage, done: Callable[[], None]) -> None:
+        """Have the kernel get a message: on control and stdin now, while a cell runs; on the shell channel in its turn.
+
+        There is no limit of the queue here: who calls this bounds what each client may have waiting."""
+        self.observers.note_request(session, request)
+        if request.channel is Channel.SHELL or not self._at_once(session, request):
+            self._host.enqueue(Relay(session, request, self, done))
+        else:
+            done()
+
+    def _at_once(self, session: str, request: ClientMessage) -> bool:
+        """Whether nothing is left to do; a control request waits where there is no kernel yet."""
+        if request.msg_type == "interrupt_request":
+            self._spawn(self._host.interrupt())
+            self.observers.answer(session, request, {"status": "ok"})
+            return True
+        if request.msg_type == "shutdown_request":
+            self.shut_down(session, request)
+            return True
+        kernel = self._host.kernel
+        if kernel is None or not kernel.is_alive:
+            return request.channel is Channel.STDIN  # nobody asks
+        kernel.forward(request.channel, request.parts)
+        return True
+
+    def shut_down(self, session: str, request: ClientMessage) -> None:
+        """End the context, or restart it, whatever its kernel does; the answer is ours: a kernel need not come to it."""
+        restart = bool(request.content.get("restart"))
+        self.observers.answer(session, request, {"status": "ok", "restart": restart})
+        if restart:
+            self._spawn(self._restart())
+        else:
+            self._host.shut_down()
+
+    async def _restart(self) -> None:
+        try:
+            await self._host.restart()
+        except PolyreplError:  # it cannot be started, or is ended meanwhile
+            self.observers.say_status("dead")
+
+    def abort_behind(self, failed: Relay) -> None:
+        """A cell failed: those of the same client that wait are not run."""
+        for each in list(self._host.waiting):
+            if isinstance(each, Relay) and each.session == failed.session and each.request.is_cell:
+                self._host.drop(each)
+                each.abort()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

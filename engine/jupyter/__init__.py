@@ -1,0 +1,1 @@
+"""The Jupyter messaging protocol as values: messages, frames, MIME bundles and connection files. Pure."""

@@ -1,0 +1,188 @@
+"""A Jupyter websocket's frames, seen from the server: lenient with what clients send, exact with what they get; no sockets.
+
+What is wrong with a frame is an InvalidRequest that names the field. Both forms are described in engine.jupyter.websocket_frames."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import struct
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from engine.errors import FieldError, InvalidRequest, MessageError
+from engine.jupyter.messages import EMPTY, PROTOCOL_VERSION, Channel
+from engine.jupyter.websocket_frames import V1, decode_v1, encode_v1
+
+__all__ = ["V1", "ClientMessage", "Outgoing", "read_frame"]
+
+_NAMES = ("header", "parent_header", "metadata", "content")
+_CHANNELS = {channel.value: channel for channel in Channel}
+_MAX_BUFFERS = 1000
+_decoder = msgspec.json.Decoder()
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class ClientMessage:
+    """A message that a client sends. `parts`: header, parent_header, metadata, content and buffers, complete and valid."""
+
+    channel: Channel
+    msg_id: str
+    msg_type: str
+    parts: list[bytes]
+
+    @property
+    def is_cell(self) -> bool:
+        return self.channel is Channel.SHELL and self.msg_type == "execute_request"
+
+    @property
+    def is_request(self) -> bool:
+        """Whether an answer is expected; comm messages have none."""
+        return self.msg_type.endswith("_request")
+
+    @property
+    def content(self) -> dict[str, Any]:
+        found: dict[str, Any] = _decoder.decode(self.parts[3])
+        return found
+
+
+class Outgoing:
+    """A message for clients, encoded at most once for all of them that speak the same form."""
+
+    def __init__(self, channel: Channel, parts: Sequence[bytes]) -> None:
+        self.channel = channel
+        self.size = sum(map(len, parts))
+        self._parts = parts
+
+    def encode(self, subprotocol: str | None) -> str | bytes:
+        return self._v1 if subprotocol == V1 else self._default
+
+    @cached_property
+    def _v1(self) -> bytes:
+        return encode_v1(self.channel, self._parts)
+
+    @cached_property
+    def _default(self) -> str | bytes:
+        values = [_valid_json(part) for part in self._parts[:4]]
+        header = _decoder.decode(values[0])
+        fields = {name: msgspec.Raw(value) for name, value in zip(_NAMES, values, strict=True)}
+        message = {
+            **fields,
+            "msg_id": header.get("msg_id", ""),
+            "msg_type": header.get("msg_type", ""),
+            "buffers": [],
+            "channel": self.channel.value,
+        }
+        text = _encoder.encode(message)
+        buffers = self._parts[4:]
+        if not buffers:
+            return text.decode()
+        count = len(buffers) + 1
+        offsets = [4 * (count + 1)]
+        for part in (text, *buffers[:-1]):
+            offsets.append(offsets[-1] + len(part))
+        return b"".join((struct.pack(f"!{count + 1}I", count, *offsets), text, *buffers))
+
+
+def _valid_json(part: bytes) -> bytes:
+    """The same, but for what no browser can read: bytes that are not UTF-8, NaN."""
+    try:
+        part.decode()
+        if b"NaN" in part or b"Infinity" in part:
+            msgspec.json.decode(part)
+    except (UnicodeDecodeError, msgspec.DecodeError):
+        try:
+            return json.dumps(json.loads(part.decode("utf-8", "replace"), parse_constant=str)).encode()
+        except (ValueError, RecursionError):
+            return EMPTY
+    return part
+
+
+def read_frame(data: str | bytes, subprotocol: str | None) -> ClientMessage:
+    """The message in a frame of a client that speaks `subprotocol` (None: the default form). Raises InvalidRequest."""
+    channel, parts = _read_v1(data) if subprotocol == V1 else _read_default(data)
+    header = _object(parts[0], "header")
+    for name, part in zip(_NAMES[1:], parts[1:4], strict=True):
+        _object(part, name)
+    msg_type = header.get("msg_type")
+    if not isinstance(msg_type, str) or not msg_type:
+        raise _wrong("header.msg_type", "must be a string that is not empty")
+    if channel is Channel.IOPUB:
+        raise _wrong("channel", "must be shell, control or stdin; iopub is the kernel's")
+    msg_id = header.get("msg_id")
+    if not (isinstance(msg_id, str) and msg_id and isinstance(header.get("session"), str)):
+        header = _completed(header)
+        parts[0] = _encoder.encode(header)
+    return ClientMessage(channel, header["msg_id"], msg_type, parts)
+
+
+def _completed(header: dict[str, Any]) -> dict[str, Any]:
+    """With what kernels rely on, where a client left it out."""
+    defaults = {
+        "msg_id": uuid.uuid4().hex,
+        "session": "",
+        "username": "",
+        "date": datetime.now(UTC).isoformat(),
+        "version": PROTOCOL_VERSION,
+    }
+    return {**defaults, **{name: value for name, value in header.items() if isinstance(value, str) and value}}
+
+
+def _read_v1(data: str | bytes) -> tuple[Channel, list[bytes]]:
+    if isinstance(data, str):
+        raise _wrong("frame", f"must be binary: {V1} was agreed on")
+    try:
+        channel, parts = decode_v1(data)
+    except MessageError as error:
+        raise _wrong("frame", error.message) from None
+    if len(parts) < 4:
+        raise _wrong("frame", "must have channel, header, parent_header, metadata and content")
+    return channel, parts
+
+
+def _read_default(data: str | bytes) -> tuple[Channel, list[bytes]]:
+    text, buffers = (data.encode("utf-8", "replace"), []) if isinstance(data, str) else _split(data)
+    message = _object(text, "frame")
+    name = message.get("channel") or "shell"
+    channel = _CHANNELS.get(name) if isinstance(name, str) else None
+    if channel is None:
+        raise _wrong("channel", "must be shell, control or stdin")
+    header = message.get("header")
+    if isinstance(header, dict):  # as the oldest clients have it, beside the header
+        for field in ("msg_id", "msg_type"):
+            if field not in header and isinstance(message.get(field), str):
+                header[field] = message[field]
+    return channel, [_encoder.encode(message.get(name) or {}) for name in _NAMES] + buffers
+
+
+def _split(data: bytes) -> tuple[bytes, list[bytes]]:
+    """A binary frame of the default form: how many segments, where each begins, JSON, buffers; big-endian."""
+    count = struct.unpack_from("!I", data)[0] if len(data) >= 4 else 0
+    if not 1 <= count <= _MAX_BUFFERS or len(data) < 4 * (count + 1):
+        raise _wrong("frame", f"says {count} segments in {len(data)} bytes")
+    offsets = [*struct.unpack_from(f"!{count}I", data, 4), len(data)]
+    if offsets[0] < 4 * (count + 1) or any(a > b for a, b in itertools.pairwise(offsets)):
+        raise _wrong("frame", "has offsets that do not fit it")
+    text, *buffers = (data[start:end] for start, end in itertools.pairwise(offsets))
+    return text, buffers
+
+
+def _object(raw: bytes, field: str) -> dict[str, Any]:
+    try:
+        value = _decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _wrong(field, f"is not JSON: {str(error)[:200]}") from None
+    if not isinstance(value, dict):
+        raise _wrong(field, "must be a JSON object")
+    return value
+
+
+def _wrong(field: str, error: str) -> InvalidRequest:
+    return InvalidRequest(FieldError(field, error), message=f"Invalid message: {field} {error}")

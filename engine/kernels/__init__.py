@@ -1,0 +1,1 @@
+"""Kernels: how one is found, started, reached, limited and ended."""

@@ -1,0 +1,197 @@
+"""The zmq channel: any Jupyter kernel, over ipc or tcp. One reader per kernel on the loop's own file descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import zmq
+
+from engine.errors import MessageError
+from engine.jupyter.messages import DELIMITER, Channel, Message, Session
+from engine.kernels.channels import Channels, Listener
+
+# Jupyter messaging protocol, "Wire protocol": the names of the ports in connection info
+_PORTS = {
+    Channel.SHELL: "shell_port",
+    Channel.IOPUB: "iopub_port",
+    Channel.STDIN: "stdin_port",
+    Channel.CONTROL: "control_port",
+}
+_NUDGE_INTERVAL = 0.5  # seconds between kernel_info requests to a kernel that does not greet (ipykernel before 7)
+_BATCH = 256  # messages read before other tasks of the loop get their turn
+_BACKLOG = 64  # messages of a kernel that waits for us
+_RECONNECT_MS = 5
+_HANDSHAKE_TIMEOUT = 5.0  # seconds
+
+
+class ZmqChannels(Channels):
+    """Sockets to the ports of `connection_info`; `on_bad_message` is told of messages that were thrown away.
+
+    `kernel_waits`: the kernel sends no more than we read, so that a bounded backlog loses nothing. The others drop what does
+    not fit, silently, and for those everything is taken in."""
+
+    def __init__(
+        self,
+        connection_info: Mapping[str, Any],
+        listener: Listener,
+        *,
+        context: zmq.Context[zmq.Socket[bytes]],
+        on_bad_message: Callable[[MessageError], None],
+        kernel_waits: bool = False,
+    ) -> None:
+        super().__init__(listener)
+        self._info = connection_info
+        self._iopub_backlog = _BACKLOG if kernel_waits else 0
+        self._context = context
+        self._on_bad_message = on_bad_message
+        key = connection_info.get("key", b"")
+        self._session = Session(key if isinstance(key, bytes) else str(key).encode())
+        self._identity = self._session.id.encode()
+        self._loop = asyncio.get_running_loop()
+        self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
+        self._heard: asyncio.Future[None] = self._loop.create_future()  # iopub reaches us
+        self._answered: asyncio.Future[None] = self._loop.create_future()  # shell reaches the kernel
+        self._greeted = False
+        self._drain_scheduled = False
+
+    async def open(self) -> None:
+        """Wait for the kernel's greeting (`iopub_welcome`, JEP 65), or nudge it until it answers on shell and iopub."""
+        self._connect(Channel.IOPUB)
+        self._connect(Channel.SHELL)
+        self._drain()
+        while not self._greeted:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_NUDGE_INTERVAL):
+                    await asyncio.shield(self._heard)
+                    if not self._greeted:
+                        await asyncio.shield(self._answered)
+                    return
+            self.send(Channel.SHELL, "kernel_info_request", {})
+
+    async def open_stdin(self) -> None:
+        if Channel.STDIN in self._sockets:
+            return
+        socket = self._connect(Channel.STDIN, connect=False)
+        monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        connected = asyncio.Event()
+        self._loop.add_reader(_fd(monitor), connected.set)
+        try:
+            self._dial(Channel.STDIN)
+            async with asyncio.timeout(_HANDSHAKE_TIMEOUT):
+                while not _is_readable(monitor):
+                    await connected.wait()
+                    connected.clear()
+        finally:
+            self._loop.remove_reader(_fd(monitor))
+            socket.disable_monitor()
+            monitor.close(0)
+
+    def send(
+        self,
+        channel: Channel,
+        msg_type: str,
+        content: Any,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        fds: Sequence[int] = (),
+    ) -> str:
+        assert not fds, "zmq carries no descriptors"
+        msg_id, frames = self._session.build(msg_type, content, metadata=metadata)
+        socket = self._sockets.get(channel) or self._connect(channel)
+        socket.send_multipart(frames, copy=True)
+        # The descriptor is edge-triggered and sending consumes edges: look once ourselves.
+        self._schedule_drain()
+        return msg_id
+
+    def forward(self, channel: Channel, parts: Sequence[bytes]) -> None:
+        socket = self._sockets.get(channel) or self._connect(channel)
+        socket.send_multipart([DELIMITER, self._session.sign(parts[:4]), *parts], copy=True)
+        self._schedule_drain()
+
+    async def drain(self) -> None:
+        for _ in range(5):
+            self._drain()
+            await asyncio.sleep(0.01)
+        self._drain()
+
+    async def aclose(self) -> None:
+        while self._sockets:
+            _, socket = self._sockets.popitem()
+            self._loop.remove_reader(_fd(socket))
+            socket.close(0)
+        for future in (self._heard, self._answered):
+            future.cancel()
+
+    def _connect(self, channel: Channel, *, connect: bool = True) -> zmq.Socket[bytes]:
+        socket = self._context.socket(zmq.SUB if channel is Channel.IOPUB else zmq.DEALER)
+        socket.linger = 0
+        socket.setsockopt(zmq.SNDHWM, 0)
+        socket.setsockopt(zmq.RCVHWM, self._iopub_backlog if channel is Channel.IOPUB else 0)
+        socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+        if channel is Channel.IOPUB:
+            socket.setsockopt(zmq.SUBSCRIBE, b"")
+        else:
+            socket.setsockopt(zmq.ROUTING_ID, self._identity)  # the kernel asks for input at the shell's identity
+        self._sockets[channel] = socket
+        self._loop.add_reader(_fd(socket), self._drain)
+        if connect:
+            self._dial(channel)
+        return socket
+
+    def _dial(self, channel: Channel) -> None:
+        port = self._info[_PORTS[channel]]
+        separator = "-" if self._info["transport"] == "ipc" else ":"
+        self._sockets[channel].connect(f"{self._info['transport']}://{self._info['ip']}{separator}{port}")
+
+    def _schedule_drain(self) -> None:
+        if not self._drain_scheduled:
+            self._drain_scheduled = True
+            self._loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        """Read every socket until it is empty: the descriptor says nothing again before that."""
+        self._drain_scheduled = False
+        left = _BATCH
+        received = True
+        while received and left > 0:
+            received = False
+            for channel, socket in list(self._sockets.items()):
+                while left > 0 and not socket.closed and _is_readable(socket):
+                    frames = socket.recv_multipart(zmq.NOBLOCK)
+                    received = True
+                    left -= 1
+                    self._receive_frames(channel, frames)
+        if left <= 0:
+            self._schedule_drain()
+
+    def _receive_frames(self, channel: Channel, frames: list[bytes]) -> None:
+        try:
+            message = self._session.parse(channel, frames)
+        except MessageError as error:
+            self._on_bad_message(error)
+            return
+        self._note_first(message)
+        self._listener(message)
+
+    def _note_first(self, message: Message) -> None:
+        if message.channel is Channel.IOPUB and not self._heard.done():
+            self._greeted = message.msg_type == "iopub_welcome"
+            self._heard.set_result(None)
+        elif message.channel is Channel.SHELL and not self._answered.done():
+            self._answered.set_result(None)
+
+
+def _fd(socket: zmq.Socket[bytes]) -> int:
+    fd = socket.getsockopt(zmq.FD)
+    assert isinstance(fd, int)
+    return fd
+
+
+def _is_readable(socket: zmq.Socket[bytes]) -> bool:
+    """Whether a message waits; asking also arms the socket's descriptor."""
+    events = socket.getsockopt(zmq.EVENTS)
+    assert isinstance(events, int)
+    return bool(events & zmq.POLLIN)

@@ -1,0 +1,60 @@
+"""The environment of kernels: built from an allow-list, never the server's own variables or token."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine.kernels.kernelspecs import find_node
+from engine.settings import Settings
+
+# What programs need to find each other, their user and their language; nothing that usually holds a secret.
+_ALLOWED = ("HOME", "LANG", "LANGUAGE", "LC_*", "LOGNAME", "PATH", "SHELL", "TERM", "TZ", "USER")
+# What interpreters and numeric libraries read once, when they start.
+_EARLY = ("PYTHON*", "LD_*", "MALLOC_*", "OMP_*", "OPENBLAS_*", "MKL_*", "NUMEXPR_*", "MPLBACKEND", "MATPLOTLIBRC")
+
+
+def kernel_env(
+    settings: Settings,
+    *,
+    spec_env: Mapping[str, str],
+    tmp_dir: Path,
+    cache_dir: Path,
+    server_env: Mapping[str, str],
+    own_env: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """All variables of a new kernel. Later ones win: allow-list, our own, the kernelspec's, the setting `kernel_env`, `own_env`."""
+    patterns = (*_ALLOWED, *settings.kernel_env_allow)
+    env = {name: value for name, value in server_env.items() if any(_matches(name, pattern) for pattern in patterns)}
+    env["PATH"] = _path(settings, env.get("PATH", os.defpath))
+    env["TMPDIR"] = str(tmp_dir)
+    env["IPYTHONDIR"] = str(cache_dir / "ipython")
+    env["MPLCONFIGDIR"] = str(cache_dir / "matplotlib")
+    env["POLYREPL_CACHE_DIR"] = str(cache_dir)
+    # Programs find out from it that they run behind a gateway; a Kernel Gateway lets nothing override it.
+    gateway = {"KERNEL_GATEWAY": "1"} if "gateway" in settings.surfaces else {}
+    return {**env, **spec_env, **settings.kernel_env, **(own_env or {}), **gateway}
+
+
+def zygote_env(settings: Settings, *, tmp_dir: Path, cache_dir: Path, server_env: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a zygote, which every kernel is a copy of: of the settings only what has its effect at the start.
+
+    Each kernel gets its own variables, those of the settings included, in their place."""
+    early = {name: value for name, value in settings.kernel_env.items() if any(_matches(name, each) for each in _EARLY)}
+    bare = settings.model_copy(update={"kernel_env": {}, "kernel_env_allow": []})
+    return kernel_env(bare, spec_env=early, tmp_dir=tmp_dir, cache_dir=cache_dir, server_env=server_env)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+
+
+def _path(settings: Settings, path: str) -> str:
+    """The programs of the kernels' interpreters come first, so that `!pip` and `npm` are theirs."""
+    own = [str(settings.python.parent)]
+    node = find_node(settings.node)
+    if node is not None:
+        own.append(str(node.parent))
+    rest = [place for place in path.split(os.pathsep) if place and place not in own]
+    return os.pathsep.join([*own, *rest])

@@ -1,0 +1,110 @@
+"""Memory: what this machine, or the cgroup that the server runs in, can still give; and what one process has for itself."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_FIELD = re.compile(r"^(\w+):\s+(\d+) kB", re.MULTILINE)
+_ABORTS = (-signal.SIGABRT, -signal.SIGTRAP)
+_LAST_WORDS = re.compile(r"JavaScript heap out of memory|Fatal (process|JavaScript) out of memory|std::bad_alloc")
+_RESERVED_SHARE = 10  # a tenth of all memory ...
+_MOST_RESERVED = 1024 * 1024 * 1024  # ... but no more than this is kept for what runs already
+_PLENTY = 1 << 62  # where the system does not say
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes that can still be taken, and those of them that are kept for what runs already."""
+
+    available: int
+    reserve: int
+
+    @property
+    def is_short(self) -> bool:
+        return self.available < self.reserve
+
+    @property
+    def is_ample(self) -> bool:
+        """Whether there is so much more than the reserve that taking some does not make it short at once."""
+        return self.available >= 2 * self.reserve
+
+
+def read_memory() -> Memory:
+    """The memory now: of the machine (proc(5), MemAvailable) or of the tightest cgroup above us, whichever has least left."""
+    found = [*_machine(), *_cgroups()]
+    available, total = min(found, default=(_PLENTY, _PLENTY))
+    return Memory(max(0, available), min(total // _RESERVED_SHARE, _MOST_RESERVED))
+
+
+def private_bytes(pid: int) -> int | None:
+    """Bytes that only this process holds, so those that its end gives back; None where it is gone or may not be asked."""
+    fields = _fields(f"/proc/{pid}/smaps_rollup")
+    if "Private_Dirty" not in fields:
+        return None
+    return fields["Private_Dirty"] + fields.get("Private_Clean", 0)
+
+
+def is_out_of_memory(code: int | None, last_words: str) -> bool:
+    """Whether a process ended as V8 and C++ end one that gets no more memory: they say so in its last output, and abort."""
+    return code in _ABORTS and _LAST_WORDS.search(last_words) is not None
+
+
+def _machine() -> Iterator[tuple[int, int]]:
+    fields = _fields("/proc/meminfo")
+    if "MemAvailable" in fields:
+        yield fields["MemAvailable"], fields["MemTotal"]
+
+
+def _cgroups() -> Iterator[tuple[int, int]]:
+    """What is left of the limit of our cgroup and of those above it, and the limit."""
+    for group, (limit_name, usage_name, cache_name) in _groups():
+        limit = _number(f"{group}/{limit_name}")
+        if limit is None or limit >= _PLENTY:
+            continue
+        usage = _number(f"{group}/{usage_name}")
+        if usage is not None:
+            cache = re.search(rf"^{cache_name} (\d+)$", _read(f"{group}/memory.stat"), re.MULTILINE)
+            yield limit - usage + (int(cache[1]) if cache else 0), limit  # file pages can be dropped
+
+
+@cache
+def _groups() -> tuple[tuple[str, tuple[str, str, str]], ...]:
+    """The directories of our memory cgroup and of those above it, of version 2 or 1; a process is not moved later on."""
+    found = []
+    for line in _read("/proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            base, names = _CGROUPS, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            base = _CGROUPS / "memory"
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        else:
+            continue
+        inside = base / path.strip("/")
+        # In a container the path can be that of the host, while the files lie at the mount itself.
+        groups = (inside, *(above for above in inside.parents if above.is_relative_to(base)))
+        found += [(str(group), names) for group in groups if _read(f"{group}/{names[0]}")]
+    return tuple(found)
+
+
+def _number(path: str) -> int | None:
+    text = _read(path).strip()
+    return int(text) if text.isdigit() else None
+
+
+def _fields(path: str) -> dict[str, int]:
+    return {name: int(value) * 1024 for name, value in _FIELD.findall(_read(path))}
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""

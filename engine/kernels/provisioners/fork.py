@@ -1,0 +1,230 @@
+"""The forking provisioner: a kernel as a copy of a zygote, watched by its pidfd and by the zygote, which reaps it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.connect import KernelConnectionInfo
+
+from engine.kernels.provisioners import KERNEL_MARK, Exit, Provisioner
+from engine.kernels.provisioners.spawn import end_marked
+from engine.kernels.provisioners.zygote import ForkRequest, Zygote, ZygoteFailed
+from engine.metrics import Metrics
+
+_TO_THE_GROUP = 1 << 2  # PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
+_NOTICE_WAIT = 1.0  # seconds the zygote's word may come later than the pidfd's
+_PIPE_BYTES = 1 << 20
+_LAST_OUTPUT_CHARS = 16 * 1024
+_COMM_CHARS = 15
+
+
+class ForkProvisioner(Provisioner):
+    """Forks `zygote`; `zygote` None is for `adopt` alone. Nothing but the stream and the pipes is shared with the kernel.
+
+    The kernel reads its own stdout and stderr. Our copies of these pipes are for what is in them when it has died."""
+
+    def __init__(
+        self,
+        zygote: Zygote | None,
+        *,
+        metrics: Metrics,
+        rlimits: Mapping[str, tuple[int, int]] | None = None,
+        mark: str = "",
+        pipes: Mapping[str, int] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """`mark`, and `pipes` (our copies of the readers of stdout and stderr, now owned here), are for `adopt` alone."""
+        super().__init__(**kwargs)
+        self.zygote = zygote
+        self.pid: int | None = None
+        self._metrics = metrics
+        self._rlimits = rlimits or {}
+        self._pidfd = -1
+        self._pipes = dict(pipes or {})
+        self._last = ""
+        self._mark = mark
+        self._may_have_orphans = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def has_process(self) -> bool:
+        return self.pid is not None and self.exit is None
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Fork a kernel; `cmd` is what its zygote was started with. Raises OSError, also where the zygote cannot fork."""
+        stream: socket.socket | None = kwargs["stream"]
+        if self.zygote is None or stream is None:
+            raise OSError("only kernels with a stream are forked")
+        started = time.perf_counter()
+        self._ended = asyncio.get_running_loop().create_future()
+        self._mark = kwargs["env"].get(KERNEL_MARK, "")
+        with contextlib.ExitStack() as passed:
+            fds = [stream.fileno(), os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)]
+            passed.callback(os.close, fds[1])
+            for name in ("stdout", "stderr"):
+                reader, writer = os.pipe2(os.O_CLOEXEC)
+                passed.callback(os.close, writer)
+                self._pipes[name] = reader
+                fds += [reader, writer]
+            request = ForkRequest(kwargs["cwd"], kwargs["env"], self._mark, self._rlimits, fds)
+            try:
+                fork = await self.zygote.fork(request, self)
+            except ZygoteFailed as error:
+                raise OSError(f"the zygote failed: {error}") from None
+            except BaseException:
+                self._close_pipes()
+                raise
+        self._watch(fork.pid, fork.pidfd)
+        self._metrics.fork_seconds.observe(time.perf_counter() - started)
+        info: KernelConnectionInfo = kwargs["connection_info"]
+        return info
+
+    async def adopt(self, pid: int) -> None:
+        pidfd = os.pidfd_open(pid)
+        if _name_of(pid) != f"pr-{self._mark}"[:_COMM_CHARS]:
+            # The number came with a message; it is somebody else's by now. The name was made up just for this process.
+            os.close(pidfd)
+            raise ProcessLookupError(errno.ESRCH, "its process has ended")
+        self._ended = asyncio.get_running_loop().create_future()
+        if self.zygote is not None and self.zygote.is_alive:
+            try:
+                await self.zygote.adopt(pid, self)
+            except ZygoteFailed as error:
+                os.close(pidfd)
+                raise OSError(str(error)) from None
+        self._watch(pid, pidfd)
+
+    def _watch(self, pid: int, pidfd: int) -> None:
+        self.pid = pid
+        if self.exit is not None:  # the notice was quicker
+            os.close(pidfd)
+            return
+        self._pidfd = pidfd
+        asyncio.get_running_loop().add_reader(pidfd, self._note_gone)
+
+    def note_exit(self, ended: Exit, *, has_orphans: bool) -> None:
+        """The zygote has reaped it."""
+        self._may_have_orphans = has_orphans
+        self._finish(ended)
+
+    def note_zygote_gone(self) -> None:
+        """From now on nobody tells how it ends; that it does, the pidfd says."""
+        self.zygote = None
+
+    def _note_gone(self) -> None:
+        """The process is gone; the zygote's notice, which knows more, is on its way if there is a zygote."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._pidfd)
+        if self.zygote is None:
+            self._finish(Exit(None))
+        else:
+            self._timer = loop.call_later(_NOTICE_WAIT, self._finish, Exit(None))
+
+    def _finish(self, ended: Exit) -> None:
+        if self.exit is not None:
+            return
+        if ended.code is None:
+            self._may_have_orphans = True
+            self._signal(signal.SIGKILL)  # what it left in its group; a zygote does this itself
+            _collect(self._pidfd)
+        if self._timer is not None:
+            self._timer.cancel()
+        self.exit = ended
+        if self._pidfd >= 0:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
+        if self._ended is not None:
+            self._ended.set_result(ended.code)
+
+    def read_output(self) -> list[tuple[str, str]]:
+        """What the kernel did not read any more, once it is dead."""
+        if self.exit is None:
+            return []
+        pipes, self._pipes = self._pipes, {}
+        found = [(name, _read_rest(fd)) for name, fd in pipes.items()]
+        self._last = (self._last + "".join(text for _, text in found))[-_LAST_OUTPUT_CHARS:]
+        return [(name, text) for name, text in found if text]
+
+    def last_output(self) -> str:
+        return self._last
+
+    async def send_signal(self, signum: int) -> None:
+        """Signal the kernel and the processes it started, as a terminal's Ctrl-C would."""
+        self._signal(signum)
+
+    def _signal(self, signum: int) -> None:
+        """By the pidfd, so that the signal reaches this kernel's group and no other that has its number later."""
+        if self._pidfd < 0:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if not self._signal_group(signum):
+                signal.pidfd_send_signal(self._pidfd, signum)
+
+    def _signal_group(self, signum: int) -> bool:
+        """Returns whether there is a group: a process that was forked just now has none yet."""
+        assert self.pid is not None
+        try:
+            signal.pidfd_send_signal(self._pidfd, signum, None, _TO_THE_GROUP)
+        except ProcessLookupError:
+            return False
+        except OSError:  # an older Linux, which knows groups by number only
+            poller = select.poll()
+            poller.register(self._pidfd, select.POLLIN)
+            if poller.poll(0):  # it is gone, and the number may be somebody else's
+                return True
+            try:
+                os.killpg(self.pid, signum)
+            except (ProcessLookupError, PermissionError):
+                return False
+        return True
+
+    async def kill(self, restart: bool = False) -> None:
+        self._signal(signal.SIGKILL)
+
+    async def terminate(self, restart: bool = False) -> None:
+        self._signal(signal.SIGTERM)
+
+    async def cleanup(self, restart: bool = False) -> None:
+        mark, self._mark = self._mark, ""
+        if mark and self._may_have_orphans:
+            await asyncio.to_thread(end_marked, mark)
+        self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        while self._pipes:
+            os.close(self._pipes.popitem()[1])
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _collect(pidfd: int) -> None:
+    """Reap a process that became ours because we are the init of a container; any other is no child of ours."""
+    with contextlib.suppress(OSError):
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+
+
+def _read_rest(fd: int) -> str:
+    """What is left in a pipe, which is closed."""
+    os.set_blocking(fd, False)  # its kernel is dead: the flag, which both ends share, bothers nobody
+    data = b""
+    with contextlib.suppress(BlockingIOError):
+        while len(data) < _PIPE_BYTES and (more := os.read(fd, _PIPE_BYTES)):
+            data += more
+    os.close(fd)
+    return data.decode("utf-8", "replace")

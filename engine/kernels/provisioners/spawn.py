@@ -1,0 +1,203 @@
+"""The plain provisioner: a kernel as a child process in a session of its own, watched by pidfd."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import contextlib
+import os
+import signal
+import subprocess
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.connect import KernelConnectionInfo
+
+from engine.kernels.confinement import Limits, limit_process
+from engine.kernels.provisioners import FORK_NAME, KERNEL_MARK, Exit, Provisioner
+
+_PIPE_BYTES = 65536
+_END_ROUNDS = 5
+_COMM_BYTES = 15  # the length of a process name
+_LAST_OUTPUT_CHARS = 16 * 1024
+
+
+class SpawnProvisioner(Provisioner):
+    """Starts `cmd` with exactly the environment given. Ending it ends its process group, and what left the group but kept its mark."""
+
+    def __init__(self, *, rlimits: Limits | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._rlimits = rlimits or {}
+        self.pid: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pidfd: int | None = None
+        self._pipes: dict[int, _Pipe] = {}
+        self._last: deque[str] = deque()
+        self._mark = ""
+
+    @property
+    def has_process(self) -> bool:
+        return self._process is not None and self.exit is None
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        self._mark = kwargs["env"].get(KERNEL_MARK, "")
+        kernel_end = kwargs.get("stream")
+        process = subprocess.Popen(  # noqa: ASYNC220 - vfork takes a few ms and the parent stays the main thread
+            cmd,
+            cwd=kwargs["cwd"],
+            env={**kwargs["env"], "JPY_PARENT_PID": str(os.getpid())},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=() if kernel_end is None else (kernel_end.fileno(),),
+            bufsize=0,
+        )
+        self._process, self.pid = process, process.pid
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            limit_process(process.pid, self._rlimits)
+        for name, stream in (("stdout", process.stdout), ("stderr", process.stderr)):
+            assert stream is not None
+            fd = os.dup(stream.fileno())
+            stream.close()
+            os.set_blocking(fd, False)
+            self._pipes[fd] = _Pipe(name)
+            loop.add_reader(fd, self._output_ready)
+        self._watch(loop)
+        info: KernelConnectionInfo = kwargs["connection_info"]
+        return info
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        assert self.pid is not None
+        try:
+            self._pidfd = os.pidfd_open(self.pid)
+        except OSError:  # a kernel, or a sandbox around us, without pidfds: a thread waits instead
+            loop.run_in_executor(None, self._wait_in_thread, loop)
+        else:
+            loop.add_reader(self._pidfd, self._reap)
+
+    def _wait_in_thread(self, loop: asyncio.AbstractEventLoop) -> None:
+        assert self.pid is not None
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        loop.call_soon_threadsafe(self._reap)
+
+    def _reap(self) -> None:
+        """The process is a zombie now: its group can still be addressed safely, so end what it left behind, then collect it."""
+        assert self._process is not None
+        assert self.pid is not None
+        assert self._ended is not None
+        if self.exit is not None:
+            return
+        if self._pidfd is not None:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = None
+        self._signal_group(signal.SIGKILL)
+        _, status, usage = os.wait4(self.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        self._process.returncode = code  # Popen must not wait for it again
+        self.exit = Exit(code, usage.ru_maxrss * 1024)
+        self._ended.set_result(code)
+
+    def _output_ready(self) -> None:
+        if self.on_output is not None:
+            self.on_output()
+        else:
+            self.read_output()
+
+    def read_output(self) -> list[tuple[str, str]]:
+        found = []
+        for fd, pipe in list(self._pipes.items()):
+            text = pipe.read(fd)
+            if text is None:
+                self._close_pipe(fd)
+            elif text:
+                self._remember(text)
+                found.append((pipe.name, text))
+        return found
+
+    def _close_pipe(self, fd: int) -> None:
+        asyncio.get_running_loop().remove_reader(fd)
+        os.close(fd)
+        del self._pipes[fd]
+
+    def _remember(self, text: str) -> None:
+        self._last.append(text[-_LAST_OUTPUT_CHARS:])
+        while len(self._last) > 1 and sum(map(len, self._last)) > 2 * _LAST_OUTPUT_CHARS:
+            self._last.popleft()
+
+    def last_output(self) -> str:
+        return "".join(self._last)[-_LAST_OUTPUT_CHARS:]
+
+    async def send_signal(self, signum: int) -> None:
+        """Signal the kernel and the processes it started, as a terminal's Ctrl-C would."""
+        self._signal_group(signum)
+
+    def _signal_group(self, signum: int) -> None:
+        if self.pid is None or self.exit is not None:
+            return
+        try:
+            os.killpg(self.pid, signum)
+        except (ProcessLookupError, PermissionError):
+            if self._pidfd is not None and signum != signal.SIGKILL:
+                signal.pidfd_send_signal(self._pidfd, signum)
+
+    async def kill(self, restart: bool = False) -> None:
+        self._signal_group(signal.SIGKILL)
+
+    async def terminate(self, restart: bool = False) -> None:
+        self._signal_group(signal.SIGTERM)
+
+    async def cleanup(self, restart: bool = False) -> None:
+        mark, self._mark = self._mark, ""
+        if mark:
+            await asyncio.to_thread(end_marked, mark)
+        for fd in list(self._pipes):
+            self._close_pipe(fd)
+
+
+class _Pipe:
+    """Decodes what comes through one pipe; a character may be split between two reads."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def read(self, fd: int) -> str | None:
+        """What has come; None once all writers are gone."""
+        try:
+            data = os.read(fd, _PIPE_BYTES)
+        except BlockingIOError:
+            return ""
+        return self._decoder.decode(data) if data else None
+
+
+def end_marked(mark: str) -> None:
+    """End every process that has this kernel's mark: in its environment where it is a program of its own, in its name where it
+    was forked from a forked kernel. Those are the ones that left the kernel's process group.
+
+    A process that cleans its environment escapes; nothing short of a pid namespace holds that one."""
+    wanted = f"{KERNEL_MARK}={mark}".encode()
+    name = f"{FORK_NAME}{mark}".encode()[:_COMM_BYTES]
+    for _ in range(_END_ROUNDS):  # they may start others meanwhile
+        found = [
+            int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _has(entry, wanted, name)
+        ]
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _has(process: Path, variable: bytes, name: bytes) -> bool:
+    try:
+        return (
+            variable in (process / "environ").read_bytes().split(b"\0")
+            or (process / "comm").read_bytes().rstrip(b"\n") == name
+        )
+    except OSError:  # gone, or somebody else's
+        return False

@@ -1,0 +1,1 @@
+"""What a cell prints and shows: messages in, events and a result out. Pure."""

@@ -1,0 +1,79 @@
+"""The event log of an execution: numbered from 1, bounded, readable from any number by any number of readers."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+
+import msgspec
+
+from engine.models import Event, Gap
+
+_EVENT_BYTES = 200  # an event without its payload, roughly, in memory
+_encoder = msgspec.json.Encoder()
+
+
+class Journal:
+    """Events in order. When it is full the oldest go, and a reader who asks for them gets one `Gap` instead.
+
+    `max_bytes` bounds their content, whatever it is."""
+
+    def __init__(self, *, max_events: int, max_bytes: int) -> None:
+        self._events: deque[tuple[Event, int]] = deque()
+        self._first = 1
+        self._bytes = 0
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._wakers: set[Callable[[], None]] = set()
+        self.closed = False
+
+    def __repr__(self) -> str:
+        return f"<Journal {self._first}..{self.last}{' closed' if self.closed else ''}>"
+
+    @property
+    def last(self) -> int:
+        """Number of the newest event; 0 when there is none."""
+        return self._first + len(self._events) - 1
+
+    @property
+    def size(self) -> int:
+        return self._bytes
+
+    def append(self, event: Event, size: int = 0) -> None:
+        """Add an event. `size`: that of the message it came from, in bytes, where that is known."""
+        size = _EVENT_BYTES + (size or len(_encoder.encode(event)))
+        self._events.append((event, size))
+        self._bytes += size
+        while len(self._events) > self._max_events or (self._bytes > self._max_bytes and len(self._events) > 1):
+            self._bytes -= self._events.popleft()[1]
+            self._first += 1
+        self._wake()
+
+    def close(self) -> None:
+        """No reader waits any more; later events (output of threads that outlive their cell) are kept for new readers."""
+        self.closed = True
+        self._wake()
+
+    def read(self, after: int) -> list[tuple[int, Event]]:
+        """Every kept event with a number above `after`, led by a `Gap` where some are missing."""
+        after = max(after, 0)
+        start = max(after + 1, self._first)
+        found: list[tuple[int, Event]] = []
+        if start > after + 1:
+            found.append((start - 1, Gap(missed=start - 1 - after)))
+        found.extend(
+            (start + offset, event)
+            for offset, (event, _) in enumerate(islice(self._events, max(0, start - self._first), None))
+        )
+        return found
+
+    def subscribe(self, waker: Callable[[], None]) -> None:
+        self._wakers.add(waker)
+
+    def unsubscribe(self, waker: Callable[[], None]) -> None:
+        self._wakers.discard(waker)
+
+    def _wake(self) -> None:
+        for waker in self._wakers:
+            waker()

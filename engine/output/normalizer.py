@@ -1,0 +1,238 @@
+"""From Jupyter messages to events and a result: pure, fed with messages in the order they came.
+
+The rules: at most one item is primary, the execute_result, or the last display where there is none; a display_id's update
+replaces its item; clear_output clears the items and leaves the logs; limits keep the first and the last half and count the rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from engine.jupyter.messages import Message
+from engine.jupyter.mime import is_count, utf8_size
+from engine.models import (
+    Cleared,
+    ErrorInfo,
+    Event,
+    Failed,
+    InputRequest,
+    Item,
+    Logs,
+    Stderr,
+    Stdout,
+    Truncation,
+)
+from engine.output.buffers import ItemBuffer, OutputLimits, StreamBuffer
+
+# CSI, OSC (ended by BEL or ST), and all other escape sequences: ECMA-48, 5.3-5.6, and ISO 2022
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
+_MAX_ERROR_CHARS = 256 * 1024
+_MAX_NAME_CHARS = 1024
+
+
+FindHint = Callable[[tuple[str, str, str]], str | None]
+"""Tells what to do about an error, from its name, value and traceback; None where there is nothing to say."""
+
+
+class Normalizer:
+    """Takes the messages of one execution and gives its events and, at any moment, its result."""
+
+    def __init__(self, limits: OutputLimits, *, find_hint: FindHint | None = None) -> None:
+        self._find_hint = find_hint
+        self._streams = {name: StreamBuffer(limits.stream_share) for name in ("stdout", "stderr")}
+        self._items = ItemBuffer(limits)
+        self._error_bytes = 0
+        self._clear_pending = False
+        self.error: ErrorInfo | None = None
+        self.execution_count: int | None = None
+
+    def feed(self, message: Message) -> list[Event]:
+        """Take one message; returns the events it causes. Types that mean nothing here cause none."""
+        match message.msg_type:
+            case "stream":
+                return self._stream(message.content, message.metadata)
+            case "display_data" | "execute_result":
+                return self._display(message)
+            case "update_display_data":
+                return self._update(message)
+            case "clear_output":
+                return self._clear(wait=bool(message.content.get("wait")))
+            case "error":
+                return [self.fail(_error_info(message.content))]
+            case "execute_input":
+                self._count(message.content)
+            case "execute_reply":
+                self._count(message.content)
+                return self._reply(message.content)
+            case "input_request":
+                content = message.content
+                prompt = str(content.get("prompt") or "")[:10_000]
+                return [InputRequest(prompt=prompt, password=bool(content.get("password")))]
+        return []
+
+    def fail(self, error: ErrorInfo) -> Failed:
+        """Record the error of the execution; a later one replaces it."""
+        size = utf8_size(error.value) + utf8_size(error.traceback)
+        hint = self._find_hint((error.name, error.value, error.traceback)) if self._find_hint else None
+        if hint is not None:
+            error.hint = hint
+        error.value, error.traceback = _shorten(error.value), _shorten(error.traceback)
+        kept = utf8_size(error.value) + utf8_size(error.traceback)
+        self._error_bytes = size if kept < size else 0
+        self.error = error
+        return Failed(name=error.name, value=error.value, traceback=error.traceback, hint=error.hint)
+
+    def write(self, name: str, text: str) -> list[Event]:
+        """Add text to a stream as if the kernel had sent it."""
+        return self._stream({"name": name, "text": text}, {})
+
+    def finish(self) -> list[Event]:
+        """End of the cell: what the limits held back comes out now."""
+        events: list[Event] = []
+        for name, stream in self._streams.items():
+            text, omitted = stream.release()
+            if text:
+                events.append(_stream_event(name, text, omitted))
+        events += self._items.release()
+        return events
+
+    def items(self) -> list[Item]:
+        return self._items.result()
+
+    def raw_items(self) -> list[Item]:
+        """The items as they came: primary are those of an execute_result, and nothing else."""
+        return self._items.items()
+
+    def logs(self) -> Logs:
+        return Logs(stdout=self._streams["stdout"].lines(), stderr=self._streams["stderr"].lines())
+
+    def text(self, name: str) -> str:
+        """What was written to stdout or stderr, character by character."""
+        return self._streams[name].text()
+
+    def primary_index(self) -> int | UnsetType:
+        return self._items.primary_index()
+
+    def truncated(self) -> dict[str, Truncation] | UnsetType:
+        found = {name: cut for name, stream in self._streams.items() if (cut := stream.truncation())}
+        if cut := self._items.truncation():
+            found["items"] = cut
+        if self._error_bytes and self.error:
+            kept = utf8_size(self.error.value) + utf8_size(self.error.traceback)
+            found["error"] = Truncation(total_bytes=self._error_bytes, kept_bytes=kept)
+        return found or UNSET
+
+    @property
+    def size(self) -> int:
+        """Bytes held."""
+        return sum(stream.kept_bytes for stream in self._streams.values()) + self._items.kept_bytes
+
+    def _stream(self, content: dict[str, Any], metadata: dict[str, Any]) -> list[Event]:
+        name = "stderr" if content.get("name") == "stderr" else "stdout"
+        text = content.get("text")
+        omitted = metadata.get("omitted_bytes") if metadata else None
+        passed = self._streams[name].add(
+            text if isinstance(text, str) else str(text or ""), omitted if is_count(omitted) else 0
+        )
+        return self._cleared([_stream_event(name, passed)] if passed else [])
+
+    def _display(self, message: Message) -> list[Event]:
+        content = message.content
+        is_primary = message.msg_type == "execute_result"
+        if is_primary:
+            self._count(content)
+        # A clear_output(wait=True) acts first, so that the new item survives it.
+        cleared = self._cleared([])
+        return cleared + self._items.add(
+            _bundle(content.get("data")),
+            _item_metadata(content, message),
+            is_primary=is_primary,
+            display_id=_display_id(content),
+        )
+
+    def _update(self, message: Message) -> list[Event]:
+        content = message.content
+        display_id = _display_id(content)
+        # Only an update that shows something new is output that a clear_output(wait=True) waits for.
+        cleared = [] if self._items.knows(display_id) else self._cleared([])
+        return cleared + self._items.update(display_id, _bundle(content.get("data")), _item_metadata(content, message))
+
+    def _clear(self, *, wait: bool) -> list[Event]:
+        self._clear_pending = True
+        return [] if wait else self._cleared([])
+
+    def _cleared(self, events: list[Event]) -> list[Event]:
+        if not self._clear_pending:
+            return events
+        self._clear_pending = False
+        self._items.clear()
+        return [Cleared(), *events]
+
+    def _count(self, content: dict[str, Any]) -> None:
+        count = content.get("execution_count")
+        if is_count(count):
+            self.execution_count = count
+
+    def _reply(self, content: dict[str, Any]) -> list[Event]:
+        """A kernel may tell the error, and text to show (`?` in IPython pages it), in its reply only."""
+        events: list[Event] = []
+        payloads = content.get("payload")
+        for payload in payloads if isinstance(payloads, list) else ():
+            if isinstance(payload, dict) and payload.get("source") == "page":
+                events += self._cleared([])
+                events += self._items.add(_bundle(payload.get("data")), {}, is_primary=False, display_id=None)
+        if content.get("status") == "error" and self.error is None:
+            events.append(self.fail(_error_info(content)))
+        return events
+
+
+def strip_ansi(text: str) -> str:
+    return _ANSI.sub("", text) if "\x1b" in text else text
+
+
+def _stream_event(name: str, text: str, omitted: int = 0) -> Event:
+    event = Stderr if name == "stderr" else Stdout
+    return event(text=text, omitted_bytes=omitted or UNSET)
+
+
+def _shorten(text: str) -> str:
+    if len(text) <= _MAX_ERROR_CHARS:
+        return text
+    half = _MAX_ERROR_CHARS // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters omitted ...]\n{text[-half:]}"
+
+
+def traceback_text(content: dict[str, Any]) -> str:
+    """The traceback of an error message as one string, its parts joined by newlines."""
+    traceback = content.get("traceback") or []
+    return "\n".join(map(str, traceback)) if isinstance(traceback, list) else str(traceback)
+
+
+def _error_info(content: dict[str, Any]) -> ErrorInfo:
+    return ErrorInfo(
+        name=str(content.get("ename") or "Error")[:_MAX_NAME_CHARS],
+        value=strip_ansi(str(content.get("evalue") or "")),
+        traceback=strip_ansi(traceback_text(content)),
+    )
+
+
+def _bundle(data: Any) -> dict[str, Any]:
+    return data if isinstance(data, dict) else {}
+
+
+def _display_id(content: dict[str, Any]) -> str | None:
+    transient = content.get("transient")
+    display_id = transient.get("display_id") if isinstance(transient, dict) else None
+    return display_id if isinstance(display_id, str) else None
+
+
+def _item_metadata(content: dict[str, Any], message: Message) -> dict[str, Any]:
+    """The bundle's own metadata, with what the kernel left out at its limits (in the message's, see runtimes/README.md)."""
+    own = content.get("metadata")
+    metadata = dict(own) if isinstance(own, dict) else {}
+    if message.metadata and "omitted" in message.metadata:
+        metadata["omitted"] = message.metadata["omitted"]
+    return metadata

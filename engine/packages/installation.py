@@ -1,0 +1,196 @@
+"""Installing: one installation of packages as something to follow, with a deadline and an end that is reached once."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+
+from msgspec import UNSET, UnsetType
+
+from engine.contexts.executions import follow
+from engine.kernels.confinement import Limits
+from engine.kernels.provisioners import KERNEL_MARK
+from engine.kernels.provisioners.command import run_command
+from engine.log import get_logger
+from engine.models import (
+    Event,
+    InstallationError,
+    InstallationResult,
+    InstallationStatus,
+    Installed,
+    Installing,
+    Stderr,
+    Stdout,
+)
+from engine.output.journal import Journal
+from engine.output.normalizer import strip_ansi
+from engine.packages.names import Tool
+from engine.packages.tools import Installer, Outcome, ToolFailed, ToolMissing, explain
+from engine.workspaces.run_directory import Workspace
+
+_MAX_EVENTS = 2000
+_MAX_LOG_BYTES = 1024 * 1024
+_LOG_LINES = 100
+_LINE_CHARS = 2000
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+
+
+class Installation:
+    """Runs in a task of its own from `start` on; readers follow it. When it is cancelled, its processes are gone before it ends."""
+
+    def __init__(
+        self,
+        installer: Installer,
+        packages: Sequence[str],
+        *,
+        tool: Tool,
+        context_id: str,
+        language: str,
+        workspace: Workspace,
+        env: Mapping[str, str],
+        limits: Limits,
+        timeout: float,
+        has_kernel: Callable[[], bool],
+    ) -> None:
+        self.context_id = context_id
+        self.language = language
+        self.tool = tool
+        self.packages = list(packages)
+        self.journal = Journal(max_events=_MAX_EVENTS, max_bytes=_MAX_LOG_BYTES)
+        self.result: InstallationResult | None = None
+        self._installer = installer
+        self._workspace = workspace
+        self._env = {**env, KERNEL_MARK: f"install-{workspace.root.name}"}
+        self._limits = limits
+        self._timeout = timeout
+        self._has_kernel = has_kernel
+        self._log: deque[str] = deque(maxlen=_LOG_LINES)
+        self._task: asyncio.Task[None] | None = None
+        self._on_finished: Callable[[], None] = lambda: None
+        self._reason = "was cancelled"
+        self._started_at = time.perf_counter()
+
+    def __repr__(self) -> str:
+        state = "RUNNING" if self.result is None else self.result.status.upper()
+        return f"<Installation {self.context_id} {self.tool} {state}>"
+
+    @property
+    def location(self) -> None:
+        """It cannot be asked for again."""
+        return None
+
+    def start(self, on_finished: Callable[[], None]) -> None:
+        """Begin; `on_finished` is called at the end, before readers are told of it."""
+        self._on_finished = on_finished
+        self.journal.append(
+            Installing(context_id=self.context_id, language=self.language, tool=self.tool, packages=self.packages)
+        )
+        self._task = asyncio.create_task(self._install())
+        self._task.add_done_callback(self._settle)
+
+    async def wait(self) -> InstallationResult:
+        """The result, once it has ended. It always does: it has a deadline."""
+        assert self._task is not None
+        await asyncio.wait({self._task})
+        assert self.result is not None
+        return self.result
+
+    async def cancel(self, reason: str) -> None:
+        """End it, with all its processes, and return when they are gone. `reason` completes "The installation ..."."""
+        if self._task is not None and not self._task.done() and not self._task.cancelling():
+            self._reason = reason
+            self._task.cancel()
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+    def follow(self, after: int = 0, *, ping: float | None = None) -> AsyncIterator[tuple[int, Event] | None]:
+        """Every event numbered above `after`, until the end; None after each `ping` seconds of silence."""
+        return follow(self.journal, after, ping=ping)
+
+    def _settle(self, task: asyncio.Task[None]) -> None:
+        """Reach the end also where the task was cancelled before it began, or is broken."""
+        if self.result is None and task.cancelled():
+            self._end("cancelled", error=self._cancelled())
+        elif self.result is None:
+            get_logger().error("installation_failed", context=self.context_id, exc_info=task.exception())
+            message = "The engine failed to run the installation"
+            self._end("error", error=InstallationError("InternalError", message, "Try again."))
+
+    async def _install(self) -> None:
+        outcome = Outcome()
+        status: InstallationStatus = "error"
+        error: InstallationError | UnsetType = UNSET
+        try:
+            async with asyncio.timeout(self._timeout):
+                self._prepare()
+                outcome = await self._installer.install(self.packages, self._workspace, self._command)
+            status = "ok"
+        except TimeoutError:
+            message = f"The installation exceeded its timeout of {round(self._timeout * 1000)} ms and was stopped"
+            status, error = (
+                "timeout",
+                InstallationError("InstallationTimeout", message, "Allow more time, or install less."),
+            )
+        except asyncio.CancelledError:
+            status, error = "cancelled", self._cancelled()
+        except ToolMissing as missing:
+            error = InstallationError("ToolMissing", f"{self.tool} is not there", str(missing))
+        except ToolFailed as failed:
+            error = explain(failed.output)
+        except (OSError, ValueError) as failure:
+            error = InstallationError("InstallationFailed", str(failure)[:1000], "The log tells more.")
+        self._end(status, outcome, error)
+
+    def _prepare(self) -> None:
+        self._workspace.prepare()
+        Path(self._env["TMPDIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _cancelled(self) -> InstallationError:
+        return InstallationError("InstallationCancelled", f"The installation {self._reason}", "Start it again.")
+
+    def _end(
+        self,
+        status: InstallationStatus,
+        outcome: Outcome | None = None,
+        error: InstallationError | UnsetType = UNSET,
+    ) -> None:
+        outcome = outcome or Outcome()
+        if error is not UNSET:
+            error.message = _without_secrets(error.message)
+        self.result = InstallationResult(
+            context_id=self.context_id,
+            language=self.language,
+            tool=self.tool,
+            status=status,
+            installed=outcome.installed,
+            restart_for=outcome.replaced if self._has_kernel() else [],
+            log=list(self._log),
+            duration_ms=round((time.perf_counter() - self._started_at) * 1000, 3),
+            error=error,
+        )
+        self._on_finished()
+        self.journal.append(Installed(result=self.result))
+        self.journal.close()
+
+    async def _command(self, command: Sequence[str], cwd: Path, *, shown: bool = True) -> str:
+        """Run a command and, if it is to be shown, tell what it prints; returns the end of its stdout. Raises ToolFailed."""
+        on_line = self._show if shown else lambda name, line: None
+        code, stdout, stderr = await run_command(command, cwd=cwd, env=self._env, limits=self._limits, on_line=on_line)
+        if code != 0:
+            raise ToolFailed(stderr + stdout)
+        return stdout
+
+    def _show(self, name: str, line: str) -> None:
+        line = _without_secrets(strip_ansi(line))
+        self._log.append(line[:_LINE_CHARS])
+        event = Stderr if name == "stderr" else Stdout
+        self.journal.append(event(text=f"{line}\n"))
+
+
+def _without_secrets(text: str) -> str:
+    """Without the credentials of URLs."""
+    return _CREDENTIALS.sub("***", text)

@@ -1,0 +1,130 @@
+"""Serving: uvicorn around the application, with an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from engine.api.gateway.kernels import check_settings
+from engine.api.mcp.transport import Mcp
+from engine.api.notebook.kernels import NotebookKernels
+from engine.core import Engine
+from engine.errors import BadNotebook, PolyreplError
+from engine.kernels.confinement import raise_open_files
+from engine.log import configure, get_logger
+from engine.server.app import create_app
+from engine.server.uvicorn_protocols import Protocol, WebSocketProtocol
+from engine.settings import Settings
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+
+class _Server(uvicorn.Server):
+    """Ends what runs before it waits for connections to close, so that no request holds the shutdown up."""
+
+    def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
+        super().__init__(config)
+        self._engine: Engine = app.state.engine
+        self._mcp: Mcp = app.state.mcp
+        self._notebook: NotebookKernels | None = app.state.notebook
+        self._setting_up: asyncio.Task[None] | None = None
+        self.failed = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self._engine.prepare()
+            # What was imported stays for good; collections need not look at it again and again.
+            gc.collect()
+            gc.freeze()
+            settings = self._engine.settings
+            url = f"{'https' if settings.tls_cert else 'http'}://{host}:{port}{settings.base_url}"
+            if self._notebook is not None:
+                self._setting_up = asyncio.create_task(self._set_up(self._notebook, url))
+            else:
+                get_logger().info("serving", url=url, docs=f"{url}/docs")
+
+    async def _set_up(self, notebook: NotebookKernels, url: str) -> None:
+        """Say that the notebook is served once it is; where it cannot be, the server ends. It was told why."""
+        try:
+            await notebook.ready()
+        except PolyreplError:
+            self.failed = self.should_exit = True
+        else:
+            get_logger().info("serving", url=url, notebook=notebook.notebook.name, docs=f"{url}/_api/spec/swagger.json")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        get_logger().info("shutting_down")
+        if self._notebook is not None:
+            await self._notebook.aclose()
+        await asyncio.gather(self._engine.aclose(), self._mcp.aclose())
+        await super().shutdown(sockets)
+
+
+def _listeners(settings: Settings) -> list[socket.socket] | None:
+    """A socket on the first port that is free, where others may be tried; None where uvicorn shall open the one that is set."""
+    if not settings.port_retries:
+        return None
+    last = min(settings.port + settings.port_retries, 65535)
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    for port in range(settings.port, last + 1):
+        try:
+            return [socket.create_server((settings.host, port), family=family, backlog=2048)]
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or port == last:
+                get_logger().error("cannot_listen", host=settings.host, port=port, reason=error.strerror)
+                raise SystemExit(1) from None
+    raise AssertionError
+
+
+def run_server(settings: Settings) -> int:
+    """Serve until SIGINT or SIGTERM; returns the exit status."""
+    configure(settings.log_level, settings.log_format)
+    raise_open_files()
+    engine = Engine(settings)
+    try:
+        app = create_app(engine)
+    except BadNotebook as error:
+        get_logger().error("notebook_not_served", reason=error.message)
+        return 1
+    if settings.notebook is None and "gateway" in settings.surfaces:
+        try:
+            check_settings(engine)
+        except PolyreplError as error:
+            get_logger().error("gateway_not_served", reason=error.explanation)
+            return 1
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="auto",
+        http=Protocol,
+        ws=WebSocketProtocol,
+        ws_max_size=settings.max_request_bytes,
+        ws_ping_interval=settings.websocket_ping_interval or None,
+        ws_ping_timeout=settings.websocket_ping_interval or None,
+        ws_per_message_deflate=False,  # on one machine it costs more than it saves
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=settings.trust_proxy_headers,
+        forwarded_allow_ips="*",
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+        ssl_ca_certs=str(settings.tls_client_ca) if settings.tls_client_ca else None,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if settings.tls_client_ca else ssl.CERT_NONE,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
+    )
+    server = _Server(config, app)
+    server.run(_listeners(settings))
+    return 0 if server.started and not server.failed else 1

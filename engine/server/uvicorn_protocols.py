@@ -1,0 +1,238 @@
+"""What of uvicorn's protocols is ours: what is written in one turn of the loop leaves in one write, and deadlines.
+
+A write is a system call that wakes the client. Two of them cost a tenth of the server's time for a short answer, and a short cell
+has five messages for a websocket."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+_HEAD = b"HTTP/1.1 "
+_LARGE = 64 * 1024  # bytes from which a copy costs more than a write
+PEER_WAIT = 30.0  # seconds
+MAX_HEAD = 64 * 1024  # bytes
+STALL_WAIT = 20.0  # seconds that the peer of a websocket may take nothing of what waits for it
+CUT_WAIT = 15.0  # the same, of one that has ended
+_TRY_LATER = 1013
+_PING_BYTES = 6  # that the peer's system acknowledges whether it is read or not
+_ACKNOWLEDGED = struct.Struct("120xQ")  # tcpi_bytes_acked in Linux's struct tcp_info
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's protocol on a transport that joins a head and what follows it.
+
+    The head of a request has PEER_WAIT seconds to come, twice that at most, and MAX_HEAD bytes; of its body something has to come
+    in that time, while we read it. Else the connection is closed."""
+
+    _timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+    _body_packets = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(HeadJoiner(transport, self.loop))
+        self._look_later(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._look_no_more()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._look_no_more()
+        super().handle_websocket_upgrade()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and self.cycle.scope is self.scope:
+            self._head_bytes = 0
+            self._body_packets += 1
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD and self in self.connections and not self.transport.is_closing():
+            self.send_400_response(f"The head of a request may have {MAX_HEAD} bytes.")
+
+    def _look_later(self, awaited: tuple[object, int] | None) -> None:
+        self._timer = self.loop.call_later(PEER_WAIT, self._look, awaited)
+
+    def _look_no_more(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self, before: tuple[object, int] | None) -> None:
+        """One look every PEER_WAIT seconds: a timer for each request would cost each of them."""
+        awaited = self._awaited()
+        if awaited and before and awaited[0] is before[0] and awaited[1] == before[1]:
+            self.transport.close()
+        else:
+            self._look_later(awaited)
+
+    def _awaited(self) -> tuple[object, int] | None:
+        """What stands for the request that the peer has begun, and the packets of its body; None where nothing is awaited of it."""
+        if self.cycle is None or self.cycle.scope is not self.scope:
+            return self if self.scope is None else self.scope, 0
+        is_read = self.cycle.more_body and not self.flow.read_paused
+        return (self.scope, self._body_packets) if is_read else None
+
+
+class Joiner(asyncio.Transport):
+    """A transport that holds what is written until the next turn of the loop, or until it is large: then backpressure is felt."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes | bytearray | memoryview[Any]] = []
+        self._size = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        if self._size + len(data) > _LARGE:
+            self._flush()
+            self._transport.write(data)
+            return
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+        self._size += len(data)
+
+    def _flush(self) -> None:
+        if self._held:
+            held, self._held, self._size = self._held, [], 0
+            if not self._transport.is_closing():  # as it is where the peer has left in this turn
+                self._transport.write(b"".join(held))
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._held.clear()
+        self._transport.abort()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._transport.get_extra_info(name, default)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def pause_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._transport.set_protocol(protocol)
+
+
+class HeadJoiner(Joiner):
+    """One that holds the head of an answer, and that only until what follows it."""
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        if self._held:
+            super().write(data)
+            self._flush()
+        elif data[: len(_HEAD)] == _HEAD:
+            super().write(data)
+        else:
+            self._transport.write(data)
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's, with deadlines for a peer that reads nothing; one that reads slowly has all the time that it takes.
+
+    While something waits for it, a peer that takes nothing for STALL_WAIT seconds is closed (1013). What was written until then,
+    and the close frame behind it, stays for CUT_WAIT more, as after any other close, and on while some of it is taken.
+
+    An application that has refused a websocket with an answer of its own is, unlike in uvicorn's, none that has failed."""
+
+    _taken_at_ping = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(Joiner(transport, self.loop))
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._expect(STALL_WAIT, self._close_stalled)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self.close_sent:
+            self._expect_nothing()
+
+    def send_keepalive_ping(self) -> None:
+        super().send_keepalive_ping()
+        self._taken_at_ping = self._taken()
+
+    def keepalive_timeout(self) -> None:
+        """A peer that has not come to the ping yet, but takes what was sent before it, is there."""
+        before, self._taken_at_ping = self._taken_at_ping, self._taken()
+        if self._taken_at_ping > before + _PING_BYTES and self.ping_timeout is not None:
+            self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
+        else:
+            super().keepalive_timeout()
+            self._expect(CUT_WAIT, self.transport.abort)
+
+    async def run_asgi(self) -> None:
+        await super().run_asgi()
+        if self in self.connections:
+            self._expect(CUT_WAIT, self.transport.abort)
+
+    async def send(self, message: Any) -> None:
+        kind = message["type"]
+        if kind == "websocket.close":
+            self._expect_nothing()
+            self.writable.set()  # a close frame is small: it need not wait for what is before it
+        await super().send(message)
+        if kind == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
+        elif kind == "websocket.close" and self.close_sent:
+            self._expect(CUT_WAIT, self.transport.abort)
+
+    def _expect(self, wait: float, otherwise: Callable[[], None]) -> None:
+        """Look every `wait` seconds whether the peer has taken anything; where it has not, do that instead."""
+        self._expect_nothing()
+        self.close_timer = self.loop.call_later(wait, self._look, wait, self._taken(), otherwise)
+
+    def _expect_nothing(self) -> None:
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+            self.close_timer = None
+
+    def _look(self, wait: float, before: int, otherwise: Callable[[], None]) -> None:
+        if self._taken() > before:
+            self._expect(wait, otherwise)
+        else:
+            otherwise()
+
+    def _taken(self) -> int:
+        """Bytes that the peer's system has acknowledged: while its buffers are full, as they are read. 0 where ours cannot tell."""
+        connection = self.transport.get_extra_info("socket")
+        try:
+            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKNOWLEDGED.size)
+            return int(_ACKNOWLEDGED.unpack(info)[0])
+        except (AttributeError, OSError, TypeError, struct.error):
+            return 0
+
+    def _close_stalled(self) -> None:
+        """End it as far as the application is concerned: what it waits for with a message is over."""
+        if not (self.close_sent or self.transport.is_closing()):
+            self.conn.send_close(_TRY_LATER, f"Nothing was read for {STALL_WAIT:g} s; connect again")
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+            if self.read_paused:  # up to its answer
+                self.read_paused = False
+                self.transport.resume_reading()
+        self.disconnected = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": _TRY_LATER})
+        self.writable.set()
+        self._expect(CUT_WAIT, self.transport.abort)

@@ -1,0 +1,67 @@
+"""What requests name, checked: ids, variables and directories."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine.errors import FieldError, InvalidRequest
+
+_NOT_TEXT = "holds half of a surrogate pair, which is no character"
+CONTEXT_ID = r"[A-Za-z0-9_.:~-]{1,128}"
+ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+
+
+def check_context_id(context_id: str | None) -> None:
+    if context_id is not None and not re.fullmatch(CONTEXT_ID, context_id):
+        error = "must be 1 to 128 of the characters A-Z a-z 0-9 _ . : ~ -"
+        raise InvalidRequest(FieldError("context_id", error))
+
+
+def is_text(value: str) -> bool:
+    """Whether UTF-8 can express it: kernels and clients get nothing else, though on Linux a file's name may be any bytes."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_text(field: str, value: str) -> None:
+    """Raises InvalidRequest where a kernel could not get it."""
+    if not is_text(value):
+        raise InvalidRequest(FieldError(field, _NOT_TEXT))
+
+
+def check_env_vars(env_vars: Mapping[str, str] | None) -> dict[str, str]:
+    """Names as POSIX has them; values are text without NUL. Raises InvalidRequest that names every wrong one (never a value)."""
+    errors = []
+    for name, value in (env_vars or {}).items():
+        if not re.fullmatch(ENV_NAME, name):
+            shown = name.encode(errors="replace").decode()
+            errors.append(FieldError(f"env_vars.{shown}", "a name is letters, digits and _, and starts with no digit"))
+        elif "\0" in value:
+            errors.append(FieldError(f"env_vars.{name}", "a value cannot hold a NUL character"))
+        elif not is_text(value):
+            errors.append(FieldError(f"env_vars.{name}", _NOT_TEXT))
+    if errors:
+        raise InvalidRequest(*errors)
+    return dict(env_vars or {})
+
+
+def check_cwd(cwd: str | None) -> Path | None:
+    """The directory that a request names. `/home/user`, the compatible APIs' default, means none where it does not exist."""
+    if cwd is None:
+        return None
+    path = Path(cwd)
+    if "\0" in cwd or not path.is_absolute():
+        raise InvalidRequest(FieldError("cwd", "must be an absolute path"))
+    try:
+        if path.is_dir():
+            return path
+    except OSError as error:  # a name that is too long, a directory that may not be entered
+        raise InvalidRequest(FieldError("cwd", error.strerror or str(error))) from None
+    if cwd == "/home/user":
+        return None
+    raise InvalidRequest(FieldError("cwd", "no such directory"))

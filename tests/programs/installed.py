@@ -1,0 +1,47 @@
+"""Clients that would bring packages into the tests' environment that others of it are moved or slowed by: in a directory of their own.
+
+jupyter-kernel-client asks for pyarrow (which pandas then loads), the Enterprise Gateway for an old jupyter_server. What they import is here anyway."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.real.conformance.server import Client, wait_until
+
+_PINNED = ("jupyter-kernel-client==1.0.2", "jupyter-mimetypes==0.2.0", "jupyter-enterprise-gateway==3.3.0")
+_DIRECTORY = Path(sys.prefix) / "clients"
+
+
+def clients_path() -> Path:
+    """The directory to put on the path; its packages (200 kB) are installed once."""
+    wanted = _DIRECTORY / "-".join(each.partition("==")[2] for each in _PINNED)
+    if not wanted.is_dir():
+        _DIRECTORY.mkdir(exist_ok=True)
+        made = Path(tempfile.mkdtemp(dir=_DIRECTORY))
+        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--disable-pip-version-check"]
+        subprocess.run([*command, "--target", str(made), *_PINNED], check=True, timeout=100)
+        try:
+            made.rename(wanted)
+        except OSError:  # other tests were first
+            shutil.rmtree(made)
+    return wanted
+
+
+def use_clients() -> None:
+    """Let this process import them."""
+    path = os.fspath(clients_path())
+    if path not in sys.path:
+        sys.path.append(path)
+
+
+def stop(kernel: Any, client: Client) -> None:
+    """Stop a JupyterKernelClient whose kernel ends first: while its thread reads, its own stop may wait for 10 s in vain."""
+    client.http.delete(f"/api/kernels/{kernel.id}")
+    wait_until(lambda: not kernel._manager.client.channels_running, what="the server has closed its socket")
+    kernel.stop()

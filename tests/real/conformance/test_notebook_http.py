@@ -1,0 +1,270 @@
+"""Notebooks as APIs on real kernels: in Python beside the real Kernel Gateway, in TypeScript and in bash; and starts that fail."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.real.conformance.server import DEADLINE, POLYREPL, Server, is_running, wait_until
+from tests.test_notebook import raw
+
+PYTHON = [
+    "import json, os, time\nfrom IPython.display import HTML\ncalls = []",
+    "# GET /hello/:person\nrequest = json.loads(REQUEST)",
+    "# GET /hello/:person\nprint('hello', request['path']['person'])",
+    "# GET /hello/world\nprint('nobody in particular')",
+    "# GET /args\nprint(json.dumps(json.loads(REQUEST)['args']))",
+    "# POST /body\nprint(json.dumps(json.loads(REQUEST)['body']))",
+    "# PUT /headers\nprint({k: v for k, v in json.loads(REQUEST)['headers'].items() if k.startswith('X-') or k == 'Content-Type'})",
+    "# POST /made\nprint(json.dumps({'id': 7}))",
+    "# ResponseInfo POST /made\nprint(json.dumps({'headers': {'Content-Type': 'application/json', 'X-A': 'b'}, 'status': 201}))",
+    "# GET /result\n1 + 1",
+    "# GET /rich\nHTML('<b>bold</b>')",
+    "# GET /quiet\nx = 1",
+    "# GET /both\nprint('out')\nprint('err', file=__import__('sys').stderr)\n2",
+    "# DELETE /fail\n1 / 0",
+    "# GET /calls\ncalls.append(1)\nprint(len(calls))",
+]
+OURS = [
+    "# GET /pid\nprint(os.getpid(), end='')",
+    "# GET /meet/:name\nopen(json.loads(REQUEST)['path']['name'], 'w').close()\nother = json.loads(REQUEST)['args']['other'][0]\n"
+    "while not os.path.exists(other): time.sleep(0.01)\nprint('met')",
+    "# GET /wait\nprint('waiting', flush=True)\nopen(json.loads(REQUEST)['args']['mark'][0], 'w').close()\ntime.sleep(600)",
+    "# GET /end\nos.kill(os.getpid(), 9)",
+    "# GET /count\nprint(get_ipython().execution_count, 'REQUEST' + ' =' in str(In))",
+    "# GET /plot\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()",
+]
+REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
+    ("GET", "/hello/Ada", {}),
+    ("GET", "/hello/a%2Fb%20%22c%22", {}),
+    ("GET", "/hello/world", {}),
+    ("GET", "/hello/", {}),
+    ("GET", "/hello/a/b", {}),
+    ("GET", "/args?a=1&a=2&b=&c=%20x%27", {}),
+    ("POST", "/body", {"json": {"k": [1, "é'\"\\", None]}}),
+    ("POST", "/body", {"data": {"a": ["1", "2"], "b": "x y"}}),
+    ("POST", "/body", {"data": {"f": "v"}, "files": {"up": ("n.txt", b"data")}}),
+    ("POST", "/body", {"content": "plain é"}),
+    ("POST", "/body", {}),
+    ("POST", "/body", {"content": "{bad", "headers": {"content-type": "application/json"}}),
+    ("PUT", "/headers", {"headers": [("x-one", "1"), ("X-One", "2"), ("x-two-three", "4")], "json": 1}),
+    ("POST", "/made", {}),
+    ("GET", "/made", {}),
+    ("GET", "/result", {}),
+    ("GET", "/rich", {}),
+    ("GET", "/quiet", {}),
+    ("GET", "/both", {}),
+    ("DELETE", "/fail", {}),
+    ("GET", "/fail", {}),
+    ("HEAD", "/quiet", {}),
+    ("OPTIONS", "/quiet", {}),
+    ("GET", "/calls", {}),
+    ("GET", "/nope", {}),
+    ("GET", "/", {}),
+    ("GET", "/api/kernels", {}),
+    ("GET", "/_api/spec/swagger.json", {}),
+    ("GET", "/_api/source", {}),
+    ("GET", "/public/a.txt", {}),
+]  # fmt: skip
+
+
+def notebook(path: Path, *cells: str, kernel: str = "python3", language: str = "python") -> Path:
+    path.write_bytes(raw(*cells, kernelspec={"name": kernel}, language_info={"name": language}))
+    return path
+
+
+@contextlib.contextmanager
+def serving(path: Path, **settings: str) -> Iterator[httpx.Client]:
+    with (
+        Server(settings={"notebook": str(path), "pool_max": "0", **settings}) as server,
+        httpx.Client(base_url=server.url, timeout=DEADLINE, trust_env=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("notebooks")
+    (path / "a.txt").write_text("public")
+    return path
+
+
+@pytest.fixture(scope="module")
+def both(home: Path) -> Iterator[tuple[httpx.Client, httpx.Client]]:
+    """The real Kernel Gateway and ours, told the same in the same variables."""
+    variables = {
+        "KG_API": "kernel_gateway.notebook_http",
+        "KG_SEED_URI": str(notebook(home / "api.ipynb", *PYTHON)),
+        "KG_ALLOW_NOTEBOOK_DOWNLOAD": "True",
+        "KG_STATIC_PATH": str(home),
+    }
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    real = subprocess.Popen(
+        [sys.executable, "-m", "kernel_gateway", f"--port={port}"],
+        env={**os.environ, **variables},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with Server(env=variables, settings={"pool_max": "0"}) as server:
+            options: dict[str, Any] = {"timeout": DEADLINE, "trust_env": False}
+            theirs = httpx.Client(base_url=f"http://127.0.0.1:{port}", **options)
+            with theirs, httpx.Client(base_url=server.url, **options) as ours:
+                wait_until(lambda: answers(theirs), what="the Kernel Gateway answers")
+                yield theirs, ours
+    finally:
+        real.terminate()
+        real.wait(DEADLINE)
+
+
+def answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/_api/spec/swagger.json").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def told(response: httpx.Response) -> tuple[int, Any, str | None]:
+    """Status, body and what a ResponseInfo adds; JSON by its values."""
+    kind = response.headers.get("content-type", "")
+    body = response.json() if kind.startswith("application/json") and response.content else response.text
+    return response.status_code, body, response.headers.get("x-a")
+
+
+@pytest.mark.parametrize(("method", "path", "options"), REQUESTS, ids=lambda value: str(value)[:20])
+def test_ours_answers_as_the_real_one(
+    both: tuple[httpx.Client, httpx.Client], method: str, path: str, options: dict[str, Any]
+) -> None:
+    theirs, ours = (client.request(method, path, **options) for client in both)
+    assert told(ours) == told(theirs)
+
+
+@pytest.fixture(scope="module")
+def python(home: Path) -> Iterator[httpx.Client]:
+    path = notebook(home / "ours.ipynb", *PYTHON[:1], *OURS)
+    with serving(path, notebook_kernels="2", default_timeout="15") as client:
+        yield client
+
+
+def test_two_requests_run_at_once(python: httpx.Client, tmp_path: Path) -> None:
+    names = [str(tmp_path / name) for name in "ab"]
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        asked = [
+            threads.submit(python.get, f"/meet/{own.replace('/', '%2F')}", params={"other": other})
+            for own, other in (names, reversed(names))
+        ]
+        assert [each.result().text for each in asked] == ["met\n", "met\n"]
+
+
+def test_a_kernel_that_dies_is_named_and_replaced_with_its_set_up(python: httpx.Client) -> None:
+    response = python.get("/end")
+    assert (response.status_code, response.text[:18]) == (500, "Error KernelDied: ")
+    pids = {int(python.get("/pid").text) for _ in range(4)}
+    assert all(is_running(pid) for pid in pids)
+
+
+def test_a_client_that_goes_away_has_its_cell_interrupted(python: httpx.Client, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+
+    def leave() -> None:
+        with contextlib.suppress(httpx.ReadTimeout):
+            python.get("/wait", params={"mark": str(mark)}, timeout=httpx.Timeout(DEADLINE, read=2.0))
+
+    leave()
+    assert mark.exists()
+    wait_until(lambda: len({python.get("/pid").text for _ in range(4)}) == 2, what="both kernels are free again")
+
+
+def test_request_is_set_without_history_or_count(python: httpx.Client) -> None:
+    counts: list[int] = []
+    for _ in range(3):
+        count, is_in_history = python.get("/count").text.split()
+        assert is_in_history == "False"
+        counts.append(int(count))
+    assert max(counts) < 20
+
+
+def test_a_plot_is_an_image(python: httpx.Client) -> None:
+    bundle = python.get("/plot").json()
+    assert bundle["image/png"].startswith("iVBOR")
+
+
+TYPESCRIPT = [
+    "import { readFileSync } from 'node:fs'\ntype Request = { body: any, path: Record<string, string> }\nlet calls: number = 0",
+    "// GET /hello/:person\nconst request: Request = JSON.parse(REQUEST)",
+    "// GET /hello/:person\nconsole.log('hello', request.path.person, ++calls, typeof REQUEST)",
+    "// POST /body\nconsole.log(JSON.stringify((JSON.parse(REQUEST) as Request).body))",
+    "// GET /result\n({ a: 1 })",
+    "// POST /made\nconsole.log('{}')",
+    "// ResponseInfo POST /made\nconsole.log(JSON.stringify({ status: 201, headers: { 'Content-Type': 'application/json' } }))",
+    "// GET /fail\nthrow new RangeError('no')",
+]
+
+
+def test_a_notebook_in_typescript(home: Path) -> None:
+    with serving(notebook(home / "ts.ipynb", *TYPESCRIPT, kernel="typescript", language="typescript")) as client:
+        assert client.get("/hello/A'\"`${1}").text == "hello A'\"`${1} 1 string\n"
+        assert client.get("/hello/b").text == "hello b 2 string\n"
+        assert client.post("/body", json={"k": ["é\u2028", 1]}).json() == {"k": ["é\u2028", 1]}
+        assert client.get("/result").json()["text/plain"] == "{ a: 1 }"
+        response = client.post("/made")
+        assert (response.status_code, response.headers["content-type"], response.json()) == (
+            201,
+            "application/json",
+            {},
+        )
+        response = client.get("/fail")
+        assert (response.status_code, response.text) == (500, "Error RangeError: no \n")
+
+
+def test_a_notebook_in_bash(home: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bash_kernel.install", "--prefix", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    path = notebook(
+        home / "bash.ipynb", "greeting=hello", '# GET /a/:b\necho "$greeting $REQUEST"', kernel="bash", language="bash"
+    )
+    settings = {"notebook": str(path), "kernelspecs": "bash", "pool_max": "0"}
+    with Server(settings=settings, env={"JUPYTER_PATH": str(tmp_path / "share/jupyter")}) as server:
+        nasty = "'$(id)`id`\"\\${x}"
+        response = httpx.get(server.url + "/a/b", params={"q": nasty}, timeout=DEADLINE)
+        greeting, _, request = response.text.partition(" ")
+        assert greeting == "hello"
+        assert json.loads(request)["args"] == {"q": [nasty]}
+
+
+@pytest.mark.parametrize(
+    ("cells", "kernel", "said"),
+    [
+        (["# GET /a/:b-\n1"], "python3", "cell 1 ('# GET /a/:b-')"),
+        (["x = 1", "1 / 0", "# GET /a\n1"], "python3", "cell 2 ('1 / 0') failed: ZeroDivisionError: division by zero"),
+        (["# GET /a\n1"], "cobol", "its kernelspec 'cobol' is none of python"),
+    ],
+)
+def test_a_notebook_that_cannot_be_served_ends_the_start(
+    tmp_path: Path, cells: list[str], kernel: str, said: str
+) -> None:
+    path = notebook(tmp_path / "bad.ipynb", *cells, kernel=kernel)
+    environment = {**os.environ, "POLYREPL_RUN_DIR": str(tmp_path / "run"), "POLYREPL_POOL_MAX": "0", "COLUMNS": "1000"}
+    done = subprocess.run(
+        [str(POLYREPL), "serve", "--port", "0", "--notebook", str(path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "run").rglob("*")) or not any((tmp_path / "run").rglob("connection.json"))

@@ -1,0 +1,59 @@
+"""The limit of memory that each kernel gets (`kernel_memory`), with real kernels that want more."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from engine.contexts.executions import Execution
+from engine.core import Engine
+from engine.settings import MIB, Settings
+
+LIMIT = 128 * MIB
+
+
+@pytest.fixture(scope="module")
+async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine]:
+    run_dir: Path = tmp_path_factory.mktemp("memory") / "run"
+    async with Engine(Settings(run_dir=run_dir, pool_max=0, preload=[], kernel_memory=LIMIT)) as engine:
+        yield engine
+
+
+async def run(engine: Engine, code: str, *, language: str = "typescript") -> Execution:
+    execution = await engine.execute(code, language=language, context_id="context")
+    await execution.wait()
+    return execution
+
+
+@pytest.mark.anyio
+async def test_a_heap_that_grows_past_the_limit_is_a_death_that_says_so(engine: Engine) -> None:
+    before = await run(engine, "const kept = 1; process.execArgv.join(' ')")
+    assert f"--max-old-space-size={LIMIT // MIB}" in str(before.result().items[0].text)
+    died = await run(engine, "const rows: number[][] = []; for (;;) rows.push(new Array(1000).fill(rows.length))")
+    assert (died.status, died.context_state) == ("died", "lost")
+    assert died.error is not None
+    assert died.error.name == "KernelDied"
+    assert died.error.value.startswith(f"The kernel died: out of memory at its limit of {LIMIT // 1_000_000} MB")
+    assert "peak memory" in died.error.value
+    after = await run(engine, "typeof kept")
+    assert (after.status, after.result().items[0].text) == ("ok", "'undefined'")
+
+
+@pytest.mark.anyio
+async def test_buffers_past_the_limit_are_an_error_of_the_cell(engine: Engine) -> None:
+    await run(engine, "var kept = 1")
+    refused = await run(engine, "const held = []; for (;;) held.push(Buffer.alloc(5e7))")
+    assert refused.status == "error"
+    assert refused.error is not None
+    assert refused.error.name == "RangeError"
+    assert (await run(engine, "held.length = 0; kept")).result().items[0].text == "1"
+
+
+@pytest.mark.anyio
+async def test_python_gets_a_memory_error(engine: Engine) -> None:
+    refused = await run(engine, "held = bytearray(10**9)", language="python")
+    assert refused.error is not None
+    assert refused.error.name == "MemoryError"
+    assert (await run(engine, "1 + 1", language="python")).result().items[0].text == "2"

@@ -1,0 +1,220 @@
+"""The guard: who may call, from where, under which name, with how much."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from engine.api.native.routes import OPERATIONS
+from tests.live import serve
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "s3cret-Token"
+OPEN = ["/healthz", "/health", "/readyz", "/openapi.json", "/docs", "/redoc", "/docs/swagger-ui.css"]
+GUARDED = sorted({operation.path for operation in OPERATIONS} - set(OPEN))
+
+
+def is_problem(response: httpx.Response, status: int) -> None:
+    assert response.status_code == status, response.text
+    assert set(response.json()) == {"message", "code", "remediation"}
+
+
+class TestToken:
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Authorization": f"Bearer {TOKEN}"},
+            {"Authorization": f"token {TOKEN}"},
+            {"Authorization": f"bearer  {TOKEN}"},
+            {"X-API-Key": TOKEN},
+            {"X-Access-Token": TOKEN},
+            {"X-API-Key": "wrong", "X-Access-Token": TOKEN},
+        ],
+        ids=str,
+    )
+    async def test_a_token_is_taken_in_every_header_that_clients_use(self, api, headers: dict[str, str]):
+        client = (await api(token=TOKEN)).client
+        assert (await client.get("/contexts", headers=headers)).status_code == 200
+
+    async def test_a_token_is_taken_in_the_query(self, api):
+        client = (await api(token=TOKEN)).client
+        assert (await client.get("/contexts", params={"token": TOKEN})).status_code == 200
+        assert (await client.get("/contexts", params={"a": "b", "token": TOKEN})).status_code == 200
+
+    @pytest.mark.parametrize("token", ["p+a/s=s &%", "pässwörd", "日本"])
+    async def test_a_token_may_hold_any_character(self, api, token: str):
+        client = (await api(token=token)).client
+        assert (await client.get("/contexts", params={"token": token})).status_code == 200
+        for name, value in (("X-API-Key", token), ("Authorization", f"Bearer {token}")):
+            assert (await client.get("/contexts", headers=[(name, value.encode())])).status_code == 200
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            {"Authorization": ""},
+            {"Authorization": "Bearer"},
+            {"Authorization": "Bearer "},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": TOKEN},
+            {"Authorization": f"Basic {TOKEN}"},
+            {"Authorization": f"Bearer {TOKEN}x"},
+            {"Authorization": f"Bearer {TOKEN.lower()}"},
+            {"X-API-Key": ""},
+            {"X-API-Key": f"Bearer {TOKEN}"},
+            {"Cookie": f"token={TOKEN}"},
+        ],
+        ids=str,
+    )
+    async def test_without_the_right_token_nothing_is_told(self, api, headers: dict[str, str]):
+        client = (await api(token=TOKEN)).client
+        response = await client.get("/contexts", headers=headers)
+        is_problem(response, 401)
+        assert response.headers["www-authenticate"] == "Bearer"
+        assert TOKEN not in response.text
+
+    @pytest.mark.parametrize(
+        "query", ["token=", "token=wrong", "Token=" + TOKEN, "token", "token=%ff", "xtoken=" + TOKEN]
+    )
+    async def test_a_wrong_token_in_the_query_is_refused(self, api, query: str):
+        is_problem(await (await api(token=TOKEN)).client.get(f"/contexts?{query}"), 401)
+
+    async def test_bytes_that_are_no_token_are_refused(self, api):
+        client = (await api(token=TOKEN)).client
+        is_problem(await client.get("/contexts", headers=[(b"x-api-key", b"\xff\xfe")]), 401)
+
+    @pytest.mark.parametrize("path", OPEN)
+    async def test_probes_and_pages_need_no_token(self, api, path: str):
+        assert (await (await api(token=TOKEN)).client.get(path)).status_code == 200
+
+    @pytest.mark.parametrize("path", [*GUARDED, "/nope", "/docsx", "/healthz/", "/HEALTHZ"])
+    @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+    async def test_everything_else_needs_one(self, api, method: str, path: str):
+        is_problem(await (await api(token=TOKEN)).client.request(method, path), 401)
+
+    async def test_a_refused_request_runs_nothing(self, api):
+        fake = await api(token=TOKEN)
+        await fake.client.post("/execute", json={"code": "x"})
+        assert not fake.kernels
+        assert not len(fake.engine.contexts)
+
+    async def test_without_a_token_in_the_settings_none_is_needed(self, api):
+        assert (await (await api()).client.get("/contexts")).status_code == 200
+        assert (await (await api(token="")).client.get("/contexts")).status_code == 200
+
+
+class TestHost:
+    @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:1", "[::1]:8000", "[::1]", "LOCALHOST"])
+    async def test_a_loopback_name_is_taken(self, api, host: str):
+        assert (await (await api()).client.get("/healthz", headers={"Host": host})).status_code == 200
+
+    @pytest.mark.parametrize(
+        "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil", "", "[::2]", "["]
+    )
+    @pytest.mark.parametrize("path", ["/contexts", "/healthz", "/docs"])
+    async def test_another_name_is_refused_as_it_may_be_a_rebound_one(self, api, host: str, path: str):
+        is_problem(await (await api()).client.get(path, headers={"Host": host}), 403)
+
+    async def test_a_name_in_the_settings_is_taken(self, api):
+        client = (await api(allowed_hosts=["my.host"])).client
+        assert (await client.get("/contexts", headers={"Host": "my.host:80"})).status_code == 200
+        is_problem(await client.get("/contexts", headers={"Host": "other.host"}), 403)
+
+    async def test_a_star_takes_every_name(self, api):
+        client = (await api(allowed_hosts=["*"])).client
+        assert (await client.get("/contexts", headers={"Host": "any.host"})).status_code == 200
+
+    async def test_with_a_token_every_name_may_lead_here_unless_names_are_listed(self, api):
+        key = {"X-API-Key": TOKEN, "Host": "container-7"}
+        assert (await (await api(token=TOKEN)).client.get("/contexts", headers=key)).status_code == 200
+        client = (await api(token=TOKEN, allowed_hosts=["my.host"])).client
+        is_problem(await client.get("/contexts", headers=key), 403)
+
+
+class TestOrigin:
+    @pytest.mark.parametrize(
+        "origin", ["https://evil.example", "null", "http://localhost:9999", "http://[", "", "localhost:8000", "\x00"]
+    )
+    @pytest.mark.parametrize("token", [None, TOKEN])
+    async def test_a_page_of_another_origin_is_refused(self, api, origin: str, token: str | None):
+        client = (await api(token=token)).client
+        headers = {"Origin": origin, "X-API-Key": TOKEN}
+        is_problem(await client.post("/execute", json={"code": "x"}, headers=headers), 403)
+
+    async def test_a_page_of_our_own_origin_is_taken(self, api):
+        client = (await api()).client
+        response = await client.get("/contexts", headers={"Origin": "http://localhost:8000"})
+        assert response.status_code == 200
+
+    async def test_there_is_no_cors_by_default(self, api):
+        client = (await api()).client
+        response = await client.options(
+            "/execute", headers={"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+        )
+        assert response.status_code >= 400
+        assert not [name for name in response.headers if name.startswith("access-control-")]
+
+    async def test_an_origin_in_the_settings_can_call_and_read_from_its_page(self, api):
+        client = (await api(allowed_origins=["https://app.example"], token=TOKEN)).client
+        origin = {"Origin": "https://app.example"}
+        preflight = await client.options(
+            "/execute",
+            headers={
+                **origin,
+                "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "authorization,content-type,last-event-id,idempotency-key,prefer",
+            },
+        )
+        assert preflight.status_code in (200, 204)
+        assert preflight.headers["access-control-allow-origin"] in ("https://app.example", "*")
+        for name in ("authorization", "content-type", "last-event-id", "idempotency-key", "prefer"):
+            assert name in preflight.headers["access-control-allow-headers"].lower()
+        answer = await client.post("/execute", json={"code": "x"}, headers={**origin, "X-API-Key": TOKEN})
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] in ("https://app.example", "*")
+        refused = await client.post("/execute", json={"code": "x"}, headers={"Origin": "https://other.example"})
+        assert refused.status_code == 403
+        assert "access-control-allow-origin" not in refused.headers
+
+    async def test_an_errors_body_can_be_read_from_an_allowed_page(self, api):
+        client = (await api(allowed_origins=["https://app.example"], token=TOKEN)).client
+        response = await client.get("/contexts", headers={"Origin": "https://app.example"})
+        assert response.status_code == 401
+        assert response.headers["access-control-allow-origin"] in ("https://app.example", "*")
+
+
+class TestSize:
+    LIMIT = 2048
+
+    @pytest.mark.parametrize("path", ["/execute", "/execute/async", "/contexts", "/executions/x/input"])
+    async def test_a_body_that_announces_too_much_is_refused_unread(self, api, path: str):
+        client = (await api(max_request_bytes=self.LIMIT)).client
+        is_problem(await client.post(path, content=b"x" * (self.LIMIT + 1)), 413)
+
+    async def test_a_body_that_announces_nothing_is_refused_when_it_grows_too_large(self, api):
+        client = (await api(max_request_bytes=self.LIMIT)).client
+        sent = 0
+
+        async def endless():
+            nonlocal sent
+            for _ in range(10_000):
+                sent += 1
+                yield b"x" * 100
+
+        is_problem(await client.post("/execute", content=endless()), 413)
+
+    async def test_a_body_as_large_as_the_limit_is_taken(self, api):
+        client = (await api(max_request_bytes=self.LIMIT)).client
+        body = b'{"code": ""}'
+        body = body[:-2] + b"x" * (self.LIMIT - len(body)) + body[-2:]
+        assert len(body) == self.LIMIT
+        assert (await client.post("/execute", content=body)).status_code == 200
+
+    @pytest.mark.parametrize("chunked", [False, True])
+    def test_a_large_body_over_a_real_connection_is_a_413_or_a_closed_one(self, make_fake, chunked: bool):
+        fake = make_fake(max_request_bytes=self.LIMIT)
+        with serve(fake.engine) as live:
+            content = (b"x" * 1000 for _ in range(10)) if chunked else b"x" * 10_000
+            is_problem(httpx.post(live.url + "/execute", content=content, timeout=10), 413)
+            assert httpx.get(live.url + "/healthz", timeout=10).status_code == 200

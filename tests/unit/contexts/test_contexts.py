@@ -1,0 +1,494 @@
+"""Contexts: one per (id, language), a bounded queue each, a limit on all, and a truthful answer about their state."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.contexts.executions import Execution
+from engine.contexts.registry import Context
+from engine.core import Engine
+from engine.errors import ContextNotFound, KernelStartFailed, PolyreplError, QueueFull, ShuttingDown, TooManyContexts
+from engine.kernels.channels.fake import FakeChannels
+from engine.kernels.provisioners.fake import Die, FakeKernel, Hold, Say
+from engine.models import Result, Stdout
+
+pytestmark = pytest.mark.anyio
+
+READY = Say("stream", {"name": "stdout", "text": "ready\n"})
+SCRIPT = {"loop": [READY, Hold()], "stubborn": [READY, Hold(ignore_interrupts=True)], "die": [READY, Die()]}
+
+
+async def run(engine: Engine, code: str, context_id: str = "c", **options: Any) -> Result:
+    execution = await engine.execute(code, context_id=context_id, **options)
+    return await ended(execution)
+
+
+async def ended(execution: Execution) -> Result:
+    async with asyncio.timeout(10):
+        await execution.wait()
+    return execution.result()
+
+
+async def held(engine: Engine, code: str = "loop", context_id: str = "c", **options: Any) -> Execution:
+    """Start code and return when the cell holds."""
+    execution = await engine.execute(code, context_id=context_id, **options)
+    async with asyncio.timeout(10):
+        async for entry in execution.follow():
+            if entry and isinstance(entry[1], Stdout):
+                return execution
+    raise AssertionError(execution)
+
+
+def only(engine: Engine, context_id: str = "c") -> Context:
+    (context,) = engine.contexts.get(context_id)
+    return context
+
+
+def codes(kernel: FakeKernel) -> list[str]:
+    return [content["code"] for content, _ in kernel.requests]
+
+
+class TestIdentity:
+    async def test_a_context_keeps_its_kernel_over_executions(self, fake_engine):
+        fake = await fake_engine()
+        results = [await run(fake.engine, "x") for _ in range(3)]
+        assert len(fake.kernels) == 1
+        assert [result.execution_count for result in results] == [1, 2, 3]
+        assert {result.context_state for result in results} == {"preserved"}
+
+    async def test_without_an_id_every_execution_has_a_context_of_its_own(self, fake_engine):
+        fake = await fake_engine()
+        results = [await run(fake.engine, "x", None) for _ in range(3)]
+        assert len({result.context_id for result in results}) == len(fake.kernels) == 3
+
+    async def test_one_id_holds_one_kernel_per_language_which_share_a_working_directory(self, fake_engine):
+        fake = await fake_engine()
+        for language in ("python", "ts", "py", "javascript"):
+            await run(fake.engine, "x", language=language)
+        contexts = fake.engine.contexts.get("c")
+        assert [context.language.name for context in contexts] == ["python", "typescript"]
+        assert len(fake.kernels) == 2
+        assert len({context.info().cwd for context in contexts}) == 1
+
+    async def test_the_working_directory_lives_as_long_as_the_last_language_of_its_id(self, fake_engine):
+        fake = await fake_engine()
+        await run(fake.engine, "x", language="python")
+        await run(fake.engine, "x", language="typescript")
+        cwd = Path(only_of(fake.engine, "python").info().cwd)
+        await fake.engine.delete_context("c", "python")
+        assert cwd.is_dir()
+        await fake.engine.delete_context("c", "typescript")
+        assert not cwd.exists()
+
+    async def test_a_further_language_never_takes_the_working_directory_of_its_id_away(self, fake_engine):
+        fake = await fake_engine(max_contexts=1)
+        await run(fake.engine, "x", language="python")
+        cwd = Path(only(fake.engine).info().cwd)
+        (cwd / "file").write_text("made by python")
+        await run(fake.engine, "x", language="typescript")
+        await until(lambda: len(fake.engine.contexts) == 1 and not fake.engine.contexts._closing)
+        assert (Path(only(fake.engine).info().cwd) / "file").exists()
+
+    async def test_a_working_directory_that_a_cell_removed_is_there_again_for_the_next_kernel(self, fake_engine):
+        fake = await fake_engine()
+        await run(fake.engine, "x")
+        workspace = only(fake.engine).workspace
+        shutil.rmtree(workspace.root)
+        await only(fake.engine).restart()
+        assert workspace.cwd.is_dir()
+        assert workspace.tmp.is_dir()
+
+    async def test_a_context_tells_about_itself(self, fake_engine):
+        fake = await fake_engine(SCRIPT)
+        execution = await held(fake.engine)
+        await fake.engine.execute("x", context_id="c")
+        info = only(fake.engine).info()
+        assert (info.id, info.language, info.state, info.queued, info.execution_count) == ("c", "python", "busy", 1, 1)
+        assert repr(only(fake.engine)) == "<Context c python busy, 1 queued>"
+        await fake.engine.interrupt(execution.id)
+        await ended(execution)
+
+
+def only_of(engine: Engine, language: str) -> Context:
+    (context,) = engine.contexts.get("c", language)
+    return context
+
+
+class TestQueue:
+    async def test_executions_of_a_context_run_one_after_the_other_in_their_order(self, fake_engine):
+        fake = await fake_engine(SCRIPT)
+        first = await held(fake.engine)
+        waiting = [await fake.engine.execute(str(number), context_id="c") for number in range(5)]
+        assert [execution.status for execution in waiting] == ["queued"] * 5
+        fake.kernels[0].release()
+        results = [await ended(execution) for execution in (first, *waiting)]
+        assert codes(fake.kernels[0]) == ["loop", "0", "1", "2", "3", "4"]
+        assert [result.execution_count or 0 for result in results[1:]] == [2, 3, 4, 5, 6]
+
+    async def test_contexts_do_not_wait_for_each_other(self, fake_engine):
+        fake = await fake_engine(SCRIPT)
+        await held(fake.engine, context_id="a")
+        assert (await run(fake.engine, "x", "b")).status == "ok"
+
+    async def test_a_full_queue_refuses_and_takes_again_when_there_is_room(self, fake_engine):
+        fake = await fake_engine(SCRIPT, queue_size=2)
+        await held(fake.engine)
+        waiting = [await fake.engine.execute("x", context_id="c") for _ in range(2)]
+        with pytest.raises(QueueFull) as caught:
+            await fake.engine.execute("x", context_id="c")
+        assert caught.value.retry_after >= 1
+        assert (await run(fake.engine, "x", "another")).status == "ok"
+        fake.kernels[0].release()
+        for execution in waiting:
+            await ended(execution)
+        assert (await run(fake.engine, "x")).status == "ok"
+
+    async def test_a_burst_on_a_new_context_starts_one_kernel(self, fake_engine):
+        fake = await fake_engine()
+        executions = await asyncio.gather(*(fake.engine.execute(str(n), context_id="c") for n in range(10)))
+        for execution in executions:
+            assert (await ended(execution)).status == "ok"
+        assert len(fake.kernels) == 1
+
+    async def test_a_failed_cell_does_not_take_those_behind_it_along(self, fake_engine):
+        error = {"ename": "E", "evalue": "v", "traceback": []}
+        fake = await fake_engine({**SCRIPT, "bad": [Say("error", error)]})
+        await held(fake.engine)
+        bad, good = [await fake.engine.execute(code, context_id="c") for code in ("bad", "good")]
+        fake.kernels[0].release()
+        assert [(await ended(each)).status for each in (bad, good)] == ["error", "ok"]
+
+
+class TestLimit:
+    async def test_the_context_idle_for_longest_makes_room_for_a_new_one(self, fake_engine):
+        fake = await fake_engine(max_contexts=2)
+        for context_id in ("a", "b", "a", "c"):
+            await run(fake.engine, "x", context_id)
+        assert {context.id for context in fake.engine.contexts} == {"a", "c"}
+        with pytest.raises(ContextNotFound, match="evicted"):
+            fake.engine.contexts.get("b")
+
+    async def test_an_evicted_context_comes_back_with_the_truth_about_its_state(self, fake_engine):
+        fake = await fake_engine(max_contexts=1)
+        await run(fake.engine, "x", "a")
+        await run(fake.engine, "x", "b")
+        assert (await run(fake.engine, "x", "a")).context_state == "restarted"
+        assert (await run(fake.engine, "x", "a")).context_state == "preserved"
+
+    async def test_a_busy_context_is_never_evicted(self, fake_engine):
+        fake = await fake_engine(SCRIPT, max_contexts=1)
+        execution = await held(fake.engine)
+        with pytest.raises(TooManyContexts) as caught:
+            await fake.engine.execute("x", context_id="b")
+        assert caught.value.retry_after >= 1
+        assert not fake.engine.has_room
+        fake.kernels[0].release()
+        assert (await ended(execution)).status == "ok"
+        assert (await run(fake.engine, "x", "b")).status == "ok"
+
+    async def test_a_context_whose_kernel_starts_is_never_evicted(self, make_fake):
+        opened = asyncio.Event()
+
+        class Slow(FakeChannels):
+            async def open(self) -> None:
+                await opened.wait()
+                await super().open()
+
+        fake = make_fake(channels=Slow, max_contexts=1)
+        async with fake.engine as engine:
+            making = asyncio.create_task(engine.create_context(context_id="a"))
+            await until(lambda: fake.kernels)
+            with pytest.raises(TooManyContexts):
+                await engine.execute("x", context_id="b")
+            opened.set()
+            assert (await making).id == "a"
+
+    async def test_an_evicted_kernel_is_ended(self, fake_engine):
+        fake = await fake_engine(max_contexts=1)
+        await run(fake.engine, "x", "a")
+        kernel = only(fake.engine, "a").kernel
+        await run(fake.engine, "x", "b")
+        assert kernel is not None
+        async with asyncio.timeout(10):
+            await kernel.exited
+
+
+async def until(condition: Any) -> None:
+    """Let the loop turn until the condition holds."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+class TestCulling:
+    async def test_a_context_idle_for_too_long_is_ended_by_itself(self, fake_engine):
+        fake = await fake_engine(context_idle_timeout=0.05)
+        await run(fake.engine, "x")
+        kernel = only(fake.engine).kernel
+        await until(lambda: not len(fake.engine.contexts))
+        assert kernel is not None
+        async with asyncio.timeout(10):
+            await kernel.exited
+
+    async def test_afterwards_the_answers_say_what_happened(self, fake_engine):
+        fake = await fake_engine(context_idle_timeout=0.05)
+        await run(fake.engine, "x")
+        await until(lambda: not len(fake.engine.contexts))
+        with pytest.raises(ContextNotFound, match=r"'c' not found: it was ended after 0\.05 s without activity"):
+            fake.engine.contexts.get("c")
+        assert (await run(fake.engine, "x")).context_state == "restarted"
+
+    async def test_a_busy_context_is_not_culled(self, fake_engine):
+        fake = await fake_engine(SCRIPT, context_idle_timeout=0.02)
+        execution = await held(fake.engine)
+        await run(fake.engine, "x", "idle")
+        await until(lambda: len(fake.engine.contexts) == 1)
+        assert only(fake.engine).current is execution
+        fake.kernels[0].release()
+        assert (await ended(execution)).status == "ok"
+
+    async def test_the_working_directory_goes_with_a_culled_context(self, fake_engine):
+        fake = await fake_engine(context_idle_timeout=0.02)
+        await run(fake.engine, "x")
+        root = only(fake.engine).workspace.root
+        await until(lambda: not root.exists())
+
+
+class TestDeath:
+    async def test_a_death_in_the_middle_names_itself_and_the_next_call_is_fresh_and_says_so(self, fake_engine):
+        fake = await fake_engine(SCRIPT)
+        result = await run(fake.engine, "die")
+        assert (result.status, result.context_state) == ("died", "lost")
+        assert result.error
+        assert result.error.name == "KernelDied"
+        assert "SIGKILL" in result.error.value
+        assert result.logs.stdout == ["ready"]
+        assert [(await run(fake.engine, "x")).context_state for _ in range(2)] == ["restarted", "preserved"]
+        assert len(fake.kernels) == 2
+
+    async def test_those_behind_a_death_run_on_a_fresh_kernel(self, fake_engine):
+        fake = await fake_engine({**SCRIPT, "hold and die": [READY, Hold(), Die()]})
+        first = await held(fake.engine, "hold and die")
+        waiting = [await fake.engine.execute("x", context_id="c") for _ in range(2)]
+        fake.kernels[0].release()
+        assert (await ended(first)).status == "died"
+        results = [await ended(execution) for execution in waiting]
+        assert [(result.status, result.context_state) for result in results] == [
+            ("ok", "restarted"),
+            ("ok", "preserved"),
+        ]
+
+    async def test_a_death_while_idle_is_noticed_and_the_next_call_is_fresh_and_says_so(self, fake_engine):
+        fake = await fake_engine()
+        await run(fake.engine, "x")
+        kernel = only(fake.engine).kernel
+        assert kernel is not None
+        fake.kernels[0]._on_death(-11)
+        async with asyncio.timeout(10):
+            await asyncio.shield(kernel.exited)
+        assert only(fake.engine).info().state == "dead"
+        assert (await run(fake.engine, "x")).context_state == "restarted"
+
+    async def test_a_kernel_that_does_not_start_is_an_execution_that_says_so(self, fake_engine):
+        fake = await fake_engine({"start fails": []})
+        result = await run(fake.engine, "x")
+        assert result.status == "died"
+        assert result.error
+        assert result.error.name == "KernelStartFailed"
+        assert only(fake.engine).is_idle
+        assert (await run(fake.engine, "x")).error
+
+    async def test_making_a_context_whose_kernel_does_not_start_is_an_error_and_leaves_no_context(self, fake_engine):
+        fake = await fake_engine({"start fails": []})
+        with pytest.raises(KernelStartFailed):
+            await fake.engine.create_context(context_id="c")
+        with pytest.raises(ContextNotFound):
+            fake.engine.contexts.get("c")
+
+
+class TestInterrupt:
+    async def test_an_interrupt_stops_the_running_execution_and_keeps_the_state(self, fake_engine):
+        fake = await fake_engine(SCRIPT)
+        execution = await held(fake.engine)
+        await fake.engine.interrupt(execution.id)
+        result = await ended(execution)
+        assert (result.status, result.context_state) == ("interrupted", "preserved")
+        assert result.error
+        assert result.error.name == "KeyboardInterrupt"
+        assert (await run(fake.engine, "x")).context_state == "preserved"
+        assert len(fake.kernels) == 1
+
+    async def test_an_interrupt_of_a_waiting_execution_ends_it_and_nothing_else(self, fake_engine):
+        fake = await fake_engine(SCRIPT)
+        first = await held(fake.engine)
+        second, third = [await fake.engine.execute(code, context_id="c") for code in ("2", "3")]
+        await fake.engine.interrupt(second.id)
+        assert second.status == "interrupted"
+        assert first.status == "running"
+        fake.kernels[0].release()
+        assert (await ended(third)).status == "ok"
+        assert codes(fake.kernels[0]) == ["loop", "3"]
+
+    async def test_an_interrupt_while_the_kernel_starts_ends_the_execution(self, make_fake):
+        opened = asyncio.Event()
+
+        class Slow(FakeChannels):
+            async def open(self) -> None:
+                await opened.wait()
+                await super().open()
+
+        fake = make_fake(channels=Slow)
+        async with fake.engine as engine:
+            execution = await engine.execute("x", context_id="c")
+            await until(lambda: fake.kernels)
+            await engine.interrupt(execution.id)
+            assert execution.status == "interrupted"
+            opened.set()
+            assert (await run(engine, "y")).status == "ok"
+            assert codes(fake.kernels[0]) == ["y"]
+
+    async def test_an_interrupt_while_the_request_is_on_its_way_is_not_lost(self, make_fake):
+        opened = asyncio.Event()
+
+        class Slow(FakeChannels):
+            async def open_stdin(self) -> None:
+                await opened.wait()
+
+        fake = make_fake(SCRIPT, channels=Slow)
+        async with fake.engine as engine:
+            execution = await engine.execute("loop", context_id="c", stdin=[], timeout=20)
+            await until(lambda: execution.status == "running")
+            await engine.interrupt(execution.id)
+            opened.set()
+            assert (await ended(execution)).status == "interrupted"
+
+    async def test_an_interrupt_of_a_finished_execution_changes_nothing(self, fake_engine):
+        fake = await fake_engine()
+        execution = await fake.engine.execute("x", context_id="c")
+        await ended(execution)
+        assert (await fake.engine.interrupt(execution.id)).status == "ok"
+        assert (await run(fake.engine, "x")).status == "ok"
+
+    async def test_an_error_that_nobody_asked_for_is_no_interrupt(self, fake_engine):
+        error = {"ename": "KeyboardInterrupt", "evalue": "", "traceback": []}
+        fake = await fake_engine({"raise": [Say("error", error)]})
+        assert (await run(fake.engine, "raise")).status == "error"
+
+
+class TestRestart:
+    async def test_a_restart_gives_a_fresh_kernel_and_the_next_call_says_so(self, fake_engine):
+        fake = await fake_engine()
+        await run(fake.engine, "x")
+        await only(fake.engine).restart()
+        assert len(fake.kernels) == 2
+        assert [(await run(fake.engine, "x")).context_state for _ in range(2)] == ["restarted", "preserved"]
+
+    async def test_a_restart_ends_what_runs_and_what_waits(self, fake_engine):
+        fake = await fake_engine(SCRIPT)
+        first = await held(fake.engine, "stubborn")
+        second = await fake.engine.execute("x", context_id="c")
+        await only(fake.engine).restart()
+        for execution in (first, second):
+            result = await ended(execution)
+            assert (result.status, result.context_state) == ("interrupted", "lost")
+            assert result.error
+            assert result.error.name == "ContextRestarted"
+
+    @pytest.mark.parametrize("before", [None, "x", "loop", "stubborn"])
+    async def test_an_execution_that_comes_during_a_restart_runs_on_the_fresh_kernel(self, fake_engine, before):
+        fake = await fake_engine(SCRIPT)
+        if before in ("loop", "stubborn"):
+            await held(fake.engine, before)
+        else:
+            await run(fake.engine, before or "x")
+        restart = asyncio.create_task(only(fake.engine).restart())
+        results = []
+        for _ in range(4):
+            results.append(await fake.engine.execute("y", context_id="c"))
+            await asyncio.sleep(0)
+        await restart
+        states = [(await ended(execution)).context_state for execution in results if execution.status != "interrupted"]
+        assert states[:1] in ([], ["restarted"])
+        assert set(states[1:]) <= {"preserved"}
+        assert {(await ended(execution)).status for execution in results} <= {"ok", "interrupted"}
+        assert (await run(fake.engine, "z")).status == "ok"
+        assert codes(fake.kernels[0]).count("y") == 0
+
+    async def test_a_context_that_is_deleted_while_it_restarts_leaves_no_kernel(self, fake_engine):
+        fake = await fake_engine()
+        await run(fake.engine, "x")
+        context = only(fake.engine)
+        restart = asyncio.create_task(context.restart())
+        await asyncio.sleep(0)
+        await fake.engine.delete_context("c")
+        await asyncio.wait({restart}, timeout=10)
+        assert isinstance(restart.exception(), PolyreplError | None)
+        await until(lambda: all(kernel._task is None or kernel._task.done() for kernel in fake.kernels))
+
+
+class TestEnd:
+    async def test_deleting_ends_what_runs_and_what_waits_at_once(self, fake_engine):
+        fake = await fake_engine(SCRIPT)
+        first = await held(fake.engine, "stubborn")
+        second = await fake.engine.execute("x", context_id="c")
+        root = only(fake.engine).workspace.root
+        await fake.engine.delete_context("c")
+        for execution in (first, second):
+            result = await ended(execution)
+            assert result.status == "interrupted"
+            assert result.error
+            assert "deleted" in result.error.value
+        assert not root.exists()
+        with pytest.raises(ContextNotFound, match="was deleted"):
+            fake.engine.contexts.get("c")
+
+    async def test_a_deleted_context_made_anew_has_lost_nothing(self, fake_engine):
+        fake = await fake_engine()
+        await run(fake.engine, "x")
+        await fake.engine.delete_context("c")
+        assert (await run(fake.engine, "x")).context_state == "preserved"
+
+    async def test_deleting_one_language_leaves_the_other(self, fake_engine):
+        fake = await fake_engine()
+        await run(fake.engine, "x", language="python")
+        await run(fake.engine, "x", language="typescript")
+        await fake.engine.delete_context("c", "ts")
+        assert [context.language.name for context in fake.engine.contexts.get("c")] == ["python"]
+
+    async def test_an_unknown_context_cannot_be_deleted(self, fake_engine):
+        fake = await fake_engine()
+        with pytest.raises(ContextNotFound, match=r"'nope' not found$"):
+            await fake.engine.delete_context("nope")
+
+    async def test_shutdown_ends_everything_and_refuses_what_comes(self, make_fake):
+        fake = make_fake(SCRIPT)
+        async with fake.engine as engine:
+            running = await held(engine, "stubborn", "a")
+            waiting = await engine.execute("x", context_id="a")
+            await run(engine, "x", "b")
+            kernels = [context.kernel for context in engine.contexts]
+            assert engine.run_dir is not None
+            path = engine.run_dir.path
+        for execution in (running, waiting):
+            assert (await ended(execution)).status == "interrupted"
+        assert all(kernel is not None and kernel.exited.done() for kernel in kernels)
+        assert len(engine.contexts) == 0
+        assert not path.exists()
+        assert not engine.is_ready
+        with pytest.raises(ShuttingDown):
+            await engine.execute("x")
+        await engine.aclose()
+
+    async def test_nothing_runs_on_after_shutdown(self, make_fake):
+        fake = make_fake(SCRIPT)
+        before = asyncio.all_tasks()
+        async with fake.engine as engine:
+            await held(engine, "stubborn", "a")
+            await engine.execute("x", context_id="a")
+            await run(engine, "x", "b")
+        await until(lambda: asyncio.all_tasks() == before)

@@ -1,0 +1,164 @@
+"""The head of a request has a deadline and a size, a websocket's handshake too; its body has to go on coming; an answer may take
+its time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from engine.server import uvicorn_protocols as wire
+
+pytestmark = pytest.mark.anyio
+
+WAIT = 20.0
+SHORT = 0.05
+REQUEST = b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n"
+SIZE = 1000
+UPLOAD = b"PUT /file HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % SIZE
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Site:
+    """Answers requests once it is `released`, and sends back what comes by websocket."""
+
+    def __init__(self) -> None:
+        self.released = asyncio.Event()
+        self.port = 0
+
+    async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            while (message := await receive())["type"] != "websocket.disconnect":
+                await send({"type": "websocket.send", "bytes": message["bytes"]})
+            return
+        while (message := await receive()).get("more_body"):
+            pass
+        if message["type"] == "http.disconnect":
+            return
+        await self.released.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            async with asyncio.timeout(WAIT):
+                yield reader, writer
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def two_looks(self) -> None:
+        async with self.connection() as (reader, _):
+            assert await reader.read() == b""
+
+
+@pytest.fixture
+async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+    monkeypatch.setattr(wire, "PEER_WAIT", SHORT)
+    site = Site()
+    config = Config(site, log_config=None, ws=wire.WebSocketProtocol, ws_per_message_deflate=False)
+    config.load()
+    state = ServerState()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: wire.Protocol(config, state, {}), host="127.0.0.1", port=0
+    )
+    site.port = server.sockets[0].getsockname()[1]
+    yield site
+    server.close()
+    async with asyncio.timeout(WAIT):
+        while state.connections:
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("size", [0, 1, len(HANDSHAKE) - 1])
+async def test_a_head_that_stops_ends_its_connection(site: Site, size: int):
+    async with site.connection() as (reader, writer):
+        writer.write(HANDSHAKE[:size])
+        assert await reader.read() == b""
+
+
+async def test_one_that_comes_ever_so_slowly_does_too(site: Site):
+    async with site.connection() as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: ")
+        end = asyncio.ensure_future(reader.read())
+        while not end.done():
+            writer.write(b"x")
+            await asyncio.wait({end}, timeout=SHORT / 10)
+        with contextlib.suppress(ConnectionResetError):
+            assert end.result() == b""
+
+
+async def test_the_second_request_of_a_connection_has_the_same_deadline(site: Site):
+    site.released.set()
+    async with site.connection() as (reader, writer):
+        writer.write(REQUEST)
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        writer.write(REQUEST[:-1])
+        assert await reader.read() == b""
+
+
+async def test_a_request_that_has_come_may_take_its_time(site: Site):
+    async with site.connection() as (reader, writer):
+        writer.write(REQUEST)
+        await site.two_looks()
+        site.released.set()
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        await site.two_looks()
+        writer.write(REQUEST)
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("sent", [b"", b"ha"])
+async def test_a_body_that_stops_ends_its_connection(site: Site, sent: bytes):
+    async with site.connection() as (reader, writer):
+        writer.write(UPLOAD + sent)
+        assert await reader.read() == b""
+
+
+async def test_one_that_comes_slowly_has_all_the_time_that_it_takes(site: Site):
+    site.released.set()
+    async with site.connection() as (reader, writer):
+        writer.write(UPLOAD)
+        looks = asyncio.ensure_future(site.two_looks())
+        sent = 0
+        while not looks.done() and sent < SIZE - 1:
+            writer.write(b"x")
+            sent += 1
+            await asyncio.wait({looks}, timeout=SHORT / 5)
+        await looks
+        writer.write(b"x" * (SIZE - sent))
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_websocket_outlives_the_deadline_of_its_handshake(site: Site):
+    async with site.connection() as (reader, writer):
+        writer.write(HANDSHAKE)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        await site.two_looks()
+        writer.write(b"\x82\x82\0\0\0\0hi")
+        assert await reader.readexactly(4) == b"\x82\x02hi"
+        writer.write(b"\x88\x80mask")
+        assert await reader.readexactly(2) == b"\x88\x00"
+
+
+async def test_a_head_that_is_too_large_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(wire, "PEER_WAIT", WAIT)
+    async with site.connection() as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: " + b"x" * (wire.MAX_HEAD + 1))
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert answer.endswith(b"The head of a request may have 65536 bytes.")

@@ -1,0 +1,131 @@
+"""The run directory: private, ours alone, short enough for sockets, and gone when its server is."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.workspaces.run_directory import RunDir
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_everything_in_it_is_private(tmp_path: Path):
+    run_dir = RunDir(tmp_path / "base")
+    root = run_dir.new_context_dir("c1")
+    kernel = run_dir.new_kernel_dir()
+    for path in (
+        tmp_path / "base",
+        run_dir.path,
+        run_dir.contexts,
+        run_dir.kernels,
+        run_dir.cache,
+        root,
+        kernel,
+    ):
+        assert mode(path) == 0o700, path
+    run_dir.close()
+
+
+def test_closing_removes_it_and_may_be_repeated(tmp_path: Path):
+    run_dir = RunDir(tmp_path / "base")
+    (run_dir.new_context_dir("c") / "file").write_text("x")
+    kernels = run_dir.kernels
+    run_dir.close()
+    run_dir.close()
+    assert not kernels.exists()
+    assert [path.name for path in (tmp_path / "base").iterdir()] == ["cache"]
+
+
+def test_a_base_that_others_may_enter_is_refused(tmp_path: Path):
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base").chmod(0o755)
+    with pytest.raises(PermissionError, match="0700"):
+        RunDir(tmp_path / "base")
+
+
+def test_a_link_in_the_place_of_the_base_is_refused(tmp_path: Path):
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / "base").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PermissionError):
+        RunDir(tmp_path / "base")
+
+
+def test_two_servers_do_not_share_or_remove_each_others_files(tmp_path: Path):
+    first, second = RunDir(tmp_path / "base"), RunDir(tmp_path / "base")
+    assert first.path != second.path
+    assert first.path.is_dir()
+    second.close()
+    assert first.path.is_dir()
+    first.close()
+
+
+def test_what_a_killed_server_left_is_removed_by_the_next(tmp_path: Path):
+    code = "import os, sys; from pathlib import Path; from engine.workspaces.run_directory import RunDir; RunDir(Path(sys.argv[1])); os._exit(9)"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "base")], timeout=60, check=False)
+    (stale,) = (tmp_path / "base").glob("s-*")
+    run_dir = RunDir(tmp_path / "base")
+    assert not stale.exists()
+    run_dir.close()
+
+
+def test_a_killed_servers_sockets_elsewhere_are_removed_by_the_next(tmp_path: Path):
+    base = tmp_path / ("long" * 30)
+    code = (
+        "import os, sys; from pathlib import Path; from engine.workspaces.run_directory import RunDir\n"
+        "r = RunDir(Path(sys.argv[1])); print(r.kernels, flush=True); os._exit(9)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(base)], timeout=60, check=False, capture_output=True, text=True
+    )
+    kernels = Path(done.stdout.strip())
+    assert not kernels.is_relative_to(base)
+    run_dir = RunDir(base)
+    left = kernels.exists()
+    run_dir.close()
+    if left:
+        kernels.rmdir()
+    assert not left
+
+
+def test_no_directory_is_used_for_two_contexts(tmp_path: Path):
+    run_dir = RunDir(tmp_path / "base")
+    assert run_dir.new_context_dir("same") != run_dir.new_context_dir("same")
+    run_dir.close()
+
+
+@pytest.mark.parametrize("context_id", ["..", ".", "a:b~c", "x" * 128, "../../etc"])
+def test_a_context_id_never_leads_out_of_the_run_directory(tmp_path: Path, context_id: str):
+    run_dir = RunDir(tmp_path / "base")
+    root = run_dir.new_context_dir(context_id)
+    assert root.parent == run_dir.contexts
+    assert root.resolve() == root
+    run_dir.close()
+
+
+@pytest.mark.parametrize("length", [10, 200])
+def test_a_sockets_path_is_never_too_long(tmp_path: Path, length: int):
+    run_dir = RunDir(tmp_path / ("d" * length))
+    assert len(str(run_dir.new_kernel_dir() / "k-5")) < 108
+    run_dir.close()
+
+
+def test_by_default_it_lies_in_the_users_runtime_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    run_dir = RunDir()
+    assert run_dir.path.parent == tmp_path / "polyrepl"
+    run_dir.close()
+
+
+def test_without_a_runtime_directory_it_lies_in_tmp_under_the_users_id(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    run_dir = RunDir()
+    assert run_dir.path.parent == Path(f"/tmp/polyrepl-{os.getuid()}")
+    run_dir.close()
