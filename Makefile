@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 FAST := tests/unit
 LOWEST := .venv-lowest
 
-.PHONY: serve smoke test test-lowest check bench wheel-test format clean
+.PHONY: serve smoke test test-lowest check bench wheel-test generate format clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -59,6 +59,10 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What is made from other files: the Python client's plain half, its values and its errors.
+generate: $(VENV)/.dev
+	$(BIN)/python clients/python/generate.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
