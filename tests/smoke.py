@@ -161,7 +161,9 @@ def a_fork_goes_on_from_the_state(context: Context) -> None:
     context.run("numbers = iter(range(10)); next(numbers)")
     copy = context.server.request("POST", f"/contexts/{context.id}/fork", {})["id"]
     with Context(context.server, copy) as fork:
-        check([fork.value("next(numbers)"), fork.value("next(numbers)"), context.value("next(numbers)")], ["1", "2", "1"])
+        check(
+            [fork.value("next(numbers)"), fork.value("next(numbers)"), context.value("next(numbers)")], ["1", "2", "1"]
+        )
 
 
 def a_checkpoint_is_restored(context: Context) -> None:
