@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from engine.errors import FieldError, InvalidRequest, NotSupported, UnknownLanguage
+from engine.kernels.backend import Backend
 from engine.kernels.interpreters import Tool
 from engine.kernels.kernelspecs import honours, package_tool
 from engine.kernels.preludes import preludes
@@ -83,6 +85,12 @@ class Capabilities:
             for name in names
             if name not in known
         ]
+
+    def check_settings(self, settings: Settings, backends: Iterable[Backend]) -> None:
+        """Raises InvalidRequest that names each setting for which there is nothing. Blocks."""
+        wrong = [*self.wrong_settings(settings), *(each for backend in backends for each in backend.wrong_settings())]
+        if wrong:
+            raise InvalidRequest(*wrong, message="; ".join(f"{each.field}: {each.error}" for each in wrong))
 
     def can_branch(self, language: Language) -> bool:
         return honours(language.backend.spec(language), "fork")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -42,8 +41,6 @@ from engine.validation import check_context_id, check_cwd, check_env_vars, check
 from engine.workspaces.files import Files
 from engine.workspaces.run_directory import RunDir
 
-_CULL_INTERVAL = 30.0  # seconds, at most
-
 
 class Engine:
     """Runs code in contexts. Use it as `async with Engine(settings) as engine`.
@@ -59,31 +56,13 @@ class Engine:
     ) -> None:
         self.settings = settings or Settings()
         self.metrics = Metrics()
-        kernelspecs = KernelSpecs(self.settings)
-        local = Local(
-            self.settings, kernelspecs=kernelspecs, metrics=self.metrics, provisioner=provisioner, channels=channels
-        )
-        others: list[Backend] = [RemoteJupyter(self.settings, metrics=self.metrics)]
-        self.backends: list[Backend] = [local, *others]
-        self.languages = Languages(
-            kernelspecs.foreign(),
-            python_kernel=self.settings.python_kernel,
-            local=local,
-            others=others,
-            only=self.settings.local_languages,
-        )
+        self.backends, self.languages = _places(self.settings, self.metrics, provisioner, channels)
         self.executions = Executions(
             max_finished=self.settings.max_executions, retained_bytes=self.settings.retained_bytes
         )
         self.books = Bookkeeping(self.executions, self.metrics)
-        self._limits = OutputLimits(
-            stream_bytes=self.settings.max_stream_bytes,
-            item_bytes=self.settings.max_item_bytes,
-            items=self.settings.max_items,
-            output_bytes=self.settings.max_output_bytes,
-        )
+        self._limits = _output_limits(self.settings)
         self.capabilities = Capabilities(self.languages)
-        self._culler: asyncio.Task[None] | None = None
         self.run_dir: RunDir | None = None
         self._pool: Pool | None = None
         self._contexts: Contexts | None = None
@@ -102,11 +81,6 @@ class Engine:
     def is_ready(self) -> bool:
         """Whether it has started and has not ended."""
         return self._contexts is not None and not self._closed
-
-    @property
-    def has_room(self) -> bool:
-        """Whether a new context would be taken."""
-        return self.contexts.has_room
 
     @property
     def busy(self) -> int:
@@ -139,11 +113,6 @@ class Engine:
         """Asks the kernels of contexts: completion, inspection, variables."""
         return Assistance(self.contexts, self.capabilities)
 
-    def describe_zygote(self) -> str:
-        """One line for operators: ready, starting, idle or off, or why python kernels are spawned instead of forked."""
-        zygotes = self.zygotes()
-        return "off" if zygotes is None else zygotes.describe()
-
     def prepare(self) -> None:
         """Have python kernels ready to be forked, from now on; otherwise that begins when the first one is asked for."""
         if (zygotes := self.zygotes()) is not None:
@@ -164,37 +133,20 @@ class Engine:
 
     def check_settings(self) -> None:
         """Whether everything that the settings name is there. Raises InvalidRequest that names each wrong setting. Blocks."""
-        wrong = self.capabilities.wrong_settings(self.settings)
-        for backend in self.backends:
-            wrong += backend.wrong_settings()
-        if wrong:
-            raise InvalidRequest(*wrong, message="; ".join(f"{each.field}: {each.error}" for each in wrong))
+        self.capabilities.check_settings(self.settings, self.backends)
 
     async def __aenter__(self) -> Engine:
         self.check_settings()
         self.run_dir = RunDir(self.settings.run_dir)
-        options = ContextOptions(
-            queue_size=self.settings.queue_size,
-            interrupt_grace=self.settings.interrupt_grace,
-            kept_messages=self.settings.websocket_buffer_bytes,
-            observed_timeout=self.settings.websocket_timeout,
-            kernel_limits={"stream_bytes": self._limits.stream_share, "item_bytes": self._limits.item_share},
-        )
         kept = [language for name in self.settings.pool_languages if (language := self.languages.find(name))]
-        self._pool = Pool(
-            self.settings,
-            kept=kept,
-            run_dir=self.run_dir,
-            metrics=self.metrics,
-            load=self,
-        )
+        self._pool = Pool(self.settings, kept=kept, run_dir=self.run_dir, metrics=self.metrics, load=self)
         for backend in self.backends:
             backend.open(self.run_dir, self._pool)
         brancher = Brancher(self.settings, run_dir=self.run_dir, metrics=self.metrics)
         self._contexts = Contexts(
             max_contexts=self.settings.max_contexts,
             idle_timeout=self.settings.context_idle_timeout,
-            options=options,
+            options=_context_options(self.settings, self._limits),
             run_dir=self.run_dir,
             pool=self._pool,
             brancher=brancher,
@@ -204,7 +156,7 @@ class Engine:
         self._branching = Branching(self._contexts, brancher, self.capabilities)
         self._installations = Installations(self.settings, self._contexts, self.run_dir, self.capabilities)
         self._pool.start()
-        self._culler = asyncio.create_task(self._cull())
+        self._contexts.start()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -215,9 +167,6 @@ class Engine:
         if self._closed or self._contexts is None:
             return
         self._closed = True
-        if self._culler is not None:
-            self._culler.cancel()
-            await asyncio.wait({self._culler})
         await asyncio.gather(self._contexts.aclose(), self.pool.aclose())
         for backend in self.backends:
             await backend.aclose()
@@ -343,9 +292,38 @@ class Engine:
             raise InvalidRequest(FieldError("timeout_ms", f"must be between 1 and {most}"))
         return timeout
 
-    async def _cull(self) -> None:
-        interval = min(_CULL_INTERVAL, self.settings.context_idle_timeout / 4)
-        with contextlib.suppress(asyncio.CancelledError):
-            while True:
-                await asyncio.sleep(interval)
-                self.contexts.cull()
+
+def _places(
+    settings: Settings, metrics: Metrics, provisioner: MakeProvisioner | None, channels: MakeChannels | None
+) -> tuple[list[Backend], Languages]:
+    """Where kernels run, and the languages, each of which points at the place that runs it."""
+    kernelspecs = KernelSpecs(settings)
+    local = Local(settings, kernelspecs=kernelspecs, metrics=metrics, provisioner=provisioner, channels=channels)
+    others: list[Backend] = [RemoteJupyter(settings, metrics=metrics)]
+    languages = Languages(
+        kernelspecs.foreign(),
+        python_kernel=settings.python_kernel,
+        local=local,
+        others=others,
+        only=settings.local_languages,
+    )
+    return [local, *others], languages
+
+
+def _output_limits(settings: Settings) -> OutputLimits:
+    return OutputLimits(
+        stream_bytes=settings.max_stream_bytes,
+        item_bytes=settings.max_item_bytes,
+        items=settings.max_items,
+        output_bytes=settings.max_output_bytes,
+    )
+
+
+def _context_options(settings: Settings, limits: OutputLimits) -> ContextOptions:
+    return ContextOptions(
+        queue_size=settings.queue_size,
+        interrupt_grace=settings.interrupt_grace,
+        kept_messages=settings.websocket_buffer_bytes,
+        observed_timeout=settings.websocket_timeout,
+        kernel_limits={"stream_bytes": limits.stream_share, "item_bytes": limits.item_share},
+    )

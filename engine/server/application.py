@@ -66,7 +66,7 @@ class Application:
         """What operators are told: each part, and whether requests should come here."""
         engine, notebook = self.engine, self.notebook
         checks = {"engine": "ok" if engine.is_ready else "shutting down"}
-        room = engine.is_ready and (notebook is not None or engine.has_room)
+        room = engine.is_ready and (notebook is not None or engine.contexts.has_room)
         checks["contexts"] = "ok" if room else "all contexts are busy"
         ready = all(state == "ok" for state in checks.values())
         if engine.is_ready:
@@ -74,7 +74,7 @@ class Application:
                 checks["notebook"] = notebook.describe()
                 ready = ready and checks["notebook"] == "ok"
             checks["pool"] = engine.pool.describe()
-            checks["zygote"] = engine.describe_zygote()
+            checks["zygote"] = "off" if (zygotes := engine.zygotes()) is None else zygotes.describe()
             for backend, problem in (await engine.backend_problems()).items():
                 checks[backend] = problem or "ok"
                 ready = ready and (problem is None or engine.settings.backend != backend)

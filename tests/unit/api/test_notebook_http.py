@@ -358,5 +358,5 @@ async def test_an_unknown_kernelspec_is_named_at_the_start(serve: Serve) -> None
 async def test_kernels_of_a_notebook_are_neither_evicted_nor_culled(serve: Serve) -> None:
     served = await serve(max_contexts=1, context_idle_timeout=0.001)
     served.notebook._engine.contexts.cull()
-    assert not served.notebook._engine.has_room
+    assert not served.notebook._engine.contexts.has_room
     assert (await served.get("/hello")).text == "hello\n"

@@ -186,7 +186,7 @@ class TestLimit:
         with pytest.raises(TooManyContexts) as caught:
             await fake.engine.execute("x", context_id="b")
         assert caught.value.retry_after >= 1
-        assert not fake.engine.has_room
+        assert not fake.engine.contexts.has_room
         fake.kernels[0].release()
         assert (await ended(execution)).status == "ok"
         assert (await run(fake.engine, "x", "b")).status == "ok"
