@@ -15,7 +15,7 @@ from engine.errors import NotSupported
 from engine.kernels.kernel import Kernel
 from engine.languages import Language
 from engine.models import BranchInfo, CheckpointInfo
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 
 _REASON = "a process of its kernel cannot be copied; one of our Python kernel can"
 

@@ -7,7 +7,6 @@ import contextlib
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 
 from engine.api.gateway.sessions import Sessions
 from engine.api.http.seed import Seed
@@ -24,7 +23,6 @@ from engine.errors import (
     ContextExists,
     FieldError,
     InvalidRequest,
-    KernelStartFailed,
     KernelTimeout,
     MessageError,
     NotSupported,
@@ -32,12 +30,14 @@ from engine.errors import (
     VariablesUnavailable,
 )
 from engine.installations import Installations
-from engine.kernels.kernel import Kernel
+from engine.kernels.backend import Backend
+from engine.kernels.channels import MakeChannels
 from engine.kernels.kernelspecs import KernelSpecs
-from engine.kernels.local import Launcher, MakeChannels, MakeProvisioner
+from engine.kernels.local import Local
 from engine.kernels.pool import Pool
+from engine.kernels.provisioners import MakeProvisioner
 from engine.kernels.provisioners.zygotes import Zygotes
-from engine.kernels.remote.files import RemoteFiles
+from engine.kernels.remote.backend import RemoteJupyter
 from engine.languages import Language, Languages
 from engine.log import get_logger
 from engine.metrics import Metrics
@@ -45,8 +45,8 @@ from engine.models import VariableList
 from engine.output.buffers import OutputLimits
 from engine.settings import Settings
 from engine.validation import check_context_id, check_cwd, check_env_vars, check_text
-from engine.workspaces.files import FileLimits, Files, LocalFiles
-from engine.workspaces.run_directory import RunDir, Workspace
+from engine.workspaces.files import Files
+from engine.workspaces.run_directory import RunDir
 
 _CULL_INTERVAL = 30.0  # seconds, at most
 _TURN_WAIT = 3.0  # seconds that a question between cells waits for running ones
@@ -69,23 +69,21 @@ class Engine:
         self.metrics = Metrics()
         self.sessions = Sessions()
         self.seed = Seed(self.settings.seed_notebook)
-        self.kernelspecs = KernelSpecs(self.settings)
+        kernelspecs = KernelSpecs(self.settings)
+        local = Local(
+            self.settings, kernelspecs=kernelspecs, metrics=self.metrics, provisioner=provisioner, channels=channels
+        )
+        others: list[Backend] = [RemoteJupyter(self.settings, metrics=self.metrics)]
+        self.backends: list[Backend] = [local, *others]
         self.languages = Languages(
-            self.kernelspecs.foreign(),
+            kernelspecs.foreign(),
             python_kernel=self.settings.python_kernel,
-            remote=self.settings.remote_languages,
-            local=self.settings.local_languages,
+            local=local,
+            others=others,
+            only=self.settings.local_languages,
         )
         self.executions = Executions(
             max_finished=self.settings.max_executions, retained_bytes=self.settings.retained_bytes
-        )
-        self._make_launcher = partial(
-            Launcher,
-            self.settings,
-            kernelspecs=self.kernelspecs,
-            metrics=self.metrics,
-            provisioner=provisioner,
-            channels=channels,
         )
         self._limits = OutputLimits(
             stream_bytes=self.settings.max_stream_bytes,
@@ -93,15 +91,9 @@ class Engine:
             items=self.settings.max_items,
             output_bytes=self.settings.max_output_bytes,
         )
-        self._file_limits = FileLimits(
-            file_bytes=self.settings.max_file_bytes,
-            files=self.settings.max_context_files,
-            bytes=self.settings.max_context_bytes,
-        )
-        self.capabilities = Capabilities(self.languages, self.kernelspecs)
+        self.capabilities = Capabilities(self.languages)
         self._culler: asyncio.Task[None] | None = None
         self.run_dir: RunDir | None = None
-        self._launcher: Launcher | None = None
         self._pool: Pool | None = None
         self._contexts: Contexts | None = None
         self._branching: Branching | None = None
@@ -124,6 +116,11 @@ class Engine:
     def has_room(self) -> bool:
         """Whether a new context would be taken."""
         return self.contexts.has_room
+
+    @property
+    def busy(self) -> int:
+        """How many contexts run code or start a kernel."""
+        return self.contexts.busy
 
     @property
     def pool(self) -> Pool:
@@ -163,19 +160,28 @@ class Engine:
 
     def zygotes(self) -> Zygotes | None:
         """What python kernels are forked from; None where they are spawned."""
-        if self._launcher is None:
+        if self.run_dir is None:
             raise ShuttingDown
-        return self._launcher.zygotes(self.check_language("python").kernel_name)
+        python = self.check_language("python")
+        return python.backend.zygotes(python)
 
-    async def remote_problem(self) -> str | None:
-        """What is wrong with the remote Jupyter at the moment; None where it answers, or no language runs there."""
-        if self._launcher is None:
+    async def backend_problems(self) -> dict[str, str | None]:
+        """What is wrong at the moment with the backends that the settings have languages run on; None if nothing is."""
+        if self.run_dir is None:
             raise ShuttingDown
-        return await self._launcher.remote_problem()
+        return {backend.name: await backend.check() for backend in self.backends if backend.kernel_names}
+
+    def check_settings(self) -> None:
+        """Whether everything that the settings name is there. Raises InvalidRequest that names each wrong setting. Blocks."""
+        wrong = self.capabilities.wrong_settings(self.settings)
+        for backend in self.backends:
+            wrong += backend.wrong_settings()
+        if wrong:
+            raise InvalidRequest(*wrong, message="; ".join(f"{each.field}: {each.error}" for each in wrong))
 
     async def __aenter__(self) -> Engine:
+        self.check_settings()
         self.run_dir = RunDir(self.settings.run_dir)
-        self._launcher = self._make_launcher(run_dir=self.run_dir)
         options = ContextOptions(
             queue_size=self.settings.queue_size,
             interrupt_grace=self.settings.interrupt_grace,
@@ -187,21 +193,19 @@ class Engine:
         self._pool = Pool(
             self.settings,
             kept=kept,
-            start_kernel=self._start_pooled,
             run_dir=self.run_dir,
             metrics=self.metrics,
-            busy=lambda: self.contexts.busy,
-            is_current=self._launcher.is_current,
+            load=self,
         )
-        self._launcher.on_change = self._pool.wake
-        brancher = Brancher(self.settings, run_dir=self.run_dir, launcher=self._launcher, metrics=self.metrics)
+        for backend in self.backends:
+            backend.open(self.run_dir, self._pool)
+        brancher = Brancher(self.settings, run_dir=self.run_dir, metrics=self.metrics)
         self._contexts = Contexts(
             max_contexts=self.settings.max_contexts,
             idle_timeout=self.settings.context_idle_timeout,
             options=options,
             run_dir=self.run_dir,
             pool=self._pool,
-            launcher=self._launcher,
             brancher=brancher,
             listener=self,
         )
@@ -225,8 +229,8 @@ class Engine:
             self._culler.cancel()
             await asyncio.wait({self._culler})
         await asyncio.gather(self._contexts.aclose(), self.pool.aclose())
-        if self._launcher is not None:
-            await self._launcher.aclose()
+        for backend in self.backends:
+            await backend.aclose()
         if self.run_dir is not None:
             await asyncio.to_thread(self.run_dir.close)
 
@@ -284,8 +288,8 @@ class Engine:
             self.capabilities.check_variables(found)
         if checkpoint or rolls_back:
             self.branching.check_support(found)
-        if files and found.is_remote:
-            raise NotSupported("files", found.name, "its kernel runs on a remote Jupyter")
+        if files and not found.backend.watches_files:
+            raise NotSupported("files", found.name, f"its kernel runs {found.backend.where}")
         fingerprint = b""
         if idempotency_key is not None:
             fingerprint = request.fingerprint(found.name, context_id)
@@ -325,8 +329,8 @@ class Engine:
         found = self.check_language(language)
         check_context_id(context_id)
         path = check_cwd(cwd)
-        if path is not None and found.is_remote:
-            raise InvalidRequest(FieldError("cwd", f"{found.name!r} runs on a remote Jupyter, which decides that"))
+        if path is not None and not found.backend.takes_cwd:
+            raise InvalidRequest(FieldError("cwd", f"{found.name!r} runs {found.backend.where}, which decides that"))
         await self.capabilities.check_usable(found)
         if only_new and any(context.id == context_id for context in self.contexts):
             raise ContextExists(context_id or "")
@@ -385,10 +389,7 @@ class Engine:
         else:
             context = self.contexts.get(context_id, found.name if found else None)[0]
         context.last_activity = datetime.now(UTC)
-        if context.language.is_remote:
-            root = self.settings.jupyter_file_root or ""
-            return RemoteFiles(context, root=root, max_file_bytes=self.settings.max_file_bytes)
-        return LocalFiles(context.id, context.workspace, self._file_limits)
+        return context.language.backend.files(context)
 
     def check_language(self, language: str | None) -> Language:
         """The language that a name means. Raises UnknownLanguage."""
@@ -397,19 +398,11 @@ class Engine:
     def check_timeout(self, timeout: float | None, language: Language | None = None) -> float:
         """Raises InvalidRequest for what is not above 0 and at most the setting max_timeout. Seconds."""
         if timeout is None:
-            is_remote = language is not None and language.is_remote
-            return (self.settings.jupyter_timeout if is_remote else None) or self.settings.default_timeout
+            return self.settings.default_timeout if language is None else language.backend.default_timeout
         if not 0 < timeout <= self.settings.max_timeout:
             most = round(self.settings.max_timeout * 1000)
             raise InvalidRequest(FieldError("timeout_ms", f"must be between 1 and {most}"))
         return timeout
-
-    async def _start_pooled(self, language: Language, workspace: Workspace) -> Kernel:
-        assert self._launcher is not None
-        problem = await self.capabilities.problem(language)
-        if problem is not None:
-            raise KernelStartFailed(language.kernel_name, problem)
-        return await self._launcher.start(language, workspace, patient=True)
 
     def execution_ended(self, execution: Execution) -> None:
         """Count an execution that has ended, and begin to keep it (`ExecutionListener`)."""

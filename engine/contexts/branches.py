@@ -17,7 +17,6 @@ from engine.errors import CannotBranch, MemoryShort, MessageError
 from engine.jupyter.messages import Message
 from engine.kernels.channels.stream import stream_pair
 from engine.kernels.kernel import Kernel
-from engine.kernels.local import Launcher
 from engine.kernels.memory import Memory, read_memory
 from engine.kernels.provisioners import KERNEL_MARK
 from engine.languages import Language
@@ -26,7 +25,8 @@ from engine.metrics import Metrics
 from engine.models import Files, Obstacle
 from engine.settings import Settings
 from engine.workspaces.copying import Copied, TooMuchToCopy, copy_directory
-from engine.workspaces.run_directory import RunDir, Workspace
+from engine.workspaces.run_directory import RunDir
+from engine.workspaces.workspace import Workspace
 
 _MEMORY_AGE = 0.1  # seconds for which a look at the memory is good
 P = ParamSpec("P")
@@ -61,7 +61,6 @@ class Brancher:
         settings: Settings,
         *,
         run_dir: RunDir,
-        launcher: Launcher,
         metrics: Metrics,
     ) -> None:
         self.timeout = settings.branch_timeout
@@ -69,7 +68,6 @@ class Brancher:
         self.metrics = metrics
         self._max_copy_bytes = settings.max_copy_bytes
         self._run_dir = run_dir
-        self._launcher = launcher
         self._seen: tuple[float, Memory] = (0.0, read_memory())
 
     def check_memory(self) -> None:
@@ -164,7 +162,6 @@ class Brancher:
         reseed: bool,
     ) -> tuple[Kernel, list[Obstacle]]:
         directory = self._run_dir.new_kernel_dir()
-        ours, theirs = stream_pair(learn_pid=True)
         content = {
             "directories": _directories(source, target),
             "env": {KERNEL_MARK: directory.name},
@@ -173,8 +170,9 @@ class Brancher:
             "reseed": reseed,
         }
         with contextlib.ExitStack() as failing:
-            failing.callback(ours.close)
             failing.callback(self._run_dir.remove, directory)
+            ours, theirs = stream_pair(learn_pid=True)
+            failing.callback(ours.close)
             readers = {}
             with theirs, contextlib.ExitStack() as writers:
                 fds = [theirs.fileno()]
@@ -188,7 +186,7 @@ class Brancher:
                 obstacles = reply.obstacles or [Obstacle("process", reply.evalue[:500] or "could not be forked")]
                 raise CannotBranch(context_id, obstacles)
             failing.pop_all()  # they are the kernel's from here on, also when it fails
-        fork = await self._launcher.adopt(
+        fork = await language.backend.adopt(
             language, ours, source=kernel, directory=directory, pipes=readers, timeout=self.timeout
         )
         return fork, reply.not_carried

@@ -10,13 +10,14 @@ from engine.contexts.execution import Execution, Request
 from engine.contexts.kernel_slot import KernelSlot
 from engine.contexts.outcome import ending_of, engine_error, has_failed
 from engine.errors import ContextEnded, KernelDied, KernelStartFailed, NotSupported, PolyreplError, ShuttingDown
-from engine.kernels.kernel import Kernel, Outcome, Run
+from engine.kernels.kernel import Kernel
 from engine.kernels.preludes import Preludes, preludes
+from engine.kernels.run import Outcome, Run
 from engine.kernels.silent import put_back, run_silently
 from engine.log import get_logger
 from engine.models import ContextState, ErrorInfo, Status
 from engine.workspaces.changes import watch
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

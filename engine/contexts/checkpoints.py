@@ -17,7 +17,7 @@ from engine.kernels.memory import private_bytes
 from engine.languages import Language
 from engine.models import CheckpointInfo, ContextState
 from engine.workspaces.copying import replace_contents
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 
 
 class Checkpoint:

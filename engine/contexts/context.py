@@ -25,7 +25,7 @@ from engine.kernels.kernel import Kernel
 from engine.languages import Language
 from engine.models import ContextInfo, ContextState
 from engine.packages.installation import Installation
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 
 _STOPPED_INSTALLATION = "was stopped with its context, which was ended, restarted or restored"
 
@@ -62,7 +62,6 @@ class Context:
         *,
         options: ContextOptions,
         owner: Owner,
-        source: KernelSource,
         checkpoints: Checkpoints,
         kernel: Kernel | None = None,
     ) -> None:
@@ -76,12 +75,12 @@ class Context:
         self.observers = Observers(max_kept=options.kept_messages)
         self.installation: Installation | None = None
         self._owner = owner
-        self._slot = KernelSlot(context_id, language, workspace, source=source, observers=self.observers, kernel=kernel)
+        self._slot = KernelSlot(context_id, language, workspace, observers=self.observers, kernel=kernel)
         self._queue = Queue(self._slot, context_id=context_id, size=options.queue_size)
         self._cells = CellSettings(
             interrupt_grace=options.interrupt_grace,
             kernel_limits=options.kernel_limits,
-            watched=None if language.is_remote else workspace,
+            watched=workspace if language.backend.watches_files else None,
         )
         self._relays = Relays(
             self, self._slot, self._queue, timeout=options.observed_timeout, grace=options.interrupt_grace

@@ -17,7 +17,7 @@ from engine.contexts.variables import changes_of
 from engine.errors import InputNotExpected
 from engine.following import follow
 from engine.jupyter.messages import Message
-from engine.kernels.kernel import Run
+from engine.kernels.run import Run
 from engine.models import (
     TERMINAL,
     ContextState,

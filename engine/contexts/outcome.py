@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.contexts.execution import Execution
-from engine.kernels.kernel import Outcome
+from engine.kernels.run import Outcome
 from engine.models import ContextState, EngineError, ErrorInfo, Status
 
 _FATES: dict[ContextState, str] = {"lost": "the state is lost", "rolled_back": "the state was rolled back"}

@@ -13,12 +13,13 @@ from typing import Protocol
 from engine.contexts.branches import Brancher
 from engine.contexts.checkpoints import Checkpoints
 from engine.contexts.context import Context, ContextOptions
-from engine.contexts.kernel_slot import KernelSource
 from engine.errors import ContextExists, ContextNotFound, PolyreplError, ShuttingDown, TooManyContexts
 from engine.kernels.kernel import Kernel
-from engine.kernels.pool import Member, Pool
+from engine.kernels.pool import Pool
+from engine.kernels.stock import Member
 from engine.languages import Language
-from engine.workspaces.run_directory import RunDir, Workspace
+from engine.workspaces.run_directory import RunDir
+from engine.workspaces.workspace import Workspace
 
 DELETED = "was deleted"  # why a context ended that its user wanted to go
 _REMEMBERED_ENDINGS = 1000
@@ -53,7 +54,6 @@ class Contexts:
         options: ContextOptions,
         run_dir: RunDir,
         pool: Pool,
-        launcher: KernelSource,
         brancher: Brancher,
         listener: ContextListener,
     ) -> None:
@@ -62,7 +62,6 @@ class Contexts:
         self._options = options
         self._run_dir = run_dir
         self._pool = pool
-        self._launcher = launcher
         self._brancher = brancher
         self._listener = listener
         self._by_key: dict[tuple[str, str], Context] = {}
@@ -143,7 +142,6 @@ class Contexts:
             workspace,
             options=self._options,
             owner=self,
-            source=self._launcher,
             checkpoints=Checkpoints(self._brancher, context_id=context_id, language=language, workspace=workspace),
             kernel=kernel,
         )

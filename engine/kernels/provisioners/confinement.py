@@ -1,42 +1,50 @@
-"""Limits that Linux keeps for each process: the server's own number of open files, and what kernels get."""
+"""Confinement: what a process of a context may do, decided once and applied by whoever makes the process.
+
+Today that is limits of setrlimit(2). A view of files, a network and a tier of isolation have their place here, too."""
 
 from __future__ import annotations
 
 import resource
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 Limits = Mapping[str, tuple[int, int]]
 """Soft and hard limit by name, as in setrlimit(2) without the prefix."""
 
-_first_open_files: tuple[int, int] | None = None
+# A server raises its own number of open files later. Its kernels keep the number that it was started with.
+_OPEN_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
-def raise_open_files() -> int:
-    """Let this process open as many files as it may: four are needed per context. Returns that number."""
-    global _first_open_files
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        _first_open_files = _first_open_files or (soft, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """Frozen: the same value for a process that is spawned, forked or runs an installer."""
+
+    rlimits: Limits = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rlimits: Mapping[str, int], *, memory: int | None = None) -> Self:
+        """The limits of the setting, the number of open files that this process was started with, and at most `memory` bytes
+        that can be written to (DATA)."""
+        limits = {"NOFILE": _OPEN_FILES}
+        if memory is not None:
+            limits["DATA"] = (memory, memory)
+        return cls({**limits, **{name: (value, value) for name, value in rlimits.items()}})
+
+    def message(self) -> dict[str, Any]:
+        """As a zygote reads it in a request to fork (runtimes/README.md)."""
+        return {"rlimits": {name: list(pair) for name, pair in self.rlimits.items()}}
+
+    def apply(self, pid: int) -> None:
+        """Confine a process of ours that runs already; no limit is raised above what it has. Raises OSError."""
+        for name, (soft, hard) in self.rlimits.items():
+            number = getattr(resource, f"RLIMIT_{name}")
+            most = resource.prlimit(pid, number)[1]
+            hard = _lower(hard, most)
+            resource.prlimit(pid, number, (_lower(soft, hard), hard))
 
 
-def kernel_limits(wanted: Mapping[str, int], *, memory: int | None) -> dict[str, tuple[int, int]]:
-    """What kernels get: the limits of the setting, the number of open files that this process was started with, and at most `memory`
-    bytes that can be written to (DATA)."""
-    limits = {"NOFILE": _first_open_files} if _first_open_files is not None else {}
-    if memory is not None:
-        limits["DATA"] = (memory, memory)
-    return {**limits, **{name: (value, value) for name, value in wanted.items()}}
-
-
-def limit_process(pid: int, limits: Limits) -> None:
-    """Put limits on a process of ours; none is raised above what it has."""
-    for name, (soft, hard) in limits.items():
-        number = getattr(resource, f"RLIMIT_{name}")
-        most = resource.prlimit(pid, number)[1]
-        hard = _lower(hard, most)
-        resource.prlimit(pid, number, (_lower(soft, hard), hard))
+UNCONFINED = Confinement()
 
 
 def _lower(one: int, other: int) -> int:

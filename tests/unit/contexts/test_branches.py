@@ -35,12 +35,12 @@ from engine.errors import (
     TooManyContexts,
 )
 from engine.kernels.kernel import Kernel
-from engine.kernels.local import Launcher
+from engine.kernels.local import Local
 from engine.kernels.memory import Memory
 from engine.kernels.provisioners.fake import Die, Hold, Say
 from engine.languages import Language
 from engine.models import Obstacle, Result, Stdout
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 
 pytestmark = pytest.mark.anyio
 
@@ -58,7 +58,7 @@ def adopted(monkeypatch: pytest.MonkeyPatch) -> list[Kernel]:
     made: list[Kernel] = []
 
     async def adopt(
-        self: Launcher,
+        self: Local,
         language: Language,
         stream: socket.socket,
         *,
@@ -73,7 +73,7 @@ def adopted(monkeypatch: pytest.MonkeyPatch) -> list[Kernel]:
         made.append(await self.start(language, Workspace(directory, directory, directory)))
         return made[-1]
 
-    monkeypatch.setattr(Launcher, "adopt", adopt)
+    monkeypatch.setattr(Local, "adopt", adopt)
     return made
 
 
@@ -105,8 +105,8 @@ async def held(engine: Engine, code: str = "loop", **options: Any) -> Execution:
     raise AssertionError(execution)
 
 
-async def never_comes(self: Launcher, language: Language, stream: socket.socket, **keywords: Any) -> Kernel:
-    """In the place of `Launcher.adopt`: the process does not say a word."""
+async def never_comes(self: Local, language: Language, stream: socket.socket, **keywords: Any) -> Kernel:
+    """In the place of `Local.adopt`: the process does not say a word."""
     stream.close()
     raise KernelStartFailed("python", "no answer")
 
@@ -247,7 +247,7 @@ class TestForks:
     async def test_a_branch_whose_process_never_comes_is_no_context(self, engine, monkeypatch: pytest.MonkeyPatch):
         engine = await engine()
         await run(engine)
-        monkeypatch.setattr(Launcher, "adopt", never_comes)
+        monkeypatch.setattr(Local, "adopt", never_comes)
         with pytest.raises(KernelStartFailed):
             await engine.branching.fork("c")
         assert [context.id for context in engine.contexts] == ["c"]
@@ -354,7 +354,7 @@ class TestCheckpoints:
         await run(engine)
         kept = (await engine.branching.keep("c")).checkpoint
         with monkeypatch.context() as failing:
-            failing.setattr(Launcher, "adopt", never_comes)
+            failing.setattr(Local, "adopt", never_comes)
             with pytest.raises(KernelStartFailed):
                 await engine.branching.restore("c", kept)
         assert (await run(engine)).context_state == "restarted"
@@ -372,7 +372,7 @@ class TestCheckpoints:
 
 
 class TestDeletion:
-    @pytest.mark.parametrize("waits_in", [(Launcher, "adopt"), (Brancher, "copy_files")], ids=["kernel", "files"])
+    @pytest.mark.parametrize("waits_in", [(Local, "adopt"), (Brancher, "copy_files")], ids=["kernel", "files"])
     @pytest.mark.parametrize("what", ["keep", "restore", "fork"])
     async def test_what_is_made_of_a_context_that_is_deleted_meanwhile_does_not_outlive_it(
         self, engine, adopted: list[Kernel], monkeypatch: pytest.MonkeyPatch, what: str, waits_in: tuple[type, str]
@@ -464,7 +464,7 @@ class TestCells:
         engine = await engine()
         await run(engine)
         with monkeypatch.context() as failing:
-            failing.setattr(Launcher, "adopt", never_comes)
+            failing.setattr(Local, "adopt", never_comes)
             result = await run(engine, checkpoint=True)
         assert (result.status, result.error.name) == ("error", "KernelStartFailed")
         assert (await run(engine)).execution_count == 2

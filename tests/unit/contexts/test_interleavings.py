@@ -83,10 +83,10 @@ class Installer:
 
 
 class Adopting:
-    """In the place of the launcher, for branches: a kernel of its own, which has run what its source has."""
+    """In the place of what adopts branches: a kernel of its own, which has run what its source has."""
 
-    def __init__(self, launcher: Any) -> None:
-        self._launcher = launcher
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
 
     async def adopt(
         self, language: Any, stream: Any, *, source: Kernel, directory: Path, pipes: Any, timeout: float
@@ -96,7 +96,7 @@ class Adopting:
             os.close(fd)
         inherited = list(fake_of(source).requests)
         try:
-            kernel: Kernel = await self._launcher.start(language, Workspace(directory, directory, directory))
+            kernel: Kernel = await self._backend.start(language, Workspace(directory, directory, directory))
         finally:
             shutil.rmtree(directory)
         fake_of(kernel).requests[:0] = inherited
@@ -144,9 +144,9 @@ class World:
                 channels=FakeChannels,
             )
             self.loop.run(self.engine.__aenter__())
-            brancher = self.engine.branching._brancher
-            brancher._launcher._server_env = {}
-            brancher._launcher = Adopting(brancher._launcher)
+            backend: Any = self.engine.check_language("python").backend
+            backend._server_env = {}
+            backend.adopt = Adopting(backend).adopt
             self.loop.settle(1)
         self.tasks = asyncio.all_tasks(self.loop)
         self.numbers = itertools.count()

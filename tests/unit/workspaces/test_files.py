@@ -24,7 +24,8 @@ from engine.errors import (
 )
 from engine.workspaces.directories import split
 from engine.workspaces.files import FileLimits, LocalFiles
-from engine.workspaces.run_directory import RunDir, Workspace
+from engine.workspaces.run_directory import RunDir
+from engine.workspaces.workspace import Workspace
 
 pytestmark = pytest.mark.anyio
 LIMITS = FileLimits(file_bytes=1000, files=10, bytes=2000)
