@@ -16,7 +16,7 @@ from engine.errors import TooManyFiles
 from engine.models import FileChange
 from engine.validation import is_text
 from engine.workspaces.directories import DIRECTORY, opened, walk
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 
 UNASKED_ENTRIES = 32  # files and directories up to which it is done for every cell: some 5 us each
 ASKED_ENTRIES = 20_000

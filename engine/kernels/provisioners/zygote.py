@@ -13,13 +13,14 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
 from engine.kernels.provisioners import Exit
+from engine.kernels.provisioners.confinement import Confinement
 
 _MAX_MESSAGE = 1 << 16
 _MAX_WATCHED = 200
@@ -43,6 +44,13 @@ class ZygoteState(Enum):
     DEAD = "dead"
 
 
+class Keeper(Protocol):
+    """Who keeps a zygote, and replaces it."""
+
+    def note_change(self, zygote: Zygote) -> None:
+        """It has died, or a kernel of it has ended."""
+
+
 class Watcher(Protocol):
     """Who is told how a forked process ended."""
 
@@ -58,7 +66,7 @@ class ForkRequest:
     cwd: Path
     env: Mapping[str, str]
     tag: str
-    rlimits: Mapping[str, tuple[int, int]]
+    confinement: Confinement
     fds: Sequence[int]
 
 
@@ -75,6 +83,14 @@ class _Pending:
     answer: asyncio.Future[Fork | None]  # None: adopted
     watcher: Watcher
 
+    def discard(self) -> None:
+        """Whoever asked has gone. If the answer came just then, end the process that nobody else knows of."""
+        if self.answer.done() and not self.answer.cancelled() and self.answer.exception() is None:
+            fork = self.answer.result()
+            if fork is not None:
+                signal.pidfd_send_signal(fork.pidfd, signal.SIGKILL)
+                os.close(fork.pidfd)
+
 
 @dataclass(slots=True)
 class Greeting:
@@ -87,15 +103,15 @@ class Greeting:
 
 
 class Zygote:
-    """One zygote process. `on_change` is called when it has died, and when a kernel of it has ended."""
+    """One zygote process, kept by `keeper`."""
 
-    def __init__(self, generation: int, *, on_change: Callable[[Zygote], None] = lambda zygote: None) -> None:
+    def __init__(self, generation: int, *, keeper: Keeper | None = None) -> None:
         self.generation = generation
         self.state = ZygoteState.STARTING
         self.greeting = Greeting()
         self.boot_seconds = 0.0
         self.ready_at = 0.0
-        self._on_change = on_change
+        self._keeper = keeper
         self._ended = asyncio.Event()
         self._reason = ""
         self._loop = asyncio.get_running_loop()
@@ -196,7 +212,7 @@ class Zygote:
             "cwd": str(request.cwd),
             "env": dict(request.env),
             "tag": request.tag,
-            "confinement": {"rlimits": {name: list(pair) for name, pair in request.rlimits.items()}},
+            "confinement": request.confinement.message(),
         }
         fork = await self._ask(message, watcher, request.fds)
         assert fork is not None
@@ -216,7 +232,11 @@ class Zygote:
                 return await pending.answer
         except TimeoutError:
             self._die(f"no answer to a request in {_ANSWER_TIMEOUT:g} s")
+            pending.discard()
             raise ZygoteFailed(self._reason) from None
+        except BaseException:
+            pending.discard()
+            raise
 
     async def aclose(self) -> None:
         """End the process and what it forked."""
@@ -283,7 +303,7 @@ class Zygote:
                 ended = Exit(os.waitstatus_to_exitcode(int(message["status"])), int(message["peak_bytes"]))
                 watcher = self._kernels.pop(_pid(message["pid"]))
                 watcher.note_exit(ended, has_orphans=bool(message["orphans"]))
-                self._on_change(self)
+                self._note_change()
             case other:
                 raise ValueError(f"op {other!r}")
 
@@ -351,7 +371,11 @@ class Zygote:
             self._greeted.set_exception(failure)
             self._greeted.exception()  # seen: it may be that nobody waits for it any more
         self._ended.set()
-        self._on_change(self)
+        self._note_change()
+
+    def _note_change(self) -> None:
+        if self._keeper is not None:
+            self._keeper.note_change(self)
 
     def _release(self) -> None:
         if self._socket is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from engine.kernels.kernelspecs import runtime_problem
+from engine.kernels.interpreters import runtime_problem
 from tests.real.conformance.dialects import PYTHON, TYPESCRIPT, Dialect
 from tests.real.conformance.server import Client, Repl
 

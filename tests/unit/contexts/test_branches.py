@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import time
@@ -12,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from engine.contexts import branches
+from engine.contexts.branches import Brancher
+from engine.contexts.checkpoints import Checkpoint, Checkpoints, Restoration
 from engine.contexts.context import Context
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.errors import (
     CannotBranch,
@@ -26,18 +28,19 @@ from engine.errors import (
     KernelStartFailed,
     MemoryShort,
     NotSupported,
+    PolyreplError,
     QueueFull,
     ShuttingDown,
     TooManyCheckpoints,
     TooManyContexts,
 )
 from engine.kernels.kernel import Kernel
-from engine.kernels.launcher import Launcher
+from engine.kernels.local import Local
 from engine.kernels.memory import Memory
 from engine.kernels.provisioners.fake import Die, Hold, Say
 from engine.languages import Language
 from engine.models import Obstacle, Result, Stdout
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +58,7 @@ def adopted(monkeypatch: pytest.MonkeyPatch) -> list[Kernel]:
     made: list[Kernel] = []
 
     async def adopt(
-        self: Launcher,
+        self: Local,
         language: Language,
         stream: socket.socket,
         *,
@@ -70,7 +73,7 @@ def adopted(monkeypatch: pytest.MonkeyPatch) -> list[Kernel]:
         made.append(await self.start(language, Workspace(directory, directory, directory)))
         return made[-1]
 
-    monkeypatch.setattr(Launcher, "adopt", adopt)
+    monkeypatch.setattr(Local, "adopt", adopt)
     return made
 
 
@@ -102,8 +105,8 @@ async def held(engine: Engine, code: str = "loop", **options: Any) -> Execution:
     raise AssertionError(execution)
 
 
-async def never_comes(self: Launcher, language: Language, stream: socket.socket, **keywords: Any) -> Kernel:
-    """In the place of `Launcher.adopt`: the process does not say a word."""
+async def never_comes(self: Local, language: Language, stream: socket.socket, **keywords: Any) -> Kernel:
+    """In the place of `Local.adopt`: the process does not say a word."""
     stream.close()
     raise KernelStartFailed("python", "no answer")
 
@@ -135,7 +138,7 @@ class TestForks:
             await engine.branching.fork("c")
         assert raised.value.obstacles == [Obstacle("thread", "poller")]
         assert [context.id for context in engine.contexts] == ["c"]
-        await asyncio.wait(engine.contexts._closing)
+        await asyncio.wait(engine.contexts._closing.values())
         assert set(engine.run_dir.contexts.iterdir()) == files
 
     @pytest.mark.parametrize(
@@ -244,7 +247,7 @@ class TestForks:
     async def test_a_branch_whose_process_never_comes_is_no_context(self, engine, monkeypatch: pytest.MonkeyPatch):
         engine = await engine()
         await run(engine)
-        monkeypatch.setattr(Launcher, "adopt", never_comes)
+        monkeypatch.setattr(Local, "adopt", never_comes)
         with pytest.raises(KernelStartFailed):
             await engine.branching.fork("c")
         assert [context.id for context in engine.contexts] == ["c"]
@@ -330,7 +333,7 @@ class TestCheckpoints:
         await run(engine)
         kept = (await engine.branching.keep("c")).checkpoint
         returning = asyncio.create_task(engine.branching.restore("c", kept))
-        while only(engine)._starting is None:
+        while only(engine)._slot._starting is None:
             await asyncio.sleep(0)
         result = await run(engine)
         await returning
@@ -351,7 +354,7 @@ class TestCheckpoints:
         await run(engine)
         kept = (await engine.branching.keep("c")).checkpoint
         with monkeypatch.context() as failing:
-            failing.setattr(Launcher, "adopt", never_comes)
+            failing.setattr(Local, "adopt", never_comes)
             with pytest.raises(KernelStartFailed):
                 await engine.branching.restore("c", kept)
         assert (await run(engine)).context_state == "restarted"
@@ -366,6 +369,43 @@ class TestCheckpoints:
                 await (
                     action("c", "nothing") if action == engine.branching.restore else action("c", checkpoint="nothing")
                 )
+
+
+class TestDeletion:
+    @pytest.mark.parametrize("waits_in", [(Local, "adopt"), (Brancher, "copy_files")], ids=["kernel", "files"])
+    @pytest.mark.parametrize("what", ["keep", "restore", "fork"])
+    async def test_what_is_made_of_a_context_that_is_deleted_meanwhile_does_not_outlive_it(
+        self, engine, adopted: list[Kernel], monkeypatch: pytest.MonkeyPatch, what: str, waits_in: tuple[type, str]
+    ):
+        engine = await engine()
+        await run(engine)
+        kept = (await engine.branching.keep("c")).checkpoint
+        work = getattr(*waits_in)
+        is_done, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def work_late(*args: Any, **keywords: Any) -> Any:
+            done = await work(*args, **keywords)
+            is_done.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await goes_on.wait()
+            return done
+
+        monkeypatch.setattr(*waits_in, work_late)
+        calls = {
+            "keep": lambda: engine.branching.keep("c"),
+            "restore": lambda: engine.branching.restore("c", kept),
+            "fork": lambda: engine.branching.fork("c", new_id="f", checkpoint=kept),
+        }
+        making = asyncio.create_task(calls[what]())
+        await is_done.wait()
+        deleting = [asyncio.create_task(engine.delete_context(each.id)) for each in engine.contexts]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        goes_on.set()
+        await asyncio.wait({making, *deleting}, timeout=10)
+        assert isinstance(making.exception(), PolyreplError)
+        assert not any(kernel.is_alive for kernel in adopted)
+        assert os.listdir(engine.run_dir.contexts) == []
 
 
 class TestCells:
@@ -400,11 +440,11 @@ class TestCells:
         assert not adopted[0].is_alive
 
     async def test_a_rollback_that_fails_is_told_as_it_is(self, engine, monkeypatch: pytest.MonkeyPatch):
-        async def stage(self: branches.Checkpoints, checkpoint: branches.Checkpoint) -> Workspace:
+        async def stage(self: Checkpoints, checkpoint: Checkpoint) -> Restoration:
             raise CannotBranch("c", [Obstacle("files", "no space left")])
 
         engine = await engine()
-        monkeypatch.setattr(branches.Checkpoints, "stage", stage)
+        monkeypatch.setattr(Checkpoints, "stage", stage)
         result = await run(engine, "fail", rolls_back=True)
         assert (result.status, result.context_state) == ("error", "preserved")
         result = await run(engine, "die", rolls_back=True)
@@ -424,7 +464,7 @@ class TestCells:
         engine = await engine()
         await run(engine)
         with monkeypatch.context() as failing:
-            failing.setattr(Launcher, "adopt", never_comes)
+            failing.setattr(Local, "adopt", never_comes)
             result = await run(engine, checkpoint=True)
         assert (result.status, result.error.name) == ("error", "KernelStartFailed")
         assert (await run(engine)).execution_count == 2

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.contexts.files import FileLimits, LocalFiles
 from engine.errors import (
     ContextEnded,
     FileConflict,
@@ -24,7 +23,9 @@ from engine.errors import (
     StorageFull,
 )
 from engine.workspaces.directories import split
-from engine.workspaces.run_directory import RunDir, Workspace
+from engine.workspaces.files import FileLimits, LocalFiles
+from engine.workspaces.run_directory import RunDir
+from engine.workspaces.workspace import Workspace
 
 pytestmark = pytest.mark.anyio
 LIMITS = FileLimits(file_bytes=1000, files=10, bytes=2000)
