@@ -62,7 +62,6 @@ class Context:
         *,
         options: ContextOptions,
         owner: Owner,
-        source: KernelSource,
         checkpoints: Checkpoints,
         kernel: Kernel | None = None,
     ) -> None:
@@ -76,7 +75,7 @@ class Context:
         self.observers = Observers(max_kept=options.kept_messages)
         self.installation: Installation | None = None
         self._owner = owner
-        self._slot = KernelSlot(context_id, language, workspace, source=source, observers=self.observers, kernel=kernel)
+        self._slot = KernelSlot(context_id, language, workspace, observers=self.observers, kernel=kernel)
         self._queue = Queue(self._slot, context_id=context_id, size=options.queue_size)
         self._cells = CellSettings(
             interrupt_grace=options.interrupt_grace,

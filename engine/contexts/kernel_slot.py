@@ -47,7 +47,6 @@ class KernelSlot:
         language: Language,
         workspace: Workspace,
         *,
-        source: KernelSource,
         observers: Observers,
         kernel: Kernel | None = None,
     ) -> None:
@@ -55,7 +54,6 @@ class KernelSlot:
         self._context_id = context_id
         self._language = language
         self._workspace = workspace
-        self._source = source
         self._observers = observers
         self._kernel: Kernel | None = None
         self._starting: asyncio.Task[Kernel] | None = None
@@ -99,7 +97,7 @@ class KernelSlot:
             return self._starting
         if self._kernel is not None:
             self.state_of_next = "restarted"
-        return self._start(source or self._source, None)
+        return self._start(source or self._language.backend, None)
 
     def replace(
         self,
@@ -114,7 +112,7 @@ class KernelSlot:
         self._check_open()
         self._empty(after)
         self.state_of_next = "restarted"  # until it is there
-        return self._start(source or self._source, state)
+        return self._start(source or self._language.backend, state)
 
     async def settled(self, starting: asyncio.Task[Kernel]) -> Kernel:
         """What a start comes to. Raises what it failed with, or ContextEnded where something else has taken its place."""

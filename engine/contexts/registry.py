@@ -144,7 +144,6 @@ class Contexts:
             workspace,
             options=self._options,
             owner=self,
-            source=language.backend,
             checkpoints=Checkpoints(self._brancher, context_id=context_id, language=language, workspace=workspace),
             kernel=kernel,
         )

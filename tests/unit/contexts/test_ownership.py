@@ -170,12 +170,12 @@ class TestQueue:
         fake = await fake_engine()
         context, _ = fake.engine.contexts.get_or_create("c", fake.engine.check_language("python"))
 
-        def prepare(self: object) -> None:
-            raise OSError(28, "No space left on device")
+        async def start(*_: object) -> None:
+            raise ValueError("a fault in the engine")
 
-        with monkeypatch.context() as full:
-            full.setattr("engine.workspaces.run_directory.Workspace.prepare", prepare)
-            with pytest.raises(KernelStartFailed, match="No space"):
+        with monkeypatch.context() as broken:
+            broken.setattr(context.language.backend, "start", start)
+            with pytest.raises(ValueError, match="a fault"):
                 async with context.turn(5):
                     raise AssertionError("there is no kernel")
         assert (await run(fake.engine)).status == "ok"
