@@ -81,7 +81,8 @@ class _Pending:
         if self.answer.done() and not self.answer.cancelled() and self.answer.exception() is None:
             fork = self.answer.result()
             if fork is not None:
-                signal.pidfd_send_signal(fork.pidfd, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(fork.pidfd, signal.SIGKILL)
                 os.close(fork.pidfd)
 
 
@@ -266,7 +267,8 @@ class Zygote:
         pending = self._pending.pop(number)
         self._kernels[pid] = pending.watcher
         if pending.answer.done():  # whoever asked has gone meanwhile
-            signal.pidfd_send_signal(fds[0], signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fds[0], signal.SIGKILL)
         else:
             pending.answer.set_result(Fork(pid, fds.pop()))
 
