@@ -7,22 +7,22 @@ import contextlib
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 
 from engine.api.gateway.sessions import Sessions
 from engine.api.http.seed import Seed
 from engine.assistance import Assistance
 from engine.branching import Branching
 from engine.capabilities import Capabilities
-from engine.contexts.branches import Brancher, Checkpoints
+from engine.contexts.branches import Brancher
 from engine.contexts.context import Context, ContextOptions
-from engine.contexts.executions import Execution, Executions, Request
+from engine.contexts.execution import Execution, Request
+from engine.contexts.executions import Executions
 from engine.contexts.registry import DELETED, Contexts
 from engine.contexts.variables import listing_of
 from engine.errors import (
+    ContextExists,
     FieldError,
     InvalidRequest,
-    KernelStartFailed,
     KernelTimeout,
     MessageError,
     NotSupported,
@@ -203,17 +203,11 @@ class Engine:
         self._contexts = Contexts(
             max_contexts=self.settings.max_contexts,
             idle_timeout=self.settings.context_idle_timeout,
+            options=options,
             run_dir=self.run_dir,
-            make=partial(
-                Context,
-                options=options,
-                make_checkpoints=partial(Checkpoints, brancher),
-                on_finished=self._note_finished,
-            ),
-            on_created=self._note_created,
-            on_ended=self._note_ended,
-            on_deleted=lambda context: self.executions.forget_context(context.id, context.language.name),
-            take=self._pool.take,
+            pool=self._pool,
+            brancher=brancher,
+            listener=self,
         )
         self._branching = Branching(self._contexts, brancher, can_branch=self.capabilities.can_branch)
         self._installations = Installations(
@@ -302,7 +296,7 @@ class Engine:
             known = self.executions.find_key(idempotency_key, fingerprint)
             if known is not None:
                 return known
-        context = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found)
+        context, _ = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found)
         execution = Execution(
             request,
             context_id=context.id,
@@ -310,6 +304,7 @@ class Engine:
             limits=self._limits,
             max_events=self.settings.max_events,
             find_hint=self.installations.find_hint(context.id, found),
+            listener=self,
         )
         context.submit(execution)
         self.executions.add(execution, key=idempotency_key, fingerprint=fingerprint)
@@ -323,25 +318,30 @@ class Engine:
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         beside: str | None = None,
+        only_new: bool = False,
     ) -> Context:
         """Make a context, or find it, and return when its kernel is ready.
 
         `cwd`: an absolute path of an existing directory; None: a directory of its own, removed with the context. `env`:
         variables of a new context's kernel, from its start on. `beside`: another id, whose working directory a new id shares.
-        Raises what `execute` raises, and KernelStartFailed."""
+        `only_new`: an id that has a context already is refused.
+        Raises what `execute` raises, ContextExists, and KernelStartFailed."""
         found = self.check_language(language)
         check_context_id(context_id)
         path = check_cwd(cwd)
         if path is not None and not found.backend.takes_cwd:
             raise InvalidRequest(FieldError("cwd", f"{found.name!r} runs {found.backend.where}, which decides that"))
         await self.capabilities.check_usable(found)
-        known = len(self.contexts)
-        context = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found, path, check_env_vars(env), beside)
+        if only_new and any(context.id == context_id for context in self.contexts):
+            raise ContextExists(context_id or "")
+        context, is_new = self.contexts.get_or_create(
+            context_id or str(uuid.uuid4()), found, path, check_env_vars(env), beside
+        )
         try:
             await context.ready()
-        except KernelStartFailed:
-            if len(self.contexts) > known:
-                self.contexts.end(context, "could not be started", asked_for=True)
+        except Exception:
+            if is_new:
+                self.contexts.discard(context)
             raise
         return context
 
@@ -385,7 +385,7 @@ class Engine:
         found = None if language is None else self.check_language(language)
         if creates and found is not None:
             check_context_id(context_id)
-            context = self.contexts.get_or_create(context_id, found)
+            context, _ = self.contexts.get_or_create(context_id, found)
         else:
             context = self.contexts.get(context_id, found.name if found else None)[0]
         context.last_activity = datetime.now(UTC)
@@ -404,7 +404,8 @@ class Engine:
             raise InvalidRequest(FieldError("timeout_ms", f"must be between 1 and {most}"))
         return timeout
 
-    def _note_finished(self, execution: Execution) -> None:
+    def execution_ended(self, execution: Execution) -> None:
+        """Count an execution that has ended, and begin to keep it (`ExecutionListener`)."""
         seconds = execution.duration or 0.0
         self.metrics.note_ended(execution.language, execution.status, seconds)
         if execution.was_truncated:
@@ -420,11 +421,15 @@ class Engine:
         self.executions.note_finished(execution)
         self.pool.note_free_core()
 
-    def _note_created(self, context: Context) -> None:
+    def context_created(self, context: Context) -> None:
+        """Count a context (`ContextListener`)."""
         self.metrics.contexts.labels(context.language.name).inc()
         get_logger().info("context_created", context=context.id, language=context.language.name)
 
-    def _note_ended(self, context: Context, reason: str) -> None:
+    def context_ended(self, context: Context, reason: str, *, asked_for: bool) -> None:
+        """Forget what there was of a context (`ContextListener`)."""
+        if asked_for:
+            self.executions.forget_context(context.id, context.language.name)
         self.sessions.note_ended(context.id, context.language.name)
         self.metrics.contexts.labels(context.language.name).dec()
         self.metrics.contexts_ended.labels(context.language.name).inc()

@@ -58,7 +58,7 @@ class Installations:
             raise NotSupported("Installing packages", context.language.name, _NOT_SUPPORTED)
         wanted = check_packages(packages, tool, any_source=self._settings.package_sources == "any")
         # Contexts of one id share their directories, so this counts for all of them.
-        if any(each.context_id == context_id for each in self._running):
+        if any(each.workspace is context.workspace for each in self._running):
             raise TooManyInstallations(1, context_id)
         if len(self._running) >= self._settings.max_installations:
             raise TooManyInstallations(self._settings.max_installations)

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.models import Event, Result, Stdout
 from engine.settings import Settings

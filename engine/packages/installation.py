@@ -12,7 +12,7 @@ from typing import Protocol
 
 from msgspec import UNSET, UnsetType
 
-from engine.contexts.executions import follow
+from engine.following import follow
 from engine.kernels.interpreters import Tool
 from engine.kernels.kernel import Kernel
 from engine.kernels.provisioners import KERNEL_MARK
@@ -87,7 +87,7 @@ class Installation:
         self.journal = Journal(max_events=_MAX_EVENTS, max_bytes=_MAX_LOG_BYTES)
         self.result: InstallationResult | None = None
         self._installer = installer
-        self._workspace = target.workspace
+        self.workspace = target.workspace
         self._env = {**env, KERNEL_MARK: f"install-{target.workspace.root.name}"}
         self._confinement = confinement
         self._timeout = timeout
@@ -150,7 +150,7 @@ class Installation:
         try:
             async with asyncio.timeout(self._timeout):
                 self._prepare()
-                outcome = await self._installer.install(self.packages, self._workspace, self._command)
+                outcome = await self._installer.install(self.packages, self.workspace, self._command)
             status = "ok"
         except TimeoutError:
             message = f"The installation exceeded its timeout of {round(self._timeout * 1000)} ms and was stopped"
@@ -169,7 +169,7 @@ class Installation:
         self._end(status, outcome, error)
 
     def _prepare(self) -> None:
-        self._workspace.prepare()
+        self.workspace.prepare()
         Path(self._env["TMPDIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _cancelled(self) -> InstallationError:

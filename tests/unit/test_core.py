@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 import engine.kernels.run
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.errors import (
     ExecutionNotFound,

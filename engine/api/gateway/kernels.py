@@ -105,7 +105,7 @@ async def start_kernel(
         raise ContextExists(wanted_id)
     chosen = wanted_id or str(uuid.uuid4())
     try:
-        context = await engine.create_context(language=language.name, context_id=chosen, env=env)
+        context = await engine.create_context(language=language.name, context_id=chosen, env=env, only_new=True)
     except TooManyContexts:
         raise ResourceLimit from None
     await _run_seed(engine, context)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 import engine.api.http.streaming
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.kernels.provisioners.fake import Ask, Die, Hold, Say
 from tests.live import Live, serve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import time
@@ -12,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from engine.contexts import branches
+from engine.contexts.branches import Brancher
+from engine.contexts.checkpoints import Checkpoint, Checkpoints, Restoration
 from engine.contexts.context import Context
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.errors import (
     CannotBranch,
@@ -26,6 +28,7 @@ from engine.errors import (
     KernelStartFailed,
     MemoryShort,
     NotSupported,
+    PolyreplError,
     QueueFull,
     ShuttingDown,
     TooManyCheckpoints,
@@ -135,7 +138,7 @@ class TestForks:
             await engine.branching.fork("c")
         assert raised.value.obstacles == [Obstacle("thread", "poller")]
         assert [context.id for context in engine.contexts] == ["c"]
-        await asyncio.wait(engine.contexts._closing)
+        await asyncio.wait(engine.contexts._closing.values())
         assert set(engine.run_dir.contexts.iterdir()) == files
 
     @pytest.mark.parametrize(
@@ -330,7 +333,7 @@ class TestCheckpoints:
         await run(engine)
         kept = (await engine.branching.keep("c")).checkpoint
         returning = asyncio.create_task(engine.branching.restore("c", kept))
-        while only(engine)._starting is None:
+        while only(engine)._slot._starting is None:
             await asyncio.sleep(0)
         result = await run(engine)
         await returning
@@ -368,6 +371,43 @@ class TestCheckpoints:
                 )
 
 
+class TestDeletion:
+    @pytest.mark.parametrize("waits_in", [(Local, "adopt"), (Brancher, "copy_files")], ids=["kernel", "files"])
+    @pytest.mark.parametrize("what", ["keep", "restore", "fork"])
+    async def test_what_is_made_of_a_context_that_is_deleted_meanwhile_does_not_outlive_it(
+        self, engine, adopted: list[Kernel], monkeypatch: pytest.MonkeyPatch, what: str, waits_in: tuple[type, str]
+    ):
+        engine = await engine()
+        await run(engine)
+        kept = (await engine.branching.keep("c")).checkpoint
+        work = getattr(*waits_in)
+        is_done, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def work_late(*args: Any, **keywords: Any) -> Any:
+            done = await work(*args, **keywords)
+            is_done.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await goes_on.wait()
+            return done
+
+        monkeypatch.setattr(*waits_in, work_late)
+        calls = {
+            "keep": lambda: engine.branching.keep("c"),
+            "restore": lambda: engine.branching.restore("c", kept),
+            "fork": lambda: engine.branching.fork("c", new_id="f", checkpoint=kept),
+        }
+        making = asyncio.create_task(calls[what]())
+        await is_done.wait()
+        deleting = [asyncio.create_task(engine.delete_context(each.id)) for each in engine.contexts]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        goes_on.set()
+        await asyncio.wait({making, *deleting}, timeout=10)
+        assert isinstance(making.exception(), PolyreplError)
+        assert not any(kernel.is_alive for kernel in adopted)
+        assert os.listdir(engine.run_dir.contexts) == []
+
+
 class TestCells:
     async def test_a_checkpoint_of_before_it_is_named_in_the_result_and_in_the_last_event(self, engine):
         engine = await engine()
@@ -400,11 +440,11 @@ class TestCells:
         assert not adopted[0].is_alive
 
     async def test_a_rollback_that_fails_is_told_as_it_is(self, engine, monkeypatch: pytest.MonkeyPatch):
-        async def stage(self: branches.Checkpoints, checkpoint: branches.Checkpoint) -> Workspace:
+        async def stage(self: Checkpoints, checkpoint: Checkpoint) -> Restoration:
             raise CannotBranch("c", [Obstacle("files", "no space left")])
 
         engine = await engine()
-        monkeypatch.setattr(branches.Checkpoints, "stage", stage)
+        monkeypatch.setattr(Checkpoints, "stage", stage)
         result = await run(engine, "fail", rolls_back=True)
         assert (result.status, result.context_state) == ("error", "preserved")
         result = await run(engine, "die", rolls_back=True)

@@ -52,7 +52,8 @@ class TestContexts:
     async def test_a_new_context_has_a_kernel_and_a_directory_at_once(self, fake_engine):
         fake = await fake_engine(**POOLED)
         await until(lambda: ready(fake.engine) == 2)
-        context = fake.engine.contexts.get_or_create("c", fake.engine.check_language("python"))
+        context, is_new = fake.engine.contexts.get_or_create("c", fake.engine.check_language("python"))
+        assert is_new
         assert context.kernel
         assert context.kernel.is_alive
         assert context.workspace.cwd.is_dir()
