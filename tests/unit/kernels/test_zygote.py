@@ -308,7 +308,7 @@ async def test_a_provisioner_without_a_zygote_still_learns_of_the_end(start: Sta
     fork = await zygote.fork(REQUEST, provisioner)
     provisioner._ended = asyncio.get_running_loop().create_future()
     provisioner._watch(fork.pid, fork.pidfd)
-    zygote._process.kill()  # type: ignore[union-attr]
+    os.kill(zygote.pid or 0, signal.SIGKILL)
     await until(lambda: not zygote.is_alive)
     assert provisioner.exit is None
     await provisioner.kill()
