@@ -125,7 +125,7 @@ class Context:
 
     @property
     def can_go(self) -> bool:
-        """Whether nobody would miss it now."""
+        """Whether it may be ended to make room, or for its age."""
         return self.is_idle and not self.observers and not self.is_kept
 
     @property
