@@ -63,6 +63,7 @@ class Installer:
 
     async def install(self, packages: object, workspace: Workspace, command: object) -> Any:
         await asyncio.sleep(0.5)
+        assert not workspace.is_gone, "an installation outlives its context"
         raise ValueError("nothing is installed here")
 
 
