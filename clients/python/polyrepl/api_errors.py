@@ -124,7 +124,7 @@ class ExecutionNotFound(NotFound):
 
 
 class ContextEnded(Conflict):
-    """The context was ended or restarted while its kernel was starting."""
+    """The context, or the kernel that it had, was taken away meanwhile."""
 
 
 class ContextExists(Conflict):

@@ -25,7 +25,8 @@ from engine.api.http.streaming import (
 from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.errors import ContextNotFound
-from engine.models import AnyEvent, EngineError, EngineFailed, Failed, Status, Stderr, Stdout
+from engine.models import AnyEvent, Failed, Status, Stderr, Stdout
+from engine.output.engine_errors import EngineError, EngineFailed
 
 
 class ExecutionState(msgspec.Struct):
