@@ -20,6 +20,18 @@ from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.provisioners.fake import FakeKernel, FakeProvisioner, Script
 from engine.server.app import create_app
 from engine.settings import Settings
+from tests.harness.fixtures import (  # noqa: F401 - real and programs share the session's server
+    client,
+    context,
+    dialect,
+    fresh,
+    new_repl,
+    python,
+    repl,
+    server,
+    shared,
+    typescript,
+)
 
 for _name in [name for name in os.environ if name.startswith("POLYREPL_")]:
     del os.environ[_name]  # the tests say which settings they use

@@ -17,11 +17,11 @@ import pytest
 from jupyter_client.session import Session
 from websockets.sync.client import connect
 
+from tests.harness.fixtures import TOKEN
+from tests.harness.process import DEADLINE, Client, Server, wait_until
 from tests.programs import notebooks
-from tests.programs.conftest import TOKEN
 from tests.programs.gateway_manager import gateway
 from tests.programs.installed import stop, use_clients
-from tests.real.conformance.server import DEADLINE, Client, Server, wait_until
 from tests.real.conformance.test_gateway import jupyter_server
 from tests.unit.api.test_gateway_socket import Socket, state, text, types
 

@@ -14,9 +14,9 @@ import pytest
 
 from engine.client import AsyncClient, Client, ConnectionFailed, Event
 from engine.models import Done, ItemAdded, Started, Stdout
-from tests.proxy import Proxy, proxy_to
-from tests.real.conformance.server import Server
-from tests.test_client_typescript import NODE, PACKAGE, PROGRAMS
+from tests.harness.process import Server
+from tests.harness.proxy import Proxy, proxy_to
+from tests.real.test_client_typescript import NODE, PACKAGE, PROGRAMS
 
 pytestmark = pytest.mark.anyio
 LINES = [f"{number} {'ä' * 20}" for number in range(200)]

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.real.conformance.dialects import PYTHON, TYPESCRIPT, Dialect
-from tests.real.conformance.server import Client, Repl, Server, is_running, wait_until
+from tests.harness.dialects import PYTHON, TYPESCRIPT, Dialect
+from tests.harness.process import Client, Repl, Server, is_running, wait_until
 
 MIB = 1024 * 1024
 SHUTDOWN_DEADLINE = 12.0

@@ -12,7 +12,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.real.conformance.server import POLYREPL, Server, wait_until
+from tests.harness.process import POLYREPL, Server, wait_until
 
 DEADLINE = 30
 PROMPT = "python>"  # what follows is a movement of the cursor

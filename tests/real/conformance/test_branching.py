@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.conformance.branches import Branch
-from tests.real.conformance.conftest import TOKEN
-from tests.real.conformance.server import Client, Json, Repl, Server, is_running, wait_until
+from tests.harness.branches import Branch
+from tests.harness.fixtures import TOKEN
+from tests.harness.process import Client, Json, Repl, Server, is_running, wait_until
 
 MakeRepl = Callable[..., Repl]
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.real.conformance.conftest import SECRET, TOKEN
-from tests.real.conformance.dialects import Dialect
-from tests.real.conformance.server import Client, Repl, Server
+from tests.harness.dialects import Dialect
+from tests.harness.fixtures import SECRET, TOKEN
+from tests.harness.process import Client, Repl, Server
 
 VALUES = {
     "PLAIN": "value",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.real.conformance.server import Client, Repl, Server, wait_until
+from tests.harness.process import Client, Repl, Server, wait_until
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.real.conformance.conftest import TOKEN
-from tests.real.conformance.dialects import Dialect
-from tests.real.conformance.server import DEADLINE, Client, Server
+from tests.harness.dialects import Dialect
+from tests.harness.fixtures import TOKEN
+from tests.harness.process import DEADLINE, Client, Server
 from tests.unit.api.test_gateway_socket import Socket, state, text
 
 NAMES = {"python": "python3", "typescript": "typescript"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from tests.real.conformance.dialects import Dialect
-from tests.real.conformance.server import DEADLINE, Client, Repl
+from tests.harness.dialects import Dialect
+from tests.harness.process import DEADLINE, Client, Repl
 
 
 def test_lines_given_in_advance_are_read_in_order(repl: Repl, dialect: Dialect) -> None:

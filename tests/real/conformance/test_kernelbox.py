@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.real.conformance.server import Client, Server, is_running
+from tests.harness.process import Client, Server, is_running
 
 BASE = "http://127.0.0.1:8080"
 

@@ -16,8 +16,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from engine.api.mcp.tools import TOOLS
-from tests.real.conformance.conftest import TOKEN
-from tests.real.conformance.server import POLYREPL, Client, Server
+from tests.harness.fixtures import TOKEN
+from tests.harness.process import POLYREPL, Client, Server
 
 pytestmark = pytest.mark.anyio
 NAMES = [tool.name for tool in TOOLS]

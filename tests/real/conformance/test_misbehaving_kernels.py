@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.conformance.server import Client, Repl, Server
+from tests.harness.process import Client, Repl, Server
 
 KERNEL = Path(__file__).parent.parent / "kernels" / "misbehaving_kernel.py"
 SPECS = {

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.real.conformance.server import DEADLINE, POLYREPL, Server, is_running, wait_until
-from tests.test_notebook import raw
+from tests.harness.process import DEADLINE, POLYREPL, Server, is_running, wait_until
+from tests.unit.api.test_notebook import raw
 
 PYTHON = [
     "import json, os, time\nfrom IPython.display import HTML\ncalls = []",

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.real.conformance.package_files import hanging_project, tarball, telling_project, wheel
-from tests.real.conformance.server import Client, Json, Repl, Server, is_running, sse_events, wait_until
+from tests.harness.package_files import hanging_project, tarball, telling_project, wheel
+from tests.harness.process import Client, Json, Repl, Server, is_running, sse_events, wait_until
 
 SECRET = "secret-of-the-operator"
 

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.real.conformance.conftest import TOKEN
-from tests.real.conformance.dialects import Dialect
-from tests.real.conformance.server import Client, Json, Repl, wait_until
+from tests.harness.dialects import Dialect
+from tests.harness.fixtures import TOKEN
+from tests.harness.process import Client, Json, Repl, wait_until
 
 SOON = 5.0
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.real.conformance.dialects import Dialect
-from tests.real.conformance.server import Client, Repl, Server, is_running, wait_until
+from tests.harness.dialects import Dialect
+from tests.harness.process import Client, Repl, Server, is_running, wait_until
 
 LIMIT = 1.0
 SLACK = 2.0  # of a noisy machine, on top of what is promised

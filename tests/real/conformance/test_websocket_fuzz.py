@@ -21,8 +21,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from engine.jupyter.client_frames import V1
-from tests.real.conformance.conftest import TOKEN
-from tests.real.conformance.server import DEADLINE, Client, Server, wait_until
+from tests.harness.fixtures import TOKEN
+from tests.harness.process import DEADLINE, Client, Server, wait_until
 from tests.unit.api.test_gateway_socket import Socket, text
 
 ROUNDS = int(os.environ.get("WEBSOCKET_FUZZ_ROUNDS", "150"))

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from engine.api.native.routes import OPERATIONS
-from tests.live import serve
+from tests.harness.in_process import serve
 
 pytestmark = pytest.mark.anyio
 

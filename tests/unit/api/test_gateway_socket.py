@@ -19,7 +19,7 @@ from engine.jupyter.client_frames import V1
 from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.provisioners.fake import Ask, Die, FakeKernel, FakeProvisioner, Hold, Say
 from engine.settings import Settings
-from tests.live import Live, serve
+from tests.harness.in_process import Live, serve
 
 WAIT = 20.0
 ERROR = Say("error", {"ename": "OddError", "evalue": "no", "traceback": ["OddError: no"]})

@@ -18,7 +18,7 @@ from engine.errors import BadNotebook, KernelStartFailed
 from engine.kernels.provisioners.fake import Die, FakeKernel, Hold, Say, Script
 from engine.server.app import create_app
 from tests.conftest import MakeEngine
-from tests.test_notebook import raw
+from tests.unit.api.test_notebook import raw
 
 pytestmark = pytest.mark.anyio
 DEADLINE = 20.0

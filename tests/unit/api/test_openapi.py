@@ -22,7 +22,7 @@ from engine.kernels.provisioners.fake import Die, FakeProvisioner, Misbehave, Sa
 from engine.models import Event, Item, Result
 from engine.server.app import create_app
 from engine.settings import Settings
-from tests.live import Live, serve
+from tests.harness.in_process import Live, serve
 
 CONTRACT = {
     "/execute": {"post"},

@@ -14,7 +14,7 @@ import engine.api.http.streaming
 from engine.contexts.executions import Execution
 from engine.core import Engine
 from engine.kernels.provisioners.fake import Ask, Die, Hold, Say
-from tests.live import Live, serve
+from tests.harness.in_process import Live, serve
 
 READY = Say("stream", {"name": "stdout", "text": "ready\n"})
 ERROR = Say("error", {"ename": "E", "evalue": "v", "traceback": ["line 1", "line 2"]})

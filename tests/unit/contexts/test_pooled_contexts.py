@@ -16,7 +16,7 @@ from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.provisioners.fake import Hold, Say
 from engine.models import Result
 from engine.settings import Settings
-from tests.real.conformance.server import is_running
+from tests.harness.process import is_running
 
 pytestmark = pytest.mark.anyio
 

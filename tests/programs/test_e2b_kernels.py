@@ -11,7 +11,7 @@ import pytest
 from e2b import TimeoutException
 from e2b_code_interpreter import Sandbox
 
-from tests.real.conformance.server import Server
+from tests.harness.process import Server
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,8 @@ from engine.kernels.remote import channels as remote_channels
 from engine.kernels.remote.conversation import Conversation
 from engine.kernels.remote.server import RemoteServer
 from engine.settings import Settings
-from tests.proxy import Proxy, proxy_to
-from tests.real.conformance.dialects import PYTHON
-from tests.remote_jupyter import (
+from tests.harness.dialects import PYTHON
+from tests.harness.jupyter import (
     CHANNELS,
     GATEWAY,
     SERVER,
@@ -30,6 +29,7 @@ from tests.remote_jupyter import (
     text_of,
     until,
 )
+from tests.harness.proxy import Proxy, proxy_to
 
 pytestmark = pytest.mark.anyio
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.real.conformance.branches import Branch
-from tests.real.conformance.dialects import DIALECTS, Dialect
-from tests.real.conformance.server import Client, Repl, Server
+from tests.harness.branches import Branch
+from tests.harness.dialects import DIALECTS, Dialect
+from tests.harness.process import Client, Repl, Server
 
 TOKEN = "token-that-no-kernel-may-see"
 SECRET = "secret-of-the-operator"

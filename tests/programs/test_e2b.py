@@ -14,7 +14,7 @@ from e2b import NotFoundException, SandboxException, TimeoutException
 from e2b_code_interpreter import AsyncSandbox, Sandbox
 from e2b_code_interpreter.charts import BoxAndWhiskerChart, ChartType, SuperChart
 
-from tests.real.conformance.server import Client, Server
+from tests.harness.process import Client, Server
 
 
 @pytest.fixture(scope="module")

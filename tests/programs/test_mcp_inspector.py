@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from engine.api.mcp.tools import TOOLS
-from tests.real.conformance.conftest import TOKEN
-from tests.real.conformance.npm import node_tool, npm_install
-from tests.real.conformance.server import POLYREPL, Server
+from tests.harness.fixtures import TOKEN
+from tests.harness.npm import node_tool, npm_install
+from tests.harness.process import POLYREPL, Server
 
 
 class Inspector:

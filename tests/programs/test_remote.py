@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.real.conformance.dialects import PYTHON, Dialect
-from tests.real.conformance.server import Client, Repl, Server
+from tests.harness.dialects import PYTHON, Dialect
+from tests.harness.jupyter import GATEWAY, LEGACY, SERVER, TOKEN, RemoteJupyter, remote_jupyter
+from tests.harness.process import Client, Repl, Server
 from tests.real.conformance.test_cells import (  # noqa: F401 - collected here again
     test_a_carriage_return_overwrites_its_line,
     test_a_cell_without_a_value_has_no_items,
@@ -52,7 +53,6 @@ from tests.real.conformance.test_timeouts import (  # noqa: F401
     test_executions_queued_behind_a_timeout_run_after_it,
     test_what_was_printed_before_a_timeout_is_in_the_answer,
 )
-from tests.remote_jupyter import GATEWAY, LEGACY, SERVER, TOKEN, RemoteJupyter, remote_jupyter
 
 
 @pytest.fixture(scope="module", params=["jupyter_server", "kernel_gateway"])

@@ -20,8 +20,9 @@ from engine.kernels.provisioners.fork import ForkProvisioner
 from engine.kernels.provisioners.zygote import ForkRequest, Zygote, ZygoteFailed, ZygoteState
 from engine.kernels.provisioners.zygotes import Zygotes
 from engine.metrics import Metrics
+from tests.harness import scripted_zygote
+from tests.harness.scripted_zygote import HELLO
 from tests.real.kernels.forks import is_there, open_fds, until
-from tests.scripted_zygote import HELLO
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +35,7 @@ REQUEST = ForkRequest(Path("/"), {"A": "b"}, "k1", {}, ())
 
 
 def command(script: list[dict[str, Any]]) -> list[str]:
-    return [sys.executable, str(Path(__file__).parent / "scripted_zygote.py"), json.dumps(script)]
+    return [sys.executable, scripted_zygote.__file__, json.dumps(script)]
 
 
 def cue(zygote: Zygote) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.harness.jupyter import ENTERPRISE, RemoteJupyter, remote_jupyter
+from tests.programs.test_remote import *  # noqa: F403 - collected here again
 from tests.real.conformance.test_foreign_kernels import test_a_bash_cell_is_stopped_at_its_timeout  # noqa: F401
-from tests.real.conformance.test_remote import *  # noqa: F403 - collected here again
-from tests.remote_jupyter import ENTERPRISE, RemoteJupyter, remote_jupyter
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.conformance.server import Client, Repl, Server, wait_until
+from tests.harness.process import Client, Repl, Server, wait_until
 
 NASTY = 'it\'s "q" $(id) `id` \\n ${x}\nsecond\tline é😀 !! #'
 R_SPECS = "/usr/share/jupyter/kernels/ir"

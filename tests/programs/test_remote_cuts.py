@@ -11,8 +11,7 @@ import pytest
 
 from engine.core import Engine
 from engine.models import InputRequest, Result
-from tests.proxy import Proxy, proxy_to
-from tests.remote_jupyter import (
+from tests.harness.jupyter import (
     CHANNELS,
     GATEWAY,
     LEGACY,
@@ -23,6 +22,7 @@ from tests.remote_jupyter import (
     run,
     text_of,
 )
+from tests.harness.proxy import Proxy, proxy_to
 
 LINES = [str(number) for number in range(60)]
 COUNTING = f"n += 1\nimport time\nfor i in range({len(LINES)}):\n    print(i, flush=True); time.sleep(0.002)\n'the end'"

@@ -27,10 +27,11 @@ from engine.kernels.kernel import Kernel, KernelState, Outcome
 from engine.kernels.provisioners import Exit, Provisioner
 from engine.kernels.provisioners.fake import FakeProvisioner
 from engine.kernels.provisioners.spawn import SpawnProvisioner
+from tests.harness import scripted_kernel
 
 pytestmark = pytest.mark.anyio
 
-SCRIPTED = Path(__file__).parent / "kernels" / "scripted_kernel.py"
+SCRIPTED = Path(scripted_kernel.__file__)
 SPEC = KernelSpec(display_name="Scripted", metadata={"polyrepl": {"stream": True}})
 
 

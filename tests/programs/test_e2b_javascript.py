@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.real.conformance.npm import node_tool, npm_install
-from tests.real.conformance.server import Server
+from tests.harness.npm import node_tool, npm_install
+from tests.harness.process import Server
 
 PROGRAM = Path(__file__).parent / "e2b_sdk"
 
