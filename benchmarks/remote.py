@@ -16,7 +16,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_core.paths import jupyter_runtime_dir
 
 from tests.harness.jupyter import SERVER, TOKEN, RemoteJupyter, remote_jupyter
-from tests.harness.process import Server
+from tests.harness.server import Server
 
 from .client import HttpClient
 from .measures import must_be_two

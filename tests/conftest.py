@@ -32,6 +32,7 @@ from tests.harness.fixtures import (  # noqa: F401 - real and programs share the
     shared,
     typescript,
 )
+from tests.harness.waiting import TurnLoop
 
 for _name in [name for name in os.environ if name.startswith("POLYREPL_")]:
     del os.environ[_name]  # the tests say which settings they use
@@ -53,8 +54,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": TurnLoop}
 
 
 @pytest.fixture(autouse=True)

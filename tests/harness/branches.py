@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.harness.process import Json, Repl
+from tests.harness.client import Json, Repl
 
 
 class Branch(Repl):

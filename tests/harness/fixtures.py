@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.harness.branches import Branch
+from tests.harness.client import Client, Repl
 from tests.harness.dialects import DIALECTS, Dialect
-from tests.harness.process import Client, Repl, Server
+from tests.harness.server import Server
 
 TOKEN = "token-that-no-kernel-may-see"
 SECRET = "secret-of-the-operator"

@@ -17,6 +17,7 @@ import uvicorn
 from engine.core import Engine
 from engine.server.app import create_app
 from engine.server.uvicorn_protocols import WebSocketProtocol
+from tests.harness.waiting import TurnLoop, until
 
 _DEADLINE = 30.0  # seconds
 Value = TypeVar("Value")
@@ -27,6 +28,10 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self.ready = threading.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        with asyncio.Runner(loop_factory=TurnLoop) as runner:
+            runner.run(self.serve(sockets))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -51,15 +56,9 @@ class Live:
         return asyncio.run_coroutine_threadsafe(run(), self._server.loop).result(_DEADLINE)
 
     def wait_until(self, condition: Callable[[], Any]) -> None:
-        """Look in the server's loop, at every turn of it, until the condition holds."""
-
-        async def look() -> None:
-            async with asyncio.timeout(_DEADLINE):
-                while not condition():
-                    await asyncio.sleep(0.005)
-
+        """Return after the first turn of the server's loop at whose end the condition holds."""
         assert self._server.loop is not None
-        asyncio.run_coroutine_threadsafe(look(), self._server.loop).result(_DEADLINE + 1)
+        asyncio.run_coroutine_threadsafe(until(condition), self._server.loop).result()
 
     def tasks(self) -> set[str]:
         """Names of what runs in the server's loop, by coroutine."""

@@ -10,8 +10,7 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from engine.contexts.executions import Execution
 from engine.core import Engine
 from engine.models import Event, Result, Stdout
 from engine.settings import Settings
+from tests.harness.waiting import wait_until
 
 TOKEN = "token-of-the-remote"
 _START_DEADLINE = 30.0
@@ -97,14 +97,17 @@ class RemoteJupyter:
             # Enterprise Gateway starts no kernels for root unless it is told that somebody else is meant.
             env = {**os.environ, "JUPYTER_PATH": str(self.directory), "EG_UNAUTHORIZED_USERS": "nobody"}
             process = subprocess.Popen(self._command, cwd=self.directory, env=env, stdout=log, stderr=log)
-        end = time.monotonic() + _START_DEADLINE
-        while True:
-            with contextlib.suppress(httpx.HTTPError):
-                httpx.get(f"{self.url}/api", headers=self.headers, trust_env=False)
-                return process
-            assert process.poll() is None, (self.directory / "log.txt").read_text()
-            assert time.monotonic() < end, "the server does not start"
-            time.sleep(0.05)
+        wait_until(
+            lambda: process.poll() is not None or self._answers(), deadline=_START_DEADLINE, what="Jupyter answers"
+        )
+        assert process.poll() is None, (self.directory / "log.txt").read_text()
+        return process
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            httpx.get(f"{self.url}/api", headers=self.headers, trust_env=False)
+            return True
+        return False
 
     @property
     def headers(self) -> dict[str, str]:
@@ -186,9 +189,3 @@ async def event(execution: Execution, kind: type[Event], *, count: int = 1) -> E
 
 def text_of(result: Result) -> object:
     return result.items[0].text if result.items else None
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
-        while not await asyncio.to_thread(condition):
-            await asyncio.sleep(0.05)

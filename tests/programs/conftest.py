@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from nbformat import NotebookNode
 
-from tests.harness.process import Server
+from tests.harness.server import Server
 from tests.programs import notebooks
 
 

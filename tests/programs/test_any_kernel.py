@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.process import Client, Repl, Server, wait_until
+from tests.harness.client import Client, Repl
+from tests.harness.server import Server
+from tests.harness.waiting import wait_until
 
 NASTY = 'it\'s "q" $(id) `id` \\n ${x}\nsecond\tline é😀 !! #'
 R_SPECS = "/usr/share/jupyter/kernels/ir"

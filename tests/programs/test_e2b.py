@@ -14,7 +14,8 @@ from e2b import NotFoundException, SandboxException, TimeoutException
 from e2b_code_interpreter import AsyncSandbox, Sandbox
 from e2b_code_interpreter.charts import BoxAndWhiskerChart, ChartType, SuperChart
 
-from tests.harness.process import Client, Server
+from tests.harness.client import Client
+from tests.harness.server import Server
 
 
 @pytest.fixture(scope="module")

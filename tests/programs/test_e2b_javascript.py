@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.harness.npm import node_tool, npm_install
-from tests.harness.process import Server
+from tests.harness.server import Server
 
 PROGRAM = Path(__file__).parent / "e2b_sdk"
 

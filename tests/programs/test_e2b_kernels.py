@@ -11,7 +11,7 @@ import pytest
 from e2b import TimeoutException
 from e2b_code_interpreter import Sandbox
 
-from tests.harness.process import Server
+from tests.harness.server import Server
 
 
 @pytest.fixture(scope="module")

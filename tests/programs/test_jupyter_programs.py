@@ -17,8 +17,10 @@ import pytest
 from jupyter_client.session import Session
 from websockets.sync.client import connect
 
+from tests.harness.client import Client
 from tests.harness.fixtures import TOKEN
-from tests.harness.process import DEADLINE, Client, Server, wait_until
+from tests.harness.server import Server
+from tests.harness.waiting import DEADLINE, wait_until
 from tests.programs import notebooks
 from tests.programs.gateway_manager import gateway
 from tests.programs.installed import stop, use_clients

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.harness.fixtures import TOKEN
-from tests.harness.process import Server
+from tests.harness.server import Server
 
 # It makes its addresses from a sandbox's name and its own domain; where the transport sends to is all that is changed.
 PROGRAM = """

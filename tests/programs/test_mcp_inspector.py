@@ -13,7 +13,7 @@ import pytest
 from engine.api.mcp.tools import TOOLS
 from tests.harness.fixtures import TOKEN
 from tests.harness.npm import node_tool, npm_install
-from tests.harness.process import POLYREPL, Server
+from tests.harness.server import POLYREPL, Server
 
 
 class Inspector:

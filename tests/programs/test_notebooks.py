@@ -10,8 +10,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.harness.client import Client
 from tests.harness.fixtures import TOKEN
-from tests.harness.process import Client, Server
+from tests.harness.server import Server
 from tests.programs import notebooks
 from tests.programs.gateway_manager import TokenKernelManager, gateway
 from tests.programs.installed import stop, use_clients

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.harness.client import Client, Repl
 from tests.harness.dialects import PYTHON, Dialect
 from tests.harness.jupyter import GATEWAY, LEGACY, SERVER, TOKEN, RemoteJupyter, remote_jupyter
-from tests.harness.process import Client, Repl, Server
+from tests.harness.server import Server
 from tests.real.conformance.test_cells import (  # noqa: F401 - collected here again
     test_a_carriage_return_overwrites_its_line,
     test_a_cell_without_a_value_has_no_items,

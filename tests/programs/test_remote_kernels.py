@@ -27,9 +27,9 @@ from tests.harness.jupyter import (
     remote_jupyter,
     run,
     text_of,
-    until,
 )
 from tests.harness.proxy import Proxy, proxy_to
+from tests.harness.waiting import until_elsewhere
 
 pytestmark = pytest.mark.anyio
 
@@ -94,7 +94,7 @@ async def test_a_kernel_that_somebody_else_restarts_has_lost_its_state(engine: E
     (kernel_id,) = remote.kernels()
     await asyncio.to_thread(remote.restart, kernel_id)
     (context,) = engine.contexts.get("c", "python")
-    await until(lambda: context.kernel is None or not context.kernel.is_alive)
+    await until_elsewhere(lambda: context.kernel is None or not context.kernel.is_alive)
     assert (await run(engine, "1")).context_state == "restarted"
 
 
@@ -105,13 +105,13 @@ async def test_a_cell_that_no_interrupt_ends_is_lost_with_its_kernel(engine: Eng
 
 
 async def test_contexts_take_their_kernels_with_them(remote: RemoteJupyter, tmp_path: Path) -> None:
-    await until(lambda: not remote.kernels())
+    await until_elsewhere(lambda: not remote.kernels())
     async with engine_on(remote.url, tmp_path) as engine:
         for context_id in "ab":
             await (await engine.execute("1", context_id=context_id)).wait()
         assert len(remote.kernels()) == 2
         await engine.delete_context("a")
-        await until(lambda: len(remote.kernels()) == 1)
+        await until_elsewhere(lambda: len(remote.kernels()) == 1)
     assert remote.kernels() == []
 
 

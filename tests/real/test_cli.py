@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from engine.settings import Settings
-from tests.harness.process import POLYREPL, Server
+from tests.harness.server import POLYREPL, Server
 
 DEADLINE = 60.0
 Run = Callable[..., subprocess.CompletedProcess[str]]

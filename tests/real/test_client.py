@@ -33,7 +33,7 @@ from engine.client.attempts import Attempts
 from engine.client.errors import error_of
 from engine.client.sse import Decoder
 from engine.models import Done, InputRequest, Started, Stdout
-from tests.harness.process import Server
+from tests.harness.server import Server
 
 pytestmark = pytest.mark.anyio
 TOKEN = "secret"

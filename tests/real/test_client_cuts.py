@@ -14,8 +14,8 @@ import pytest
 
 from engine.client import AsyncClient, Client, ConnectionFailed, Event
 from engine.models import Done, ItemAdded, Started, Stdout
-from tests.harness.process import Server
 from tests.harness.proxy import Proxy, proxy_to
+from tests.harness.server import Server
 from tests.real.test_client_typescript import NODE, PACKAGE, PROGRAMS
 
 pytestmark = pytest.mark.anyio

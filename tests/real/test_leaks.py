@@ -14,8 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.harness.client import Client, Repl
 from tests.harness.dialects import PYTHON, TYPESCRIPT, Dialect
-from tests.harness.process import Client, Repl, Server, is_running, wait_until
+from tests.harness.processes import is_running
+from tests.harness.server import Server
+from tests.harness.waiting import wait_until
 
 MIB = 1024 * 1024
 SHUTDOWN_DEADLINE = 12.0

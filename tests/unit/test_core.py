@@ -25,6 +25,7 @@ from engine.errors import (
 )
 from engine.kernels.provisioners.fake import Ask, Die, Hold, Misbehave, Say
 from engine.models import InputRequest, Result, Stdout
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -131,12 +132,6 @@ class TestTimeout:
     async def test_the_largest_timeout_is_taken(self, fake_engine):
         fake = await fake_engine(max_timeout=50.0)
         assert (await run(fake.engine, "x", timeout=50)).status == "ok"
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 class TestInput:

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.harness.branches import Branch
+from tests.harness.client import Client, Json, Repl
 from tests.harness.fixtures import TOKEN
-from tests.harness.process import Client, Json, Repl, Server, is_running, wait_until
+from tests.harness.processes import is_running
+from tests.harness.server import Server
+from tests.harness.waiting import wait_until
 
 MakeRepl = Callable[..., Repl]
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from engine.kernels.kernelspecs import runtime_problem
+from tests.harness.client import Client, Repl
 from tests.harness.dialects import PYTHON, TYPESCRIPT, Dialect
-from tests.harness.process import Client, Repl
 
 
 def test_state_is_kept_over_calls(repl: Repl, dialect: Dialect) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.harness.branches import Branch
+from tests.harness.client import Client, Repl
 from tests.harness.fixtures import TOKEN
-from tests.harness.process import Client, Repl, Server, wait_until
+from tests.harness.server import Server
+from tests.harness.waiting import wait_until
 
 MakeRepl = Callable[..., Repl]
 

@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.harness.client import Client, Repl
 from tests.harness.dialects import Dialect
-from tests.harness.process import Client, Repl, Server
+from tests.harness.server import Server
 
 SESSIONS = "/api/v1/code-interpreter/sessions"
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.harness.client import Client, Repl
 from tests.harness.dialects import Dialect
 from tests.harness.fixtures import SECRET, TOKEN
-from tests.harness.process import Client, Repl, Server
+from tests.harness.server import Server
 
 VALUES = {
     "PLAIN": "value",

@@ -17,9 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.harness.client import Client
 from tests.harness.dialects import Dialect
 from tests.harness.fixtures import TOKEN
-from tests.harness.process import DEADLINE, Client, Server
+from tests.harness.server import Server
+from tests.harness.waiting import DEADLINE
 from tests.unit.api.test_gateway_socket import Socket, state, text
 
 NAMES = {"python": "python3", "typescript": "typescript"}

@@ -15,7 +15,8 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.harness.process import DEADLINE, Server
+from tests.harness.server import Server
+from tests.harness.waiting import DEADLINE
 from tests.unit.api.test_gateway_socket import Socket
 
 # Of nobody: made for this test, for 127.0.0.1, until 2126.

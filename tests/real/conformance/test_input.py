@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
+from tests.harness.client import Client, Repl
 from tests.harness.dialects import Dialect
-from tests.harness.process import DEADLINE, Client, Repl
+from tests.harness.waiting import DEADLINE
 
 
 def test_lines_given_in_advance_are_read_in_order(repl: Repl, dialect: Dialect) -> None:

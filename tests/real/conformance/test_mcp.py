@@ -16,8 +16,9 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from engine.api.mcp.tools import TOOLS
+from tests.harness.client import Client
 from tests.harness.fixtures import TOKEN
-from tests.harness.process import POLYREPL, Client, Server
+from tests.harness.server import POLYREPL, Server
 
 pytestmark = pytest.mark.anyio
 NAMES = [tool.name for tool in TOOLS]

@@ -16,7 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.harness.process import DEADLINE, POLYREPL, Server, is_running, wait_until
+from tests.harness.processes import is_running
+from tests.harness.server import POLYREPL, Server
+from tests.harness.waiting import DEADLINE, wait_until
 from tests.unit.api.test_notebook import raw
 
 PYTHON = [

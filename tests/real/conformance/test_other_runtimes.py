@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from engine.kernels.kernelspecs import runtime_problem
+from tests.harness.client import Client, Repl
 from tests.harness.dialects import TYPESCRIPT
-from tests.harness.process import Client, Repl
 
 LOOP_IN_A_FUNCTION = "await (async () => { await null; for (;;); })()"
 

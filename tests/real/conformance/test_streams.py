@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.harness.client import Client, Json, Repl
 from tests.harness.dialects import Dialect
 from tests.harness.fixtures import TOKEN
-from tests.harness.process import Client, Json, Repl, wait_until
+from tests.harness.waiting import wait_until
 
 SOON = 5.0
 

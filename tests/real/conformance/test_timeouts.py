@@ -12,8 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.harness.client import Client, Repl
 from tests.harness.dialects import Dialect
-from tests.harness.process import Client, Repl, Server, is_running, wait_until
+from tests.harness.processes import is_running
+from tests.harness.server import Server
+from tests.harness.waiting import wait_until
 
 LIMIT = 1.0
 SLACK = 2.0  # of a noisy machine, on top of what is promised

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.harness.client import Client, Repl
 from tests.harness.dialects import Dialect
-from tests.harness.process import Client, Repl
 
 
 def listing(repl: Repl, status: int = 200, **params: Any) -> dict[str, Any]:

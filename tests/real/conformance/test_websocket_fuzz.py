@@ -21,8 +21,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from engine.jupyter.client_frames import V1
+from tests.harness.client import Client
 from tests.harness.fixtures import TOKEN
-from tests.harness.process import DEADLINE, Client, Server, wait_until
+from tests.harness.server import Server
+from tests.harness.waiting import DEADLINE, wait_until
 from tests.unit.api.test_gateway_socket import Socket, text
 
 ROUNDS = int(os.environ.get("WEBSOCKET_FUZZ_ROUNDS", "150"))

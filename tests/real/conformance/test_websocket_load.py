@@ -25,8 +25,10 @@ from engine.jupyter.messages import Channel
 from engine.jupyter.websocket_frames import V1, decode_v1, encode_v1
 from engine.server import uvicorn_protocols as wire
 from engine.settings import Settings
+from tests.harness.client import Client
 from tests.harness.in_process import serve
-from tests.harness.process import DEADLINE, Client, Server, wait_until
+from tests.harness.server import Server
+from tests.harness.waiting import DEADLINE, wait_until
 from tests.unit.api.test_gateway_socket import Gateway, Socket, text
 
 LINES = 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -109,13 +109,6 @@ async def run(kernel: Kernel, code: str) -> Output:
     running = await kernel.execute(code, output.receive, allow_stdin=False, metadata={})
     assert await running.wait(DEADLINE) is not Outcome.TIMEOUT
     return output
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what somebody else does, who does not tell."""
-    async with asyncio.timeout(DEADLINE):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def is_there(pid: int) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from engine.kernels.kernel import Kernel
-from tests.real.kernels.forks import Forks, forks, run, until
+from tests.harness.waiting import until_elsewhere
+from tests.real.kernels.forks import Forks, forks, run
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -87,4 +88,4 @@ async def test_a_thousand_forked_contexts_differ_where_they_must_and_share_nothi
             assert [value for value, count in Counter(kind).items() if count > 1] == []
         assert made.starts("zygote") == CONTEXTS
         assert await made.ready() is zygote
-        await until(lambda: Path(f"/proc/{zygote.pid}/task/{zygote.pid}/children").read_text() == "")
+        await until_elsewhere(lambda: Path(f"/proc/{zygote.pid}/task/{zygote.pid}/children").read_text() == "")

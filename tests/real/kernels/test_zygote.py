@@ -22,7 +22,8 @@ from engine.kernels.provisioners.zygotes import Zygotes
 from engine.metrics import Metrics
 from tests.harness import scripted_zygote
 from tests.harness.scripted_zygote import HELLO
-from tests.real.kernels.forks import is_there, open_fds, until
+from tests.harness.waiting import until_elsewhere
+from tests.real.kernels.forks import is_there, open_fds
 
 pytestmark = pytest.mark.anyio
 
@@ -95,7 +96,7 @@ async def test_a_process_that_is_forked_is_watched_until_its_exit_notice(start: 
     signal.pidfd_send_signal(fork.pidfd, 0)
     os.close(fork.pidfd)
     cue(zygote)
-    await until(lambda: watch.ended is not None)
+    await until_elsewhere(lambda: watch.ended is not None)
     assert watch.ended == (Exit(-9, 1000), False)
     assert changes == [zygote]
 
@@ -123,13 +124,13 @@ async def test_what_was_forked_for_somebody_who_has_gone_is_ended(start: Start):
     zygote = await start(ASKED, {"child": True}, CUED, SPAWNED)
     asking = asyncio.create_task(zygote.fork(REQUEST, Watch()))
     children = Path(f"/proc/{zygote.pid}/task/{zygote.pid}/children")
-    await until(lambda: children.read_text() != "")
+    await until_elsewhere(lambda: children.read_text() != "")
     pid = int(children.read_text())
     asking.cancel()
     await asyncio.wait({asking})
     assert is_there(pid)
     cue(zygote)
-    await until(lambda: not is_there(pid))
+    await until_elsewhere(lambda: not is_there(pid))
 
 
 async def test_silence_is_the_end_of_a_zygote(start: Start, monkeypatch: pytest.MonkeyPatch):
@@ -162,7 +163,7 @@ async def test_silence_is_the_end_of_a_zygote(start: Start, monkeypatch: pytest.
 )
 async def test_nonsense_is_the_end_of_a_zygote(start: Start, step: dict[str, Any], reason: str):
     zygote = await start(step)
-    await until(lambda: not zygote.is_alive)
+    await until_elsewhere(lambda: not zygote.is_alive)
     assert reason in zygote.reason
     assert not is_there(zygote.pid or 0)
 
@@ -245,7 +246,7 @@ async def test_nothing_is_started_before_somebody_asks():
 async def test_a_zygote_that_cannot_start_is_tried_again_and_the_reason_is_kept():
     made = zygotes({"print": "no luck"}, {"exit": 1}, pauses=(0.0, 0.0, 1000.0))
     assert await made.settled() is None
-    await until(lambda: made._failures == 3)
+    await until_elsewhere(lambda: made._failures == 3)
     assert made.describe() == "fallback: exited with code 1: no luck"
     assert await made.settled() is None  # at once: nobody waits out a pause
     await made.aclose()
@@ -258,7 +259,7 @@ async def test_a_zygote_that_dies_has_a_successor():
     first = await made.settled()
     assert first is not None
     os.kill(first.pid or 0, signal.SIGKILL)
-    await until(lambda: made.is_ready and not made.is_current(first))
+    await until_elsewhere(lambda: made.is_ready and not made.is_current(first))
     second = made.current()
     assert second is not None
     assert second.generation == 2
@@ -280,7 +281,7 @@ async def test_a_stale_zygote_lives_as_long_as_its_kernels(tmp_path: Path, monke
     assert made._older == {old}
     assert old.is_alive
     cue(old)
-    await until(lambda: not old.is_alive)
+    await until_elsewhere(lambda: not old.is_alive)
     assert not is_there(old.pid or 0)
     await made.aclose()
 
@@ -292,7 +293,7 @@ async def test_a_provisioner_without_a_zygote_still_learns_of_the_end(start: Sta
     provisioner._ended = asyncio.get_running_loop().create_future()
     provisioner._watch(fork.pid, fork.pidfd)
     zygote._process.kill()  # type: ignore[union-attr]
-    await until(lambda: not zygote.is_alive)
+    await until_elsewhere(lambda: not zygote.is_alive)
     assert provisioner.exit is None
     await provisioner.kill()
     async with asyncio.timeout(10):

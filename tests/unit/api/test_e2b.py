@@ -12,7 +12,8 @@ import pytest
 from engine.api.e2b import routes as e2b
 from engine.api.e2b import stream as e2b_stream
 from engine.kernels.provisioners.fake import Die, Hold, Say
-from tests.unit.api.test_streaming import Client, the_execution, until
+from tests.harness.waiting import until
+from tests.unit.api.test_streaming import Client, the_execution
 
 pytestmark = pytest.mark.anyio
 TOKEN = "t0ken"

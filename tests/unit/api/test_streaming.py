@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -15,6 +14,7 @@ from engine.contexts.executions import Execution
 from engine.core import Engine
 from engine.kernels.provisioners.fake import Ask, Die, Hold, Say
 from tests.harness.in_process import Live, serve
+from tests.harness.waiting import until
 
 READY = Say("stream", {"name": "stdout", "text": "ready\n"})
 ERROR = Say("error", {"ename": "E", "evalue": "v", "traceback": ["line 1", "line 2"]})
@@ -250,12 +250,6 @@ class Client:
             while text not in self.text():
                 self._came.clear()
                 await self._came.wait()
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 def the_execution(engine: Engine) -> Execution:

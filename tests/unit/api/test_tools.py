@@ -14,7 +14,7 @@ from engine.api.mcp.tools import BY_NAME, TOOLS, check_arguments, definitions, i
 from engine.core import Engine
 from engine.errors import InvalidRequest
 from engine.settings import Settings
-from tests.harness.process import POLYREPL
+from tests.harness.server import POLYREPL
 
 
 def test_the_tools_cover_code_contexts_variables_branches_and_files() -> None:

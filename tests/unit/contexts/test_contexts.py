@@ -16,6 +16,7 @@ from engine.errors import ContextNotFound, KernelStartFailed, PolyreplError, Que
 from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.provisioners.fake import Die, FakeKernel, Hold, Say
 from engine.models import Result, Stdout
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -216,13 +217,6 @@ class TestLimit:
         assert kernel is not None
         async with asyncio.timeout(10):
             await kernel.exited
-
-
-async def until(condition: Any) -> None:
-    """Let the loop turn until the condition holds."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 class TestCulling:

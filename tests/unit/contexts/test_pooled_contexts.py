@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,17 +16,12 @@ from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.provisioners.fake import Hold, Say
 from engine.models import Result
 from engine.settings import Settings
-from tests.harness.process import is_running
+from tests.harness.processes import is_running
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 READY = Say("stream", {"name": "stdout", "text": "ready\n"})
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 async def run(engine: Engine, code: str, **options: Any) -> Result:
