@@ -9,10 +9,11 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 DEV := '.[data,dev,bun,deno]'
 # Processes that run the tests. Most tests wait for kernels, so that two on two cores take little more than half the time of one.
 WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Where it is set, every kernel and server compiles again what it imports, which takes more time than anything else.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve test check bench wheel-test format clean
+.PHONY: serve test test-fast test-programs test-differential check bench wheel-test format clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -29,8 +30,21 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 serve: $(VENV)/.serve
 	$(BIN)/polyrepl serve --host $(HOST) --port $(PORT)
 
-test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# What needs only the packages that make installs. A failure of the fast tests ends the run.
+test: test-fast
+	$(PYTEST) tests/real runtimes/typescript/test
+
+# Scripted kernels, no processes.
+test-fast: $(VENV)/.dev
+	$(PYTEST) tests/unit
+
+# Programs of other projects, chromium, R and Java. A test whose program is not installed is skipped.
+test-programs: $(VENV)/.dev
+	$(PYTEST) tests/programs
+
+# The same cells here and on stock ipykernel.
+test-differential: $(VENV)/.dev
+	$(PYTEST) tests/differential
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
