@@ -15,6 +15,7 @@ import httpx
 import hypothesis
 import pytest
 
+from engine.contexts.executions import Execution
 from engine.core import Engine
 from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.provisioners.fake import FakeKernel, FakeProvisioner, Script
@@ -32,7 +33,7 @@ from tests.harness.fixtures import (  # noqa: F401 - real and programs share the
     shared,
     typescript,
 )
-from tests.harness.waiting import TurnLoop
+from tests.harness.waiting import TurnLoop, until
 
 for _name in [name for name in os.environ if name.startswith("POLYREPL_")]:
     del os.environ[_name]  # the tests say which settings they use
@@ -79,6 +80,18 @@ class Fake:
 
     engine: Engine
     kernels: list[FakeKernel] = field(default_factory=list)
+
+    def execution(self, place: str) -> Execution:
+        """The execution that a path of the API, or an id, names."""
+        return self.engine.executions.get(place.removeprefix("/executions/"))
+
+    async def printed(self, place: str, *lines: str) -> None:
+        """Return once this is what an execution has printed."""
+        await until(lambda: self.execution(place).result().logs.stdout == list(lines))
+
+    async def busy(self) -> None:
+        """Return once the first kernel runs a cell."""
+        await until(lambda: self.kernels and self.kernels[0].count)
 
 
 MakeEngine = Callable[..., Fake]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import json
@@ -17,9 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from engine.contexts.executions import Execution
 from engine.core import Engine
-from engine.models import Event, Result, Stdout
 from engine.settings import Settings
 from tests.harness.waiting import wait_until
 
@@ -164,28 +161,3 @@ async def engine_on(url: str, tmp_path: Path, **settings: Any) -> AsyncIterator[
         Settings(run_dir=tmp_path / "run", default_timeout=20.0, interrupt_grace=0.5, **values)
     ) as engine:
         yield engine
-
-
-async def run(engine: Engine, code: str, *, context_id: str = "c", **options: Any) -> Result:
-    execution = await engine.execute(code, context_id=context_id, **options)
-    await execution.wait()
-    return execution.result()
-
-
-async def printed(execution: Execution) -> None:
-    """Return once the cell has printed something."""
-    await event(execution, Stdout)
-
-
-async def event(execution: Execution, kind: type[Event], *, count: int = 1) -> Event:
-    """The first event of this kind, or a later one."""
-    async with asyncio.timeout(30), contextlib.aclosing(execution.follow()) as events:
-        async for found in events:
-            count -= found is not None and isinstance(found[1], kind)
-            if found is not None and not count:
-                return found[1]
-    raise AssertionError(f"no {kind.__name__} came")
-
-
-def text_of(result: Result) -> object:
-    return result.items[0].text if result.items else None

@@ -11,17 +11,8 @@ import pytest
 
 from engine.core import Engine
 from engine.models import InputRequest, Result
-from tests.harness.jupyter import (
-    CHANNELS,
-    GATEWAY,
-    LEGACY,
-    engine_on,
-    event,
-    printed,
-    remote_jupyter,
-    run,
-    text_of,
-)
+from tests.harness.executions import event, printed, run, text_of
+from tests.harness.jupyter import CHANNELS, GATEWAY, LEGACY, engine_on, remote_jupyter
 from tests.harness.proxy import Proxy, proxy_to
 
 LINES = [str(number) for number in range(60)]

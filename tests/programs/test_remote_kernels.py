@@ -16,18 +16,8 @@ from engine.kernels.remote.conversation import Conversation
 from engine.kernels.remote.server import RemoteServer
 from engine.settings import Settings
 from tests.harness.dialects import PYTHON
-from tests.harness.jupyter import (
-    CHANNELS,
-    GATEWAY,
-    SERVER,
-    TOKEN,
-    RemoteJupyter,
-    engine_on,
-    printed,
-    remote_jupyter,
-    run,
-    text_of,
-)
+from tests.harness.executions import printed, run, text_of
+from tests.harness.jupyter import CHANNELS, GATEWAY, SERVER, TOKEN, RemoteJupyter, engine_on, remote_jupyter
 from tests.harness.proxy import Proxy, proxy_to
 from tests.harness.waiting import until_elsewhere
 
