@@ -21,11 +21,11 @@ from tests.harness.client import Client
 from tests.harness.fixtures import TOKEN
 from tests.harness.server import Server
 from tests.harness.waiting import DEADLINE, wait_until
+from tests.harness.websocket import Socket, state, text, types
 from tests.programs import notebooks
 from tests.programs.gateway_manager import gateway
 from tests.programs.installed import stop, use_clients
 from tests.real.conformance.test_gateway import jupyter_server
-from tests.unit.api.test_gateway_socket import Socket, state, text, types
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 FOREVER = {"python": "print('on', flush=True)\nwhile True: pass", "typescript": "console.log('on')\nfor (;;);"}

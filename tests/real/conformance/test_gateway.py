@@ -22,7 +22,7 @@ from tests.harness.dialects import Dialect
 from tests.harness.fixtures import TOKEN
 from tests.harness.server import Server
 from tests.harness.waiting import DEADLINE
-from tests.unit.api.test_gateway_socket import Socket, state, text
+from tests.harness.websocket import Socket, state, text
 
 NAMES = {"python": "python3", "typescript": "typescript"}
 MEGABYTES = 60

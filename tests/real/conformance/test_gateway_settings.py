@@ -17,7 +17,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.harness.server import Server
 from tests.harness.waiting import DEADLINE
-from tests.unit.api.test_gateway_socket import Socket
+from tests.harness.websocket import Socket
 
 # Of nobody: made for this test, for 127.0.0.1, until 2126.
 CERTIFICATE = """\

@@ -25,7 +25,7 @@ from tests.harness.client import Client
 from tests.harness.fixtures import TOKEN
 from tests.harness.server import Server
 from tests.harness.waiting import DEADLINE, wait_until
-from tests.unit.api.test_gateway_socket import Socket, text
+from tests.harness.websocket import Socket, text
 
 ROUNDS = int(os.environ.get("WEBSOCKET_FUZZ_ROUNDS", "150"))
 SEED = int(os.environ.get("WEBSOCKET_FUZZ_SEED", "5"))

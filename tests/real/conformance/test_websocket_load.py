@@ -29,7 +29,7 @@ from tests.harness.client import Client
 from tests.harness.in_process import serve
 from tests.harness.server import Server
 from tests.harness.waiting import DEADLINE, wait_until
-from tests.unit.api.test_gateway_socket import Gateway, Socket, text
+from tests.harness.websocket import Gateway, Socket, text
 
 LINES = 200
 PRINTS = int(os.environ.get("WEBSOCKET_LOAD_PRINTS", "5000"))
