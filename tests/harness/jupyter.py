@@ -6,9 +6,11 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -161,3 +163,39 @@ async def engine_on(url: str, tmp_path: Path, **settings: Any) -> AsyncIterator[
         Settings(run_dir=tmp_path / "run", default_timeout=20.0, interrupt_grace=0.5, **values)
     ) as engine:
         yield engine
+
+
+@contextlib.contextmanager
+def jupyter_server(gateway: str, token: str, directory: Path) -> Iterator[str]:
+    """Jupyter's own server, whose kernels run on a gateway; its URL."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "KG_"))}
+    env |= {
+        "JUPYTER_CONFIG_DIR": str(directory / "config"),
+        "JUPYTER_RUNTIME_DIR": str(directory / "run"),
+        "HOME": str(directory),
+    }
+    command = [
+        sys.executable, "-m", "jupyter_server", "--no-browser", "--port=0", "--ip=127.0.0.1", "--allow-root",
+        "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={directory}",
+        f"--gateway-url={gateway}", f"--GatewayClient.auth_token={token}",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            if found := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
+                reader = threading.Thread(target=process.stderr.read, daemon=True)
+                reader.start()
+                yield f"http://127.0.0.1:{found[1]}"
+                process.terminate()
+                reader.join(20)
+                return
+        raise AssertionError("jupyter_server did not start")
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stderr.close()

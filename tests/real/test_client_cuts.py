@@ -16,7 +16,7 @@ from engine.client import AsyncClient, Client, ConnectionFailed, Event
 from engine.models import Done, ItemAdded, Started, Stdout
 from tests.harness.proxy import Proxy, proxy_to
 from tests.harness.server import Server
-from tests.real.test_client_typescript import NODE, PACKAGE, PROGRAMS
+from tests.harness.typescript_client import NODE, PACKAGE, PROGRAMS
 
 pytestmark = pytest.mark.anyio
 LINES = [f"{number} {'ä' * 20}" for number in range(200)]
