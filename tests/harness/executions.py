@@ -34,3 +34,9 @@ async def event(execution: Execution, kind: type[Event], *, count: int = 1) -> E
 
 def text_of(result: Result) -> object:
     return result.items[0].text if result.items else None
+
+
+def the_execution(engine: Engine) -> Execution:
+    """The only one."""
+    (execution,) = engine.executions._by_id.values()
+    return execution

@@ -1,0 +1,159 @@
+"""Which requests /execute refuses, with which words, and which it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.api.test_execute import SCRIPT, execute, wrong
+
+pytestmark = pytest.mark.anyio
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b"",
+            b"   ",
+            b"{",
+            b"nonsense",
+            b'{"code": "x"',
+            b'{"code": "x"} trailing',
+            b"[]",
+            b"null",
+            b'"x"',
+            b"1",
+            b'{"code": "\xff\xfe"}',
+            b'{"code": "\xc3"}',
+            b'{"code": "\\ud800"}',
+            b"\x00",
+            b"\xef\xbb\xbf",
+            b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+            b'{"code": "x", "extra": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+            b'{"code": NaN}',
+        ],
+        ids=lambda raw: repr(raw[:24]),
+    )
+    async def test_a_body_that_is_no_json_object_is_a_400(self, api, raw: bytes):
+        client = (await api()).client
+        response = await client.post("/execute", content=raw, headers={"Content-Type": "application/json"})
+        assert wrong(response)
+
+    async def test_a_missing_code_is_named(self, api):
+        assert set(wrong(await (await api()).client.post("/execute", json={}))) == {"code"}
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            *(("code", value) for value in (None, 1, True, [], {}, ["x"])),
+            *(("context_id", value) for value in (1, "", "a b", "é", "a/b", "x" * 129, "a\n", [], "\0")),
+            *(("language", value) for value in (1, [], "", "cobol", "py thon", "\0", "x" * 10_000)),
+            *(("timeout_ms", value) for value in (0, -1, 1.5, "1000", True, [], 3_600_001, 10**18, 10**400)),
+            *(("env_vars", value) for value in ([], "A=1", 1)),
+            *(("stdin", value) for value in ("a", 1, {})),
+            *(("on_disconnect", value) for value in ("stop", 1)),
+        ],
+    )
+    async def test_a_wrong_value_is_named_by_its_field(self, api, field: str, value: Any):
+        fake = await api()
+        response = await fake.client.post("/execute", json={"code": "x", field: value})
+        assert set(wrong(response)) == {field}
+        assert not fake.kernels
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("1A", "v"), ("A-B", "v"), ("", "v"), ("A=B", "v"), ("É", "v"), ("A B", "v"), ("A\0", "v"), ("A\n", "v")],
+    )
+    async def test_a_bad_name_of_an_environment_variable_is_named(self, api, name: str, value: str):
+        response = await (await api()).client.post("/execute", json={"code": "x", "env_vars": {name: value}})
+        assert set(wrong(response)) == {f"env_vars.{name}"}
+
+    @pytest.mark.parametrize("value", [1, None, True, [], "with \0 inside"])
+    async def test_a_bad_value_of_an_environment_variable_is_named_and_not_repeated(self, api, value: Any):
+        response = await (await api()).client.post("/execute", json={"code": "x", "env_vars": {"OK": "1", "A": value}})
+        found = wrong(response)
+        assert set(found) == {"env_vars.A"}
+        assert "inside" not in response.text
+
+    async def test_a_bad_line_of_stdin_is_named(self, api):
+        response = await (await api()).client.post("/execute", json={"code": "x", "stdin": ["a", 1]})
+        assert set(wrong(response)) == {"stdin.1"}
+
+    async def test_everything_that_is_wrong_is_named_at_once(self, api):
+        body = {"context_id": "", "timeout_ms": -5, "env_vars": {"1": "v"}, "stdin": "x"}
+        response = await (await api()).client.post("/execute", json=body)
+        assert set(wrong(response)) == {"code", "context_id", "timeout_ms", "env_vars.1", "stdin"}
+
+    async def test_an_unknown_language_lists_what_is_allowed(self, api):
+        response = await (await api()).client.post("/execute", json={"code": "x", "language": "cobol"})
+        error = wrong(response)["language"]
+        for name in ("python", "py", "python3", "typescript", "ts", "javascript", "js", "node"):
+            assert name in error
+
+    @pytest.mark.parametrize("path", ["/execute", "/execute/async"])
+    async def test_both_ways_to_execute_refuse_alike(self, api, path: str):
+        client = (await api()).client
+        assert set(wrong(await client.post(path, json={"code": 1}))) == {"code"}
+        assert set(wrong(await client.post(path, json={"code": "x", "language": "cobol"}))) == {"language"}
+
+    async def test_a_full_queue_is_a_429_that_says_when_to_come_back(self, api):
+        client = (await api(SCRIPT, queue_size=1)).client
+        prefer = {"Prefer": "respond-async"}
+        statuses = []
+        for _ in range(4):
+            body = {"code": "stubborn", "context_id": "c"}
+            response = await client.post("/execute", json=body, headers=prefer)
+            statuses.append(response.status_code)
+        assert statuses[-1] == 429
+        assert int(response.headers["retry-after"]) >= 1
+        assert set(response.json()) == {"message", "code", "remediation"}
+
+    async def test_too_many_busy_contexts_are_a_429(self, api):
+        client = (await api(SCRIPT, max_contexts=1)).client
+        await client.post("/execute", json={"code": "stubborn"}, headers={"Prefer": "respond-async"})
+        response = await client.post("/execute", json={"code": "x"})
+        assert response.status_code == 429
+        assert int(response.headers["retry-after"]) >= 1
+
+    async def test_a_server_that_shuts_down_answers_503(self, api):
+        fake = await api()
+        await fake.engine.aclose()
+        response = await fake.client.post("/execute", json={"code": "x"})
+        assert (response.status_code, set(response.json())) == (503, {"message", "code", "remediation"})
+
+
+class TestTaken:
+    async def test_unknown_fields_are_ignored(self, api):
+        client = (await api()).client
+        assert (await execute(client, unknown={"a": [1]}, Code="y"))["status"] == "ok"
+
+    async def test_null_means_the_default(self, api):
+        names = ("context_id", "language", "env_vars", "timeout_ms", "stdin", "on_disconnect")
+        body = await execute((await api()).client, **dict.fromkeys(names))
+        assert (body["status"], body["language"]) == ("ok", "python")
+
+    @pytest.mark.parametrize("timeout_ms", [1000, 1000.0, 3_600_000])
+    async def test_a_whole_number_of_milliseconds_is_taken(self, api, timeout_ms: float):
+        assert (await execute((await api()).client, timeout_ms=timeout_ms))["status"] == "ok"
+
+    async def test_a_body_without_a_content_type_is_json(self, api):
+        response = await (await api()).client.post("/execute", content=b'{"code": "x"}')
+        assert response.status_code == 200
+
+    @pytest.mark.parametrize("code", ["", "\0", "é🎉", "\u2028", "x" * 1_000_000])
+    async def test_any_text_is_code(self, api, code: str):
+        fake = await api()
+        await execute(fake.client, code)
+        assert fake.kernels[0].requests[0][0]["code"] == code
+
+    async def test_environment_variables_of_any_value_reach_the_kernel(self, api):
+        fake = await api()
+        env_vars = {"A": "'\"\\\n$(x) é", "_": "", "lower_1": "x" * 10_000}
+        await execute(fake.client, env_vars=env_vars)
+        assert fake.kernels[0].requests[0][1]["env_vars"] == env_vars
+
+    async def test_lines_of_stdin_answer_input(self, api):
+        body = await execute((await api(SCRIPT)).client, "ask", stdin=["Ada"])
+        assert body["logs"]["stdout"] == ["Ada"]
