@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -330,3 +333,11 @@ async def use_asynchronously(options: dict[str, Any]) -> None:
 
 def test_the_asynchronous_client_does_the_same(options: dict[str, Any]) -> None:
     asyncio.run(use_asynchronously(options))
+
+
+def test_the_program_of_the_readme_runs(open_server: Server) -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    (program,) = re.findall(r"<!-- e2b -->\n```python\n(.*?)```", readme, re.DOTALL)
+    here = program.replace("localhost:8000", open_server.url.removeprefix("http://"))
+    done = subprocess.run([sys.executable, "-c", here], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "21\n"

@@ -18,8 +18,8 @@ from engine.errors import BadNotebook, KernelStartFailed
 from engine.kernels.provisioners.fake import Die, FakeKernel, Hold, Say, Script
 from engine.server.app import create_app
 from tests.conftest import MakeEngine
+from tests.harness.notebooks import raw
 from tests.harness.waiting import until
-from tests.unit.api.test_notebook import raw
 
 pytestmark = pytest.mark.anyio
 DEADLINE = 20.0
