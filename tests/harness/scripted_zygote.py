@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from typing import Any
 
 HELLO = {
@@ -49,7 +48,7 @@ class Player:
             if pid == 0:
                 self.connection.close()
                 os.setsid()
-                time.sleep(1000)
+                signal.pause()
             self.values["PID"] = pid
         elif "end" in step:
             os.kill(self.values["PID"], signal.SIGKILL)

@@ -69,7 +69,7 @@ class Forks:
         """The zygote, once it takes requests."""
         async with asyncio.timeout(DEADLINE):
             while (zygote := await self.zygotes.settled()) is None:
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0)  # the last one did not start; the next one is started by itself
         return zygote
 
     async def start(self, workspace: Workspace | None = None) -> Kernel:
