@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -103,9 +102,7 @@ def test_an_execution_ends_when_its_reader_leaves_where_the_request_wants_that(
     code = dialect.print("'begun'") + "\n" + dialect.loop
     with client.stream(code, **repl.fields, on_disconnect="interrupt") as stream:
         events = [next(stream), next(stream)]
-    start = time.monotonic()
     result = client.wait(events[0]["execution_id"])
-    assert time.monotonic() - start < SOON
     assert (result.status, result["context_state"]) == ("interrupted", "preserved")
     assert repl.run("kept").text == "1"
 
