@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import jsonschema
 import pytest
@@ -28,27 +27,27 @@ def test_the_tools_cover_code_contexts_variables_branches_and_files() -> None:
     }
 
 
-@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-def test_schemas_are_valid_closed_and_explained(tool: Any) -> None:
-    given, answered = input_schema(tool), output_schema(tool)
-    for schema in (given, answered):
-        jsonschema.Draft202012Validator.check_schema(schema)
-        assert schema["type"] == "object"
-        assert "$ref" not in json.dumps(schema)
-    assert given["additionalProperties"] is False
-    assert all("description" in json.dumps(field) for field in given["properties"].values())
+def test_schemas_are_valid_closed_and_explained() -> None:
+    for tool in TOOLS:
+        given, answered = input_schema(tool), output_schema(tool)
+        for schema in (given, answered):
+            jsonschema.Draft202012Validator.check_schema(schema)
+            assert schema["type"] == "object", tool.name
+            assert "$ref" not in json.dumps(schema), tool.name
+        assert given["additionalProperties"] is False, tool.name
+        assert all("description" in json.dumps(field) for field in given["properties"].values()), tool.name
 
 
-@pytest.mark.parametrize("function", definitions("openai"), ids=lambda each: each["function"]["name"])
-def test_openai_takes_them_strictly_where_that_can_be(function: dict[str, Any]) -> None:
-    assert function["type"] == "function"
-    parameters = function["function"]["parameters"]
-    assert set(parameters["required"]) == set(parameters["properties"])
-    assert parameters["additionalProperties"] is False
-    if function["function"]["strict"]:
-        text = json.dumps(parameters["properties"])
-        assert '"additionalProperties": {' not in text
-        assert '"default"' not in text
+def test_openai_takes_them_strictly_where_that_can_be() -> None:
+    for function in definitions("openai"):
+        assert function["type"] == "function"
+        parameters = function["function"]["parameters"]
+        assert set(parameters["required"]) == set(parameters["properties"]), function
+        assert parameters["additionalProperties"] is False, function
+        if function["function"]["strict"]:
+            text = json.dumps(parameters["properties"])
+            assert '"additionalProperties": {' not in text, function
+            assert '"default"' not in text, function
 
 
 def test_what_openai_calls_with_null_counts_as_left_out() -> None:
