@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 # Where it is set, every kernel and server compiles again what it imports, which takes more time than anything else.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve test test-fast test-programs test-differential check bench wheel-test format clean
+.PHONY: serve test test-fast test-programs test-differential check bench wheel-test generate format clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -54,6 +54,10 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What is made from other files: the Python client's plain half, its values and its errors.
+generate: $(VENV)/.dev
+	$(BIN)/python clients/python/generate.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

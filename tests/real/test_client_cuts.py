@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.client import AsyncClient, Client, ConnectionFailed, Event
-from engine.models import Done, ItemAdded, Started, Stdout
+from polyrepl import AsyncClient, Client, ConnectionFailed, Done, Event, ItemAdded, Started, Stdout
 from tests.harness.proxy import Proxy, proxy_to
 from tests.harness.server import Server
 from tests.harness.typescript_client import NODE, PACKAGE, PROGRAMS

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine.errors import MessageError
-from engine.jupyter.frames import Decoder, Frame, encode
+from engine.jupyter.frames import VERSION, Decoder, Frame, encode
 from engine.jupyter.messages import Channel, Message
 from engine.kernels.channels.stream import StreamChannels, stream_pair
 
