@@ -1,24 +1,53 @@
-"""The engine's requests, working directories and results, over scripted kernels."""
+"""The engine: what it refuses by field, repeated requests, and working directories."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from pathlib import Path
+from typing import Any
 
-import msgspec
 import pytest
 
 from engine.errors import (
-    ExecutionNotFound,
-    ShuttingDown,
+    IdempotencyConflict,
+    InvalidRequest,
     UnknownLanguage,
 )
-from engine.kernels.provisioners.fake import Die, Say
-from engine.models import Stdout
-from tests.unit.test_core import READY, SCRIPT, ended, fields, run
+from tests.unit.test_core import ended, fields, run
 
 pytestmark = pytest.mark.anyio
+
+
+class TestIdempotency:
+    async def test_the_same_request_with_the_same_key_is_the_same_execution(self, fake_engine):
+        fake = await fake_engine()
+        first = await fake.engine.execute("x", idempotency_key="k")
+        again = await fake.engine.execute("x", idempotency_key="k", language="py")
+        assert again is first
+        await ended(first)
+        assert await fake.engine.execute("x", idempotency_key="k") is first
+        assert len(fake.kernels[0].requests) == 1
+
+    async def test_requests_at_the_same_moment_are_one_execution(self, fake_engine):
+        fake = await fake_engine()
+        made = await asyncio.gather(*(fake.engine.execute("x", idempotency_key="k") for _ in range(5)))
+        assert len(set(made)) == 1
+
+    @pytest.mark.parametrize(
+        "change", [{"code": "y"}, {"timeout": 3}, {"env_vars": {"A": "1"}}, {"context_id": "d"}, {"language": "ts"}]
+    )
+    async def test_a_different_request_with_the_same_key_is_refused(self, fake_engine, change: dict[str, Any]):
+        fake = await fake_engine()
+        await fake.engine.execute("x", idempotency_key="k")
+        options = {"code": "x", **change}
+        with pytest.raises(IdempotencyConflict):
+            await fake.engine.execute(options.pop("code"), idempotency_key="k", **options)
+
+    async def test_a_key_of_a_refused_request_is_free(self, fake_engine):
+        fake = await fake_engine()
+        with pytest.raises(InvalidRequest):
+            await fake.engine.execute("x", idempotency_key="k", timeout=-1)
+        assert (await run(fake.engine, "y", idempotency_key="k")).status == "ok"
 
 
 class TestRequests:
@@ -106,83 +135,3 @@ class TestWorkingDirectory:
         first = await fake.engine.create_context(context_id="c")
         assert await fake.engine.create_context(context_id="c") is first
         assert len(fake.kernels) == 1
-
-
-class TestResults:
-    async def test_finished_executions_are_kept_within_their_bound(self, fake_engine):
-        fake = await fake_engine(max_executions=3)
-        ids = [(await run(fake.engine, str(number))).execution_id for number in range(5)]
-        for execution_id in ids[:2]:
-            with pytest.raises(ExecutionNotFound):
-                fake.engine.executions.get(execution_id)
-        assert [fake.engine.executions.get(each).status for each in ids[2:]] == ["ok"] * 3
-
-    async def test_a_deleted_contexts_executions_are_forgotten(self, fake_engine):
-        fake = await fake_engine()
-        result = await run(fake.engine, "x")
-        await fake.engine.delete_context("c")
-        with pytest.raises(ExecutionNotFound):
-            fake.engine.executions.get(result.execution_id)
-
-    async def test_output_is_kept_within_its_limits_whatever_the_cell_prints(self, fake_engine):
-        flood = [Say("stream", {"name": "stdout", "text": f"{number:06}" * 100}) for number in range(2_000)]
-        fake = await fake_engine({"flood": flood}, max_stream_bytes=10_000, max_output_bytes=100_000)
-        execution = await fake.engine.execute("flood", context_id="c")
-        result = await ended(execution)
-        assert execution.size < 150_000
-        assert result.truncated
-        assert result.truncated["stdout"].total_bytes == 1_200_000
-        assert result.truncated["stdout"].kept_bytes == 10_000
-        text = "\n".join(result.logs.stdout)
-        assert text.startswith("000000")
-        assert text.endswith("001999")
-        assert len(msgspec.json.encode(result)) < 12_000
-
-    async def test_json_nested_too_deep_for_an_answer_does_not_hurt_the_execution(self, fake_engine):
-        script = {}
-        for depth in (100, 250, 300, 500, 900, 950, 990, 1_100):
-            raw = b'{"data":{"application/json":' + b"[" * depth + b"]" * depth + b"}}"
-            script[str(depth)] = [Say("display_data", raw), READY]  # type: ignore[arg-type]
-        fake = await fake_engine(script)
-        for code in script:
-            result = await run(fake.engine, code, timeout=5)
-            assert result.status == "ok", code
-            assert result.logs.stdout == ["ready"], code
-            msgspec.json.encode(result)
-
-    async def test_executions_are_counted_by_language_and_status(self, fake_engine):
-        fake = await fake_engine({"die": [Die()]})
-        await run(fake.engine, "x")
-        await run(fake.engine, "die")
-        text = fake.engine.metrics.render().decode()
-        assert 'polyrepl_executions_total{language="python",status="ok"} 1.0' in text
-        assert 'polyrepl_executions_total{language="python",status="died"} 1.0' in text
-        assert 'polyrepl_kernel_deaths_total{language="python"} 1.0' in text
-        assert 'polyrepl_contexts{language="python"} 1.0' in text
-
-    async def test_an_engine_that_was_never_entered_takes_nothing(self, make_fake):
-        with pytest.raises(ShuttingDown):
-            await make_fake().engine.execute("x")
-
-    async def test_many_contexts_and_calls_at_once_do_not_mix(self, fake_engine):
-        fake = await fake_engine(max_contexts=20, queue_size=50)
-        executions = [
-            (f"{number}-{place}", await fake.engine.execute(f"{number}-{place}", context_id=f"c{number}"))
-            for place in range(10)
-            for number in range(20)
-        ]
-        for code, execution in executions:
-            result = await ended(execution)
-            assert [item.text for item in result.items] == [code]
-        assert len(fake.kernels) == 20
-
-    async def test_a_text_event_is_seen_before_the_end(self, fake_engine):
-        fake = await fake_engine(SCRIPT)
-        execution = await fake.engine.execute("loop", context_id="c")
-        async with asyncio.timeout(10), contextlib.aclosing(execution.follow()) as entries:
-            async for entry in entries:
-                if entry and isinstance(entry[1], Stdout):
-                    break
-        assert not execution.is_finished
-        await fake.engine.interrupt(execution.id)
-        await ended(execution)

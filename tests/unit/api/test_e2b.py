@@ -271,37 +271,6 @@ class TestRequests:
         assert [(await each)[-1]["type"] for each in (first, second)] == ["end_of_execution"] * 2
 
 
-class TestAddress:
-    async def test_at_the_root_the_header_says_whose_request_it_is(self, api):
-        client = (await api(SCRIPT)).client
-        found = lines(await client.post("/execute", json={"code": "print"}, headers=SANDBOX))
-        assert found[-1] == {"type": "end_of_execution"}
-        assert isinstance((await client.get("/contexts", headers=SANDBOX)).json(), list)
-        assert (await client.get("/health", headers=SANDBOX)).json() == "OK"
-        assert (await client.post("/contexts", json={}, headers=SANDBOX)).status_code == 200
-        assert (await client.get("/contexts/x", headers=SANDBOX)).status_code == 405
-        assert (await client.post("/execute", json={"code": "print"})).json()["status"] == "ok"
-        assert "items" in (await client.get("/contexts")).json()
-
-    async def test_a_surface_that_is_switched_off_is_not_there(self, api):
-        client = (await api(surfaces=["native"])).client
-        assert (await client.get("/e2b/health")).status_code == 404
-        assert "items" in (await client.get("/contexts", headers=SANDBOX)).json()
-        client = (await api(surfaces=["e2b"])).client
-        assert (await client.get("/e2b/contexts")).status_code == 200
-        assert (await client.get("/contexts")).status_code == 404
-
-    @pytest.mark.parametrize("header", ["X-Access-Token", "E2B-Traffic-Access-Token", "X-API-Key", "Authorization"])
-    async def test_the_token_is_taken_from_the_headers_that_the_sdks_send(self, api, header: str):
-        client = (await api(token=TOKEN)).client
-        value = f"Bearer {TOKEN}" if header == "Authorization" else TOKEN
-        assert (await client.get("/e2b/contexts", headers={header: value})).status_code == 200
-        response = await client.get("/e2b/contexts", headers={header: value + "x"})
-        assert response.status_code == 401
-        assert "token" in response.text
-        assert (await client.get("/e2b/health")).json() == "OK"
-
-
 def test_the_routes_are_those_of_the_real_server():
     assert {path: set(methods) for path, methods in e2b.TABLE.items()} == {
         "/health": {"GET"},

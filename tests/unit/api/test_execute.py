@@ -173,6 +173,41 @@ class TestShapes:
         assert body["logs"]["stdout"] == ["x" * size]
 
 
+class TestTaken:
+    async def test_unknown_fields_are_ignored(self, api):
+        client = (await api()).client
+        assert (await execute(client, unknown={"a": [1]}, Code="y"))["status"] == "ok"
+
+    async def test_null_means_the_default(self, api):
+        names = ("context_id", "language", "env_vars", "timeout_ms", "stdin", "on_disconnect")
+        body = await execute((await api()).client, **dict.fromkeys(names))
+        assert (body["status"], body["language"]) == ("ok", "python")
+
+    @pytest.mark.parametrize("timeout_ms", [1000, 1000.0, 3_600_000])
+    async def test_a_whole_number_of_milliseconds_is_taken(self, api, timeout_ms: float):
+        assert (await execute((await api()).client, timeout_ms=timeout_ms))["status"] == "ok"
+
+    async def test_a_body_without_a_content_type_is_json(self, api):
+        response = await (await api()).client.post("/execute", content=b'{"code": "x"}')
+        assert response.status_code == 200
+
+    @pytest.mark.parametrize("code", ["", "\0", "é🎉", "\u2028", "x" * 1_000_000])
+    async def test_any_text_is_code(self, api, code: str):
+        fake = await api()
+        await execute(fake.client, code)
+        assert fake.kernels[0].requests[0][0]["code"] == code
+
+    async def test_environment_variables_of_any_value_reach_the_kernel(self, api):
+        fake = await api()
+        env_vars = {"A": "'\"\\\n$(x) é", "_": "", "lower_1": "x" * 10_000}
+        await execute(fake.client, env_vars=env_vars)
+        assert fake.kernels[0].requests[0][1]["env_vars"] == env_vars
+
+    async def test_lines_of_stdin_answer_input(self, api):
+        body = await execute((await api(SCRIPT)).client, "ask", stdin=["Ada"])
+        assert body["logs"]["stdout"] == ["Ada"]
+
+
 class TestIdempotency:
     KEY = {"Idempotency-Key": "k"}  # noqa: RUF012 - read only
 

@@ -1,4 +1,4 @@
-"""KernelBox's API: retries, sessions, and how it stands beside the other dialects."""
+"""The KernelBox dialect: retries, sessions, clients at the same time, settings, and its place beside other dialects."""
 
 from __future__ import annotations
 

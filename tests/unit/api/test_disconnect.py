@@ -1,4 +1,4 @@
-"""Readers of a stream that leave, over scripted kernels and over real connections."""
+"""Clients that go away, over scripted connections and over real ones."""
 
 from __future__ import annotations
 

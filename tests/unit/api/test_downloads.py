@@ -1,4 +1,4 @@
-"""Downloads of files over HTTP."""
+"""Downloads of files: ranges, conditions and headers."""
 
 from __future__ import annotations
 
