@@ -63,7 +63,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
 wheel-test: $(VENV)/.dev
-	$(BIN)/python tests/wheel_install.py
+	$(BIN)/python -m tests.wheel_install
 
 clean:
 	rm -rf $(VENV) dist build benchmarks/.venv-peers

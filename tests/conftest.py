@@ -33,7 +33,9 @@ from tests.harness.fixtures import (  # noqa: F401 - real and programs share the
     shared,
     typescript,
 )
-from tests.harness.waiting import TurnLoop, until
+from tests.harness.processes import running_children
+from tests.harness.server import Server
+from tests.harness.waiting import TurnLoop, until, wait_until
 
 for _name in [name for name in os.environ if name.startswith("POLYREPL_")]:
     del os.environ[_name]  # the tests say which settings they use
@@ -57,6 +59,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "asyncio", {"loop_factory": TurnLoop}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """When all servers of the session are closed, no process and no directory of theirs is left."""
+    yield
+    wait_until(lambda: not running_children(), deadline=20, what="the processes that tests started have ended")
+    assert not Server.open
 
 
 @pytest.fixture(autouse=True)

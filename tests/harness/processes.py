@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import psutil
+
+
+def running_children() -> list[list[str]]:
+    """Commands of the processes below this one that have not ended."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE and "resource_tracker" not in " ".join(child.cmdline()):
+                found.append(child.cmdline())
+    return found
 
 
 def is_running(pid: int) -> bool:

@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import psutil
 
@@ -28,6 +28,9 @@ STOP_DEADLINE = 20.0
 class Server:
     """`polyrepl serve` with a private run directory; `settings` become POLYREPL_* variables."""
 
+    open: ClassVar[set[Path]] = set()
+    """Directories of those that are not closed."""
+
     def __init__(
         self,
         *,
@@ -35,8 +38,10 @@ class Server:
         env: Mapping[str, str] | None = None,
         flags: Sequence[str] = (),
         run_dir: Path | None = None,
+        program: Path = POLYREPL,
     ) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="pr-", dir="/tmp"))
+        self.open.add(self.base)
         self.run_dir = run_dir or self.base / "run"
         self.log: list[str] = []
         variables = {name: value for name, value in os.environ.items() if not name.startswith("POLYREPL_")}
@@ -45,7 +50,7 @@ class Server:
         self._url: str | None = None
         self._url_found = threading.Event()
         self._process = subprocess.Popen(
-            [str(POLYREPL), "serve", "--port", "0", *flags],
+            [str(program), "serve", "--port", "0", *flags],
             cwd=self.base,
             env=variables,
             stdin=subprocess.DEVNULL,
@@ -108,6 +113,7 @@ class Server:
             assert self._process.stderr is not None
             self._process.stderr.close()
             shutil.rmtree(self.base, ignore_errors=True)
+            self.open.discard(self.base)
 
     def __enter__(self) -> Self:
         return self
