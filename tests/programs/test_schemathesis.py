@@ -75,9 +75,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 load_all_checks()
 schema = schemathesis.openapi.from_dict(
     json.loads(create_app(Engine(SETTINGS)).state.openapi()),
-    config=SchemathesisConfig.from_dict(
-        {"generation": {"max-examples": 20, "deterministic": True, "database": "none"}}
-    ),
+    config=SchemathesisConfig.from_dict({"generation": {"max-examples": 8, "deterministic": True, "database": "none"}}),
 )
 SHAPES = [
     CHECKS.get_one(name)

@@ -207,7 +207,6 @@ def test_serve_says_that_its_port_is_taken(polyrepl: Run) -> None:
     ("arguments", "variables", "said"),
     [
         (["--port", "many"], {}, "port"),
-        (["--max-contexts", "0"], {}, "max_contexts"),
         ([], {"POLYREPL_QUEUE_SIZE": "none"}, "queue_size"),
         (["--kernel-env", "not json"], {}, "kernel"),
         (["--config", "missing.toml"], {}, "missing.toml"),

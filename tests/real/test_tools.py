@@ -100,9 +100,7 @@ async def test_what_every_tool_answers_is_what_its_schema_says(tmp_path: Path) -
         assert call.called == set(BY_NAME)
 
 
-@pytest.mark.parametrize("vendor", ["openai", "anthropic", "mcp"])
-def test_the_command_prints_them(vendor: Any) -> None:
-    done = subprocess.run(
-        [str(POLYREPL), "tools", "--format", vendor], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert json.loads(done.stdout) == definitions(vendor)
+def test_the_command_prints_them() -> None:
+    command = [str(POLYREPL), "tools", "--format", "anthropic"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout) == definitions("anthropic")

@@ -65,12 +65,6 @@ def test_executions_queued_behind_a_timeout_run_after_it(client: Client, repl: R
     assert client.wait(third).error == "OddError"
 
 
-@pytest.mark.parametrize("milliseconds", [0, -1, 10**12, 1.5, "100", True])
-def test_a_timeout_that_is_none_is_a_400_that_names_the_field(client: Client, milliseconds: object) -> None:
-    response = client.http.post("/execute", json={"code": "1", "timeout_ms": milliseconds})
-    assert (response.status_code, response.json()["errors"][0]["field"]) == (400, "timeout_ms")
-
-
 @pytest.mark.parametrize("way", ["loop", "print_loop", "sleep", "wait"])
 def test_an_interrupted_execution_says_so_and_keeps_the_state(
     client: Client, repl: Repl, dialect: Dialect, way: str

@@ -328,7 +328,7 @@ BODIES = (
 )
 
 
-@pytest.mark.parametrize(("path", "body"), BODIES)
-def test_half_of_a_surrogate_pair_is_refused(client: Client, path: str, body: str) -> None:
-    answer = client.http.post(path, content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 400, answer.text
+def test_half_of_a_surrogate_pair_is_refused(client: Client) -> None:
+    for path, body in BODIES:
+        answer = client.http.post(path, content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 400, (body, answer.text)
