@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -44,11 +45,14 @@ class Player:
                     self.values["ID"] = message["id"]
                     return
         elif "child" in step:
+            tests = os.pidfd_open(os.getppid())
             pid = os.fork()
             if pid == 0:
                 self.connection.close()
                 os.setsid()
-                signal.pause()
+                select.select([tests], [], [])  # it may outlive the zygote, and not the tests
+                os._exit(0)
+            os.close(tests)
             self.values["PID"] = pid
         elif "end" in step:
             os.kill(self.values["PID"], signal.SIGKILL)
