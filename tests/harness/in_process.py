@@ -24,13 +24,14 @@ Value = TypeVar("Value")
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
         super().__init__(config)
+        self._new_loop = new_loop
         self.ready = threading.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        with asyncio.Runner(loop_factory=TurnLoop) as runner:
+        with asyncio.Runner(loop_factory=self._new_loop) as runner:
             runner.run(self.serve(sockets))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -68,13 +69,13 @@ class Live:
 
 
 @contextlib.contextmanager
-def serve(engine: Engine) -> Iterator[Live]:
-    """Serve until the block ends. Raises RuntimeError when the server does not come up."""
+def serve(engine: Engine, *, new_loop: Callable[[], asyncio.AbstractEventLoop] = TurnLoop) -> Iterator[Live]:
+    """Serve until the block ends. Raises RuntimeError when the server does not come up. `wait_until` needs a TurnLoop."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(
             create_app(engine), ws=WebSocketProtocol, lifespan="on", log_config=None, timeout_graceful_shutdown=1
         )
-        server = _Server(config)
+        server = _Server(config, new_loop)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         try:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+import uvloop
 from websockets.exceptions import ConnectionClosed
 
 from engine.core import Engine
@@ -293,14 +294,17 @@ def test_one_that_reads_nothing_of_anothers_output_is_let_go_told_and_holds_nobo
     gateway.http.delete(f"/api/kernels/{kernel}")
 
 
-def test_an_accepted_socket_sends_at_once(gateway: Gateway) -> None:
-    """TCP_NODELAY, asked of the kernel for the server's end of the connection, which is in this process."""
-    with gateway.socket(gateway.start()) as socket:
-        assert socket.receive()
-        peer = socket.ws.socket.getsockname()
-        (fd,) = [each.fd for each in psutil.Process().net_connections("tcp") if each.raddr == peer]
-        with sockets.socket(fileno=os.dup(fd)) as accepted:
-            assert accepted.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY)
+def test_an_accepted_socket_sends_at_once(tmp_path: Path) -> None:
+    """TCP_NODELAY, asked of the kernel for the server's end of the connection, which is in this process; on the server's loop."""
+    engine = Engine(Settings(run_dir=tmp_path / "run", pool_max=0))
+    with serve(engine, new_loop=uvloop.new_event_loop) as live:
+        gateway = Gateway(live, [])
+        with contextlib.closing(gateway.http), gateway.socket(gateway.start()) as socket:
+            assert socket.receive()
+            peer = socket.ws.socket.getsockname()
+            (fd,) = [each.fd for each in psutil.Process().net_connections("tcp") if each.raddr == peer]
+            with sockets.socket(fileno=os.dup(fd)) as accepted:
+                assert accepted.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY)
 
 
 def test_clients_that_are_gone_leave_no_task(gateway: Gateway) -> None:
