@@ -13,7 +13,10 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 # Where it is set, every kernel and server compiles again what it imports, which takes more time than anything else.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve test test-fast test-programs test-differential check bench wheel-test generate format clean
+# An environment with the oldest packages that pyproject.toml allows.
+LOWEST := .venv-lowest
+
+.PHONY: serve smoke test test-fast test-programs test-differential test-lowest check bench wheel-test generate format clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +49,20 @@ test-programs: $(VENV)/.dev
 test-differential: $(VENV)/.dev
 	$(PYTEST) tests/differential
 
+# A real server, checked from outside: both languages, a plot, a timeout, a fork. Needs no more than `make serve`.
+smoke: $(VENV)/.serve
+	$(BIN)/python tests/smoke.py
+
+# Old packages have no wheels for new versions of Python: meant for the oldest that is supported.
+$(LOWEST)/.made: pyproject.toml | $(VENV)/.dev
+	$(BIN)/uv venv -q --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install -q --python $(LOWEST)/bin/python --resolution lowest-direct -e '.[client,data,dev,jupyter,mcp]'
+	@touch $@
+
+test-lowest: $(LOWEST)/.made
+	$(LOWEST)/bin/python -m pytest -n $(WORKERS) tests/unit
+	$(LOWEST)/bin/python tests/smoke.py
+
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -66,4 +83,4 @@ wheel-test: $(VENV)/.dev
 	$(BIN)/python -m tests.wheel_install
 
 clean:
-	rm -rf $(VENV) dist build benchmarks/.venv-peers
+	rm -rf $(VENV) $(LOWEST) dist build benchmarks/.venv-peers

@@ -133,6 +133,22 @@ async def test_what_was_forked_for_somebody_who_has_gone_is_ended(start: Start):
     await until_elsewhere(lambda: not is_there(pid))
 
 
+async def test_what_ends_before_it_can_be_ended_does_not_end_its_zygote(start: Start):
+    zygote = await start(ASKED, {"child": True}, CUED, SPAWNED, {"end": True}, EXIT)
+    watch = Watch()
+    asking = asyncio.create_task(zygote.fork(REQUEST, watch))
+    children = Path(f"/proc/{zygote.pid}/task/{zygote.pid}/children")
+    await until_elsewhere(lambda: children.read_text() != "")
+    pid = int(children.read_text())
+    asking.cancel()
+    await asyncio.wait({asking})
+    cue(zygote)
+    while is_there(pid):
+        """The loop does not turn: what it reads next is about a process that has gone."""
+    await until_elsewhere(lambda: watch.ended is not None)
+    assert zygote.state is ZygoteState.READY
+
+
 async def test_silence_is_the_end_of_a_zygote(start: Start, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(engine.kernels.provisioners.zygote, "_ANSWER_TIMEOUT", 0.1)
     zygote = await start()
