@@ -7,15 +7,57 @@ from collections.abc import Callable
 
 import msgspec
 
-from engine.contexts.branches import Branch, Brancher, Checkpoint
+from engine.contexts.branches import Branch, Brancher
+from engine.contexts.checkpoints import Checkpoint
 from engine.contexts.context import Context
 from engine.contexts.registry import Contexts
 from engine.errors import NotSupported
 from engine.kernels.kernel import Kernel
 from engine.languages import Language
 from engine.models import BranchInfo, CheckpointInfo
+from engine.workspaces.workspace import Workspace
 
 _REASON = "a process of its kernel cannot be copied; one of our Python kernel can"
+
+
+class Fork:
+    """Where a new context's kernel comes from: a copy of another context's, or of one of its checkpoints."""
+
+    branch: Branch
+
+    def __init__(
+        self, brancher: Brancher, source: Context, target: Context, kept: Checkpoint | None, *, force: bool
+    ) -> None:
+        self._brancher = brancher
+        self._source = source
+        self._target = target
+        self._kept = kept
+        self._force = force
+
+    async def start(self, language: Language, workspace: Workspace) -> Kernel:
+        if self._kept is not None:
+            self._kept.check()
+            kept = self._kept.branch
+            self.branch = await self._copy(kept.kernel, kept.workspace, workspace, force=True)
+            self._target.state_of_next = "preserved"
+        else:
+            async with self._source.turn(self._brancher.timeout) as kernel:
+                state = self._source.state_of_next
+                self.branch = await self._copy(kernel, self._source.workspace, workspace, force=self._force)
+                self._target.state_of_next = state
+        return self.branch.kernel
+
+    async def _copy(self, kernel: Kernel, here: Workspace, there: Workspace, *, force: bool) -> Branch:
+        return await self._brancher.branch(
+            kernel,
+            self._source.language,
+            here,
+            there,
+            context_id=self._source.id,
+            kind="fork",
+            force=force,
+            reseed=True,
+        )
 
 
 class Branching:
@@ -57,52 +99,21 @@ class Branching:
         kept = None if checkpoint is None else source.checkpoints.get(checkpoint)
         self._brancher.check_memory()
         target = self._contexts.add_branch(new_id or str(uuid.uuid4()), source)
-        made: list[Branch] = []
-
-        async def branching() -> Kernel:
-            made.append(await self._branch(source, target, kept, force=force))
-            return made[0].kernel
-
+        fork = Fork(self._brancher, source, target, kept, force=force)
         try:
-            await target.branch_from(source, branching())
+            await target.branch_from(fork)
         except BaseException:
             self._contexts.end(target, "could not be made", asked_for=True)
             raise
         info = BranchInfo(
             **msgspec.structs.asdict(target.info()),
             branched_from=source.id,
-            files=made[0].files,
-            not_carried=made[0].not_carried,
+            files=fork.branch.files,
+            not_carried=fork.branch.not_carried,
         )
         if checkpoint is not None:
             info.checkpoint = checkpoint
         return info
-
-    async def _branch(self, source: Context, target: Context, kept: Checkpoint | None, *, force: bool) -> Branch:
-        if kept is not None:
-            kept.check()
-            branch = kept.branch
-            return await self._brancher.branch(
-                branch.kernel,
-                source.language,
-                branch.workspace,
-                target.workspace,
-                context_id=source.id,
-                kind="fork",
-                force=True,
-                reseed=True,
-            )
-        async with source.turn(self._brancher.timeout) as kernel:
-            return await self._brancher.branch(
-                kernel,
-                source.language,
-                source.workspace,
-                target.workspace,
-                context_id=source.id,
-                kind="fork",
-                force=force,
-                reseed=True,
-            )
 
     async def keep(
         self, context_id: str, *, language: str | None = None, name: str | None = None, force: bool = False

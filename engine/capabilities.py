@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 
 from engine.errors import FieldError, InvalidRequest, NotSupported, UnknownLanguage
-from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool
+from engine.kernels.interpreters import Tool
+from engine.kernels.kernelspecs import honours, package_tool
 from engine.kernels.preludes import preludes
-from engine.languages import Language, Languages
+from engine.languages import BUILTIN, Language, Languages
 from engine.models import LanguageInfo
-from engine.packages.names import Tool
+from engine.settings import Settings
 
 
 class Capabilities:
-    """The languages of the table, and their kernelspecs. What was once found usable is not looked at again."""
+    """The languages of the table. What was once found usable is not looked at again."""
 
-    def __init__(self, languages: Languages, kernelspecs: KernelSpecs) -> None:
+    def __init__(self, languages: Languages) -> None:
         self._languages = languages
-        self._kernelspecs = kernelspecs
         self._usable: set[str] = set()
 
     def find(self, name: str | None) -> Language:
@@ -31,7 +31,7 @@ class Capabilities:
         """Every name that a request may use on this machine."""
         names: list[str] = []
         for language in self._languages.all:
-            if self._kernelspecs.problem(language.kernel_name) is None:
+            if language.backend.problem(language) is None:
                 names += [language.name, *language.aliases]
         return names
 
@@ -42,12 +42,12 @@ class Capabilities:
             info = LanguageInfo(
                 name=language.name, aliases=list(language.aliases), kernel=language.kernel_name, available=True
             )
-            problem = self._kernelspecs.problem(language.kernel_name)
+            problem = language.backend.problem(language)
             if problem is not None:
                 info.available, info.reason = False, problem
             else:
-                info.display_name = self._kernelspecs.find(language.kernel_name).display_name
-                version = self._kernelspecs.version(language.kernel_name)
+                info.display_name = language.backend.spec(language).display_name
+                version = language.backend.version(language)
                 if version is not None:
                     info.version = version
             infos.append(info)
@@ -57,7 +57,7 @@ class Capabilities:
         """Why this machine cannot run the language; None where it can."""
         if language.name in self._usable:
             return None
-        problem = await asyncio.to_thread(self._kernelspecs.problem, language.kernel_name)
+        problem = await asyncio.to_thread(language.backend.problem, language)
         if problem is None:
             self._usable.add(language.name)
         return problem
@@ -69,14 +69,26 @@ class Capabilities:
             allowed = await asyncio.to_thread(self.names)
             raise UnknownLanguage(language.name, allowed=allowed, reason=problem)
 
+    def wrong_settings(self, settings: Settings) -> list[FieldError]:
+        """The settings that name a language that there is not: the field, the name and what is allowed."""
+        # Another backend offers fewer languages. What is only not offered is no mistake.
+        known = [*self._languages.names(), *(name for each in BUILTIN for name in (each.name, *each.aliases))]
+        named = {"pool_languages": settings.pool_languages, "kernelbox_kernel": [settings.kernelbox_kernel]}
+        return [
+            FieldError(field, f"{name!r} is not a known language; allowed: {', '.join(dict.fromkeys(known))}")
+            for field, names in named.items()
+            for name in names
+            if name not in known
+        ]
+
     def can_branch(self, language: Language) -> bool:
-        return honours(self._kernelspecs.find(language.kernel_name), "fork")
+        return honours(language.backend.spec(language), "fork")
 
     def package_tool(self, language: Language) -> Tool | None:
-        return package_tool(self._kernelspecs.find(language.kernel_name))
+        return package_tool(language.backend.spec(language))
 
     def tells_variables(self, language: Language) -> bool:
-        return honours(self._kernelspecs.find(language.kernel_name), "variables")
+        return honours(language.backend.spec(language), "variables")
 
     def check_variables(self, language: Language) -> None:
         """Raises NotSupported where the kernel cannot tell them."""
@@ -85,7 +97,7 @@ class Capabilities:
 
     def check_env_vars(self, language: Language) -> None:
         """Raises InvalidRequest where the kernel neither reads them nor has a prelude that sets them."""
-        spec = self._kernelspecs.find(language.kernel_name)
+        spec = language.backend.spec(language)
         # Of a remote kernelspec the language is known once a kernel of it has been started.
         if not honours(spec, "env_vars") and spec.language and preludes(spec.language, {}) is None:
             raise InvalidRequest(FieldError("env_vars", f"not supported by the kernel of {language.name!r}"))

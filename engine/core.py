@@ -7,23 +7,22 @@ import contextlib
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 
 from engine.api.gateway.sessions import Sessions
 from engine.api.http.seed import Seed
 from engine.assistance import Assistance
 from engine.branching import Branching
 from engine.capabilities import Capabilities
-from engine.contexts.branches import Brancher, Checkpoints
+from engine.contexts.branches import Brancher
 from engine.contexts.context import Context, ContextOptions
-from engine.contexts.executions import Execution, Executions, Request
-from engine.contexts.files import FileLimits, Files, LocalFiles
+from engine.contexts.execution import Execution, Request
+from engine.contexts.executions import Executions
 from engine.contexts.registry import DELETED, Contexts
 from engine.contexts.variables import listing_of
 from engine.errors import (
+    ContextExists,
     FieldError,
     InvalidRequest,
-    KernelStartFailed,
     KernelTimeout,
     MessageError,
     NotSupported,
@@ -31,12 +30,14 @@ from engine.errors import (
     VariablesUnavailable,
 )
 from engine.installations import Installations
-from engine.kernels.kernel import Kernel
+from engine.kernels.backend import Backend
+from engine.kernels.channels import MakeChannels
 from engine.kernels.kernelspecs import KernelSpecs
-from engine.kernels.launcher import Launcher, MakeChannels, MakeProvisioner
+from engine.kernels.local import Local
 from engine.kernels.pool import Pool
+from engine.kernels.provisioners import MakeProvisioner
 from engine.kernels.provisioners.zygotes import Zygotes
-from engine.kernels.remote.files import RemoteFiles
+from engine.kernels.remote.backend import RemoteJupyter
 from engine.languages import Language, Languages
 from engine.log import get_logger
 from engine.metrics import Metrics
@@ -44,7 +45,8 @@ from engine.models import VariableList
 from engine.output.buffers import OutputLimits
 from engine.settings import Settings
 from engine.validation import check_context_id, check_cwd, check_env_vars, check_text
-from engine.workspaces.run_directory import RunDir, Workspace
+from engine.workspaces.files import Files
+from engine.workspaces.run_directory import RunDir
 
 _CULL_INTERVAL = 30.0  # seconds, at most
 _TURN_WAIT = 3.0  # seconds that a question between cells waits for running ones
@@ -67,23 +69,21 @@ class Engine:
         self.metrics = Metrics()
         self.sessions = Sessions()
         self.seed = Seed(self.settings.seed_notebook)
-        self.kernelspecs = KernelSpecs(self.settings)
+        kernelspecs = KernelSpecs(self.settings)
+        local = Local(
+            self.settings, kernelspecs=kernelspecs, metrics=self.metrics, provisioner=provisioner, channels=channels
+        )
+        others: list[Backend] = [RemoteJupyter(self.settings, metrics=self.metrics)]
+        self.backends: list[Backend] = [local, *others]
         self.languages = Languages(
-            self.kernelspecs.foreign(),
+            kernelspecs.foreign(),
             python_kernel=self.settings.python_kernel,
-            remote=self.settings.remote_languages,
-            local=self.settings.local_languages,
+            local=local,
+            others=others,
+            only=self.settings.local_languages,
         )
         self.executions = Executions(
             max_finished=self.settings.max_executions, retained_bytes=self.settings.retained_bytes
-        )
-        self._make_launcher = partial(
-            Launcher,
-            self.settings,
-            kernelspecs=self.kernelspecs,
-            metrics=self.metrics,
-            provisioner=provisioner,
-            channels=channels,
         )
         self._limits = OutputLimits(
             stream_bytes=self.settings.max_stream_bytes,
@@ -91,15 +91,9 @@ class Engine:
             items=self.settings.max_items,
             output_bytes=self.settings.max_output_bytes,
         )
-        self._file_limits = FileLimits(
-            file_bytes=self.settings.max_file_bytes,
-            files=self.settings.max_context_files,
-            bytes=self.settings.max_context_bytes,
-        )
-        self.capabilities = Capabilities(self.languages, self.kernelspecs)
+        self.capabilities = Capabilities(self.languages)
         self._culler: asyncio.Task[None] | None = None
         self.run_dir: RunDir | None = None
-        self._launcher: Launcher | None = None
         self._pool: Pool | None = None
         self._contexts: Contexts | None = None
         self._branching: Branching | None = None
@@ -122,6 +116,11 @@ class Engine:
     def has_room(self) -> bool:
         """Whether a new context would be taken."""
         return self.contexts.has_room
+
+    @property
+    def busy(self) -> int:
+        """How many contexts run code or start a kernel."""
+        return self.contexts.busy
 
     @property
     def pool(self) -> Pool:
@@ -161,19 +160,28 @@ class Engine:
 
     def zygotes(self) -> Zygotes | None:
         """What python kernels are forked from; None where they are spawned."""
-        if self._launcher is None:
+        if self.run_dir is None:
             raise ShuttingDown
-        return self._launcher.zygotes(self.check_language("python").kernel_name)
+        python = self.check_language("python")
+        return python.backend.zygotes(python)
 
-    async def remote_problem(self) -> str | None:
-        """What is wrong with the remote Jupyter at the moment; None where it answers, or no language runs there."""
-        if self._launcher is None:
+    async def backend_problems(self) -> dict[str, str | None]:
+        """What is wrong at the moment with the backends that the settings have languages run on; None if nothing is."""
+        if self.run_dir is None:
             raise ShuttingDown
-        return await self._launcher.remote_problem()
+        return {backend.name: await backend.check() for backend in self.backends if backend.kernel_names}
+
+    def check_settings(self) -> None:
+        """Whether everything that the settings name is there. Raises InvalidRequest that names each wrong setting. Blocks."""
+        wrong = self.capabilities.wrong_settings(self.settings)
+        for backend in self.backends:
+            wrong += backend.wrong_settings()
+        if wrong:
+            raise InvalidRequest(*wrong, message="; ".join(f"{each.field}: {each.error}" for each in wrong))
 
     async def __aenter__(self) -> Engine:
+        self.check_settings()
         self.run_dir = RunDir(self.settings.run_dir)
-        self._launcher = self._make_launcher(run_dir=self.run_dir)
         options = ContextOptions(
             queue_size=self.settings.queue_size,
             interrupt_grace=self.settings.interrupt_grace,
@@ -185,29 +193,21 @@ class Engine:
         self._pool = Pool(
             self.settings,
             kept=kept,
-            start_kernel=self._start_pooled,
             run_dir=self.run_dir,
             metrics=self.metrics,
-            busy=lambda: self.contexts.busy,
-            is_current=self._launcher.is_current,
+            load=self,
         )
-        self._launcher.on_change = self._pool.wake
-        brancher = Brancher(self.settings, run_dir=self.run_dir, launcher=self._launcher, metrics=self.metrics)
+        for backend in self.backends:
+            backend.open(self.run_dir, self._pool)
+        brancher = Brancher(self.settings, run_dir=self.run_dir, metrics=self.metrics)
         self._contexts = Contexts(
             max_contexts=self.settings.max_contexts,
             idle_timeout=self.settings.context_idle_timeout,
+            options=options,
             run_dir=self.run_dir,
-            make=partial(
-                Context,
-                options=options,
-                start_kernel=self._launcher.start,
-                make_checkpoints=partial(Checkpoints, brancher),
-                on_finished=self._note_finished,
-            ),
-            on_created=self._note_created,
-            on_ended=self._note_ended,
-            on_deleted=lambda context: self.executions.forget_context(context.id, context.language.name),
-            take=self._pool.take,
+            pool=self._pool,
+            brancher=brancher,
+            listener=self,
         )
         self._branching = Branching(self._contexts, brancher, can_branch=self.capabilities.can_branch)
         self._installations = Installations(
@@ -229,8 +229,8 @@ class Engine:
             self._culler.cancel()
             await asyncio.wait({self._culler})
         await asyncio.gather(self._contexts.aclose(), self.pool.aclose())
-        if self._launcher is not None:
-            await self._launcher.aclose()
+        for backend in self.backends:
+            await backend.aclose()
         if self.run_dir is not None:
             await asyncio.to_thread(self.run_dir.close)
 
@@ -288,15 +288,15 @@ class Engine:
             self.capabilities.check_variables(found)
         if checkpoint or rolls_back:
             self.branching.check_support(found)
-        if files and found.is_remote:
-            raise NotSupported("files", found.name, "its kernel runs on a remote Jupyter")
+        if files and not found.backend.watches_files:
+            raise NotSupported("files", found.name, f"its kernel runs {found.backend.where}")
         fingerprint = b""
         if idempotency_key is not None:
             fingerprint = request.fingerprint(found.name, context_id)
             known = self.executions.find_key(idempotency_key, fingerprint)
             if known is not None:
                 return known
-        context = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found)
+        context, _ = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found)
         execution = Execution(
             request,
             context_id=context.id,
@@ -304,6 +304,7 @@ class Engine:
             limits=self._limits,
             max_events=self.settings.max_events,
             find_hint=self.installations.find_hint(context.id, found),
+            listener=self,
         )
         context.submit(execution)
         self.executions.add(execution, key=idempotency_key, fingerprint=fingerprint)
@@ -317,25 +318,30 @@ class Engine:
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         beside: str | None = None,
+        only_new: bool = False,
     ) -> Context:
         """Make a context, or find it, and return when its kernel is ready.
 
         `cwd`: an absolute path of an existing directory; None: a directory of its own, removed with the context. `env`:
         variables of a new context's kernel, from its start on. `beside`: another id, whose working directory a new id shares.
-        Raises what `execute` raises, and KernelStartFailed."""
+        `only_new`: an id that has a context already is refused.
+        Raises what `execute` raises, ContextExists, and KernelStartFailed."""
         found = self.check_language(language)
         check_context_id(context_id)
         path = check_cwd(cwd)
-        if path is not None and found.is_remote:
-            raise InvalidRequest(FieldError("cwd", f"{found.name!r} runs on a remote Jupyter, which decides that"))
+        if path is not None and not found.backend.takes_cwd:
+            raise InvalidRequest(FieldError("cwd", f"{found.name!r} runs {found.backend.where}, which decides that"))
         await self.capabilities.check_usable(found)
-        known = len(self.contexts)
-        context = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found, path, check_env_vars(env), beside)
+        if only_new and any(context.id == context_id for context in self.contexts):
+            raise ContextExists(context_id or "")
+        context, is_new = self.contexts.get_or_create(
+            context_id or str(uuid.uuid4()), found, path, check_env_vars(env), beside
+        )
         try:
             await context.ready()
-        except KernelStartFailed:
-            if len(self.contexts) > known:
-                self.contexts.end(context, "could not be started", asked_for=True)
+        except Exception:
+            if is_new:
+                self.contexts.discard(context)
             raise
         return context
 
@@ -379,14 +385,11 @@ class Engine:
         found = None if language is None else self.check_language(language)
         if creates and found is not None:
             check_context_id(context_id)
-            context = self.contexts.get_or_create(context_id, found)
+            context, _ = self.contexts.get_or_create(context_id, found)
         else:
             context = self.contexts.get(context_id, found.name if found else None)[0]
         context.last_activity = datetime.now(UTC)
-        if context.language.is_remote:
-            root = self.settings.jupyter_file_root or ""
-            return RemoteFiles(context, root=root, max_file_bytes=self.settings.max_file_bytes)
-        return LocalFiles(context.id, context.workspace, self._file_limits)
+        return context.language.backend.files(context)
 
     def check_language(self, language: str | None) -> Language:
         """The language that a name means. Raises UnknownLanguage."""
@@ -395,21 +398,14 @@ class Engine:
     def check_timeout(self, timeout: float | None, language: Language | None = None) -> float:
         """Raises InvalidRequest for what is not above 0 and at most the setting max_timeout. Seconds."""
         if timeout is None:
-            is_remote = language is not None and language.is_remote
-            return (self.settings.jupyter_timeout if is_remote else None) or self.settings.default_timeout
+            return self.settings.default_timeout if language is None else language.backend.default_timeout
         if not 0 < timeout <= self.settings.max_timeout:
             most = round(self.settings.max_timeout * 1000)
             raise InvalidRequest(FieldError("timeout_ms", f"must be between 1 and {most}"))
         return timeout
 
-    async def _start_pooled(self, language: Language, workspace: Workspace) -> Kernel:
-        assert self._launcher is not None
-        problem = await self.capabilities.problem(language)
-        if problem is not None:
-            raise KernelStartFailed(language.kernel_name, problem)
-        return await self._launcher.start(language, workspace, patient=True)
-
-    def _note_finished(self, execution: Execution) -> None:
+    def execution_ended(self, execution: Execution) -> None:
+        """Count an execution that has ended, and begin to keep it (`ExecutionListener`)."""
         seconds = execution.duration or 0.0
         self.metrics.note_ended(execution.language, execution.status, seconds)
         if execution.was_truncated:
@@ -425,11 +421,15 @@ class Engine:
         self.executions.note_finished(execution)
         self.pool.note_free_core()
 
-    def _note_created(self, context: Context) -> None:
+    def context_created(self, context: Context) -> None:
+        """Count a context (`ContextListener`)."""
         self.metrics.contexts.labels(context.language.name).inc()
         get_logger().info("context_created", context=context.id, language=context.language.name)
 
-    def _note_ended(self, context: Context, reason: str) -> None:
+    def context_ended(self, context: Context, reason: str, *, asked_for: bool) -> None:
+        """Forget what there was of a context (`ContextListener`)."""
+        if asked_for:
+            self.executions.forget_context(context.id, context.language.name)
         self.sessions.note_ended(context.id, context.language.name)
         self.metrics.contexts.labels(context.language.name).dec()
         self.metrics.contexts_ended.labels(context.language.name).inc()

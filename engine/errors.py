@@ -144,10 +144,15 @@ class Conflict(PolyreplError):
 
 
 class ContextEnded(Conflict):
-    """The context was ended or restarted while its kernel was starting."""
+    """The context, or the kernel that it had, was taken away meanwhile. `reason` completes "The context ...".
 
-    def __init__(self, context_id: str) -> None:
-        super().__init__(f"Context {context_id!r} was ended or restarted while its kernel was starting")
+    `cell_error`: the name of the error that its cells end with."""
+
+    def __init__(self, context_id: str, reason: str = "was ended or restarted", *, cell_error: str = "") -> None:
+        super().__init__(f"Context {context_id!r} {reason}")
+        self.context_id = context_id
+        self.reason = reason
+        self.cell_error = cell_error or "ContextEnded"
 
 
 class ContextExists(Conflict):

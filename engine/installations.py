@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from engine.contexts.context import Context
 from engine.contexts.registry import Contexts
 from engine.errors import Forbidden, NotSupported, TooManyInstallations
-from engine.kernels.confinement import kernel_limits
+from engine.kernels.interpreters import Tool
+from engine.kernels.provisioners.confinement import Confinement
 from engine.languages import Language
 from engine.log import get_logger
 from engine.packages.installation import Installation
-from engine.packages.names import Tool, check_packages, hint_of
+from engine.packages.names import check_packages, hint_of
 from engine.packages.tools import installer_env, installer_of
 from engine.settings import Settings
 from engine.workspaces.run_directory import RunDir
@@ -57,14 +58,14 @@ class Installations:
             raise NotSupported("Installing packages", context.language.name, _NOT_SUPPORTED)
         wanted = check_packages(packages, tool, any_source=self._settings.package_sources == "any")
         # Contexts of one id share their directories, so this counts for all of them.
-        if any(each.context_id == context_id for each in self._running):
+        if any(each.workspace is context.workspace for each in self._running):
             raise TooManyInstallations(1, context_id)
         if len(self._running) >= self._settings.max_installations:
             raise TooManyInstallations(self._settings.max_installations)
         installation = self._make(context, tool, wanted, timeout)
         self._running.add(installation)
         context.installation = installation
-        installation.start(lambda: self._note_finished(context, installation))
+        installation.start(self)
         return installation
 
     def _make(self, context: Context, tool: Tool, packages: list[str], timeout: float | None) -> Installation:
@@ -74,9 +75,7 @@ class Installations:
             installer_of(tool, settings),
             packages,
             tool=tool,
-            context_id=context.id,
-            language=context.language.name,
-            workspace=workspace,
+            target=context,
             env=installer_env(
                 tool,
                 settings,
@@ -84,19 +83,19 @@ class Installations:
                 cache_dir=self._run_dir.cache,
                 server_env=self._server_env,
             ),
-            limits=kernel_limits(settings.kernel_rlimits, memory=None),
+            confinement=Confinement.of(settings.kernel_rlimits),
             timeout=most if timeout is None else min(timeout, most),
-            has_kernel=lambda: context.kernel is not None and context.kernel.is_alive,
         )
 
-    def _note_finished(self, context: Context, installation: Installation) -> None:
+    def note_finished(self, installation: Installation) -> None:
+        """Note that an installation has its result."""
         self._running.discard(installation)
-        context.end_installation(installation)
+        installation.target.end_installation(installation)
         result = installation.result
         assert result is not None
         get_logger().info(
             "installation_finished",
-            context=context.id,
+            context=installation.context_id,
             tool=installation.tool,
             status=result.status,
             packages=len(result.installed),

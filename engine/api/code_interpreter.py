@@ -22,7 +22,7 @@ from engine.api.http.multipart import Form
 from engine.api.http.requests import engine_of
 from engine.api.http.tables import Table, routes
 from engine.contexts.context import Context
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.errors import ContextNotFound, PolyreplError
 from engine.models import Item
 from engine.workspaces.labels import MAX_ENTRIES, Entry

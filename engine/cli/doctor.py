@@ -15,7 +15,7 @@ from rich.text import Text
 from engine import __version__
 from engine.core import Engine
 from engine.errors import KernelStartFailed
-from engine.kernels.kernelspecs import missing_modules
+from engine.kernels.interpreters import missing_modules
 from engine.settings import Settings
 from engine.workspaces.run_directory import RunDir
 
@@ -50,7 +50,7 @@ def examine(settings: Settings) -> list[Finding]:
         Finding("machine", True, f"{platform.platform()}, {os.cpu_count()} cores, uid {os.getuid()}"),
         *_languages(settings),
         _zygote(settings),
-        *remote_findings(settings),
+        *backend_findings(settings),
         _pool(settings),
         _run_dir(settings),
         _pidfd(),
@@ -104,19 +104,25 @@ async def _try_zygote(settings: Settings) -> tuple[bool, str]:
         return True, "; ".join([ready, pages, *without])
 
 
-def remote_findings(settings: Settings) -> list[Finding]:
-    """Ask the remote Jupyter for real, where languages run there."""
-    if not settings.remote_languages:
-        return []
-    problem = asyncio.run(_remote_problem(settings))
-    names = ", ".join(f"{name} on {kernel}" for name, kernel in settings.remote_languages.items())
-    detail = problem or f"{settings.jupyter_url} answers; {names}"
-    return [Finding("remote Jupyter", problem is None, detail, needed=settings.backend == "jupyter")]
+def backend_findings(settings: Settings) -> list[Finding]:
+    """Ask every backend for real that the settings have languages run on."""
+    engine = Engine(settings.model_copy(update={"pool_max": 0}))
+    used = [backend for backend in engine.backends if backend.kernel_names]
+    problems = asyncio.run(_backend_problems(engine)) if used else {}
+    findings = []
+    for backend in used:
+        problem = problems[backend.name]
+        findings.append(
+            Finding(
+                backend.title, problem is None, problem or backend.describe(), needed=settings.backend == backend.name
+            )
+        )
+    return findings
 
 
-async def _remote_problem(settings: Settings) -> str | None:
-    async with Engine(settings.model_copy(update={"pool_max": 0})) as engine:
-        return await engine.remote_problem()
+async def _backend_problems(engine: Engine) -> dict[str, str | None]:
+    async with engine:
+        return await engine.backend_problems()
 
 
 def _pool(settings: Settings) -> Finding:
@@ -124,11 +130,11 @@ def _pool(settings: Settings) -> Finding:
         return Finding("warm pool", True, "off: pool_max is 0")
     engine = Engine(settings)
     found = {name: engine.languages.find(name) for name in settings.pool_languages}
-    problems = [f"{name!r} is no language" for name, language in found.items() if language is None]
-    if settings.backend == "jupyter":  # which offers fewer languages
-        problems = []
+    problems = [
+        wrong.error for wrong in engine.capabilities.wrong_settings(settings) if wrong.field == "pool_languages"
+    ]
     for language in filter(None, found.values()):
-        problem = engine.kernelspecs.problem(language.kernel_name)
+        problem = language.backend.problem(language)
         problems += [f"none for {language.name}: {problem}"] if problem else []
     sizes = f"{settings.pool_min} to {settings.pool_max} kernels ready of each: {', '.join(found) or 'those in use'}"
     return Finding("warm pool", not problems, "; ".join([sizes, *problems]))

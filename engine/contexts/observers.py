@@ -35,6 +35,10 @@ class Observer(ABC):
         """Take back what it was not sent yet."""
 
     @abstractmethod
+    def note_done(self) -> None:
+        """Nothing is left to do for one of its requests. Called once for each."""
+
+    @abstractmethod
     def end(self, reason: str) -> None:
         """No message will come any more; `reason` is a sentence for the client."""
 
@@ -78,6 +82,8 @@ class Observers:
         self._askers: OrderedDict[str, str] = OrderedDict()  # session by msg_id
         self._kernel: Kernel | None = None
         self._running: str | None = None  # session whose cell runs
+        self._cell: object = None  # which that is
+        self._closed: str | None = None  # why
         self._behind: set[str] = set()
 
     def __repr__(self) -> str:
@@ -96,7 +102,12 @@ class Observers:
             self._apply_pressure()
 
     def join(self, observer: Observer) -> None:
-        """Take in a client; it first gets what its session missed. One that is there under the same session has to go."""
+        """Take in a client; it first gets what its session missed. One that is there under the same session has to go.
+
+        After the end of the context it is told that, and not taken in."""
+        if self._closed is not None:
+            observer.end(self._closed)
+            return
         earlier = self._present.get(observer.session)
         backlog = self._away.pop(observer.session, None)
         self._present[observer.session] = observer
@@ -122,8 +133,9 @@ class Observers:
             self._away.popitem(last=False)
         self._apply_pressure()
 
-    def end_all(self, reason: str) -> None:
-        """The context is at its end: tell it, and let everybody go."""
+    def close(self, reason: str) -> None:
+        """The context is at its end: tell it, and let everybody go, also those that come later."""
+        self._closed = reason
         self.say_status("dead")
         self.watch(None)
         self._away.clear()
@@ -137,10 +149,16 @@ class Observers:
         if len(self._askers) > _REMEMBERED_REQUESTS:
             self._askers.popitem(last=False)
 
-    def note_running(self, session: str | None) -> None:
-        """A cell of that session runs, or none of any."""
-        self._running = session
+    def note_running(self, session: str, cell: object) -> None:
+        """A cell of that session runs."""
+        self._running, self._cell = session, cell
         self._apply_pressure()
+
+    def note_stopped(self, cell: object) -> None:
+        """That cell does not run any more; another one may, by now."""
+        if self._cell is cell:
+            self._running = self._cell = None
+            self._apply_pressure()
 
     def note_pressure(self, observer: Observer, *, is_behind: bool) -> None:
         """A client cannot read as fast as messages come, or can again."""

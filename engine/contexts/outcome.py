@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from engine.contexts.executions import Execution
-from engine.kernels.kernel import Outcome
-from engine.models import ContextState, ErrorInfo, Status
+from engine.contexts.execution import Execution
+from engine.kernels.run import Outcome
+from engine.models import ContextState, EngineError, ErrorInfo, Status
 
 _FATES: dict[ContextState, str] = {"lost": "the state is lost", "rolled_back": "the state was rolled back"}
 
@@ -23,26 +23,26 @@ def ending_of(
     if execution.deadline_passed:
         return "timeout", _timeout(execution, outcome, _FATES.get(state, "the state is kept"))
     if outcome is Outcome.DIED:
-        return "died", error_info("KernelDied", f"The kernel died: {death}")
+        return "died", engine_error("KernelDied", f"The kernel died: {death}")
     if execution.error is None:
         return "ok", None
     asked = execution.interrupt_requested and execution.error.name == "KeyboardInterrupt"
     return ("interrupted" if asked else "error"), None
 
 
-def _timeout(execution: Execution, outcome: Outcome, fate: str) -> ErrorInfo:
+def _timeout(execution: Execution, outcome: Outcome, fate: str) -> EngineError:
     said = f"Execution exceeded its timeout of {round(execution.timeout * 1000)} ms"
     match outcome:
         case Outcome.DONE:
             message = f"{said}; it was interrupted and {fate}"
             traceback = execution.error.traceback if execution.error else ""
-            return ErrorInfo("TimeoutError", message, f"{traceback}\n\nTimeoutError: {message}".lstrip())
+            return EngineError("TimeoutError", message, f"{traceback}\n\nTimeoutError: {message}".lstrip())
         case Outcome.TIMEOUT:
             message = f"{said} and did not stop when interrupted; its kernel was killed and {fate}"
         case Outcome.DIED:
             message = f"{said}; its kernel died when interrupted and {fate}"
-    return error_info("TimeoutError", message)
+    return engine_error("TimeoutError", message)
 
 
-def error_info(name: str, value: str) -> ErrorInfo:
-    return ErrorInfo(name=name, value=value, traceback=f"{name}: {value}")
+def engine_error(name: str, value: str) -> EngineError:
+    return EngineError(name=name, value=value, traceback=f"{name}: {value}")

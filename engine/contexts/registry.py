@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
+from typing import Protocol
 
-from engine.contexts.context import Context
-from engine.errors import ContextExists, ContextNotFound, ShuttingDown, TooManyContexts
-from engine.kernels.pool import Member
+from engine.contexts.branches import Brancher
+from engine.contexts.checkpoints import Checkpoints
+from engine.contexts.context import Context, ContextOptions
+from engine.errors import ContextExists, ContextNotFound, PolyreplError, ShuttingDown, TooManyContexts
+from engine.kernels.kernel import Kernel
+from engine.kernels.pool import Pool
+from engine.kernels.stock import Member
 from engine.languages import Language
-from engine.workspaces.run_directory import RunDir, Workspace
+from engine.workspaces.run_directory import RunDir
+from engine.workspaces.workspace import Workspace
 
 DELETED = "was deleted"  # why a context ended that its user wanted to go
 _REMEMBERED_ENDINGS = 1000
@@ -26,34 +31,47 @@ class _Ending:
     asked_for: bool
 
 
+class ContextListener(Protocol):
+    """Whoever wants to know which contexts there are."""
+
+    def context_created(self, context: Context) -> None: ...
+    def context_ended(self, context: Context, reason: str, *, asked_for: bool) -> None:
+        """Called once for each, when its cells have ended; its kernel and its files go afterwards."""
+
+
 class Contexts:
-    """All contexts, within a limit. Changes are made synchronously; what they end is closed in the background."""
+    """All contexts, within a limit. Changes are made synchronously; what they end is closed in the background.
+
+    Invariants: `_by_key` has the one living context of each (id, language), and `_workspaces` the directories of the ids that have
+    any. A context is in `_by_key` until it is ended, and is ended once: a later `end` returns the end that is under way, and never
+    touches the context that has its key by then. What is in `_closing` still has a kernel or files."""
 
     def __init__(
         self,
         *,
         max_contexts: int,
         idle_timeout: float,
+        options: ContextOptions,
         run_dir: RunDir,
-        make: Callable[[str, Language, Workspace], Context],
-        on_created: Callable[[Context], None],
-        on_ended: Callable[[Context, str], None],
-        on_deleted: Callable[[Context], None],
-        take: Callable[[Language], Member | None] = lambda language: None,
+        pool: Pool,
+        brancher: Brancher,
+        listener: ContextListener,
     ) -> None:
         self._max_contexts = max_contexts
         self._idle_timeout = idle_timeout
+        self._options = options
         self._run_dir = run_dir
-        self._make = make
-        self._on_created = on_created
-        self._on_ended = on_ended
-        self._on_deleted = on_deleted
-        self._take = take
+        self._pool = pool
+        self._brancher = brancher
+        self._listener = listener
         self._by_key: dict[tuple[str, str], Context] = {}
         self._workspaces: dict[str, Workspace] = {}
         self._endings: OrderedDict[tuple[str, str], _Ending] = OrderedDict()
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: dict[Context, asyncio.Task[None]] = {}
         self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Contexts {'CLOSED' if self._closed else 'OPEN'}, {len(self)} of {self._max_contexts}>"
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -76,14 +94,14 @@ class Contexts:
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
         beside: str | None = None,
-    ) -> Context:
-        """The context of (id, language), made where there is none. Raises TooManyContexts or ShuttingDown.
+    ) -> tuple[Context, bool]:
+        """The context of (id, language), made where there is none, and whether it was. Raises TooManyContexts or ShuttingDown.
 
         `env`: variables of its kernel from the start. `beside`: another id, whose working directory a new id shares."""
         key = context_id, language.name
         context = self._by_key.get(key)
         if context is not None:
-            return context
+            return context, False
         if self._closed:
             raise ShuttingDown
         joined = self._workspaces.get(context_id) or (self._workspaces.get(beside) if beside else None)
@@ -96,14 +114,12 @@ class Contexts:
                 joined.users.discard(key)
             raise
         # A pooled kernel was started in a directory of its own, and without `env`: it is for contexts that bring neither.
-        member = self._take(language) if joined is None and cwd is None and not env else None
+        member = self._pool.take(language) if joined is None and cwd is None and not env else None
         workspace = joined or self._new_workspace(context_id, cwd, member)
         for each in (context_id, beside or context_id):
             self._workspaces.setdefault(each, workspace)
         workspace.env.update(env or {})
-        context = self._add(context_id, language, workspace)
-        context.kernel = member.kernel if member else None
-        return context
+        return self._add(context_id, language, workspace, member.kernel if member else None), True
 
     def add_branch(self, context_id: str, source: Context) -> Context:
         """A new context to become a copy of another: with directories of its own, but for a working directory that its user named.
@@ -117,15 +133,22 @@ class Contexts:
         shared = None if source.workspace.is_own else source.workspace.cwd
         return self._add(context_id, source.language, self._new_workspace(context_id, shared, None))
 
-    def _add(self, context_id: str, language: Language, workspace: Workspace) -> Context:
-        workspace.users.add((context_id, language.name))
-        context = self._make(context_id, language, workspace)
-        context.shut_down = partial(self.end, context, "was shut down by its client", asked_for=True)
-        self._by_key[context_id, language.name] = context
-        ending = self._endings.pop((context_id, language.name), None)
+    def _add(self, context_id: str, language: Language, workspace: Workspace, kernel: Kernel | None = None) -> Context:
+        key = context_id, language.name
+        workspace.users.add(key)
+        context = self._by_key[key] = Context(
+            context_id,
+            language,
+            workspace,
+            options=self._options,
+            owner=self,
+            checkpoints=Checkpoints(self._brancher, context_id=context_id, language=language, workspace=workspace),
+            kernel=kernel,
+        )
+        ending = self._endings.pop(key, None)
         if ending is not None and not ending.asked_for:
-            context.note_lost_state()
-        self._on_created(context)
+            context.state_of_next = "restarted"
+        self._listener.context_created(context)
         return context
 
     def _new_workspace(self, context_id: str, cwd: Path | None, member: Member | None) -> Workspace:
@@ -151,34 +174,40 @@ class Contexts:
             raise TooManyContexts(self._max_contexts)
         self.end(min(idle, key=lambda context: context.last_activity), "was evicted to make room for another")
 
-    def end(self, context: Context, reason: str, *, asked_for: bool = False) -> asyncio.Task[None]:
+    def end(
+        self, context: Context, reason: str, *, asked_for: bool = False, error: PolyreplError | None = None
+    ) -> asyncio.Task[None]:
         """Take a context out, now, and close it in the background; the task is done when nothing of it is left.
 
-        `asked_for`: its user wanted this, so a later context of the same id has lost nothing."""
+        `asked_for`: its user wanted this, so a later context of the same id has lost nothing. `error`: what its clients are told."""
         key = context.id, context.language.name
-        self._by_key.pop(key, None)
-        workspace = self._workspaces.get(context.id)
-        if workspace is not None:
-            workspace.users.discard(key)
-            if not workspace.users:
-                self._workspaces = {each: kept for each, kept in self._workspaces.items() if kept is not workspace}
-            else:
-                workspace = None
+        if self._by_key.get(key) is not context:
+            return self._closing.get(context) or context.end(reason)
+        del self._by_key[key]
+        workspace = context.workspace
+        workspace.users.discard(key)
+        is_last = not workspace.users
+        if is_last:
+            self._workspaces = {each: kept for each, kept in self._workspaces.items() if kept is not workspace}
         self._endings[key] = _Ending(reason, asked_for)
         if len(self._endings) > _REMEMBERED_ENDINGS:
             self._endings.popitem(last=False)
-        self._on_ended(context, reason)
-        task = asyncio.create_task(self._close(context, reason, workspace, asked_for=asked_for))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        ending = context.end(reason, error)
+        self._listener.context_ended(context, reason, asked_for=asked_for)
+        task = self._closing[context] = asyncio.create_task(self._close(ending, workspace.root if is_last else None))
+        task.add_done_callback(lambda _: self._closing.pop(context))
         return task
 
-    async def _close(self, context: Context, reason: str, workspace: Workspace | None, *, asked_for: bool) -> None:
-        await context.aclose(reason)
-        if asked_for:
-            self._on_deleted(context)
-        if workspace is not None:
-            await asyncio.to_thread(self._run_dir.remove, workspace.root)
+    def discard(self, context: Context) -> None:
+        """End a context that its maker could not start, unless somebody else uses it by now."""
+        if not context.is_used:
+            self.end(context, "could not be started", asked_for=True)
+
+    async def _close(self, ending: asyncio.Task[None], root: Path | None) -> None:
+        await asyncio.wait({ending})
+        if root is not None:
+            await asyncio.to_thread(self._run_dir.remove, root)
+        ending.result()
 
     def cull(self) -> None:
         """End every context that has been idle for longer than the idle timeout."""
@@ -191,6 +220,6 @@ class Contexts:
         """End all contexts."""
         self._closed = True
         for context in self:
-            self.end(context, "was ended with the server")
+            self.end(context, "was ended with the server", error=ShuttingDown())
         if self._closing:
-            await asyncio.wait(self._closing)
+            await asyncio.wait(self._closing.values())

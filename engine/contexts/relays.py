@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Coroutine
 from typing import Any, Protocol
 
 import msgspec
 
-from engine.contexts.observers import Observers
-from engine.contexts.turns import Turn
-from engine.errors import KernelDied, PolyreplError
+from engine.contexts.kernel_slot import KernelSlot
+from engine.contexts.observers import Observer, Observers
+from engine.contexts.queue import Queue
+from engine.errors import ContextEnded, KernelDied, PolyreplError, ShuttingDown
 from engine.jupyter.client_frames import ClientMessage
 from engine.jupyter.messages import Channel, Message
-from engine.kernels.kernel import Kernel, Outcome, Run
+from engine.kernels.kernel import Kernel
+from engine.kernels.run import Outcome, Run
 
 _FLUSH_WAIT = 60.0  # seconds that a kernel has to read a request that is no cell, before the next is sent
 _LOOK = 3600.0  # seconds between looks at a cell without a deadline: it ends with an interrupt, or its kernel
@@ -21,58 +23,64 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 
 
-class Relay(Turn):
-    """A request of an observer. A cell holds its turn until it is done; what else there is, until it is sent.
+class Relay:
+    """A request of an observer. A cell has the kernel until it is done; what else there is, until it is sent.
 
-    `done` is called once, when nothing is left to do."""
+    Its observer is told once, when nothing is left to do."""
 
-    def __init__(self, session: str, request: ClientMessage, relays: Relays, done: Callable[[], None]) -> None:
-        super().__init__()
-        self.session = session
+    def __init__(self, observer: Observer, request: ClientMessage, relays: Relays) -> None:
+        self.session = observer.session
         self.request = request
+        self.is_finished = False
+        self._observer = observer
         self._relays = relays
         self._observers = relays.observers
-        self._done = done
+        self._has_begun = False
         self._failed = False
 
-    async def give(self, start: Callable[[], Awaitable[Kernel]]) -> None:
+    def __repr__(self) -> str:
+        return f"<Relay {self.request.msg_type}>"
+
+    async def give(self, slot: KernelSlot) -> None:
         try:
-            kernel = await start()
+            kernel = await slot.living()
             if not self.is_finished:
+                self._has_begun = True
                 await (self._run if self.request.is_cell else self._forward)(kernel)
         except PolyreplError as error:
             self.refuse(error)
-        except BaseException:
-            self.refuse(KernelDied("it was ended"))
-            raise
-        self.release()
+        self._finish()
 
-    def release(self) -> None:
+    def _finish(self) -> None:
         if not self.is_finished:
-            super().release()
-            self._done()
+            self.is_finished = True
+            self._observer.note_done()
 
-    def refuse(self, error: PolyreplError) -> None:
+    def refuse(self, error: Exception) -> None:
         """Answer with why it is not run, or not to its end."""
         if self.is_finished:
             return
         if self.request.is_request:
-            name = type(error).__name__
+            name, message = "InternalError", "The engine failed to run this request"
+            if isinstance(error, (ContextEnded, ShuttingDown)) and self._has_begun:
+                error = KernelDied("it was ended")
+            if isinstance(error, PolyreplError):
+                name, message = type(error).__name__, error.message
             content = {
                 "status": "error",
                 "ename": name,
-                "evalue": error.message,
-                "traceback": [f"{name}: {error.message}"],
+                "evalue": message,
+                "traceback": [f"{name}: {message}"],
                 "execution_count": 0,
             }
             self._observers.answer(self.session, self.request, content)
-        self.release()
+        self._finish()
 
     def abort(self) -> None:
         """Answer that it is not run, as a cell before it failed."""
         if not self.is_finished:
             self._observers.answer(self.session, self.request, {"status": "aborted"}, aborted=True)
-            self.release()
+            self._finish()
 
     async def _forward(self, kernel: Kernel) -> None:
         if self.request.msg_type == "shutdown_request":
@@ -89,14 +97,14 @@ class Relay(Turn):
             metadata = _encoder.encode({"colors": True, **_decoder.decode(metadata)})
         # The queue is ours: a kernel must never abort a request of another client.
         parts = [header, parent, metadata, _encoder.encode({**content, "stop_on_error": False}), *buffers]
-        self._observers.note_running(self.session)
+        self._observers.note_running(self.session, self)
         try:
             run = await kernel.forward_cell(
                 self.request.msg_id, parts, self.receive, allow_stdin=bool(content.get("allow_stdin", True))
             )
             outcome = await self._outcome(kernel, run)
         finally:
-            self._observers.note_running(None)
+            self._observers.note_stopped(self)
         if outcome is Outcome.DIED:
             raise KernelDied(kernel.exited.result().describe() if kernel.exited.done() else "gone")
         if self._failed and stops:
@@ -127,36 +135,37 @@ class Host(Protocol):
     """The context whose kernel is asked."""
 
     @property
-    def kernel(self) -> Kernel | None: ...
-    @property
-    def waiting(self) -> Iterable[object]: ...
-    def enqueue(self, turn: Turn) -> None: ...
-    def drop(self, turn: Turn) -> None: ...
+    def observers(self) -> Observers: ...
     async def interrupt(self) -> None: ...
     async def restart(self) -> None: ...
-    @property
-    def shut_down(self) -> Callable[[], object]: ...
+    def shut_down(self) -> None: ...
 
 
 class Relays:
     """Takes what the observers of a context ask. Seconds: `timeout` for a cell, None for none, and `grace` after its interrupt."""
 
-    def __init__(self, host: Host, observers: Observers, *, timeout: float | None, grace: float) -> None:
-        self.observers = observers
+    def __init__(self, host: Host, slot: KernelSlot, queue: Queue, *, timeout: float | None, grace: float) -> None:
+        self.observers = host.observers
         self.timeout = timeout
         self.grace = grace
         self._host = host
+        self._slot = slot
+        self._queue = queue
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def take(self, session: str, request: ClientMessage, done: Callable[[], None]) -> None:
+    def relay(self, observer: Observer, request: ClientMessage) -> None:
         """Have the kernel get a message: on control and stdin now, while a cell runs; on the shell channel in its turn.
 
         There is no limit of the queue here: who calls this bounds what each client may have waiting."""
-        self.observers.note_request(session, request)
-        if request.channel is Channel.SHELL or not self._at_once(session, request):
-            self._host.enqueue(Relay(session, request, self, done))
-        else:
-            done()
+        self.observers.note_request(observer.session, request)
+        if request.channel is not Channel.SHELL and self._at_once(observer.session, request):
+            observer.note_done()
+            return
+        relay = Relay(observer, request, self)
+        try:
+            self._queue.put(relay)
+        except PolyreplError as error:  # the context has ended
+            relay.refuse(error)
 
     def _at_once(self, session: str, request: ClientMessage) -> bool:
         """Whether nothing is left to do; a control request waits where there is no kernel yet."""
@@ -167,7 +176,7 @@ class Relays:
         if request.msg_type == "shutdown_request":
             self.shut_down(session, request)
             return True
-        kernel = self._host.kernel
+        kernel = self._slot.kernel
         if kernel is None or not kernel.is_alive:
             return request.channel is Channel.STDIN  # nobody asks
         kernel.forward(request.channel, request.parts)
@@ -185,14 +194,14 @@ class Relays:
     async def _restart(self) -> None:
         try:
             await self._host.restart()
-        except PolyreplError:  # it cannot be started, or is ended meanwhile
-            self.observers.say_status("dead")
+        except PolyreplError:
+            return  # observers have been told that it cannot be started; or the context has ended, or another kernel
 
     def abort_behind(self, failed: Relay) -> None:
         """A cell failed: those of the same client that wait are not run."""
-        for each in list(self._host.waiting):
+        for each in self._queue:
             if isinstance(each, Relay) and each.session == failed.session and each.request.is_cell:
-                self._host.drop(each)
+                self._queue.remove(each)
                 each.abort()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.kernels.kernelspecs import find_node
+from engine.kernels.interpreters import find_node
 from engine.settings import Settings
 
 # What programs need to find each other, their user and their language; nothing that usually holds a secret.

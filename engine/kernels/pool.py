@@ -6,165 +6,50 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Protocol
 
-from engine.errors import PolyreplError
+from engine.errors import KernelStartFailed, PolyreplError
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import warm_cell
 from engine.kernels.memory import Memory, read_memory
+from engine.kernels.stock import Member, Stock
 from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.settings import Settings
-from engine.workspaces.run_directory import RunDir, Workspace
+from engine.workspaces.run_directory import RunDir
 
 _WARM_TIMEOUT = 30.0  # seconds
 _TICK = 2.0  # seconds between looks at what announces nothing: memory, demand that falls, pauses that end
 _AFTER_TAKE = 0.02  # seconds that a refill lets the first cell of the new context go ahead
-_PATIENCE = 3.0  # seconds that busy cores keep a member from being started
-_WINDOW = 10.0  # seconds over which takes are averaged
-_UNUSED = 300.0  # seconds without a take, after which a language that is not kept ready loses its members
-_SURPLUS_KEPT = 60.0  # seconds without a take, after which more members than are wanted are ended
-_LONGEST_PAUSE = 300.0  # seconds between two starts of what cannot be started
-_FAILURE_FORGOTTEN = 600.0
 _DRAINED_AT_LEAST = 60.0  # seconds; what the drained members held must not fill the pool again
 
-StartKernel = Callable[[Language, Workspace], Coroutine[Any, Any, Kernel]]
-Why = Literal["died", "stale", "surplus", "memory"]
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Member:
-    """A kernel that waits for a context, and the directories it was started in."""
-
-    kernel: Kernel
-    workspace: Workspace
-
-
-class Rate:
-    """Moving average of how many events there are in a second; old ones fade."""
-
-    def __init__(self) -> None:
-        self._value = 0.0
-        self._at = 0.0
-
-    def note(self, now: float) -> None:
-        self._value, self._at = self.at(now) + 1 / _WINDOW, now
-
-    def at(self, now: float) -> float:
-        return self._value * math.exp((self._at - now) / _WINDOW)
-
-
-class Stock:
-    """The members of one language: how many there are, and how many there should be. `is_kept`: also while nobody takes any."""
-
-    def __init__(self, language: Language, *, least: int, most: int, is_kept: bool) -> None:
-        self.language = language
-        self.ready: deque[Member] = deque()
-        self.is_starting = False
-        self.problem: str | None = None
-        self._least = least
-        self._most = most
-        self._is_kept = is_kept
-        self._takes = Rate()
-        self._last_take = -math.inf
-        self._start_seconds = 0.0
-        self._short_since: float | None = None
-        self._failures = 0
-        self._failed_at = -math.inf
-
-    def __repr__(self) -> str:
-        starting = ", 1 starting" if self.is_starting else ""
-        problem = f", {self.problem}" if self.problem else ""
-        return f"<Stock {self.language.name}, {len(self.ready)} ready{starting}{problem}>"
-
-    def wanted(self, now: float) -> int:
-        """As many as are taken while one starts, between floor and ceiling; none of a language that is not used."""
-        if not self._is_kept and now - self._last_take > _UNUSED:
-            return 0
-        expected = math.ceil(self._takes.at(now) * self._start_seconds)
-        return min(self._most, max(self._least, expected))
-
-    def lacks_one(self, now: float) -> bool:
-        return len(self.ready) + self.is_starting < self.wanted(now)
-
-    def may_start(self, now: float) -> bool:
-        return not self.is_starting and self.lacks_one(now) and now >= self._failed_at + self.pause
-
-    def has_waited(self, now: float) -> bool:
-        """Whether busy cores have kept it short for long enough."""
-        return self._short_since is not None and now - self._short_since >= _PATIENCE
+class Load(Protocol):
+    """Who uses the cores besides the pool: the engine."""
 
     @property
-    def pause(self) -> float:
-        """Seconds after the last failure before the next start: none after the first, then twice as long each time."""
-        return 0.0 if self._failures < 2 else min(2.0 ** (self._failures - 2), _LONGEST_PAUSE)
+    def busy(self) -> int:
+        """How many contexts run code or start a kernel."""
 
-    def take(self, now: float, is_current: Callable[[Kernel], bool]) -> Member | None:
-        """The oldest member that works, so that none grows old. Those that do not are left to `sort_out`."""
-        self._takes.note(now)
-        self._last_take = now
-        for member in self.ready:
-            if member.kernel.is_alive and is_current(member.kernel):
-                self.ready.remove(member)
-                self._failures = 0
-                return member
-        return None
 
-    def sort_out(self, now: float, is_current: Callable[[Kernel], bool]) -> list[tuple[Member, Why]]:
-        """Take out the members that are of no use."""
-        out: list[tuple[Member, Why]] = []
-        for member in list(self.ready):
-            if not member.kernel.is_alive:
-                out.append((member, "died"))
-                self.note_failure(now, f"died in the pool: {_exit_of(member.kernel)}")
-            elif not is_current(member.kernel):
-                out.append((member, "stale"))
-        for member, _ in out:
-            self.ready.remove(member)
-        while now - self._last_take > _SURPLUS_KEPT and len(self.ready) > self.wanted(now):
-            out.append((self.ready.popleft(), "surplus"))
-        return out
+class Machine:
+    """What the pool reads of this machine."""
 
-    def drain(self) -> list[Member]:
-        """Take out all members."""
-        out = list(self.ready)
-        self.ready.clear()
-        return out
+    def __init__(self) -> None:
+        self.cores = len(os.sched_getaffinity(0))
 
-    def note_shortage(self, now: float) -> None:
-        """Begin or end the time that `has_waited` counts."""
-        if not self.may_start(now):
-            self._short_since = None
-        elif self._short_since is None:
-            self._short_since = now
+    def memory(self) -> Memory:
+        return read_memory()
 
-    def begin_start(self) -> None:
-        self.is_starting = True
-        self._short_since = None
-
-    def note_started(self, member: Member, seconds: float) -> None:
-        self.is_starting = False
-        self.problem = None
-        self._start_seconds = seconds if not self._start_seconds else (self._start_seconds + seconds) / 2
-        self.ready.append(member)
-
-    def note_failure(self, now: float, reason: str) -> None:
-        """A start failed, or a member died. `reason` is kept until a start succeeds."""
-        if now - self._failed_at > _FAILURE_FORGOTTEN:
-            self._failures = 0
-        self._failures += 1
-        self._failed_at = now
-        if reason != self.problem:
-            get_logger().warning("pool_problem", language=self.language.name, reason=reason, pause=self.pause)
-        self.problem = reason
+    def now(self) -> float:
+        """Seconds since some moment."""
+        return time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,34 +70,26 @@ class PoolState(Enum):
 class Pool:
     """Members of every language that needs them. `start` and `aclose` begin and end its work in the background.
 
-    `kept`: the languages that are ready from the start; others follow once they are used. `busy` tells how many contexts run or
-    start something, `is_current` whether a kernel would be started the same way today (call `wake` when that changes)."""
+    `kept`: the languages that are ready from the start; others follow once they are used. `wake` it when a backend's
+    `is_current` may answer otherwise than before."""
 
     def __init__(
         self,
         settings: Settings,
         *,
         kept: Iterable[Language],
-        start_kernel: StartKernel,
         run_dir: RunDir,
         metrics: Metrics,
-        busy: Callable[[], int],
-        is_current: Callable[[Kernel], bool] = lambda kernel: True,
-        memory: Callable[[], Memory] = read_memory,
-        cores: int | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        load: Load,
+        machine: Machine | None = None,
     ) -> None:
         self.state = PoolState.OPEN if settings.pool_max else PoolState.OFF
         self._least = settings.pool_min
         self._most = settings.pool_max
-        self._start_kernel = start_kernel
         self._run_dir = run_dir
         self._metrics = metrics
-        self._busy = busy
-        self._is_current = is_current
-        self._memory = memory
-        self._cores = cores or len(os.sched_getaffinity(0))
-        self._clock = clock
+        self._load = load
+        self._machine = machine or Machine()
         self._stocks: dict[str, Stock] = {}
         self._drained_at = 0.0
         self._waits_for_cores = False
@@ -239,7 +116,7 @@ class Pool:
         if self.state in (PoolState.OFF, PoolState.CLOSED):
             return None
         stock = self._stocks.get(language.name) or self._stock_of(language)
-        member = stock.take(self._clock(), self._is_current)
+        member = stock.take(self._machine.now())
         self._metrics.pool_takes.labels(language.name, "miss" if member is None else "hit").inc()
         if self._timer is None and self._runner is not None:
             self._timer = asyncio.get_running_loop().call_later(_AFTER_TAKE, self.wake)
@@ -247,10 +124,10 @@ class Pool:
 
     def decide(self) -> Plan:
         """Bring the stocks up to date, and say what is to be started and ended now."""
-        now = self._clock()
+        now = self._machine.now()
         self._look_at_memory(now)
         plan = Plan()
-        has_free_core = self._busy() < self._cores
+        has_free_core = self._load.busy < self._machine.cores
         self._waits_for_cores = False
         for stock in self._stocks.values():
             self._sort_out(stock, now, plan)
@@ -266,7 +143,7 @@ class Pool:
         return plan
 
     def _sort_out(self, stock: Stock, now: float, plan: Plan) -> None:
-        out = stock.sort_out(now, self._is_current)
+        out = stock.sort_out(now)
         if self.state is PoolState.DRAINED:
             out += [(member, "memory") for member in stock.drain()]
         for member, why in out:
@@ -274,7 +151,7 @@ class Pool:
             plan.end.append(member)
 
     def _look_at_memory(self, now: float) -> None:
-        memory = self._memory()
+        memory = self._machine.memory()
         if self.state is PoolState.OPEN and memory.is_short:
             self.state, self._drained_at = PoolState.DRAINED, now
             get_logger().warning("pool_drained", available_bytes=memory.available, reserve_bytes=memory.reserve)
@@ -345,24 +222,27 @@ class Pool:
         task.add_done_callback(tasks.discard)
 
     async def _start(self, stock: Stock) -> None:
-        began = self._clock()
+        began = self._machine.now()
         try:
             member = await self._make_member(stock.language)
         except Exception as error:
             if not isinstance(error, (PolyreplError, OSError)):
                 get_logger().exception("pool_start_failed", language=stock.language.name)
             stock.is_starting = False
-            stock.note_failure(self._clock(), _reason(error))
+            stock.note_failure(self._machine.now(), _reason(error))
             self._metrics.pool_start_failures.labels(stock.language.name).inc()
         else:
-            stock.note_started(member, self._clock() - began)
+            stock.note_started(member, self._machine.now() - began)
             member.kernel.exited.add_done_callback(lambda _: self.wake())
         self.wake()
 
     async def _make_member(self, language: Language) -> Member:
+        problem = await asyncio.to_thread(language.backend.problem, language)
+        if problem is not None:
+            raise KernelStartFailed(language.kernel_name, problem)
         workspace = self._run_dir.new_workspace("pool")
         try:
-            kernel = await self._start_kernel(language, workspace)
+            kernel = await language.backend.start(language, workspace, patient=True)
             await _warm(kernel)
         except BaseException:
             self._run_dir.remove(workspace.root)
@@ -386,10 +266,6 @@ async def _warm(kernel: Kernel) -> None:
     except BaseException:
         await kernel.kill()
         raise
-
-
-def _exit_of(kernel: Kernel) -> str:
-    return kernel.exited.result().describe() if kernel.exited.done() else "gone"
 
 
 def _reason(error: Exception) -> str:

@@ -15,6 +15,8 @@ from engine.jupyter.messages import Message
 from engine.jupyter.mime import is_count, utf8_size
 from engine.models import (
     Cleared,
+    EngineError,
+    EngineFailed,
     ErrorInfo,
     Event,
     Failed,
@@ -83,7 +85,8 @@ class Normalizer:
         kept = utf8_size(error.value) + utf8_size(error.traceback)
         self._error_bytes = size if kept < size else 0
         self.error = error
-        return Failed(name=error.name, value=error.value, traceback=error.traceback, hint=error.hint)
+        event = EngineFailed if isinstance(error, EngineError) else Failed
+        return event(name=error.name, value=error.value, traceback=error.traceback, hint=error.hint)
 
     def write(self, name: str, text: str) -> list[Event]:
         """Add text to a stream as if the kernel had sent it."""

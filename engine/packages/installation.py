@@ -6,15 +6,19 @@ import asyncio
 import re
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from msgspec import UNSET, UnsetType
 
-from engine.contexts.executions import follow
-from engine.kernels.confinement import Limits
+from engine.following import follow
+from engine.kernels.interpreters import Tool
+from engine.kernels.kernel import Kernel
 from engine.kernels.provisioners import KERNEL_MARK
 from engine.kernels.provisioners.command import run_command
+from engine.kernels.provisioners.confinement import Confinement
+from engine.languages import Language
 from engine.log import get_logger
 from engine.models import (
     Event,
@@ -28,15 +32,37 @@ from engine.models import (
 )
 from engine.output.journal import Journal
 from engine.output.normalizer import strip_ansi
-from engine.packages.names import Tool
 from engine.packages.tools import Installer, Outcome, ToolFailed, ToolMissing, explain
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 
 _MAX_EVENTS = 2000
 _MAX_LOG_BYTES = 1024 * 1024
 _LOG_LINES = 100
 _LINE_CHARS = 2000
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+
+
+class Target(Protocol):
+    """What packages are installed into: a context."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def language(self) -> Language: ...
+    @property
+    def workspace(self) -> Workspace: ...
+    @property
+    def kernel(self) -> Kernel | None: ...
+
+    def end_installation(self, installation: Installation) -> None:
+        """The installation has ended."""
+
+
+class Owner(Protocol):
+    """Who bounds installations."""
+
+    def note_finished(self, installation: Installation) -> None:
+        """It has its result. Readers learn of that after this call."""
 
 
 class Installation:
@@ -48,29 +74,26 @@ class Installation:
         packages: Sequence[str],
         *,
         tool: Tool,
-        context_id: str,
-        language: str,
-        workspace: Workspace,
+        target: Target,
         env: Mapping[str, str],
-        limits: Limits,
+        confinement: Confinement,
         timeout: float,
-        has_kernel: Callable[[], bool],
     ) -> None:
-        self.context_id = context_id
-        self.language = language
+        self.target = target
+        self.context_id = target.id
+        self.language = target.language.name
         self.tool = tool
         self.packages = list(packages)
         self.journal = Journal(max_events=_MAX_EVENTS, max_bytes=_MAX_LOG_BYTES)
         self.result: InstallationResult | None = None
         self._installer = installer
-        self._workspace = workspace
-        self._env = {**env, KERNEL_MARK: f"install-{workspace.root.name}"}
-        self._limits = limits
+        self.workspace = target.workspace
+        self._env = {**env, KERNEL_MARK: f"install-{target.workspace.root.name}"}
+        self._confinement = confinement
         self._timeout = timeout
-        self._has_kernel = has_kernel
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
         self._task: asyncio.Task[None] | None = None
-        self._on_finished: Callable[[], None] = lambda: None
+        self._owner: Owner | None = None
         self._reason = "was cancelled"
         self._started_at = time.perf_counter()
 
@@ -83,9 +106,9 @@ class Installation:
         """It cannot be asked for again."""
         return None
 
-    def start(self, on_finished: Callable[[], None]) -> None:
-        """Begin; `on_finished` is called at the end, before readers are told of it."""
-        self._on_finished = on_finished
+    def start(self, owner: Owner) -> None:
+        """Begin; `owner` learns of the end before readers do."""
+        self._owner = owner
         self.journal.append(
             Installing(context_id=self.context_id, language=self.language, tool=self.tool, packages=self.packages)
         )
@@ -127,7 +150,7 @@ class Installation:
         try:
             async with asyncio.timeout(self._timeout):
                 self._prepare()
-                outcome = await self._installer.install(self.packages, self._workspace, self._command)
+                outcome = await self._installer.install(self.packages, self.workspace, self._command)
             status = "ok"
         except TimeoutError:
             message = f"The installation exceeded its timeout of {round(self._timeout * 1000)} ms and was stopped"
@@ -146,7 +169,7 @@ class Installation:
         self._end(status, outcome, error)
 
     def _prepare(self) -> None:
-        self._workspace.prepare()
+        self.workspace.prepare()
         Path(self._env["TMPDIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _cancelled(self) -> InstallationError:
@@ -159,6 +182,7 @@ class Installation:
         error: InstallationError | UnsetType = UNSET,
     ) -> None:
         outcome = outcome or Outcome()
+        kernel = self.target.kernel
         if error is not UNSET:
             error.message = _without_secrets(error.message)
         self.result = InstallationResult(
@@ -167,24 +191,27 @@ class Installation:
             tool=self.tool,
             status=status,
             installed=outcome.installed,
-            restart_for=outcome.replaced if self._has_kernel() else [],
+            restart_for=outcome.replaced if kernel is not None and kernel.is_alive else [],
             log=list(self._log),
             duration_ms=round((time.perf_counter() - self._started_at) * 1000, 3),
             error=error,
         )
-        self._on_finished()
+        if self._owner is not None:
+            self._owner.note_finished(self)
         self.journal.append(Installed(result=self.result))
         self.journal.close()
 
     async def _command(self, command: Sequence[str], cwd: Path, *, shown: bool = True) -> str:
         """Run a command and, if it is to be shown, tell what it prints; returns the end of its stdout. Raises ToolFailed."""
-        on_line = self._show if shown else lambda name, line: None
-        code, stdout, stderr = await run_command(command, cwd=cwd, env=self._env, limits=self._limits, on_line=on_line)
+        code, stdout, stderr = await run_command(
+            command, cwd=cwd, env=self._env, confinement=self._confinement, reader=self if shown else None
+        )
         if code != 0:
             raise ToolFailed(stderr + stdout)
         return stdout
 
-    def _show(self, name: str, line: str) -> None:
+    def read_line(self, name: str, line: str) -> None:
+        """Take a line that the tool has printed."""
         line = _without_secrets(strip_ansi(line))
         self._log.append(line[:_LINE_CHARS])
         event = Stderr if name == "stderr" else Stdout

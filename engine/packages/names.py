@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from typing import Literal
 
 from engine.errors import FieldError, InvalidRequest
-
-Tool = Literal["pip", "npm"]
+from engine.kernels.interpreters import Tool
 
 MAX_PACKAGES = 50
 MAX_LENGTH = 300  # characters of one

@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from engine.kernels.environment import kernel_env
-from engine.kernels.kernelspecs import find_node, find_npm
+from engine.kernels.interpreters import Tool, find_node, find_npm
 from engine.models import InstallationError, PackageInfo
-from engine.packages.names import Tool
 from engine.resources import data_dir
 from engine.settings import Settings
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 
 # Where the tools find packages, and how they get there; nothing that would install elsewhere.
 _PIP_VARIABLES = (

@@ -16,9 +16,9 @@ from engine.api.mcp.transport import Mcp
 from engine.api.notebook.kernels import NotebookKernels
 from engine.core import Engine
 from engine.errors import BadNotebook, PolyreplError
-from engine.kernels.confinement import raise_open_files
 from engine.log import configure, get_logger
 from engine.server.app import create_app
+from engine.server.open_files import raise_open_files
 from engine.server.uvicorn_protocols import Protocol, WebSocketProtocol
 from engine.settings import Settings
 
@@ -94,6 +94,11 @@ def run_server(settings: Settings) -> int:
         app = create_app(engine)
     except BadNotebook as error:
         get_logger().error("notebook_not_served", reason=error.message)
+        return 1
+    try:
+        engine.check_settings()
+    except PolyreplError as error:
+        get_logger().error("settings_refused", reason=error.explanation)
         return 1
     if settings.notebook is None and "gateway" in settings.surfaces:
         try:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import UNSET, UnsetType
@@ -16,7 +15,7 @@ from engine.errors import TooManyFiles
 from engine.models import FileChange
 from engine.validation import is_text
 from engine.workspaces.directories import DIRECTORY, opened, walk
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 
 UNASKED_ENTRIES = 32  # files and directories up to which it is done for every cell: some 5 us each
 ASKED_ENTRIES = 20_000
@@ -29,17 +28,17 @@ _Seen = dict[tuple[str, ...], tuple[int, int, int]]
 class Watch:
     """A directory as it was before a cell."""
 
-    def __init__(self, look: Callable[[int], _Seen | None], before: _Seen, *, asked: bool) -> None:
-        self._look = look
+    def __init__(self, workspace: Workspace, before: _Seen, *, asked: bool) -> None:
+        self._workspace = workspace
         self._before = before
         self._asked = asked
 
     async def changes(self) -> list[FileChange] | UnsetType:
         """What is different now, by path, the first 1000; nothing where nothing is, or where it cannot be told any more."""
         most = ASKED_ENTRIES if self._asked else UNASKED_ENTRIES
-        after = self._look(UNASKED_ENTRIES)
+        after = _look(self._workspace, UNASKED_ENTRIES)
         if after is None:  # the cell made many files, or there were many
-            after = await asyncio.to_thread(self._look, max(most, MAX_CHANGES) + len(self._before))
+            after = await asyncio.to_thread(_look, self._workspace, max(most, MAX_CHANGES) + len(self._before))
         if after is None:
             return UNSET
         return compare(self._before, after) or UNSET
@@ -53,16 +52,16 @@ async def watch(workspace: Workspace, wanted: bool | None) -> Watch | None:
     if wanted is False or not (wanted or workspace.is_own):
         return None
     asked = bool(wanted)
-
-    def look(limit: int) -> _Seen | None:
-        return snapshot(workspace.cwd, limit, is_own=workspace.is_own)
-
-    before = look(UNASKED_ENTRIES)
+    before = _look(workspace, UNASKED_ENTRIES)
     if before is None and asked:
-        before = await asyncio.to_thread(look, ASKED_ENTRIES)
+        before = await asyncio.to_thread(_look, workspace, ASKED_ENTRIES)
         if before is None:
             raise TooManyFiles(ASKED_ENTRIES)
-    return None if before is None else Watch(look, before, asked=asked)
+    return None if before is None else Watch(workspace, before, asked=asked)
+
+
+def _look(workspace: Workspace, limit: int) -> _Seen | None:
+    return snapshot(workspace.cwd, limit, is_own=workspace.is_own)
 
 
 def snapshot(directory: Path, limit: int, *, is_own: bool = True) -> _Seen | None:

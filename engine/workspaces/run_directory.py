@@ -8,12 +8,12 @@ import re
 import shutil
 import stat
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.workspaces.labels import Labels
+from engine.workspaces.workspace import Workspace
 
 _ELSEWHERE = "k-elsewhere"
+_CLAIMS = 100  # directories that others may take away before this is an error
 _MAX_SOCKET_PATH = 100  # sun_path holds 108 bytes, and "-5" is appended
 
 
@@ -21,7 +21,7 @@ class RunDir:
     """One directory per server under a base that only its user can enter; gone when the server ends.
 
     `base` defaults to $XDG_RUNTIME_DIR/polyrepl, or /tmp/polyrepl-<uid>. What servers that were killed left there is removed.
-    Raises PermissionError when the base belongs to somebody else or others may enter it."""
+    Raises PermissionError when the base belongs to somebody else or others may enter it, and OSError."""
 
     def __init__(self, base: Path | None = None) -> None:
         base = base or _default_base()
@@ -29,14 +29,19 @@ class RunDir:
         _check_private(base)
         self._base = base.resolve()
         self._remove_stale()
-        self.path = Path(tempfile.mkdtemp(prefix="s-", dir=self._base))
-        self._lock = _lock(self.path)
-        self.kernels = self._short_dir()
+        self._lock: int | None
+        self.path, self._lock = _claim(self._base)
+        self.kernels = self.path / "k"
         self.contexts = self.path / "contexts"
-        self.contexts.mkdir(mode=0o700)
         # What kernels would otherwise make anew for every server (fonts known to matplotlib, compiled code) stays.
         self.cache = self._base / "cache"
-        self.cache.mkdir(mode=0o700, exist_ok=True)
+        try:
+            self.kernels = self._short_dir()
+            self.contexts.mkdir(mode=0o700)
+            self.cache.mkdir(mode=0o700, exist_ok=True)
+        except BaseException:
+            self.close()
+            raise
 
     def new_kernel_dir(self) -> Path:
         """A directory for one kernel's sockets and connection file."""
@@ -56,12 +61,13 @@ class RunDir:
         shutil.rmtree(path, ignore_errors=True)
 
     def close(self) -> None:
+        """Remove everything but the cache. Blocks; may be called again."""
         if self._lock is None:
             return
-        self.remove(self.path)
+        lock, self._lock = self._lock, None
         self.remove(self.kernels)
-        os.close(self._lock)
-        self._lock = None
+        self.remove(self.path)
+        os.close(lock)
 
     def _short_dir(self) -> Path:
         """Where the sockets lie: in the run directory, or in /tmp where its path is too long for a socket."""
@@ -70,66 +76,28 @@ class RunDir:
             inside.mkdir(mode=0o700)
             return inside
         outside = Path(tempfile.mkdtemp(prefix="polyrepl-", dir="/tmp"))
-        (self.path / _ELSEWHERE).symlink_to(outside)
+        try:
+            (self.path / _ELSEWHERE).symlink_to(outside)
+        except BaseException:
+            outside.rmdir()
+            raise
         return outside
 
     def _remove_stale(self) -> None:
         for path in self._base.glob("s-*"):
-            lock = _lock(path)
-            if lock is not None:
-                self._remove_outside(path)
-                self.remove(path)
-                os.close(lock)
+            try:
+                lock = _lock(path)
+            except OSError:  # a living server holds it, or another one removes it
+                continue
+            self._remove_outside(path)
+            self.remove(path)
+            os.close(lock)
 
     def _remove_outside(self, path: Path) -> None:
         """Remove the sockets of a server whose own directory has too long a path for them."""
         link = path / _ELSEWHERE
         if link.is_symlink():
             self.remove(link.readlink())
-
-
-@dataclass(slots=True)
-class Workspace:
-    """What the contexts of one id share, or of two: files, and names.
-
-    `root` is ours and goes with its last context; `cwd` is in it unless a request named another."""
-
-    root: Path
-    cwd: Path
-    tmp: Path
-    users: set[tuple[str, str]] = field(default_factory=set)  # id and language of its contexts
-    env: dict[str, str] = field(default_factory=dict)  # variables of its kernels besides those of all
-    labels: Labels = field(default_factory=Labels)
-
-    @property
-    def is_own(self) -> bool:
-        """Whether the working directory is ours, too."""
-        return str(self.cwd).startswith(f"{self.root}{os.sep}")
-
-    @property
-    def packages(self) -> Path:
-        """Where what is installed into the context lies, but for what belongs into its working directory. May not be there."""
-        return self.root / "packages"
-
-    @property
-    def uploads(self) -> Path:
-        """Where files that are sent lie until they are whole. May not be there."""
-        return self.root / "uploads"
-
-    @property
-    def replacement_mark(self) -> Path:
-        """A file that is there once the context has other versions of packages that its interpreter has."""
-        return self.packages / "replaces"
-
-    @property
-    def replaces_packages(self) -> bool:
-        return self.replacement_mark.exists()
-
-    def prepare(self) -> None:
-        """Have the directories that are ours; a cell may have removed them."""
-        self.tmp.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self.is_own:
-            self.cwd.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _default_base() -> Path:
@@ -146,15 +114,45 @@ def _check_private(base: Path) -> None:
         raise PermissionError(msg)
 
 
-def _lock(path: Path) -> int | None:
-    """Take the lock of a server's directory; None where a living server holds it. The lock ends with its process."""
-    try:
-        fd = os.open(path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return None
+def _claim(base: Path) -> tuple[Path, int]:
+    """A new directory whose lock is ours.
+
+    A server that starts at the same time may see the directory before its lock, take it for one that was left behind, and
+    remove it; then another one is made. Once the lock is ours and still lies in its place, nobody removes the directory."""
+    for attempt in range(1, _CLAIMS + 1):
+        path = Path(tempfile.mkdtemp(prefix="s-", dir=base))
+        try:
+            lock = _lock(path)
+        except (FileNotFoundError, BlockingIOError):
+            if attempt == _CLAIMS:
+                raise
+            continue
+        except OSError:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+        if _lies_in(path, lock):
+            return path, lock
+        os.close(lock)
+    msg = f"{_CLAIMS} directories in {base} were removed by others as they were made"
+    raise OSError(msg)
+
+
+def _lock(path: Path) -> int:
+    """Take the lock of a server's directory. The lock ends with its process.
+
+    Raises BlockingIOError if a living server holds it, FileNotFoundError if the directory is gone, or OSError."""
+    fd = os.open(path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BaseException:
         os.close(fd)
-        return None
+        raise
     return fd
+
+
+def _lies_in(path: Path, lock: int) -> bool:
+    """Whether this open file is the lock of that directory, and not of one that was removed meanwhile."""
+    try:
+        return os.path.samestat(os.fstat(lock), os.stat(path / "lock"))
+    except FileNotFoundError:
+        return False

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import Any
 
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.models import Event, Result, Stdout
 

@@ -27,6 +27,11 @@ HELLO = {
 }
 
 
+def command(script: list[dict[str, Any]]) -> list[str]:
+    """What starts a zygote with this script."""
+    return [sys.executable, __file__, json.dumps(script)]
+
+
 class Player:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection

@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionComplete
 from nbformat import NotebookNode
 
-from engine.kernels.kernelspecs import find_node
+from engine.kernels.interpreters import find_node
 from engine.resources import kernelspecs_dir
 
 DIRECTORY = Path(__file__).parent

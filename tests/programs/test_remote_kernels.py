@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.cli.doctor import Finding, remote_findings
+from engine.cli.doctor import Finding, backend_findings
 from engine.core import Engine
 from engine.kernels.remote import channels as remote_channels
 from engine.kernels.remote.conversation import Conversation
@@ -153,7 +153,7 @@ async def test_what_the_remote_refuses_is_named_at_once(
         assert (result.status, result.error.name) == ("died", "KernelStartFailed")
         assert said in result.error.value
         assert "wrong" not in result.error.value.replace(said, "")
-        assert said in str(await engine.remote_problem())
+        assert said in str((await engine.backend_problems())["jupyter"])
 
 
 async def test_a_remote_that_ends_is_named_and_found_again_when_it_is_back(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ async def test_a_remote_that_ends_is_named_and_found_again_when_it_is_back(tmp_p
             result = await run(engine, "1")
             assert result.error
             assert (result.status, result.error.name) == ("died", "KernelStartFailed")
-            assert "cannot be reached" in str(await engine.remote_problem())
+            assert "cannot be reached" in str((await engine.backend_problems())["jupyter"])
             await asyncio.to_thread(server.start_again)
             result = await run(engine, "6 * 7")
             assert (text_of(result), result.context_state) == ("42", "restarted")
@@ -198,7 +198,7 @@ async def test_a_remote_that_never_answers_keeps_nobody_waiting(
     silent = await asyncio.start_server(lambda _, writer: asked.append(writer), "127.0.0.1", 0)
     async with silent, engine_on(f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}", tmp_path) as engine:
         for _ in range(3):
-            assert "does not answer in 0.2 s" in str(await engine.remote_problem())
+            assert "does not answer in 0.2 s" in str((await engine.backend_problems())["jupyter"])
         assert len(asked) == 1
         asked[0].transport.abort()
 
@@ -206,7 +206,7 @@ async def test_a_remote_that_never_answers_keeps_nobody_waiting(
 def test_doctor_tells_of_the_remote(remote: RemoteJupyter) -> None:
     def finding(url: str) -> Finding:
         settings = Settings(backend="jupyter", jupyter_url=url, jupyter_token=TOKEN, jupyter_languages={"bash": "bash"})
-        (found,) = remote_findings(settings)
+        (found,) = backend_findings(settings)
         return found
 
     found = finding(remote.url)

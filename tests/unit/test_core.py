@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-import engine.kernels.kernel
-from engine.contexts.executions import Execution
+import engine.kernels.run
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.errors import (
     ExecutionNotFound,
@@ -91,7 +91,7 @@ class TestTimeout:
     async def test_a_finished_cell_whose_kernel_never_turns_idle_ends(
         self, fake_engine, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(engine.kernels.kernel, "_IDLE_WAIT", 0.02)
+        monkeypatch.setattr(engine.kernels.run, "_IDLE_WAIT", 0.02)
         fake = await fake_engine(SCRIPT)
         assert (await run(fake.engine, "never idle")).status == "ok"
         assert (await run(fake.engine, "x")).status == "ok"
@@ -252,7 +252,7 @@ RANDOM = {**SCRIPT, "die": [READY, Die()], "bad": [Say("error", {"ename": "E", "
 async def test_whatever_happens_every_execution_ends_once_and_nothing_is_left(
     make_fake, seed: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(engine.kernels.kernel, "_IDLE_WAIT", 0.02)
+    monkeypatch.setattr(engine.kernels.run, "_IDLE_WAIT", 0.02)
     before = asyncio.all_tasks()
     chance = random.Random(seed)
     fake = make_fake(RANDOM, max_contexts=3, queue_size=4, interrupt_grace=0.03, context_idle_timeout=0.08)

@@ -157,8 +157,8 @@ def find_language(engine: Engine, name: str) -> Language:
     found = engine.languages.find(name)
     if found is None:
         for language in engine.languages.all:
-            is_there = engine.kernelspecs.problem(language.kernel_name) is None
-            if is_there and engine.kernelspecs.find(language.kernel_name).language.lower() == name.lower():
+            is_there = language.backend.problem(language) is None
+            if is_there and language.backend.spec(language).language.lower() == name.lower():
                 return language
     return found or engine.check_language(name)
 

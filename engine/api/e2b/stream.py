@@ -12,10 +12,10 @@ from msgspec import UNSET
 from starlette.types import Receive, Scope, Send
 
 from engine.api.http.streaming import PING_INTERVAL, Disconnect
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.errors import ContextNotFound
-from engine.models import Cleared, Event, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout
+from engine.models import Cleared, EngineFailed, Event, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout
 
 _FIELDS = (
     "text",
@@ -126,7 +126,7 @@ def _without_quotes(text: str) -> str:
 
 
 def _error_line(event: Failed) -> Line:
-    if event.name in _RESTARTS:
+    if isinstance(event, EngineFailed) and event.name in _RESTARTS:
         reason = f"{event.name}: {event.value}"
         return {"type": "error", "name": "ContextRestarting", "value": "Context was restarted", "traceback": reason}
     return {"type": "error", "name": event.name, "value": event.value, "traceback": event.traceback}

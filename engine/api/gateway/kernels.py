@@ -76,12 +76,12 @@ def named(engine: Engine, name: str) -> Language:
 
 def kernelspecs(engine: Engine) -> dict[str, Any]:
     """All that can be started here. Starts interpreters to see whether they work: call it in a thread."""
-    usable = [each for each in engine.languages.all if engine.kernelspecs.problem(each.kernel_name) is None]
+    usable = [each for each in engine.languages.all if each.backend.problem(each) is None]
     return {spec_name(language): spec_model(engine, language) for language in usable}
 
 
 def spec_model(engine: Engine, language: Language) -> dict[str, Any]:
-    spec = engine.kernelspecs.find(language.kernel_name)
+    spec = language.backend.spec(language)
     name = spec_name(language)
     resources = {}
     for path in sorted(Path(spec.resource_dir).iterdir()):
@@ -105,7 +105,7 @@ async def start_kernel(
         raise ContextExists(wanted_id)
     chosen = wanted_id or str(uuid.uuid4())
     try:
-        context = await engine.create_context(language=language.name, context_id=chosen, env=env)
+        context = await engine.create_context(language=language.name, context_id=chosen, env=env, only_new=True)
     except TooManyContexts:
         raise ResourceLimit from None
     await _run_seed(engine, context)
@@ -170,7 +170,8 @@ async def _run_seed(engine: Engine, context: Context) -> None:
 
 def resource_file(engine: Engine, name: str, file: str) -> Path | None:
     """Raises UnknownLanguage or KernelStartFailed."""
-    spec = engine.kernelspecs.find(find_language(engine, name).kernel_name)
+    language = find_language(engine, name)
+    spec = language.backend.spec(language)
     path = Path(spec.resource_dir) / file
     is_told = _RESOURCES.fullmatch(file) or file == "kernel.json"
     return path if is_told and path.is_file() else None

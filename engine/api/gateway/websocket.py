@@ -86,6 +86,9 @@ class _Client(Observer):
         self._bytes = 0
         return taken
 
+    def note_done(self) -> None:
+        self._pending -= 1
+
     def end(self, reason: str) -> None:
         self._close(_GOING_AWAY, reason)
 
@@ -164,7 +167,7 @@ class _Client(Observer):
                 if self._pending >= _MAX_PENDING:
                     raise TooManyRequests(_MAX_PENDING)
                 self._pending += 1
-                self._context.relay(self.session, request, self._note_done)
+                self._context.relay(self, request)
                 # What has no turn to wait for must not pile up before the kernel.
                 if request.channel is not Channel.SHELL:
                     await self._context.flushed(_FLUSH_WAIT)
@@ -174,6 +177,3 @@ class _Client(Observer):
             except PolyreplError as error:
                 self._close(_POLICY, error.message)
                 return
-
-    def _note_done(self) -> None:
-        self._pending -= 1

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.api.http.streaming import Disconnect
-from engine.contexts.files import OpenFile
 from engine.errors import RangeNotSatisfiable
+from engine.workspaces.files import OpenFile
 
 OCTETS = "application/octet-stream"
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.jupyter.mime import to_bundle
 from engine.models import Cleared, ErrorInfo, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout
 

@@ -27,7 +27,6 @@ from engine.errors import (
     ContextNotFound,
     FieldError,
     InvalidRequest,
-    KernelStartFailed,
     PolyreplError,
 )
 from engine.validation import CONTEXT_ID
@@ -137,12 +136,13 @@ async def _make(engine: Engine, labels: Labels) -> Context:
         raise ContextExists(labels.name)
     is_id = labels.name is not None and re.fullmatch(CONTEXT_ID, labels.name)
     chosen = labels.name if is_id and labels.name else uuid.uuid4().hex
-    context = engine.contexts.get_or_create(chosen, engine.check_language(engine.settings.kernelbox_kernel))
+    context, is_new = engine.contexts.get_or_create(chosen, engine.check_language(engine.settings.kernelbox_kernel))
     context.workspace.labels = labels
     try:
         await context.ready()
-    except KernelStartFailed:
-        engine.contexts.end(context, "could not be started", asked_for=True)
+    except Exception:
+        if is_new:
+            engine.contexts.discard(context)
         raise
     if engine.settings.kernelbox_startup_code:
         await _run(engine, context.id, ExecuteBody(code=engine.settings.kernelbox_startup_code))

@@ -34,7 +34,7 @@ from engine.api.mcp.content import (
     show,
     stream_uri,
 )
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.errors import ContextNotFound, FieldError, InvalidRequest, NotFound, PolyreplError
 from engine.models import FileInfo, Stderr, Stdout

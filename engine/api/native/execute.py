@@ -22,10 +22,10 @@ from engine.api.http.streaming import (
     encode_result,
     wanted_stream,
 )
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.errors import ContextNotFound
-from engine.models import AnyEvent, Failed, Status, Stderr, Stdout
+from engine.models import AnyEvent, EngineError, EngineFailed, Failed, Status, Stderr, Stdout
 
 
 class ExecutionState(msgspec.Struct):
@@ -70,7 +70,8 @@ async def execute(request: Request) -> ASGIApp:
             await execution.wait()
     else:
         await execution.wait()
-    failed_to_start = execution.error is not None and execution.error.name in ("KernelStartFailed", "InternalError")
+    error = execution.error
+    failed_to_start = isinstance(error, EngineError) and error.name in ("KernelStartFailed", "InternalError")
     return _result_response(execution, 500 if failed_to_start else 200)
 
 
@@ -155,8 +156,10 @@ async def _script_events(engine: Engine, execution: Execution, *, fresh: bool) -
                     yield _script_event({"type": 0, "data": text})
                 case (_, Stderr(text=text)):
                     yield _script_event({"type": 1, "data": text})
-                case (_, Failed(name=name, traceback=traceback)):
-                    yield _script_event({"type": 3, "data": "timeout" if name == "TimeoutError" else traceback})
+                case (_, EngineFailed(name="TimeoutError")):
+                    yield _script_event({"type": 3, "data": "timeout"})
+                case (_, Failed(traceback=traceback)):
+                    yield _script_event({"type": 3, "data": traceback})
         yield _script_event({"type": 2, "code": 0 if execution.status == "ok" else 1})
     finally:
         if fresh:

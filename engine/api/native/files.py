@@ -14,9 +14,9 @@ from engine.api.http.errors import json_response
 from engine.api.http.multipart import Form
 from engine.api.http.openapi import Parameter
 from engine.api.http.requests import engine_of, whole_number
-from engine.contexts.files import Files
 from engine.errors import FieldError, InvalidRequest
 from engine.models import FileInfo
+from engine.workspaces.files import Files
 
 DEFAULT_LIMIT = 1000
 MAX_LIMIT = 10_000

@@ -89,9 +89,9 @@ async def readyz(request: Request) -> Response:
             ready = ready and checks["notebook"] == "ok"
         checks["pool"] = engine.pool.describe()
         checks["zygote"] = engine.describe_zygote()
-        if engine.settings.remote_languages:
-            checks["jupyter"] = await engine.remote_problem() or "ok"
-            ready = ready and (engine.settings.backend == "local" or checks["jupyter"] == "ok")
+        for backend, problem in (await engine.backend_problems()).items():
+            checks[backend] = problem or "ok"
+            ready = ready and (problem is None or engine.settings.backend != backend)
     return json_response(Readiness("ok" if ready else "unavailable", checks), 200 if ready else 503)
 
 

@@ -18,7 +18,7 @@ from msgspec import UNSET
 from engine.api.notebook.notebook import Cell, Notebook, Operation
 from engine.api.notebook.request_variable import assignment
 from engine.contexts.context import Context
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.errors import (
     BadNotebook,

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from engine.errors import MessageError
 from engine.jupyter.messages import Channel, Message
 
 Listener = Callable[[Message], None]
+"""Takes messages, one after the other."""
+
+
+class Receiver(Protocol):
+    """Who channels report to: a kernel. All of this happens in the loop."""
+
+    def receive(self, message: Message) -> None:
+        """Take a message. Messages of one channel keep their order."""
+
+    def note_bad_message(self, error: MessageError) -> None:
+        """Something was thrown away that is no message."""
+
+    def note_broken(self, error: MessageError) -> None:
+        """No message can come any more. Called once."""
 
 
 class Channels(ABC):
-    """A conversation with a kernel. Messages arrive at `listener`, in the loop, in the order of their channel."""
+    """A conversation with a kernel. What comes of it is reported to `receiver`."""
 
     signals_overtake = True
     """Whether a signal that is sent after `flushed` may come to the kernel's process before the requests that were sent."""
@@ -21,9 +35,8 @@ class Channels(ABC):
     peer_pid: int | None = None
     """Process that sent the first message, as the operating system tells; None where it was not asked."""
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self.on_broken: Callable[[MessageError], None] | None = None  # called once, when no message can come any more
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
 
     @abstractmethod
     async def open(self) -> None:
@@ -68,3 +81,11 @@ class Channels(ABC):
     @abstractmethod
     async def aclose(self) -> None:
         """Close for good; may be called again."""
+
+
+class MakeChannels(Protocol):
+    """Makes the channels to a kernel of this connection info; `socket` in it is our end of a stream.
+
+    `kernel_waits`: the kernel never sends more than is read."""
+
+    def __call__(self, info: Mapping[str, Any], receiver: Receiver, /, *, kernel_waits: bool) -> Channels: ...

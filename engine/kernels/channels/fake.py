@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from engine.jupyter.messages import Channel
-from engine.kernels.channels import Channels, Listener
+from engine.kernels.channels import Channels, Listener, Receiver
 
 
 class Peer(Protocol):
@@ -21,16 +21,16 @@ class Peer(Protocol):
 
 
 class FakeChannels(Channels):
-    """Hands requests to the peer in `connection_info["peer"]` and its messages to the listener."""
+    """Hands requests to the peer in `connection_info["peer"]` and its messages to the receiver."""
 
-    def __init__(self, connection_info: Mapping[str, Any], listener: Listener, /, *, kernel_waits: bool = True) -> None:
-        super().__init__(listener)
+    def __init__(self, connection_info: Mapping[str, Any], receiver: Receiver, /, *, kernel_waits: bool = True) -> None:
+        super().__init__(receiver)
         self._peer: Peer = connection_info["peer"]
         self._count = 0
         self.closed = False
 
     async def open(self) -> None:
-        self._peer.attach(self._listener)
+        self._peer.attach(self._receiver.receive)
 
     async def open_stdin(self) -> None:
         return

@@ -11,13 +11,13 @@ import os
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.errors import MessageError
 from engine.jupyter.frames import MAX_FRAME, Decoder, Frame, encode
 from engine.jupyter.messages import Channel, Session
-from engine.kernels.channels import Channels, Listener
+from engine.kernels.channels import Channels, Receiver
 
 # Both bound what one kernel can do before the other tasks of the loop get their turn.
 _READ_BYTES = 256 * 1024
@@ -42,16 +42,14 @@ def stream_pair(*, learn_pid: bool = False) -> tuple[socket.socket, socket.socke
 class StreamChannels(Channels):
     """A conversation over `sock`, our end of a `stream_pair`, which is closed with it.
 
-    `on_bad_message` is told of what was thrown away, and of what broke the stream; `on_broken` of the latter."""
+    What breaks the stream is reported as a bad message, too."""
 
     signals_overtake = False
 
-    def __init__(
-        self, sock: socket.socket, listener: Listener, *, on_bad_message: Callable[[MessageError], None]
-    ) -> None:
-        super().__init__(listener)
+    def __init__(self, sock: socket.socket, receiver: Receiver) -> None:
+        super().__init__(receiver)
         self._socket = sock
-        self._on_bad_message = on_bad_message
+        self._hand_over = receiver.receive
         self._session = Session(b"")
         self._decoder = Decoder()
         self._loop = asyncio.get_running_loop()
@@ -196,10 +194,10 @@ class StreamChannels(Channels):
             if self._bad > _MAX_BAD:
                 self._break(MessageError(f"more than {_MAX_BAD} messages that are none; the last: {error.message}"))
             else:
-                self._on_bad_message(error)
+                self._receiver.note_bad_message(error)
             return
         self._heard.set()
-        self._listener(message)
+        self._hand_over(message)
 
     def _note_end(self) -> None:
         """Mostly the process is ending, and how it does is the better reason: time for that, before this one is given."""
@@ -212,10 +210,9 @@ class StreamChannels(Channels):
             return
         self._error = error
         self._stop()
-        self._on_bad_message(error)
+        self._receiver.note_bad_message(error)
         self._heard.set()
-        if self.on_broken is not None:
-            self.on_broken(error)
+        self._receiver.note_broken(error)
 
     def _stop(self) -> None:
         if self._end_timer is not None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import zmq
 
 from engine.errors import MessageError
 from engine.jupyter.messages import DELIMITER, Channel, Message, Session
-from engine.kernels.channels import Channels, Listener
+from engine.kernels.channels import Channels, Receiver
 
 # Jupyter messaging protocol, "Wire protocol": the names of the ports in connection info
 _PORTS = {
@@ -28,7 +28,7 @@ _HANDSHAKE_TIMEOUT = 5.0  # seconds
 
 
 class ZmqChannels(Channels):
-    """Sockets to the ports of `connection_info`; `on_bad_message` is told of messages that were thrown away.
+    """Sockets to the ports of `connection_info`.
 
     `kernel_waits`: the kernel sends no more than we read, so that a bounded backlog loses nothing. The others drop what does
     not fit, silently, and for those everything is taken in."""
@@ -36,17 +36,16 @@ class ZmqChannels(Channels):
     def __init__(
         self,
         connection_info: Mapping[str, Any],
-        listener: Listener,
+        receiver: Receiver,
         *,
         context: zmq.Context[zmq.Socket[bytes]],
-        on_bad_message: Callable[[MessageError], None],
         kernel_waits: bool = False,
     ) -> None:
-        super().__init__(listener)
+        super().__init__(receiver)
         self._info = connection_info
         self._iopub_backlog = _BACKLOG if kernel_waits else 0
         self._context = context
-        self._on_bad_message = on_bad_message
+        self._hand_over = receiver.receive
         key = connection_info.get("key", b"")
         self._session = Session(key if isinstance(key, bytes) else str(key).encode())
         self._identity = self._session.id.encode()
@@ -171,10 +170,10 @@ class ZmqChannels(Channels):
         try:
             message = self._session.parse(channel, frames)
         except MessageError as error:
-            self._on_bad_message(error)
+            self._receiver.note_bad_message(error)
             return
         self._note_first(message)
-        self._listener(message)
+        self._hand_over(message)
 
     def _note_first(self, message: Message) -> None:
         if message.channel is Channel.IOPUB and not self._heard.done():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
 KERNEL_MARK = "POLYREPL_KERNEL"
@@ -44,11 +44,19 @@ class Exit:
         return f"{text} (peak memory {self.peak_bytes // 1_000_000} MB)" if self.peak_bytes else text
 
 
+class OutputReader(Protocol):
+    """Who reads what a process writes to its stdout and stderr: a kernel, or whoever runs a command."""
+
+    def drain_process_output(self) -> None:
+        """Read what there is, with `Provisioner.read_output`."""
+
+
 class Provisioner(KernelProvisionerBase):
     """What the engine asks of a provisioner besides jupyter_client's own methods."""
 
     exit: Exit | None = None
-    on_output: Callable[[], None] | None = None  # called when `read_output` has something
+    pid: int | None = None  # of the process, once it runs on this machine
+    reader: OutputReader | None = None  # is called when `read_output` has something
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -79,3 +87,9 @@ class Provisioner(KernelProvisionerBase):
     async def adopt(self, pid: int) -> None:
         """Take over a process that is there already, instead of a launch. Raises OSError where it is gone."""
         raise NotImplementedError
+
+
+class MakeProvisioner(Protocol):
+    """Makes the provisioner of a kernel of this kernelspec."""
+
+    def __call__(self, spec: KernelSpec, /) -> Provisioner: ...

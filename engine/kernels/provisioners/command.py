@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from jupyter_client.kernelspec import KernelSpec
 
-from engine.kernels.confinement import Limits
+from engine.kernels.provisioners.confinement import Confinement
 from engine.kernels.provisioners.spawn import SpawnProvisioner
 
 _GRACE = 5.0  # seconds that a command gets to take back what it has begun
@@ -17,36 +18,33 @@ _TAIL_CHARS = 64 * 1024
 _MAX_LINE = 8 * 1024
 _LAST_READS = 2  # a pipe holds 64 KiB, which is what one takes
 
-OnLine = Callable[[str, str], None]
-"""Called with `stdout` or `stderr`, and a line without its end."""
+
+class LineReader(Protocol):
+    """Who reads what a command prints."""
+
+    def read_line(self, name: str, line: str) -> None:
+        """A line without its end; `name` is `stdout` or `stderr`."""
 
 
 async def run_command(
-    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], limits: Limits, on_line: OnLine
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], confinement: Confinement, reader: LineReader | None
 ) -> tuple[int | None, str, str]:
-    """Run a command to its end; returns its exit code and the ends of its stdout and stderr.
+    """Run a command to its end; returns its exit code and the ends of its stdout and stderr. `reader` gets each line.
 
     When this is cancelled, the command is asked to stop, and killed where it does not; it, its process group and what left that with
     the command's environment are gone on return. Raises OSError where it cannot be started."""
-    process = SpawnProvisioner(rlimits=limits, kernel_spec=KernelSpec())
-    lines = {name: _Lines(name, on_line) for name in ("stdout", "stderr")}
-
-    def read() -> None:
-        for name, text in process.read_output():
-            lines[name].add(text)
-
-    process.on_output = read
+    process = SpawnProvisioner(confinement=confinement, kernel_spec=KernelSpec())
+    output = process.reader = _Output(process, reader)
     await process.launch_kernel(list(command), cwd=cwd, env=dict(env), connection_info={})
     try:
         code = await process.wait()
     finally:
         await asyncio.shield(_end(process))
         for _ in range(_LAST_READS):  # what is left in the pipes
-            read()
+            output.drain_process_output()
         await asyncio.shield(process.cleanup())
-        for each in lines.values():
-            each.close()
-    return code, lines["stdout"].tail, lines["stderr"].tail
+        output.close()
+    return code, output.tail("stdout"), output.tail("stderr")
 
 
 async def _end(process: SpawnProvisioner) -> None:
@@ -60,13 +58,32 @@ async def _end(process: SpawnProvisioner) -> None:
     await process.wait()
 
 
+class _Output:
+    """What a command prints, by the name of the stream."""
+
+    def __init__(self, process: SpawnProvisioner, reader: LineReader | None) -> None:
+        self._process = process
+        self._lines = {name: _Lines(name, reader) for name in ("stdout", "stderr")}
+
+    def drain_process_output(self) -> None:
+        for name, text in self._process.read_output():
+            self._lines[name].add(text)
+
+    def tail(self, name: str) -> str:
+        return self._lines[name].tail
+
+    def close(self) -> None:
+        for each in self._lines.values():
+            each.close()
+
+
 class _Lines:
     """Cuts what comes through a pipe into lines, and keeps the end of it. A line that is too long is cut into several."""
 
-    def __init__(self, name: str, on_line: OnLine) -> None:
+    def __init__(self, name: str, reader: LineReader | None) -> None:
         self.tail = ""
         self._name = name
-        self._on_line = on_line
+        self._reader = reader
         self._begun = ""
 
     def add(self, text: str) -> None:
@@ -84,4 +101,5 @@ class _Lines:
             self._begun = ""
 
     def _tell(self, line: str) -> None:
-        self._on_line(self._name, line.rstrip("\r").rpartition("\r")[2])
+        if self._reader is not None:
+            self._reader.read_line(self._name, line.rstrip("\r").rpartition("\r")[2])

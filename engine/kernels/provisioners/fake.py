@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.jupyter.messages import Channel, Message
 from engine.kernels.channels import Listener
-from engine.kernels.provisioners import Exit, Provisioner
+from engine.kernels.provisioners import Exit, MakeProvisioner, Provisioner
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ class FakeKernel:
 
     Of other requests it answers those that the script has by their msg_type, at once."""
 
-    def __init__(self, script: Script, on_death: Callable[[int], None]) -> None:
+    def __init__(self, script: Script, provisioner: FakeProvisioner) -> None:
         self._script = script
-        self._on_death = on_death
+        self._on_death = provisioner.end
         self._listener: Listener | None = None
         self._requests: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
         self._inputs: asyncio.Queue[str] = asyncio.Queue()
@@ -180,7 +180,7 @@ class FakeProvisioner(Provisioner):
         self._kernel: FakeKernel | None = None
 
     @classmethod
-    def of(cls, script: Script, kernels: list[FakeKernel] | None = None) -> Callable[[Any], FakeProvisioner]:
+    def of(cls, script: Script, kernels: list[FakeKernel] | None = None) -> MakeProvisioner:
         """A factory as `Engine(provisioner=...)` takes it."""
         started = kernels if kernels is not None else []
         return lambda spec: cls(script, started, kernel_spec=spec)
@@ -193,11 +193,12 @@ class FakeProvisioner(Provisioner):
         if "start fails" in self._script:
             raise FileNotFoundError(2, "No such file or directory")
         self._ended = asyncio.get_running_loop().create_future()
-        self._kernel = FakeKernel(self._script, self._end)
+        self._kernel = FakeKernel(self._script, self)
         self._kernels.append(self._kernel)
         return {"transport": "fake", "peer": self._kernel}
 
-    def _end(self, code: int) -> None:
+    def end(self, code: int) -> None:
+        """End the process with this exit code."""
         if self.exit is None and self._ended is not None:
             self.exit = Exit(code)
             self._ended.set_result(code)
@@ -209,10 +210,10 @@ class FakeProvisioner(Provisioner):
             self._kernel.interrupt()
 
     async def kill(self, restart: bool = False) -> None:
-        self._end(-signal.SIGKILL)
+        self.end(-signal.SIGKILL)
 
     async def terminate(self, restart: bool = False) -> None:
-        self._end(-signal.SIGTERM)
+        self.end(-signal.SIGTERM)
 
     async def cleanup(self, restart: bool = False) -> None:
         return

@@ -11,13 +11,13 @@ import signal
 import socket
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 
 from engine.kernels.provisioners import KERNEL_MARK, Exit, Provisioner
-from engine.kernels.provisioners.spawn import end_marked
+from engine.kernels.provisioners.confinement import UNCONFINED, Confinement
+from engine.kernels.provisioners.process import end_marked, fork_name, name_of
 from engine.kernels.provisioners.zygote import ForkRequest, Zygote, ZygoteFailed
 from engine.metrics import Metrics
 
@@ -25,7 +25,6 @@ _TO_THE_GROUP = 1 << 2  # PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
 _NOTICE_WAIT = 1.0  # seconds the zygote's word may come later than the pidfd's
 _PIPE_BYTES = 1 << 20
 _LAST_OUTPUT_CHARS = 16 * 1024
-_COMM_CHARS = 15
 
 
 class ForkProvisioner(Provisioner):
@@ -38,7 +37,7 @@ class ForkProvisioner(Provisioner):
         zygote: Zygote | None,
         *,
         metrics: Metrics,
-        rlimits: Mapping[str, tuple[int, int]] | None = None,
+        confinement: Confinement = UNCONFINED,
         mark: str = "",
         pipes: Mapping[str, int] | None = None,
         **kwargs: Any,
@@ -46,9 +45,8 @@ class ForkProvisioner(Provisioner):
         """`mark`, and `pipes` (our copies of the readers of stdout and stderr, now owned here), are for `adopt` alone."""
         super().__init__(**kwargs)
         self.zygote = zygote
-        self.pid: int | None = None
         self._metrics = metrics
-        self._rlimits = rlimits or {}
+        self._confinement = confinement
         self._pidfd = -1
         self._pipes = dict(pipes or {})
         self._last = ""
@@ -76,14 +74,11 @@ class ForkProvisioner(Provisioner):
                 passed.callback(os.close, writer)
                 self._pipes[name] = reader
                 fds += [reader, writer]
-            request = ForkRequest(kwargs["cwd"], kwargs["env"], self._mark, self._rlimits, fds)
+            request = ForkRequest(kwargs["cwd"], kwargs["env"], self._mark, self._confinement, fds)
             try:
                 fork = await self.zygote.fork(request, self)
             except ZygoteFailed as error:
                 raise OSError(f"the zygote failed: {error}") from None
-            except BaseException:
-                self._close_pipes()
-                raise
         self._watch(fork.pid, fork.pidfd)
         self._metrics.fork_seconds.observe(time.perf_counter() - started)
         info: KernelConnectionInfo = kwargs["connection_info"]
@@ -91,18 +86,27 @@ class ForkProvisioner(Provisioner):
 
     async def adopt(self, pid: int) -> None:
         pidfd = os.pidfd_open(pid)
-        if _name_of(pid) != f"pr-{self._mark}"[:_COMM_CHARS]:
-            # The number came with a message; it is somebody else's by now. The name was made up just for this process.
+        try:
+            if name_of(pid) != fork_name(self._mark):
+                # The number came with a message; it is somebody else's by now. The name was made up just for this process.
+                raise ProcessLookupError(errno.ESRCH, "its process has ended")
+            self._ended = asyncio.get_running_loop().create_future()
+            if self.zygote is not None and self.zygote.is_alive:
+                await self._adopt_in_zygote(self.zygote, pid, pidfd)
+        except BaseException:
             os.close(pidfd)
-            raise ProcessLookupError(errno.ESRCH, "its process has ended")
-        self._ended = asyncio.get_running_loop().create_future()
-        if self.zygote is not None and self.zygote.is_alive:
-            try:
-                await self.zygote.adopt(pid, self)
-            except ZygoteFailed as error:
-                os.close(pidfd)
-                raise OSError(str(error)) from None
+            raise
         self._watch(pid, pidfd)
+
+    async def _adopt_in_zygote(self, zygote: Zygote, pid: int, pidfd: int) -> None:
+        try:
+            await zygote.adopt(pid, self)
+        except BaseException as error:
+            with contextlib.suppress(OSError):  # nobody else knows of the process
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            if isinstance(error, ZygoteFailed):
+                raise OSError(str(error)) from None
+            raise
 
     def _watch(self, pid: int, pidfd: int) -> None:
         self.pid = pid
@@ -204,13 +208,6 @@ class ForkProvisioner(Provisioner):
     def _close_pipes(self) -> None:
         while self._pipes:
             os.close(self._pipes.popitem()[1])
-
-
-def _name_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""
 
 
 def _collect(pidfd: int) -> None:

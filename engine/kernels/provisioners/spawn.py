@@ -1,38 +1,34 @@
-"""The plain provisioner: a kernel as a child process in a session of its own, watched by pidfd."""
+"""The plain provisioner: a kernel as a child process in a session of its own, watched by pidfd, or by a thread without those."""
 
 from __future__ import annotations
 
 import asyncio
-import codecs
 import contextlib
 import os
 import signal
 import subprocess
+import threading
 from collections import deque
-from pathlib import Path
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 
-from engine.kernels.confinement import Limits, limit_process
-from engine.kernels.provisioners import FORK_NAME, KERNEL_MARK, Exit, Provisioner
+from engine.kernels.provisioners import KERNEL_MARK, Exit, Provisioner
+from engine.kernels.provisioners.confinement import UNCONFINED, Confinement
+from engine.kernels.provisioners.process import Pipe, end_marked
 
-_PIPE_BYTES = 65536
-_END_ROUNDS = 5
-_COMM_BYTES = 15  # the length of a process name
 _LAST_OUTPUT_CHARS = 16 * 1024
 
 
 class SpawnProvisioner(Provisioner):
     """Starts `cmd` with exactly the environment given. Ending it ends its process group, and what left the group but kept its mark."""
 
-    def __init__(self, *, rlimits: Limits | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, confinement: Confinement = UNCONFINED, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._rlimits = rlimits or {}
-        self.pid: int | None = None
+        self._confinement = confinement
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd: int | None = None
-        self._pipes: dict[int, _Pipe] = {}
+        self._pipes: dict[int, Pipe] = {}
         self._last: deque[str] = deque()
         self._mark = ""
 
@@ -57,32 +53,49 @@ class SpawnProvisioner(Provisioner):
             bufsize=0,
         )
         self._process, self.pid = process, process.pid
-        with contextlib.suppress(ProcessLookupError):  # it has ended already
-            limit_process(process.pid, self._rlimits)
-        for name, stream in (("stdout", process.stdout), ("stderr", process.stderr)):
-            assert stream is not None
-            fd = os.dup(stream.fileno())
-            stream.close()
-            os.set_blocking(fd, False)
-            self._pipes[fd] = _Pipe(name)
-            loop.add_reader(fd, self._output_ready)
-        self._watch(loop)
+        try:
+            with contextlib.suppress(ProcessLookupError):  # it has ended already
+                self._confinement.apply(process.pid)
+            for name, stream in (("stdout", process.stdout), ("stderr", process.stderr)):
+                assert stream is not None
+                fd = os.dup(stream.fileno())
+                self._pipes[fd] = Pipe(name)
+                stream.close()
+                os.set_blocking(fd, False)
+                loop.add_reader(fd, self._output_ready)
+            self._watch(loop)
+        except BaseException:
+            self._abandon(process)
+            raise
         info: KernelConnectionInfo = kwargs["connection_info"]
         return info
+
+    def _abandon(self, process: subprocess.Popen[bytes]) -> None:
+        """End a process that cannot be watched, as the system refuses something."""
+        os.killpg(process.pid, signal.SIGKILL)  # not collected yet, so the number is its own
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+        for fd in list(self._pipes):
+            self._close_pipe(fd)
+        process.wait()  # SIGKILL is not waited for long
+        self._process, self.pid = None, None
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         assert self.pid is not None
         try:
             self._pidfd = os.pidfd_open(self.pid)
-        except OSError:  # a kernel, or a sandbox around us, without pidfds: a thread waits instead
-            loop.run_in_executor(None, self._wait_in_thread, loop)
+        except OSError:  # a kernel, or a sandbox around us, without pidfds
+            # A thread of its own: those of the executor are few, and files and copies need them.
+            name = f"polyrepl-wait-{self.pid}"
+            threading.Thread(target=self._wait_in_thread, args=(self.pid, loop), name=name, daemon=True).start()
         else:
             loop.add_reader(self._pidfd, self._reap)
 
-    def _wait_in_thread(self, loop: asyncio.AbstractEventLoop) -> None:
-        assert self.pid is not None
-        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        loop.call_soon_threadsafe(self._reap)
+    def _wait_in_thread(self, pid: int, loop: asyncio.AbstractEventLoop) -> None:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        with contextlib.suppress(RuntimeError):  # the loop was closed before the process ended
+            loop.call_soon_threadsafe(self._reap)
 
     def _reap(self) -> None:
         """The process is a zombie now: its group can still be addressed safely, so end what it left behind, then collect it."""
@@ -103,8 +116,8 @@ class SpawnProvisioner(Provisioner):
         self._ended.set_result(code)
 
     def _output_ready(self) -> None:
-        if self.on_output is not None:
-            self.on_output()
+        if self.reader is not None:
+            self.reader.drain_process_output()
         else:
             self.read_output()
 
@@ -157,47 +170,3 @@ class SpawnProvisioner(Provisioner):
             await asyncio.to_thread(end_marked, mark)
         for fd in list(self._pipes):
             self._close_pipe(fd)
-
-
-class _Pipe:
-    """Decodes what comes through one pipe; a character may be split between two reads."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def read(self, fd: int) -> str | None:
-        """What has come; None once all writers are gone."""
-        try:
-            data = os.read(fd, _PIPE_BYTES)
-        except BlockingIOError:
-            return ""
-        return self._decoder.decode(data) if data else None
-
-
-def end_marked(mark: str) -> None:
-    """End every process that has this kernel's mark: in its environment where it is a program of its own, in its name where it
-    was forked from a forked kernel. Those are the ones that left the kernel's process group.
-
-    A process that cleans its environment escapes; nothing short of a pid namespace holds that one."""
-    wanted = f"{KERNEL_MARK}={mark}".encode()
-    name = f"{FORK_NAME}{mark}".encode()[:_COMM_BYTES]
-    for _ in range(_END_ROUNDS):  # they may start others meanwhile
-        found = [
-            int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _has(entry, wanted, name)
-        ]
-        if not found:
-            return
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-
-def _has(process: Path, variable: bytes, name: bytes) -> bool:
-    try:
-        return (
-            variable in (process / "environ").read_bytes().split(b"\0")
-            or (process / "comm").read_bytes().rstrip(b"\n") == name
-        )
-    except OSError:  # gone, or somebody else's
-        return False

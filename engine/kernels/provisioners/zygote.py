@@ -4,30 +4,24 @@ What it sends is checked as if it came from a stranger; a zygote that breaks the
 
 from __future__ import annotations
 
-import array
 import asyncio
 import contextlib
-import json
 import os
 import signal
-import socket
-import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
 from engine.kernels.provisioners import Exit
+from engine.kernels.provisioners.confinement import Confinement
+from engine.kernels.provisioners.zygote_process import ZygoteProcess
 
-_MAX_MESSAGE = 1 << 16
 _MAX_WATCHED = 200
-_ANCILLARY = socket.CMSG_SPACE(4 * 4)
-_BATCH = 64  # messages read before other tasks of the loop get their turn
 _ANSWER_TIMEOUT = 10.0
 _END_TIMEOUT = 5.0
-_LAST_OUTPUT_BYTES = 4096
 _MAX_REASON = 500
 _LOOK_INTERVAL = 0.5  # seconds for which a look at the watched paths is good
 
@@ -41,6 +35,13 @@ class ZygoteState(Enum):
     READY = "ready"
     STALE = "stale"  # what it has imported is no longer what is installed: no kernel is forked from it any more
     DEAD = "dead"
+
+
+class Keeper(Protocol):
+    """Who keeps a zygote, and replaces it."""
+
+    def note_change(self, zygote: Zygote) -> None:
+        """It has died, or a kernel of it has ended."""
 
 
 class Watcher(Protocol):
@@ -58,7 +59,7 @@ class ForkRequest:
     cwd: Path
     env: Mapping[str, str]
     tag: str
-    rlimits: Mapping[str, tuple[int, int]]
+    confinement: Confinement
     fds: Sequence[int]
 
 
@@ -75,6 +76,14 @@ class _Pending:
     answer: asyncio.Future[Fork | None]  # None: adopted
     watcher: Watcher
 
+    def discard(self) -> None:
+        """Whoever asked has gone. If the answer came just then, end the process that nobody else knows of."""
+        if self.answer.done() and not self.answer.cancelled() and self.answer.exception() is None:
+            fork = self.answer.result()
+            if fork is not None:
+                signal.pidfd_send_signal(fork.pidfd, signal.SIGKILL)
+                os.close(fork.pidfd)
+
 
 @dataclass(slots=True)
 class Greeting:
@@ -87,35 +96,32 @@ class Greeting:
 
 
 class Zygote:
-    """One zygote process. `on_change` is called when it has died, and when a kernel of it has ended."""
+    """One zygote process, kept by `keeper`."""
 
-    def __init__(self, generation: int, *, on_change: Callable[[Zygote], None] = lambda zygote: None) -> None:
+    def __init__(self, generation: int, *, keeper: Keeper | None = None) -> None:
         self.generation = generation
         self.state = ZygoteState.STARTING
         self.greeting = Greeting()
         self.boot_seconds = 0.0
         self.ready_at = 0.0
-        self._on_change = on_change
+        self._keeper = keeper
         self._ended = asyncio.Event()
         self._reason = ""
         self._loop = asyncio.get_running_loop()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._pidfd = -1
-        self._socket: socket.socket | None = None
+        self._process = ZygoteProcess(self)
         self._greeted: asyncio.Future[None] = self._loop.create_future()
         self._watched: dict[str, int] = {}
         self._looked_at = 0.0
         self._numbers = 0
         self._pending: dict[int, _Pending] = {}
         self._kernels: dict[int, Watcher] = {}
-        self._last_output = b""
 
     def __repr__(self) -> str:
         return f"<Zygote {self.generation} {self.state.name}, {len(self._kernels)} kernels>"
 
     @property
     def pid(self) -> int | None:
-        return self._process.pid if self._process is not None else None
+        return self._process.pid
 
     @property
     def is_alive(self) -> bool:
@@ -147,7 +153,7 @@ class Zygote:
         """Run `command` as a zygote that imports `preload`, and wait for its greeting. Raises ZygoteFailed; nothing is left then."""
         started = time.monotonic()
         try:
-            self._run(command, preload, env)
+            self._process.run(command, preload=preload, env=env)
         except OSError as error:
             self._die(error.strerror or str(error))
             raise ZygoteFailed(self._reason) from None
@@ -163,32 +169,6 @@ class Zygote:
         self.ready_at = time.monotonic()
         self.boot_seconds = self.ready_at - started
 
-    def _run(self, command: Sequence[str], preload: Sequence[str], env: Mapping[str, str]) -> None:
-        wanted = ["--preload", ",".join(preload)] if preload else []
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            ours.setblocking(False)
-            self._socket = ours
-            # The largest request is a kernel's environment; a larger one than fits makes the caller spawn that kernel instead.
-            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MAX_MESSAGE * 4)
-            self._process = subprocess.Popen(
-                [*command, "--zygote", str(theirs.fileno()), *wanted],
-                cwd="/",
-                env=dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-                bufsize=0,
-            )
-        self._pidfd = os.pidfd_open(self._process.pid)
-        assert self._process.stdout is not None
-        os.set_blocking(self._process.stdout.fileno(), False)
-        self._loop.add_reader(self._process.stdout.fileno(), self._read_output)
-        self._loop.add_reader(self._pidfd, self._note_end)
-        self._loop.add_reader(ours.fileno(), self._receive)
-
     async def fork(self, request: ForkRequest, watcher: Watcher) -> Fork:
         """A process forked as `request` says; the caller owns its pidfd. Raises ZygoteFailed."""
         message = {
@@ -196,7 +176,7 @@ class Zygote:
             "cwd": str(request.cwd),
             "env": dict(request.env),
             "tag": request.tag,
-            "confinement": {"rlimits": {name: list(pair) for name, pair in request.rlimits.items()}},
+            "confinement": request.confinement.message(),
         }
         fork = await self._ask(message, watcher, request.fds)
         assert fork is not None
@@ -216,54 +196,32 @@ class Zygote:
                 return await pending.answer
         except TimeoutError:
             self._die(f"no answer to a request in {_ANSWER_TIMEOUT:g} s")
+            pending.discard()
             raise ZygoteFailed(self._reason) from None
+        except BaseException:
+            pending.discard()
+            raise
 
     async def aclose(self) -> None:
         """End the process and what it forked."""
-        if self._socket is not None and self.state is not ZygoteState.STARTING:
+        if self.is_alive and self.state is not ZygoteState.STARTING:
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_WR)  # it reads the end, and ends its kernels before itself
+                self._process.hang_up()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_END_TIMEOUT):
                     await self._ended.wait()
         self._die("closed")
 
     def _send(self, message: Mapping[str, Any], fds: Sequence[int]) -> None:
-        if self._socket is None or not self.is_alive:
-            raise ZygoteFailed(self._reason or "not started")
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        if not self.is_alive:
+            raise ZygoteFailed(self._reason)
         try:
-            self._socket.sendmsg([json.dumps(message).encode()], rights)
-        except OSError as error:  # its buffer is full, or the message larger than that; or it has just died
+            self._process.send(message, fds)
+        except OSError as error:
             raise ZygoteFailed(error.strerror or str(error)) from None
 
-    def _receive(self) -> None:
-        for _ in range(_BATCH):
-            if self._socket is None:
-                return
-            try:
-                data, ancillary, flags, _ = self._socket.recvmsg(_MAX_MESSAGE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
-            except BlockingIOError:
-                return
-            except OSError:
-                data, ancillary, flags = b"", [], 0
-            fds = _received_fds(ancillary)
-            if not data:
-                self._loop.remove_reader(self._socket.fileno())  # the end of the process says the rest
-                if self._process is not None:
-                    self._process.kill()
-                return
-            try:
-                if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-                    raise ValueError("too large")
-                self._take(json.loads(data), fds)
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                self._die(f"sent what is no message: {type(error).__name__} {error}")
-            finally:
-                for fd in fds:
-                    os.close(fd)
-
-    def _take(self, message: dict[str, Any], fds: list[int]) -> None:
+    def take(self, message: dict[str, Any], fds: list[int]) -> None:
+        """Take a message of the process."""
         match message["op"]:
             case "hello":
                 self._greet(message)
@@ -283,7 +241,7 @@ class Zygote:
                 ended = Exit(os.waitstatus_to_exitcode(int(message["status"])), int(message["peak_bytes"]))
                 watcher = self._kernels.pop(_pid(message["pid"]))
                 watcher.note_exit(ended, has_orphans=bool(message["orphans"]))
-                self._on_change(self)
+                self._note_change()
             case other:
                 raise ValueError(f"op {other!r}")
 
@@ -313,32 +271,16 @@ class Zygote:
         else:
             pending.answer.set_result(Fork(pid, fds.pop()))
 
-    def _read_output(self) -> None:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        try:
-            data = self._process.stdout.read(_LAST_OUTPUT_BYTES)
-        except OSError:
-            data = None
-        if data == b"":
-            self._loop.remove_reader(self._process.stdout.fileno())
-        self._last_output = (self._last_output + (data or b""))[-_LAST_OUTPUT_BYTES:]
-
-    def _note_end(self) -> None:
-        """The process is a zombie: take what it still had said, then collect it."""
-        assert self._process is not None
-        self._receive()
-        self._read_output()
-        ended = Exit(self._process.wait())
-        said = self._last_output.decode(errors="replace").strip().splitlines()
-        self._die(ended.describe() + (f": {said[-1][:_MAX_REASON]}" if said else ""))
+    def note_dead(self, reason: str) -> None:
+        """The process has ended, or sends nonsense."""
+        self._die(reason)
 
     def _die(self, reason: str) -> None:
         """Be dead, now: whoever waits or watches is told. May be called again."""
         if not self.is_alive:
             return
         self.state, self._reason = ZygoteState.DEAD, reason
-        self._release()
+        self._process.release()
         failure = ZygoteFailed(self._reason)
         pending, self._pending = self._pending, {}
         for each in pending.values():
@@ -351,32 +293,11 @@ class Zygote:
             self._greeted.set_exception(failure)
             self._greeted.exception()  # seen: it may be that nobody waits for it any more
         self._ended.set()
-        self._on_change(self)
+        self._note_change()
 
-    def _release(self) -> None:
-        if self._socket is not None:
-            self._loop.remove_reader(self._socket.fileno())
-            self._socket.close()
-            self._socket = None
-        if self._process is not None and self._process.stdout is not None:
-            self._loop.remove_reader(self._process.stdout.fileno())
-            self._process.stdout.close()
-            self._process.stdout = None
-        if self._pidfd >= 0:
-            self._loop.remove_reader(self._pidfd)
-            os.close(self._pidfd)
-            self._pidfd = -1
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-            self._process.wait()  # SIGKILL is not waited for long
-
-
-def _received_fds(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
-    fds = array.array("i")
-    for level, kind, payload in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
-    return list(fds)
+    def _note_change(self) -> None:
+        if self._keeper is not None:
+            self._keeper.note_change(self)
 
 
 def _pid(value: Any) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from engine.kernels.provisioners.zygote import Zygote, ZygoteFailed, ZygoteState
 from engine.log import get_logger
@@ -15,11 +16,18 @@ _WANTED_FOR = 600.0  # seconds after the last demand in which a lost zygote is r
 _GOOD_AGE = 120.0  # seconds a zygote has to live for its death to count as the first
 
 
+class Waker(Protocol):
+    """Who keeps kernels ready: the pool."""
+
+    def wake(self) -> None:
+        """Kernels that are started now may be other ones than before."""
+
+
 class Zygotes:
     """Has a zygote ready while kernels are asked for. Starting, renewing and draining happen in the background.
 
-    `command` starts a kernel of the kind that is forked, without its arguments. `on_change` is called
-    when `current` would give another answer than before."""
+    `command` starts a kernel of the kind that is forked, without its arguments. `waker` is woken when `current` would give
+    another answer than before."""
 
     def __init__(
         self,
@@ -30,7 +38,7 @@ class Zygotes:
         timeout: float,
         metrics: Metrics,
         pauses: Sequence[float] = _PAUSES,
-        on_change: Callable[[], None] = lambda: None,
+        waker: Waker | None = None,
     ) -> None:
         self._command = command
         self._preload = preload
@@ -38,7 +46,7 @@ class Zygotes:
         self._timeout = timeout
         self._metrics = metrics
         self._pauses = pauses
-        self._on_change = on_change
+        self._waker = waker
         self._current: Zygote | None = None
         self._next: Zygote | None = None
         self._older: set[Zygote] = set()
@@ -124,7 +132,7 @@ class Zygotes:
         if self._failures:
             await asyncio.sleep(self._pauses[min(self._failures, len(self._pauses)) - 1])
         self._generation += 1
-        zygote = self._next = Zygote(self._generation, on_change=self._note_change)
+        zygote = self._next = Zygote(self._generation, keeper=self)
         try:
             await zygote.start(self._command, preload=self._preload, env=self._env, timeout=self._timeout)
         except ZygoteFailed as error:
@@ -143,7 +151,7 @@ class Zygotes:
             )
             if greeting.threads > 1:
                 get_logger().warning("zygote_has_threads", threads=greeting.threads, preloaded=greeting.preloaded)
-            self._on_change()
+            self._wake_pool()
         finally:
             self._next = None
         self._settled.set()
@@ -154,14 +162,14 @@ class Zygotes:
         self._metrics.zygote_failures.inc()
         get_logger().warning("zygote_failed", generation=zygote.generation, reason=reason)
 
-    def _note_change(self, zygote: Zygote) -> None:
+    def note_change(self, zygote: Zygote) -> None:
         """It has died, or a kernel of it has ended."""
         if zygote is self._current and not zygote.is_alive and not self._closed:
             if time.monotonic() - zygote.ready_at > _GOOD_AGE:
                 self._failures = 0
             self._note_failure(zygote, zygote.reason)
             self._current = None
-            self._on_change()
+            self._wake_pool()
             self._changed.set()
         elif zygote in self._older and not (zygote.is_alive and zygote.is_needed):
             self._older.discard(zygote)
@@ -172,9 +180,13 @@ class Zygotes:
         get_logger().info("zygote_stale", generation=zygote.generation, reason=zygote.reason)
         self._current = None
         self._older.add(zygote)
-        self._note_change(zygote)
-        self._on_change()
+        self.note_change(zygote)
+        self._wake_pool()
         self._wake()
+
+    def _wake_pool(self) -> None:
+        if self._waker is not None:
+            self._waker.wake()
 
     def _close(self, zygote: Zygote) -> None:
         task = asyncio.create_task(zygote.aclose())

@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import MessageError
-from engine.jupyter.messages import Channel, Session
+from engine.jupyter.messages import Channel, Message, Session
 from engine.jupyter.websocket_frames import V1, Parts, decode_legacy, decode_v1, encode_legacy, encode_v1
-from engine.kernels.channels import Channels, Listener
+from engine.kernels.channels import Channels, Receiver
 from engine.kernels.remote.conversation import DEAD, GONE, Conversation
+from engine.kernels.remote.provisioner import RemoteProvisioner
 from engine.kernels.remote.server import RemoteServer
 from engine.kernels.remote.socket import open_websocket
 from engine.log import get_logger
@@ -33,16 +34,13 @@ _PAUSE = 0.25  # seconds between looks at a replay
 class RemoteChannels(Channels):
     """The channels of the kernel `kernel_id` at `server`, as RemoteProvisioner's connection info names them.
 
-    `on_gone` there is told, once, why the kernel is no longer of use: it is gone, was restarted, or cannot be reached again."""
+    The `provisioner` there ends the kernel once it is no longer of use: it is gone, was restarted, or cannot be reached again."""
 
-    def __init__(
-        self, info: Mapping[str, Any], listener: Listener, *, on_bad_message: Callable[[MessageError], None]
-    ) -> None:
-        super().__init__(listener)
+    def __init__(self, info: Mapping[str, Any], receiver: Receiver, /, *, kernel_waits: bool = False) -> None:
+        super().__init__(receiver)
         self._server: RemoteServer = info["server"]
         self._kernel_id: str = info["kernel_id"]
-        self._on_gone: Callable[[str], None] = info["on_gone"]
-        self._on_bad_message = on_bad_message
+        self._provisioner: RemoteProvisioner = info["provisioner"]
         self._session = Session(b"")
         self._loop = asyncio.get_running_loop()
         self._outbox: deque[tuple[Channel, Parts]] = deque()
@@ -53,14 +51,7 @@ class RemoteChannels(Channels):
         self._answered = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
         self._closed = False
-        self._conversation = Conversation(
-            self._session,
-            deliver=listener,
-            put=self._put,
-            on_answer=self._answered.set,
-            on_end=self._on_gone,
-            after_pause=lambda look: self._loop.call_later(_PAUSE, look),
-        )
+        self._conversation = Conversation(self._session, self)
 
     async def open(self) -> None:
         """Connect, ask the kernel something until it answers on shell and iopub, and have it keep its messages if it can."""
@@ -70,20 +61,35 @@ class RemoteChannels(Channels):
             raise MessageError(str(error)) from None
         self._runner = asyncio.create_task(self._run(ws))
         talk = self._conversation
-        await self._ask(talk.probe, lambda: talk.is_ready)
-        if talk.is_ipython:
-            await self._ask(talk.ask_to_keep, self._answered.is_set)
-
-    async def _ask(self, ask: Callable[[], None], is_answered: Callable[[], bool]) -> None:
-        """Put a question again and again, until it is answered."""
-        self._answered.clear()
         interval = _NUDGE_INTERVAL
-        while not is_answered():
-            ask()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(interval):
-                    await self._answered.wait()
+        while not talk.is_ready:
+            talk.probe()
+            await self._wait_for_answer(interval)
             interval *= 2
+        if talk.is_ipython:
+            self._answered.clear()
+            interval = _NUDGE_INTERVAL
+            while not self._answered.is_set():
+                talk.ask_to_keep()
+                await self._wait_for_answer(interval)
+                interval *= 2
+
+    async def _wait_for_answer(self, timeout: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._answered.wait()
+
+    def deliver(self, message: Message) -> None:
+        self._receiver.receive(message)
+
+    def note_answer(self) -> None:
+        self._answered.set()
+
+    def note_end(self, reason: str) -> None:
+        self._provisioner.end(reason)
+
+    def schedule_look(self) -> None:
+        self._loop.call_later(_PAUSE, self._conversation.look_after_replay)
 
     async def open_stdin(self) -> None:
         return
@@ -100,17 +106,17 @@ class RemoteChannels(Channels):
         assert not fds, "a websocket carries no descriptors"
         msg_id, parts = self._session.build_parts(msg_type, content, metadata=metadata)
         self._conversation.note_sent(channel, parts)
-        self._put(channel, parts)
+        self.put(channel, parts)
         return msg_id
 
     def forward(self, channel: Channel, parts: Sequence[bytes]) -> None:
         self._conversation.note_sent(channel, list(parts))
-        self._put(channel, list(parts))
+        self.put(channel, list(parts))
 
     def pause(self, paused: bool) -> None:
         (self._going_on.clear if paused else self._going_on.set)()
 
-    def _put(self, channel: Channel, parts: Parts) -> None:
+    def put(self, channel: Channel, parts: Parts) -> None:
         self._outbox.append((channel, parts))
         self._outbox_empty.clear()
         self._outbox_filled.set()
@@ -138,7 +144,7 @@ class RemoteChannels(Channels):
                 ws = await self._connect_again()
         except Exception:
             get_logger().exception("remote_channels_failed", remote_kernel=self._kernel_id)
-            self._on_gone("left, as the engine failed to read its messages")
+            self._provisioner.end("left, as the engine failed to read its messages")
         finally:
             poller.cancel()
             if ws is not None:
@@ -149,14 +155,14 @@ class RemoteChannels(Channels):
         from websockets.exceptions import ConnectionClosed
 
         is_v1 = ws.subprotocol == V1
-        writer = asyncio.create_task(self._write(ws, encode_v1 if is_v1 else encode_legacy))
+        writer = asyncio.create_task(self._write(ws, is_v1=is_v1))
         try:
             async for data in ws:
                 try:
                     received = decode_v1(data) if is_v1 and isinstance(data, bytes) else decode_legacy(data)
                     self._conversation.receive(*received)
                 except MessageError as error:
-                    self._on_bad_message(error)
+                    self._receiver.note_bad_message(error)
                 if not self._going_on.is_set():
                     await self._going_on.wait()
         except ConnectionClosed:
@@ -165,14 +171,14 @@ class RemoteChannels(Channels):
             writer.cancel()
             await asyncio.wait({writer})
 
-    async def _write(self, ws: ClientConnection, encode: Callable[[Channel, Parts], bytes | str]) -> None:
+    async def _write(self, ws: ClientConnection, *, is_v1: bool) -> None:
         from websockets.exceptions import ConnectionClosed
 
         while True:
             while self._outbox:
                 channel, parts = self._outbox.popleft()
                 try:
-                    await ws.send(encode(channel, parts))
+                    await ws.send(encode_v1(channel, parts) if is_v1 else encode_legacy(channel, parts))
                 except ConnectionClosed:
                     # It may have left or not. A cell must not run twice; an answer that nobody waits for does no harm.
                     if channel is not Channel.SHELL:
@@ -197,7 +203,7 @@ class RemoteChannels(Channels):
                 async with asyncio.timeout_at(end):
                     ws = await open_websocket(self._server, self._kernel_id, self._session.id)
             except FileNotFoundError:
-                self._on_gone(GONE)
+                self._provisioner.end(GONE)
                 return None
             except (ConnectionError, TimeoutError) as error:
                 reason = str(error) or reason
@@ -205,7 +211,7 @@ class RemoteChannels(Channels):
             get_logger().info("remote_reconnected", remote_kernel=self._kernel_id, pending=len(self._conversation))
             self._conversation.note_connected()
             return ws
-        self._on_gone(f"lost: {reason or 'the remote Jupyter does not answer'}")
+        self._provisioner.end(f"lost: {reason or 'the remote Jupyter does not answer'}")
         return None
 
     async def _poll(self) -> None:
@@ -217,4 +223,4 @@ class RemoteChannels(Channels):
             with contextlib.suppress(ConnectionError):  # a remote that is away is the reconnecting's business
                 state = await self._server.kernel_state(self._kernel_id)
                 if state is None or state == "dead":
-                    self._on_gone(GONE if state is None else DEAD)
+                    self._provisioner.end(GONE if state is None else DEAD)

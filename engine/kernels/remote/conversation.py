@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from engine.jupyter.messages import Channel, Message, Session
 from engine.jupyter.websocket_frames import Parts
-from engine.kernels.channels import Listener
 from engine.kernels.remote.cells import REPLAY, cell, keep_messages
 from engine.kernels.remote.losses import Numbers
 from engine.kernels.remote.replay import KEPT_BYTES, messages_of, question, read_answer
@@ -41,6 +40,25 @@ class _Header(msgspec.Struct):
 
 _header_decoder = msgspec.json.Decoder(_Header)
 _Handle = Callable[[Message, str, int], None]  # of a message, the execution state that it tells, and its number
+
+
+class Link(Protocol):
+    """Who carries a conversation: the channels."""
+
+    def deliver(self, message: Message) -> None:
+        """Take a message of the kernel. Each comes once, in the kernel's order."""
+
+    def put(self, channel: Channel, parts: Parts) -> None:
+        """Send this."""
+
+    def note_answer(self) -> None:
+        """A question of `probe` or `ask_to_keep` has been answered."""
+
+    def note_end(self, reason: str) -> None:
+        """The kernel is no longer of use; `reason` is a participle."""
+
+    def schedule_look(self) -> None:
+        """Call `look_after_replay` after a pause."""
 
 
 class _Pending:
@@ -89,28 +107,11 @@ class _Replay:
 
 
 class Conversation:
-    """Feed it with what is sent and received, and with `note_cut` and `note_connected`.
+    """Feed it with what is sent and received, and with `note_cut` and `note_connected`. What comes of it goes to `link`."""
 
-    `deliver` gets the kernel's messages, each once and in its order; `put` what is to be sent; `on_answer` is called when a
-    question of `probe` or `ask_to_keep` has been answered; `on_end` with why the kernel is no longer of use; `after_pause` calls
-    back after a quarter of a second."""
-
-    def __init__(
-        self,
-        session: Session,
-        *,
-        deliver: Listener,
-        put: Callable[[Channel, Parts], None],
-        on_answer: Callable[[], None],
-        on_end: Callable[[str], None],
-        after_pause: Callable[[Callable[[], None]], object],
-    ) -> None:
+    def __init__(self, session: Session, link: Link) -> None:
         self._session = session
-        self._deliver = deliver
-        self._put = put
-        self._on_answer = on_answer
-        self._on_end = on_end
-        self._after_pause = after_pause
+        self._link = link
         self._pending: OrderedDict[str, _Pending] = OrderedDict()
         self._own: OrderedDict[str, _Handle] = OrderedDict()
         self._on_control: OrderedDict[str, None] = OrderedDict()
@@ -158,13 +159,13 @@ class Conversation:
     def _ask(self, channel: Channel, msg_type: str, content: Any, handle: _Handle) -> str:
         msg_id, parts = self._session.build_parts(msg_type, content)
         _remember(self._own, msg_id, handle)
-        self._put(channel, parts)
+        self._link.put(channel, parts)
         return msg_id
 
     def _note_keeps(self, message: Message, state: str, number: int) -> None:
         if message.channel is Channel.SHELL:
             self.keeps_messages = self._numbers.are_known and message.content.get("status") == "ok"
-            self._on_answer()
+            self._link.note_answer()
 
     def note_cut(self) -> None:
         if not any(
@@ -197,7 +198,7 @@ class Conversation:
         state = _state_of(message)
         if state in ("restarting", "dead") or (state == "starting" and self.is_ready):
             self.release()
-            self._on_end(DEAD if state == "dead" else RESTARTED)
+            self._link.note_end(DEAD if state == "dead" else RESTARTED)
         elif self._replay is not None:
             self._receive_in(self._replay, message, state)
         elif self.keeps_messages and self._tells_of_a_limit(message):
@@ -208,14 +209,14 @@ class Conversation:
     def _begin_replay(self, notice: Message | None = None) -> None:
         if self._replay is None:
             self._replay = _Replay(notice)
-            self._after_pause(self._look_after_replay)
+            self._link.schedule_look()
         self._replay.begin_anew()
         self._ask_to_replay(self._replay)
 
     def _ask_to_replay(self, replay: _Replay) -> None:
         replay.asked.add(self._ask(Channel.CONTROL, f"{REPLAY}_request", question(self._numbers), _ignore))
 
-    def _look_after_replay(self) -> None:
+    def look_after_replay(self) -> None:
         """Ask again where no answer has come, or not the last one; in the end give it up."""
         replay = self._replay
         if replay is None:
@@ -226,7 +227,7 @@ class Conversation:
             return
         if replay.answered or replay.pauses % _REPLAY_AGAIN == 0:
             self._ask_to_replay(replay)
-        self._after_pause(self._look_after_replay)
+        self._link.schedule_look()
 
     def _receive_in(self, replay: _Replay, message: Message, state: str) -> None:
         if message.msg_type == f"{REPLAY}_reply" and message.parent_id in self._own:
@@ -263,7 +264,7 @@ class Conversation:
         elif replay.notice is not None:
             self._take(replay.notice)
         if self._answer is not None:
-            self._put(Channel.STDIN, self._answer)  # it counts once only
+            self._link.put(Channel.STDIN, self._answer)  # it counts once only
         for message in replay.held:
             self._take(message)
         get_logger().info("remote_replayed", whole=replay.is_whole, held=len(replay.held))
@@ -286,7 +287,7 @@ class Conversation:
             return
         if state:
             self._numbers.note_foreign(message.parent_id, state, number)
-        self._deliver(message)
+        self._link.deliver(message)
 
     def _note_pending(self, message: Message, pending: _Pending, state: str, number: int) -> None:
         pending.was_seen, pending.is_doubtful = True, False
@@ -298,15 +299,15 @@ class Conversation:
         if pending.idle is None or not pending.has_reply:
             # After a cut idle waits for the reply: all output has lower numbers than that, and is there before idle.
             if not (is_idle and pending.was_cut):
-                self._deliver(message)
+                self._link.deliver(message)
             return
         del self._pending[message.parent_id]
         if not is_idle:
-            self._deliver(message)
+            self._link.deliver(message)
         if pending.was_cut and not self._is_whole(pending.reply_number):
-            self._deliver(_error(message.parent_id, _LOST))
+            self._link.deliver(_error(message.parent_id, _LOST))
         if is_idle or pending.was_cut:
-            self._deliver(pending.idle)
+            self._link.deliver(pending.idle)
 
     def _tells_of_a_limit(self, message: Message) -> bool:
         """Whether the remote itself says that it throws output away, as too much comes at once."""
@@ -331,7 +332,7 @@ class Conversation:
         if not self.is_ready:
             self.is_ready = True
             self._numbers.begin(_header_decoder.decode(message.header).msg_id)
-            self._on_answer()
+            self._link.note_answer()
             return
         for request_id, pending in list(self._pending.items()):
             if pending.was_cut or pending.is_doubtful:
@@ -343,16 +344,16 @@ class Conversation:
         if is_unseen and pending.resends < _MAX_RESENDS:
             pending.resends += 1  # the kernel never got it: it can be sent again
             pending.was_cut = pending.is_doubtful = False
-            self._put(Channel.SHELL, pending.parts)
+            self._link.put(Channel.SHELL, pending.parts)
             return
         del self._pending[request_id]
         if not (pending.has_reply and self._is_whole(pending.reply_number)):  # else no more than idle is missing
-            self._deliver(_error(request_id, _END_LOST))
+            self._link.deliver(_error(request_id, _END_LOST))
         if not pending.has_reply:
             reply_type = pending.msg_type.replace("_request", "_reply")
             content = {"status": "error", "ename": "OutputLost", "evalue": _END_LOST, "traceback": []}
-            self._deliver(Message(Channel.SHELL, reply_type, request_id, content=content))
-        self._deliver(Message(Channel.IOPUB, "status", request_id, content={"execution_state": "idle"}))
+            self._link.deliver(Message(Channel.SHELL, reply_type, request_id, content=content))
+        self._link.deliver(Message(Channel.IOPUB, "status", request_id, content={"execution_state": "idle"}))
 
 
 def _remember(requests: OrderedDict[str, Any], msg_id: str, value: Any) -> None:

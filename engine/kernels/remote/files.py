@@ -1,6 +1,6 @@
 """The files of a context that runs elsewhere: reached through its kernel, by silent cells between the user's.
 
-The same four methods as engine.files.LocalFiles has. No quota is kept but the size of one upload: the disk is the remote's."""
+The same four methods as LocalFiles has. No quota is kept but the size of one upload: the disk is the remote's."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any
 
 import msgspec
 
-from engine.contexts.context import Context
-from engine.contexts.files import DESCRIPTIONS, OpenFile, checked, explained
 from engine.errors import FileConflict, FileTooLarge, NotSupported
+from engine.kernels.backend import FileHolder
 from engine.kernels.kernel import Kernel
 from engine.kernels.remote.cells import expression, reach_file
 from engine.kernels.silent import evaluate_silently
 from engine.models import FileInfo, FileList
+from engine.workspaces.files import DESCRIPTIONS, OpenFile, checked, explained
 
 _TURN_WAIT = 10.0  # seconds that a step waits for the cells before it
 _TIMEOUT = 30.0  # seconds of one step
@@ -58,8 +58,8 @@ class RemoteFiles:
     Raises NotSupported where that is no Python kernel, and besides what every `Files` does ContextBusy, KernelStartFailed,
     KernelTimeout and KernelDied."""
 
-    def __init__(self, context: Context, *, root: str, max_file_bytes: int) -> None:
-        self._context = context
+    def __init__(self, holder: FileHolder, *, root: str, max_file_bytes: int) -> None:
+        self._holder = holder
         self._root = root
         self._max_file_bytes = max_file_bytes
 
@@ -101,7 +101,7 @@ class RemoteFiles:
 
     async def _reach(self, action: str, path: str, names: tuple[str, ...], **given: Any) -> Any:
         """Have the kernel do it, in a turn of its own."""
-        async with self._context.turn(_TURN_WAIT) as kernel:
+        async with self._holder.turn(_TURN_WAIT) as kernel:
             answer = await self._ask(kernel, action, names, given)
         if answer.instead:
             raise FileConflict(path, DESCRIPTIONS[answer.instead])
@@ -111,13 +111,13 @@ class RemoteFiles:
 
     async def _ask(self, kernel: Kernel, action: str, names: tuple[str, ...], given: dict[str, Any]) -> _Answer:
         if kernel.spec.language.lower() != "python":
-            raise NotSupported("files", self._context.language.name, "its kernel runs on a remote Jupyter")
+            raise NotSupported("files", self._holder.language.name, "its kernel runs on a remote Jupyter")
         asked = expression(reach_file, action=action, root=self._root, names=list(names), **given)
         text = await evaluate_silently(kernel, asked, timeout=_TIMEOUT)
         try:
             return _answer_decoder.decode(ast.literal_eval(text or ""))
         except (ValueError, SyntaxError, TypeError, msgspec.DecodeError):
-            raise NotSupported("files", self._context.language.name, "its kernel gives no answer") from None
+            raise NotSupported("files", self._holder.language.name, "its kernel gives no answer") from None
 
 
 class RemoteFile:

@@ -35,7 +35,7 @@ class RemoteProvisioner(Provisioner):
         """Raises ConnectionError that says what the remote refuses, or that it cannot be reached."""
         self._ended = asyncio.get_running_loop().create_future()
         self.kernel_id = await self._server.start_kernel(self._name, self._env)
-        info = {"transport": "remote", "server": self._server, "kernel_id": self.kernel_id, "on_gone": self.end}
+        info = {"transport": "remote", "server": self._server, "kernel_id": self.kernel_id, "provisioner": self}
         return cast("KernelConnectionInfo", info)  # which knows sockets only
 
     def end(self, reason: str) -> None:

@@ -77,6 +77,10 @@ class RemoteServer:
             f"ws{self.url.removeprefix('http')}/api/kernels/{quote(kernel_id)}/channels?session_id={quote(session_id)}"
         )
 
+    def known_language(self, name: str) -> str:
+        """The language of a kernelspec; empty until the remote has been asked."""
+        return self._specs[name].language if name in self._specs else ""
+
     async def find_kernelspec(self, name: str) -> RemoteKernelSpec:
         """The remote's kernelspec of that name, asked for once."""
         if name not in self._specs:

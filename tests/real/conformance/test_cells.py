@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.kernels.kernelspecs import runtime_problem
+from engine.kernels.interpreters import runtime_problem
 from tests.harness.client import Client, Repl
 from tests.harness.dialects import PYTHON, TYPESCRIPT, Dialect
 

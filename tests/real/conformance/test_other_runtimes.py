@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.kernels.kernelspecs import runtime_problem
+from engine.kernels.interpreters import runtime_problem
 from tests.harness.client import Client, Repl
 from tests.harness.dialects import TYPESCRIPT
 

@@ -1,4 +1,4 @@
-"""Kernels of a launcher, for the tests of how they are started; every wait has a deadline."""
+"""Kernels of the local backend, for the tests of how they are started; every wait has a deadline."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from engine.jupyter.messages import Message
-from engine.kernels.kernel import Kernel, Outcome
+from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs
-from engine.kernels.launcher import Launcher
+from engine.kernels.local import Local
 from engine.kernels.provisioners.zygote import Zygote
 from engine.kernels.provisioners.zygotes import Zygotes
+from engine.kernels.run import Outcome
 from engine.languages import Language, Languages
 from engine.metrics import Metrics
 from engine.settings import Settings
-from engine.workspaces.run_directory import RunDir, Workspace
+from engine.workspaces.run_directory import RunDir
+from engine.workspaces.workspace import Workspace
 
 DEADLINE = 60.0
 
@@ -47,23 +49,25 @@ class Output:
 
 
 class Forks:
-    """A launcher with its directories. `start` starts a kernel in directories of its own."""
+    """A local backend with its directories. `start` starts a kernel in directories of its own."""
 
     def __init__(self, path: Path, **settings: Any) -> None:
         self.settings = Settings(run_dir=path, **settings)
         self.run_dir = RunDir(path)
         self.metrics = Metrics()
-        self.launcher = Launcher(
-            self.settings, run_dir=self.run_dir, kernelspecs=KernelSpecs(self.settings), metrics=self.metrics
-        )
-        self.python = Languages().find("python") or Language("", "")
+        self.local = Local(self.settings, kernelspecs=KernelSpecs(self.settings), metrics=self.metrics)
+        self.local.open(self.run_dir, self)
+        self.python = Languages(local=self.local).find("python") or Language("", "")
         self._started: list[Kernel] = []
 
     @property
     def zygotes(self) -> Zygotes:
-        zygotes = self.launcher.zygotes("polyrepl-python")
+        zygotes = self.local.zygotes(self.python)
         assert zygotes is not None
         return zygotes
+
+    def wake(self) -> None:
+        """No pool is to be filled."""
 
     async def ready(self) -> Zygote:
         """The zygote, once it takes requests."""
@@ -73,14 +77,14 @@ class Forks:
         return zygote
 
     async def start(self, workspace: Workspace | None = None) -> Kernel:
-        kernel = await self.launcher.start(self.python, workspace or self.run_dir.new_workspace("test"))
+        kernel = await self.local.start(self.python, workspace or self.run_dir.new_workspace("test"))
         self._started.append(kernel)
         return kernel
 
     async def aclose(self) -> None:
         for kernel in self._started:
             await kernel.kill()
-        await self.launcher.aclose()
+        await self.local.aclose()
         self.run_dir.close()
 
     def starts(self, way: str) -> float:

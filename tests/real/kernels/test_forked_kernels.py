@@ -18,7 +18,7 @@ from engine.kernels.environment import kernel_env
 from engine.kernels.kernel import Kernel
 from engine.kernels.provisioners import KERNEL_MARK
 from engine.kernels.provisioners.zygote import ZygoteState
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 from tests.harness.waiting import until_elsewhere
 from tests.real.kernels.forks import Forks, forks, is_there, open_fds, run
 
@@ -98,14 +98,14 @@ async def test_a_kernel_is_forked_once_the_zygote_is_ready_and_spawned_before(tm
     async with forks(tmp_path / "run", preload=[]) as made:
         first = await made.start()
         assert (made.starts("spawn"), made.starts("zygote")) == (1, 0)
-        assert made.launcher.is_current(first) is not made.zygotes.is_ready
+        assert made.local.is_current(first) is not made.zygotes.is_ready
         zygote = await made.ready()
         second = await made.start()
         assert (made.starts("spawn"), made.starts("zygote")) == (1, 1)
         assert made.zygotes.describe() == "ready"
         assert repr(zygote) == "<Zygote 1 READY, 1 kernels>"
-        assert not made.launcher.is_current(first)
-        assert made.launcher.is_current(second)
+        assert not made.local.is_current(first)
+        assert made.local.is_current(second)
         for kernel in (first, second):
             assert (await run(kernel, "6 * 7")).value == "42"
             await kernel.kill()
@@ -294,7 +294,7 @@ async def test_kernels_outlive_their_zygote_and_another_one_takes_its_place(tmp_
         ended = await asyncio.wait_for(dying.exited, 10)
         assert ended.describe() == "ended"
         await until_elsewhere(lambda: not is_there(pid))
-        assert not made.launcher.is_current(kernel)
+        assert not made.local.is_current(kernel)
         second = await made.ready()
         assert second.generation == 2
         assert made.zygotes.describe() == "ready"
@@ -319,7 +319,7 @@ async def test_a_package_that_is_upgraded_is_what_new_kernels_have(tmp_path: Pat
         (package / "new.py").rename(package / "__init__.py")
         await until_elsewhere(lambda: made.zygotes.current() is not old)
         assert old.state is ZygoteState.STALE
-        assert not made.launcher.is_current(kernel)
+        assert not made.local.is_current(kernel)
         meanwhile = await made.start()
         assert (await run(meanwhile, code)).text.endswith("22\n")
         new = await made.ready()
@@ -337,6 +337,7 @@ _SERVER = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
+from tests.harness.waiting import until_elsewhere
 from tests.real.kernels.forks import forks, run
 
 async def main():

@@ -10,7 +10,7 @@ import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from engine.kernels.kernelspecs import find_node, find_runtime, runtime_problem
+from engine.kernels.interpreters import find_node, find_runtime, runtime_problem
 from engine.resources import kernelspecs_dir
 
 _DEADLINE = 30.0

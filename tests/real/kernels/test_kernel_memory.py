@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.settings import MIB, Settings
 

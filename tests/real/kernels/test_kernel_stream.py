@@ -21,12 +21,14 @@ import engine.kernels.kernel
 from engine.errors import KernelDied, KernelStartFailed, KernelTimeout, MessageError
 from engine.jupyter.frames import Decoder, encode
 from engine.jupyter.messages import Channel, Message
-from engine.kernels.channels import Listener
+from engine.kernels.channels import Receiver
 from engine.kernels.channels.stream import StreamChannels, stream_pair
-from engine.kernels.kernel import Kernel, KernelState, Outcome
+from engine.kernels.kernel import Kernel, KernelState
 from engine.kernels.provisioners import Exit, Provisioner
 from engine.kernels.provisioners.fake import FakeProvisioner
 from engine.kernels.provisioners.spawn import SpawnProvisioner
+from engine.kernels.run import Outcome
+from engine.metrics import Metrics
 from tests.harness import scripted_kernel
 
 pytestmark = pytest.mark.anyio
@@ -46,6 +48,17 @@ class Reader:
         return "".join(each.content["text"] for each in self.messages if each.msg_type == "stream")
 
 
+class Noting(Kernel):
+    """Has its rig note bad messages."""
+
+    def __init__(self, rig: Rig, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._rig = rig
+
+    def note_bad_message(self, error: MessageError) -> None:
+        self._rig.bad.append(error.message)
+
+
 class Rig:
     """Kernels on streams, and what was told of bad messages."""
 
@@ -59,15 +72,12 @@ class Rig:
     def make(self, provisioner: Provisioner | None = None) -> Kernel:
         directory = self.directory / f"k{len(self.kernels)}"
         directory.mkdir()
-        kernel = Kernel(SPEC, provisioner or SpawnProvisioner(kernel_spec=SPEC), directory, on_bad_message=self.note)
+        kernel = Noting(self, SPEC, provisioner or SpawnProvisioner(kernel_spec=SPEC), directory, metrics=Metrics())
         self.kernels.append(kernel)
         return kernel
 
-    def note(self, error: MessageError) -> None:
-        self.bad.append(error.message)
-
-    def connect(self, info: Mapping[str, Any], listener: Listener) -> StreamChannels:
-        self.channels.append(StreamChannels(info["socket"], listener, on_bad_message=self.note))
+    def connect(self, info: Mapping[str, Any], receiver: Receiver, /, *, kernel_waits: bool) -> StreamChannels:
+        self.channels.append(StreamChannels(info["socket"], receiver))
         return self.channels[-1]
 
     async def start(
@@ -75,8 +85,8 @@ class Rig:
     ) -> Kernel:
         kernel = self.make(provisioner)
         await kernel.start(
-            command=lambda path: [sys.executable, *program, path],
-            connect=self.connect,
+            [sys.executable, *program, "{connection_file}"],
+            channels=self.connect,
             cwd=self.directory,
             env=dict(os.environ),
             timeout=20,
@@ -146,11 +156,10 @@ async def test_a_program_that_is_no_kernel_is_a_failed_start(rig: Rig, code: str
 async def test_a_program_that_is_not_there_leaves_no_stream(rig: Rig):
     kernel = rig.make()
     with pytest.raises(KernelStartFailed, match="No such file"):
-        await kernel.start(
-            command=lambda path: ["/no/such/program"], connect=rig.connect, cwd=rig.directory, env={}, timeout=20
-        )
-    assert kernel._stream is not None
-    assert kernel._stream.fileno() == -1
+        await kernel.start(["/no/such/program"], channels=rig.connect, cwd=rig.directory, env={}, timeout=20)
+    stream = kernel._process._stream
+    assert stream is not None
+    assert stream.fileno() == -1
 
 
 async def test_a_request_gets_its_reply_while_no_cell_runs(rig: Rig):
@@ -221,7 +230,7 @@ async def fork(kernel: Kernel) -> socket.socket:
 async def test_a_branch_is_adopted_by_the_process_that_really_speaks(rig: Rig):
     parent = await rig.start()
     branch = rig.make(Other())
-    await branch.adopt(await fork(parent), connect=rig.connect, timeout=20)
+    await branch.adopt(await fork(parent), channels=rig.connect, timeout=20)
     assert branch.state is KernelState.IDLE
     assert await rig.run(branch, "pid") is Outcome.DONE
     assert rig.reader.text() == str(branch.pid)
@@ -242,7 +251,7 @@ async def test_a_branch_that_is_gone_before_it_is_adopted_is_a_failed_start(rig:
     monkeypatch.setattr(provisioner, "adopt", adopt_too_late)
     branch = rig.make(provisioner)
     with pytest.raises(KernelStartFailed, match="No such process"):
-        await branch.adopt(stream, connect=rig.connect, timeout=20)
+        await branch.adopt(stream, channels=rig.connect, timeout=20)
     assert branch.state is KernelState.DEAD
     assert stream.fileno() == -1
 
@@ -251,7 +260,7 @@ async def test_a_branch_that_says_nothing_is_a_failed_start(rig: Rig):
     ours, theirs = stream_pair(learn_pid=True)
     branch = rig.make(Other())
     with theirs, pytest.raises(KernelStartFailed, match=r"no answer in 0\.05 s"):
-        await branch.adopt(ours, connect=rig.connect, timeout=0.05)
+        await branch.adopt(ours, channels=rig.connect, timeout=0.05)
     assert ours.fileno() == -1
 
 
@@ -260,7 +269,7 @@ async def test_a_process_nobody_can_name_is_not_adopted(rig: Rig):
     branch = rig.make(Other())
     theirs.sendall(encode(Channel.IOPUB, [b'{"msg_id":"1","msg_type":"status"}', b"{}", b"{}", b"{}"]))
     with theirs, pytest.raises(KernelStartFailed, match="not known"):
-        await branch.adopt(ours, connect=rig.connect, timeout=20)
+        await branch.adopt(ours, channels=rig.connect, timeout=20)
 
 
 class Signalled(FakeProvisioner):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.kernels.kernelspecs import find_node
+from engine.kernels.interpreters import find_node
 
 TESTS = Path(__file__).resolve().parents[3] / "runtimes/typescript/test"
 DEADLINE = 120.0

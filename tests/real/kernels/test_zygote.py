@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,12 @@ import pytest
 
 import engine.kernels.provisioners.zygote
 from engine.kernels.provisioners import Exit
+from engine.kernels.provisioners.confinement import UNCONFINED
 from engine.kernels.provisioners.fork import ForkProvisioner
 from engine.kernels.provisioners.zygote import ForkRequest, Zygote, ZygoteFailed, ZygoteState
 from engine.kernels.provisioners.zygotes import Zygotes
 from engine.metrics import Metrics
-from tests.harness import scripted_zygote
-from tests.harness.scripted_zygote import HELLO
+from tests.harness.scripted_zygote import HELLO, command
 from tests.harness.waiting import until_elsewhere
 from tests.real.kernels.forks import is_there, open_fds
 
@@ -32,16 +30,34 @@ CUED = {"after": "cue"}
 SPAWNED = {"op": "spawned", "id": "ID", "pid": "PID", "fds": 1}
 EXIT = {"op": "exit", "pid": "PID", "status": "STATUS", "peak_bytes": 1000, "orphans": False}
 FORK = [ASKED, {"child": True}, SPAWNED]
-REQUEST = ForkRequest(Path("/"), {"A": "b"}, "k1", {}, ())
-
-
-def command(script: list[dict[str, Any]]) -> list[str]:
-    return [sys.executable, scripted_zygote.__file__, json.dumps(script)]
+REQUEST = ForkRequest(Path("/"), {"A": "b"}, "k1", UNCONFINED, ())
 
 
 def cue(zygote: Zygote) -> None:
     """Let the script go on."""
     zygote._send({"op": "cue", "id": 1}, ())
+
+
+class Changes:
+    """Keeps a zygote: notes that it has changed."""
+
+    def __init__(self, changes: list[Zygote]) -> None:
+        self._changes = changes
+
+    def note_change(self, zygote: Zygote) -> None:
+        self._changes.append(zygote)
+
+
+class Waker:
+    """Notes how its zygotes are each time that it is woken."""
+
+    def __init__(self, changes: list[str]) -> None:
+        self.zygotes: Zygotes | None = None
+        self._changes = changes
+
+    def wake(self) -> None:
+        if self.zygotes is not None:
+            self._changes.append(self.zygotes.describe())
 
 
 class Watch:
@@ -88,7 +104,7 @@ async def test_a_zygote_is_ready_when_it_has_greeted(start: Start):
 async def test_a_process_that_is_forked_is_watched_until_its_exit_notice(start: Start):
     changes: list[Zygote] = []
     zygote = await start(*FORK, CUED, {"end": True}, EXIT)
-    zygote._on_change = changes.append
+    zygote._keeper = Changes(changes)
     watch = Watch()
     fork = await zygote.fork(REQUEST, watch)
     assert is_there(fork.pid)
@@ -113,7 +129,7 @@ async def test_a_refusal_is_told_and_the_zygote_lives_on(start: Start):
 
 async def test_a_request_that_is_too_large_fails_and_the_zygote_lives_on(start: Start):
     zygote = await start()
-    large = ForkRequest(Path("/"), {"A": "b" * 2_000_000}, "k1", {}, ())
+    large = ForkRequest(Path("/"), {"A": "b" * 2_000_000}, "k1", UNCONFINED, ())
     with pytest.raises(ZygoteFailed, match="too long"):
         await zygote.fork(large, Watch())
     assert zygote.state is ZygoteState.READY
@@ -131,22 +147,6 @@ async def test_what_was_forked_for_somebody_who_has_gone_is_ended(start: Start):
     assert is_there(pid)
     cue(zygote)
     await until_elsewhere(lambda: not is_there(pid))
-
-
-async def test_what_ends_before_it_can_be_ended_does_not_end_its_zygote(start: Start):
-    zygote = await start(ASKED, {"child": True}, CUED, SPAWNED, {"end": True}, EXIT)
-    watch = Watch()
-    asking = asyncio.create_task(zygote.fork(REQUEST, watch))
-    children = Path(f"/proc/{zygote.pid}/task/{zygote.pid}/children")
-    await until_elsewhere(lambda: children.read_text() != "")
-    pid = int(children.read_text())
-    asking.cancel()
-    await asyncio.wait({asking})
-    cue(zygote)
-    while is_there(pid):
-        """The loop does not turn: what it reads next is about a process that has gone."""
-    await until_elsewhere(lambda: watch.ended is not None)
-    assert zygote.state is ZygoteState.READY
 
 
 async def test_silence_is_the_end_of_a_zygote(start: Start, monkeypatch: pytest.MonkeyPatch):
@@ -271,7 +271,8 @@ async def test_a_zygote_that_cannot_start_is_tried_again_and_the_reason_is_kept(
 
 async def test_a_zygote_that_dies_has_a_successor():
     changes: list[str] = []
-    made = zygotes(HELLO, on_change=lambda: changes.append(made.describe()))
+    waker = Waker(changes)
+    made = waker.zygotes = zygotes(HELLO, waker=waker)
     first = await made.settled()
     assert first is not None
     os.kill(first.pid or 0, signal.SIGKILL)
@@ -308,7 +309,7 @@ async def test_a_provisioner_without_a_zygote_still_learns_of_the_end(start: Sta
     fork = await zygote.fork(REQUEST, provisioner)
     provisioner._ended = asyncio.get_running_loop().create_future()
     provisioner._watch(fork.pid, fork.pidfd)
-    zygote._process.kill()  # type: ignore[union-attr]
+    os.kill(zygote.pid or 0, signal.SIGKILL)
     await until_elsewhere(lambda: not zygote.is_alive)
     assert provisioner.exit is None
     await provisioner.kill()

@@ -313,7 +313,7 @@ class TestResults:
             await fake.engine.interrupt(execution.id)
             looking.set()
 
-        monkeypatch.setattr("engine.contexts.context.watch", look)
+        monkeypatch.setattr("engine.contexts.cell_run.watch", look)
         response = await fake.client.post("/execute", json={"code": "never", "context_id": "demo", "files": True})
         assert looking.is_set()
         assert response.json()["status"] == "interrupted"

@@ -1,4 +1,4 @@
-"""Engines whose scripted kernels can be branched, and directories of contexts."""
+"""Engines whose scripted kernels can be branched."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ from typing import Any
 
 import pytest
 
-from engine.contexts.files import FileLimits, LocalFiles
 from engine.core import Engine
 from engine.kernels.kernel import Kernel
-from engine.kernels.launcher import Launcher
+from engine.kernels.local import Local
 from engine.kernels.provisioners.fake import Die, Hold, Say
 from engine.languages import Language
-from engine.workspaces.run_directory import RunDir, Workspace
+from engine.workspaces.workspace import Workspace
 
 READY = Say("stream", {"name": "stdout", "text": "ready\n"})
 FAIL = Say("error", {"ename": "ValueError", "evalue": "boom", "traceback": ["boom"]})
+FORKED = Say("fork_reply", {"status": "ok", "not_carried": [{"kind": "native_thread", "name": "blas (1)"}]})
 REFUSED = Say("fork_reply", {"status": "error", "obstacles": [{"kind": "thread", "name": "poller"}]})
 SCRIPT = {"loop": [READY, Hold()], "stubborn": [READY, Hold(ignore_interrupts=True)], "die": [Die()], "fail": [FAIL]}
-FORKED = Say("fork_reply", {"status": "ok", "not_carried": [{"kind": "native_thread", "name": "blas (1)"}]})
 ABLE = {**SCRIPT, "fork_request": [FORKED]}
-LIMITS = FileLimits(file_bytes=1000, files=10, bytes=2000)
 
 
 @pytest.fixture
@@ -33,7 +31,7 @@ def adopted(monkeypatch: pytest.MonkeyPatch) -> list[Kernel]:
     made: list[Kernel] = []
 
     async def adopt(
-        self: Launcher,
+        self: Local,
         language: Language,
         stream: socket.socket,
         *,
@@ -48,7 +46,7 @@ def adopted(monkeypatch: pytest.MonkeyPatch) -> list[Kernel]:
         made.append(await self.start(language, Workspace(directory, directory, directory)))
         return made[-1]
 
-    monkeypatch.setattr(Launcher, "adopt", adopt)
+    monkeypatch.setattr(Local, "adopt", adopt)
     return made
 
 
@@ -59,13 +57,3 @@ async def engine(fake_engine, adopted) -> Callable[..., Awaitable[Engine]]:
         return fake.engine
 
     return start
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return RunDir(tmp_path / "run").new_workspace("c")
-
-
-@pytest.fixture
-def files(workspace: Workspace) -> LocalFiles:
-    return LocalFiles("c", workspace, LIMITS)

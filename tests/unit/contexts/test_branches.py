@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from engine.contexts.context import Context
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.errors import (
     CannotBranch,
@@ -27,7 +27,7 @@ from engine.errors import (
     TooManyContexts,
 )
 from engine.kernels.kernel import Kernel
-from engine.kernels.launcher import Launcher
+from engine.kernels.local import Local
 from engine.kernels.memory import Memory
 from engine.kernels.provisioners.fake import Say
 from engine.languages import Language
@@ -56,8 +56,8 @@ async def held(engine: Engine, code: str = "loop", **options: Any) -> Execution:
     raise AssertionError(execution)
 
 
-async def never_comes(self: Launcher, language: Language, stream: socket.socket, **keywords: Any) -> Kernel:
-    """In the place of `Launcher.adopt`: the process does not say a word."""
+async def never_comes(self: Local, language: Language, stream: socket.socket, **keywords: Any) -> Kernel:
+    """In the place of `Local.adopt`: the process does not say a word."""
     stream.close()
     raise KernelStartFailed("python", "no answer")
 
@@ -89,7 +89,7 @@ class TestForks:
             await engine.branching.fork("c")
         assert raised.value.obstacles == [Obstacle("thread", "poller")]
         assert [context.id for context in engine.contexts] == ["c"]
-        await asyncio.wait(engine.contexts._closing)
+        await asyncio.wait(engine.contexts._closing.values())
         assert set(engine.run_dir.contexts.iterdir()) == files
 
     @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ class TestForks:
     async def test_a_branch_whose_process_never_comes_is_no_context(self, engine, monkeypatch: pytest.MonkeyPatch):
         engine = await engine()
         await run(engine)
-        monkeypatch.setattr(Launcher, "adopt", never_comes)
+        monkeypatch.setattr(Local, "adopt", never_comes)
         with pytest.raises(KernelStartFailed):
             await engine.branching.fork("c")
         assert [context.id for context in engine.contexts] == ["c"]

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+from typing import Any
 
 import pytest
 
-from engine.contexts import branches
+from engine.contexts.branches import Brancher
+from engine.contexts.checkpoints import Checkpoint, Checkpoints, Restoration
 from engine.errors import (
     CannotBranch,
     CheckpointLost,
     CheckpointNotFound,
     KernelStartFailed,
+    PolyreplError,
     TooManyCheckpoints,
 )
 from engine.kernels.kernel import Kernel
-from engine.kernels.launcher import Launcher
+from engine.kernels.local import Local
 from engine.kernels.provisioners.fake import Die
 from engine.models import Obstacle
-from engine.workspaces.run_directory import Workspace
 from tests.unit.contexts.conftest import REFUSED, SCRIPT
 from tests.unit.contexts.test_branches import ended, held, never_comes, only, run
 
@@ -85,7 +89,7 @@ class TestCheckpoints:
         await run(engine)
         kept = (await engine.branching.keep("c")).checkpoint
         returning = asyncio.create_task(engine.branching.restore("c", kept))
-        while only(engine)._starting is None:
+        while only(engine)._slot._starting is None:
             await asyncio.sleep(0)
         result = await run(engine)
         await returning
@@ -106,7 +110,7 @@ class TestCheckpoints:
         await run(engine)
         kept = (await engine.branching.keep("c")).checkpoint
         with monkeypatch.context() as failing:
-            failing.setattr(Launcher, "adopt", never_comes)
+            failing.setattr(Local, "adopt", never_comes)
             with pytest.raises(KernelStartFailed):
                 await engine.branching.restore("c", kept)
         assert (await run(engine)).context_state == "restarted"
@@ -121,6 +125,43 @@ class TestCheckpoints:
                 await (
                     action("c", "nothing") if action == engine.branching.restore else action("c", checkpoint="nothing")
                 )
+
+
+class TestDeletion:
+    @pytest.mark.parametrize("waits_in", [(Local, "adopt"), (Brancher, "copy_files")], ids=["kernel", "files"])
+    @pytest.mark.parametrize("what", ["keep", "restore", "fork"])
+    async def test_what_is_made_of_a_context_that_is_deleted_meanwhile_does_not_outlive_it(
+        self, engine, adopted: list[Kernel], monkeypatch: pytest.MonkeyPatch, what: str, waits_in: tuple[type, str]
+    ):
+        engine = await engine()
+        await run(engine)
+        kept = (await engine.branching.keep("c")).checkpoint
+        work = getattr(*waits_in)
+        is_done, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def work_late(*args: Any, **keywords: Any) -> Any:
+            done = await work(*args, **keywords)
+            is_done.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await goes_on.wait()
+            return done
+
+        monkeypatch.setattr(*waits_in, work_late)
+        calls = {
+            "keep": lambda: engine.branching.keep("c"),
+            "restore": lambda: engine.branching.restore("c", kept),
+            "fork": lambda: engine.branching.fork("c", new_id="f", checkpoint=kept),
+        }
+        making = asyncio.create_task(calls[what]())
+        await is_done.wait()
+        deleting = [asyncio.create_task(engine.delete_context(each.id)) for each in engine.contexts]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        goes_on.set()
+        await asyncio.wait({making, *deleting}, timeout=10)
+        assert isinstance(making.exception(), PolyreplError)
+        assert not any(kernel.is_alive for kernel in adopted)
+        assert os.listdir(engine.run_dir.contexts) == []
 
 
 class TestCells:
@@ -155,11 +196,11 @@ class TestCells:
         assert not adopted[0].is_alive
 
     async def test_a_rollback_that_fails_is_told_as_it_is(self, engine, monkeypatch: pytest.MonkeyPatch):
-        async def stage(self: branches.Checkpoints, checkpoint: branches.Checkpoint) -> Workspace:
+        async def stage(self: Checkpoints, checkpoint: Checkpoint) -> Restoration:
             raise CannotBranch("c", [Obstacle("files", "no space left")])
 
         engine = await engine()
-        monkeypatch.setattr(branches.Checkpoints, "stage", stage)
+        monkeypatch.setattr(Checkpoints, "stage", stage)
         result = await run(engine, "fail", rolls_back=True)
         assert (result.status, result.context_state) == ("error", "preserved")
         result = await run(engine, "die", rolls_back=True)
@@ -179,7 +220,7 @@ class TestCells:
         engine = await engine()
         await run(engine)
         with monkeypatch.context() as failing:
-            failing.setattr(Launcher, "adopt", never_comes)
+            failing.setattr(Local, "adopt", never_comes)
             result = await run(engine, checkpoint=True)
         assert (result.status, result.error.name) == ("error", "KernelStartFailed")
         assert (await run(engine)).execution_count == 2

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.contexts.executions import Execution
+from engine.contexts.execution import Execution
 from engine.contexts.registry import Context
 from engine.core import Engine
 from engine.errors import ContextNotFound, KernelStartFailed, QueueFull, TooManyContexts

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from engine.contexts.executions import END_OF_INPUT, Execution, Executions, Request
+from engine.contexts.execution import END_OF_INPUT, Execution, Request
+from engine.contexts.executions import Executions
 from engine.errors import ExecutionNotFound, IdempotencyConflict, InputNotExpected
 from engine.jupyter.messages import Channel, Message
 from engine.models import Done, ErrorInfo, Event, InputRequest, Started, Stdout

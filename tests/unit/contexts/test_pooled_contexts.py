@@ -42,7 +42,8 @@ class TestContexts:
     async def test_a_new_context_has_a_kernel_and_a_directory_at_once(self, fake_engine):
         fake = await fake_engine(**POOLED)
         await until(lambda: ready(fake.engine) == 2)
-        context = fake.engine.contexts.get_or_create("c", fake.engine.check_language("python"))
+        context, is_new = fake.engine.contexts.get_or_create("c", fake.engine.check_language("python"))
+        assert is_new
         assert context.kernel
         assert context.kernel.is_alive
         assert context.workspace.cwd.is_dir()
@@ -103,10 +104,10 @@ class TestContexts:
     async def test_a_cell_that_ends_frees_the_core_that_a_start_waits_for(
         self, fake_engine, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr("engine.kernels.pool._PATIENCE", 1e6)
+        monkeypatch.setattr("engine.kernels.stock._PATIENCE", 1e6)
         fake = await fake_engine({"loop": [READY, Hold()]}, **POOLED)
         await until(lambda: ready(fake.engine) == 2)
-        fake.engine.pool._cores = 1
+        fake.engine.pool._machine.cores = 1
         execution = await fake.engine.execute("loop")
         await until(lambda: fake.engine.pool._waits_for_cores)
         assert ready(fake.engine) == 1

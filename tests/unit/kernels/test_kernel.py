@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import stat
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jupyter_client.kernelspec import KernelSpec
 
-import engine.kernels.kernel
-from engine.errors import KernelDied, KernelStartFailed, MessageError
+import engine.kernels.run
+from engine.errors import KernelDied, KernelStartFailed
 from engine.jupyter.messages import Channel, Message
-from engine.kernels.channels import Listener
 from engine.kernels.channels.fake import FakeChannels
-from engine.kernels.kernel import Kernel, KernelState, Outcome, Run
+from engine.kernels.kernel import Kernel, KernelState
 from engine.kernels.provisioners.fake import Ask, Die, FakeKernel, FakeProvisioner, Hold, Misbehave, Say, Script
+from engine.kernels.run import Outcome, Run
+from engine.metrics import Metrics
 
 pytestmark = pytest.mark.anyio
 
@@ -58,15 +59,12 @@ class Rig:
         self.directory = directory
         spec = KernelSpec(display_name="Fake", interrupt_mode=interrupt_mode, metadata={"polyrepl": {"env_vars": True}})
         self.provisioner = FakeProvisioner.of(script, self.fakes)(spec)
-        self.bad: list[MessageError] = []
-        self.kernel = Kernel(spec, self.provisioner, directory, on_bad_message=self.bad.append)
+        self.metrics = Metrics()
+        self.kernel = Kernel(spec, self.provisioner, directory, metrics=self.metrics)
 
     async def start(self, *, channels: Any = FakeChannels, timeout: float = 10.0) -> Kernel:
-        def connect(info: Mapping[str, Any], listener: Listener) -> FakeChannels:
-            return channels(info, listener)
-
         await self.kernel.start(
-            command=lambda path: ["fake", path], connect=connect, cwd=self.directory, env={}, timeout=timeout
+            ["fake", "{connection_file}"], channels=channels, cwd=self.directory, env={}, timeout=timeout
         )
         return self.kernel
 
@@ -127,7 +125,7 @@ async def test_the_idle_status_may_come_before_the_reply(rig):
 
 
 async def test_a_reply_without_idle_ends_the_request_after_a_while(rig, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(engine.kernels.kernel, "_IDLE_WAIT", 0.02)
+    monkeypatch.setattr(engine.kernels.run, "_IDLE_WAIT", 0.02)
     made = rig({"x": [Misbehave(idle=False)]})
     await made.start()
     run = await made.execute("x")
@@ -299,7 +297,7 @@ async def test_a_message_that_is_none_is_told_of_and_the_request_goes_on(rig):
     assert note["name"] == "stderr"
     assert "display_data" in note["text"]
     assert ready["text"] == "ready\n"
-    assert len(made.bad) == 1
+    assert made.metrics.registry.get_sample_value("polyrepl_bad_messages_total") == 1
 
 
 async def test_a_reply_that_cannot_be_read_is_a_reply(rig):
@@ -309,7 +307,7 @@ async def test_a_reply_that_cannot_be_read_is_a_reply(rig):
     await made.reader.until("execute_input")
     made.fakes[0].say("fake_1", "status", {"execution_state": "idle"})
     await asyncio.sleep(0)
-    made.kernel._receive(Message(Channel.SHELL, "execute_reply", "fake_1", content=b"["))
+    made.kernel.receive(Message(Channel.SHELL, "execute_reply", "fake_1", content=b"["))
     assert await run.wait(10) is Outcome.DONE
 
 
@@ -340,7 +338,7 @@ async def test_a_kernel_that_ends_while_it_starts_is_a_failed_start_at_once(rig)
 
     class Ends(Mute):
         async def open(self) -> None:
-            made.provisioner._end(7)
+            made.provisioner.end(7)
             await super().open()
 
     with pytest.raises(KernelStartFailed, match="exited with code 7"):

@@ -11,16 +11,30 @@ import pytest
 
 from engine.kernels.kernel import Kernel
 from engine.kernels.memory import Memory
-from engine.kernels.pool import Member, Pool, Rate, Stock
+from engine.kernels.pool import Machine, Pool
 from engine.kernels.provisioners import Exit
+from engine.kernels.stock import Member, Rate, Stock
 from engine.languages import Language
 from engine.metrics import Metrics
 from engine.settings import Settings
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 
 GIB = 1024**3
-PYTHON = Language("python", "polyrepl-python")
-BASH = Language("bash", "bash")
+
+
+class Here:
+    """What the pool asks of a backend. The numbers of kernels that are not current any more are in `stale`."""
+
+    def __init__(self) -> None:
+        self.stale: set[int] = set()
+
+    def is_current(self, kernel: Any) -> bool:
+        return kernel.number not in self.stale
+
+
+HERE = Here()
+PYTHON = Language("python", "polyrepl-python", placed_on=cast(Any, HERE))
+BASH = Language("bash", "bash", placed_on=cast(Any, HERE))
 
 
 class IdleKernel:
@@ -40,6 +54,20 @@ _LOOP = asyncio.new_event_loop()  # never runs: for futures that only hold a val
 _LOOP.close()
 
 
+class Clock(Machine):
+    """A machine whose clock, cores and memory are the test's."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.cores = 2
+        self._rig = rig
+
+    def memory(self) -> Memory:
+        return self._rig.memory
+
+    def now(self) -> float:
+        return self._rig.now
+
+
 class Rig:
     """A pool with a clock, cores and memory of the test's, whose plans the test itself carries out."""
 
@@ -47,21 +75,18 @@ class Rig:
         self.now = 1000.0
         self.busy = 0
         self.memory = Memory(available=8 * GIB, reserve=GIB)
-        self.stale: set[int] = set()
+        self.stale = HERE.stale
+        self.stale.clear()
         self.metrics = Metrics()
         self.kernels: list[IdleKernel] = []
         self.starting: list[Stock] = []
         self.pool = Pool(
             Settings(**settings),
             kept=kept or (PYTHON,),
-            start_kernel=cast(Any, None),
             run_dir=cast(Any, None),
             metrics=self.metrics,
-            busy=lambda: self.busy,
-            is_current=lambda kernel: cast(Any, kernel).number not in self.stale,
-            memory=lambda: self.memory,
-            cores=2,
-            clock=lambda: self.now,
+            load=self,
+            machine=Clock(self),
         )
 
     def decide(self) -> str:
@@ -271,7 +296,7 @@ class TestFailures:
     def test_members_that_would_be_started_differently_today_are_replaced(self):
         rig = Rig()
         rig.fill()
-        rig.stale = {0, 1}
+        rig.stale |= {0, 1}
         assert rig.take() is None
         assert rig.decide() == "start python, end 0, end 1"
         assert rig.count("pool_discarded_total", reason="stale") == 2

@@ -11,7 +11,7 @@ from msgspec import UNSET
 from engine.errors import TooManyFiles
 from engine.models import FileChange
 from engine.workspaces.changes import ASKED_ENTRIES, MAX_CHANGES, UNASKED_ENTRIES, compare, snapshot, watch
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 
 pytestmark = pytest.mark.anyio
 

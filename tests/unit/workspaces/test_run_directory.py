@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,6 +98,112 @@ def test_a_killed_servers_sockets_elsewhere_are_removed_by_the_next(tmp_path: Pa
     if left:
         kernels.rmdir()
     assert not left
+
+
+class TestServersThatStartTogether:
+    """Each has a directory of its own with its own lock, whatever the other one does between its steps."""
+
+    @staticmethod
+    def check(run_dir: RunDir) -> None:
+        """It is there, whole, and its lock is held: another server leaves it alone."""
+        RunDir(run_dir.path.parent).close()
+        assert run_dir.contexts.is_dir()
+        assert run_dir.new_kernel_dir().is_dir()
+        with (run_dir.path / "lock").open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    @pytest.mark.parametrize("step", ["mkdtemp", "open", "flock"])
+    def test_another_server_may_start_and_sweep_after_any_step(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    ):
+        base = tmp_path / "base"
+        others: list[RunDir] = []
+        module, name = {"mkdtemp": (tempfile, "mkdtemp"), "open": (os, "open"), "flock": (fcntl, "flock")}[step]
+        real = getattr(module, name)
+
+        def then_another_starts(*args: Any, **options: Any) -> Any:
+            done = real(*args, **options)
+            if not others:
+                others.append(None)  # type: ignore[arg-type]  # for the time of its own steps
+                others[0] = RunDir(base)
+            return done
+
+        monkeypatch.setattr(module, name, then_another_starts)
+        run_dir = RunDir(base)
+        monkeypatch.undo()
+        self.check(run_dir)
+        self.check(others[0])
+        run_dir.close()
+        others[0].close()
+        assert [path.name for path in base.iterdir()] == ["cache"]
+
+    def test_another_server_may_hold_the_new_lock_for_a_moment(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """It takes the lock of what seems to be left behind, and removes that only later."""
+        held: list[tuple[Path, int]] = []
+        real = fcntl.flock
+
+        def flock(fd: int, operation: int) -> None:
+            if not held:
+                path = Path(os.readlink(f"/proc/self/fd/{fd}"))
+                other = os.open(path, os.O_RDWR)
+                real(other, operation)
+                held.append((path.parent, other))
+            real(fd, operation)
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+        run_dir = RunDir(tmp_path / "base")
+        monkeypatch.undo()
+        path, other = held[0]
+        assert run_dir.path != path
+        shutil.rmtree(path)
+        os.close(other)
+        self.check(run_dir)
+        run_dir.close()
+
+    def test_many_real_ones_all_start_with_their_locks(self, tmp_path: Path):
+        code = (
+            "import fcntl, sys; from pathlib import Path; from engine.workspaces.run_directory import RunDir\n"
+            "sys.stdin.readline()\n"
+            "for _ in range(40):\n"
+            "    run_dir = RunDir(Path(sys.argv[1])); assert run_dir._lock is not None; assert run_dir.contexts.is_dir()\n"
+            "    try: fcntl.flock(open(run_dir.path / 'lock'), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+            "    except BlockingIOError: run_dir.close()\n"
+            "    else: sys.exit('not locked')\n"
+        )
+        servers = [
+            subprocess.Popen(
+                [sys.executable, "-c", code, str(tmp_path / "base")], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+            for _ in range(6)
+        ]
+        for server in servers:  # all at once, when each is ready
+            assert server.stdin
+            server.stdin.write(b"go\n")
+        errors = [server.communicate(timeout=60)[1].decode() for server in servers]
+        assert errors == [""] * len(servers)
+        assert [path.name for path in (tmp_path / "base").iterdir()] == ["cache"]
+
+
+@pytest.mark.parametrize("refused", ["contexts", "cache", "symlink"])
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str):
+    base = tmp_path / ("long" * 30)
+    RunDir(base).close()
+    (base / "cache").rmdir()
+    before = set(os.listdir("/proc/self/fd")), set(Path("/tmp").glob("polyrepl-*"))
+    method = "symlink_to" if refused == "symlink" else "mkdir"
+    real = getattr(Path, method)
+
+    def full(self: Path, *args: Any, **options: Any) -> None:
+        if refused in ("symlink", self.name):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(self, *args, **options)
+
+    monkeypatch.setattr(Path, method, full)
+    with pytest.raises(OSError, match="No space left"):
+        RunDir(base)
+    monkeypatch.undo()
+    assert not list(base.glob("s-*"))
+    assert (set(os.listdir("/proc/self/fd")), set(Path("/tmp").glob("polyrepl-*"))) == before
 
 
 def test_no_directory_is_used_for_two_contexts(tmp_path: Path):

@@ -48,18 +48,17 @@ class Wire:
         self.listener: Callable[[Message], None] = self.messages.append
         self._changed = asyncio.Event()
         self._decoder = Decoder()
-        self.channels = StreamChannels(self.ours, self._hear, on_bad_message=self._note_bad)
-        self.channels.on_broken = self._note_broken
+        self.channels = StreamChannels(self.ours, self)
 
-    def _hear(self, message: Message) -> None:
+    def receive(self, message: Message) -> None:
         self.listener(message)
         self._changed.set()
 
-    def _note_bad(self, error: MessageError) -> None:
+    def note_bad_message(self, error: MessageError) -> None:
         self.bad.append(error.message)
         self._changed.set()
 
-    def _note_broken(self, error: MessageError) -> None:
+    def note_broken(self, error: MessageError) -> None:
         self.broken.append(error.message)
         self._changed.set()
 

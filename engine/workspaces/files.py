@@ -32,7 +32,7 @@ from engine.errors import (
 )
 from engine.models import FileInfo, FileList
 from engine.workspaces.directories import DIRECTORY, descended, opened, split, walk, walk_sorted
-from engine.workspaces.run_directory import Workspace
+from engine.workspaces.workspace import Workspace
 
 _CHUNK = 1024 * 1024
 # Not blocking: what was a file a moment ago may be a pipe now, and a pipe's open waits for its other end.

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.contexts.files import LocalFiles
 from engine.errors import (
     ContextEnded,
     FileConflict,
@@ -19,8 +18,10 @@ from engine.errors import (
     StorageFull,
 )
 from engine.workspaces.directories import split
-from engine.workspaces.run_directory import RunDir, Workspace
-from tests.unit.contexts.conftest import LIMITS
+from engine.workspaces.files import LocalFiles
+from engine.workspaces.run_directory import RunDir
+from engine.workspaces.workspace import Workspace
+from tests.unit.workspaces.conftest import LIMITS
 
 pytestmark = pytest.mark.anyio
 

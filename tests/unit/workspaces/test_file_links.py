@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.contexts.files import LocalFiles
 from engine.errors import (
     FileConflict,
     FileMissing,
     Forbidden,
 )
-from engine.workspaces.run_directory import Workspace
-from tests.unit.contexts.test_files import content, parts, paths
+from engine.workspaces.files import LocalFiles
+from engine.workspaces.workspace import Workspace
+from tests.unit.workspaces.test_files import content, parts, paths
 
 pytestmark = pytest.mark.anyio
 

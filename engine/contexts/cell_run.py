@@ -1,0 +1,199 @@
+"""One cell's run: its environment, what is watched around it, its time limit, and what the answer says of its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.contexts.checkpoints import Checkpoint, Checkpoints
+from engine.contexts.execution import Execution, Request
+from engine.contexts.kernel_slot import KernelSlot
+from engine.contexts.outcome import ending_of, engine_error, has_failed
+from engine.errors import ContextEnded, KernelDied, KernelStartFailed, NotSupported, PolyreplError, ShuttingDown
+from engine.kernels.kernel import Kernel
+from engine.kernels.preludes import Preludes, preludes
+from engine.kernels.run import Outcome, Run
+from engine.kernels.silent import put_back, run_silently
+from engine.log import get_logger
+from engine.models import ContextState, ErrorInfo, Status
+from engine.workspaces.changes import watch
+from engine.workspaces.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class CellSettings:
+    """How the cells of a context are run. `interrupt_grace`: seconds; `kernel_limits`: sent to kernels that apply them themselves;
+    `watched`: the directories in which cells are looked after, None where they lie elsewhere."""
+
+    interrupt_grace: float
+    kernel_limits: dict[str, int]
+    watched: Workspace | None
+
+
+class CellRun:
+    """Runs one execution when its context's queue gives it the kernel.
+
+    Invariant: the execution is ended by whoever is first: the run itself, an interrupt before it starts, or `refuse`, when the
+    context has another kernel or none. The run looks after each wait whether that has happened, and starts nothing if so."""
+
+    def __init__(self, execution: Execution, checkpoints: Checkpoints, settings: CellSettings) -> None:
+        self.execution = execution
+        self._checkpoints = checkpoints
+        self._settings = settings
+
+    def __repr__(self) -> str:
+        return f"<CellRun {self.execution!r}>"
+
+    @property
+    def is_finished(self) -> bool:
+        return self.execution.is_finished
+
+    async def give(self, slot: KernelSlot) -> None:
+        try:
+            await self._run(slot)
+        except Exception as error:
+            await self._give_up(slot, error)
+
+    def refuse(self, error: Exception) -> None:
+        match error:
+            case ContextEnded(cell_error=name, reason=reason):
+                self._end("interrupted", "lost", engine_error(name, f"The context {reason}"))
+            case ShuttingDown():
+                self._end("interrupted", "lost", engine_error("ContextEnded", "The context was ended with the server"))
+            case _:
+                self._end("died", "lost", _internal_error())
+
+    def interrupt_before_start(self) -> None:
+        """End it: it has not been handed to its kernel."""
+        self._end("interrupted", None, engine_error("KeyboardInterrupt", "Interrupted before it started"))
+
+    async def _run(self, slot: KernelSlot) -> None:
+        kernel = await slot.living()
+        request = self.execution.request
+        if request is None:  # interrupted while the kernel was starting
+            return
+        if self._settings.watched is not None:
+            self.execution.watch = await watch(self._settings.watched, request.files)
+        if not (request.checkpoint or request.rolls_back):
+            await self._run_on(slot, kernel, request, None)
+            return
+        async with self._checkpoints.before(kernel, kept=request.checkpoint) as checkpoint:
+            if request.checkpoint:
+                self.execution.checkpoint = checkpoint.id
+            await self._run_on(slot, kernel, request, checkpoint)
+
+    async def _run_on(self, slot: KernelSlot, kernel: Kernel, request: Request, checkpoint: Checkpoint | None) -> None:
+        execution = self.execution
+        around: Preludes | None = None
+        if execution.is_finished:  # interrupted meanwhile
+            return
+        if request.env_vars and not kernel.honours("env_vars"):
+            around = await self._set_environment(kernel, request)
+            if execution.is_finished:
+                await put_back(kernel, around.after)
+                return
+        execution.start()
+        run = await kernel.execute(
+            request.code,
+            execution.receive,
+            allow_stdin=request.allow_stdin,
+            metadata=self._metadata(kernel, request),
+        )
+        execution.attach(run)
+        if execution.interrupt_requested:  # while the request was on its way
+            await kernel.interrupt()
+        before = state = slot.state_of_next
+        slot.state_of_next = "preserved"
+        outcome = await run.wait(request.timeout)
+        if outcome is Outcome.TIMEOUT:
+            outcome = await self._time_out(kernel, run)
+        if around is not None and outcome is Outcome.DONE and not await put_back(kernel, around.after):
+            outcome = Outcome.DIED
+        death = self._note_death(kernel) if outcome is Outcome.DIED else ""
+        if outcome is not Outcome.DONE:
+            state = "lost"
+        if checkpoint is not None and request.rolls_back and has_failed(execution, outcome):
+            state = await self._roll_back(slot, checkpoint, state, before)
+        if execution.watch is not None and state != "rolled_back":
+            execution.files = await execution.watch.changes()
+        status, error = ending_of(execution, outcome, state, death=death)
+        self._end(status, state, error)
+
+    async def _set_environment(self, kernel: Kernel, request: Request) -> Preludes:
+        """Set the variables in a kernel that does not read them itself. Raises NotSupported."""
+        language = self.execution.language
+        around = preludes(kernel.spec.language, request.env_vars)
+        if around is None:
+            raise NotSupported("env_vars", language, "its kernel does not take them")
+        if not await run_silently(kernel, around.before):
+            await put_back(kernel, around.after)
+            raise NotSupported("env_vars", language, "its kernel failed to set them")
+        return around
+
+    def _metadata(self, kernel: Kernel, request: Request) -> dict[str, Any]:
+        metadata: dict[str, Any] = {}
+        if request.env_vars and kernel.honours("env_vars"):
+            metadata["env_vars"] = request.env_vars
+        if kernel.honours("output_limits"):
+            metadata["output_limits"] = self._settings.kernel_limits
+        if request.variables:
+            metadata["changes"] = True
+        if request.data and kernel.honours("data"):
+            metadata["data"] = True
+        return metadata
+
+    async def _time_out(self, kernel: Kernel, run: Run) -> Outcome:
+        """The ladder: interrupt, a time of grace, kill. Returns which step was reached: DONE, DIED, or TIMEOUT for killed."""
+        self.execution.deadline_passed = True
+        await kernel.interrupt()
+        outcome = await run.wait(self._settings.interrupt_grace)
+        if outcome is Outcome.TIMEOUT:
+            await kernel.kill()
+        return outcome
+
+    async def _roll_back(
+        self, slot: KernelSlot, checkpoint: Checkpoint, state: ContextState, before: ContextState
+    ) -> ContextState:
+        """Return to the checkpoint; what is said of the state then. Where that fails before anything was ended, it is `state`.
+
+        `before`: what the cell found, and the next one finds again."""
+        has_let_go = False
+        try:
+            restoration = await self._checkpoints.stage(checkpoint)
+            starting = restoration.begin(slot, state=before)
+            has_let_go = True
+            await slot.settled(starting)
+        except PolyreplError as error:
+            get_logger().warning("not_rolled_back", context=self.execution.context_id, reason=error.message)
+            return "lost" if has_let_go else state
+        return "rolled_back"
+
+    async def _give_up(self, slot: KernelSlot, error: Exception) -> None:
+        """End an execution that could not be run, or not to its end."""
+        execution = self.execution
+        if isinstance(error, KernelStartFailed) and not slot.has_living:
+            self._end("died", "lost", engine_error("KernelStartFailed", error.message))
+        elif isinstance(error, PolyreplError) and execution.status == "queued":
+            # Nothing was run: the context, or a checkpoint before the code, could not be branched.
+            status: Status = "died" if isinstance(error, KernelDied) else "error"
+            state: ContextState | None = None if slot.has_living else "lost"
+            self._end(status, state, engine_error(type(error).__name__, error.message))
+        else:
+            get_logger().error("execution_failed", context=execution.context_id, execution=execution.id, exc_info=error)
+            if slot.kernel is not None:  # what it would do next, nobody knows
+                await slot.kernel.kill()
+            self._end("died", "lost", _internal_error())
+
+    def _note_death(self, kernel: Kernel) -> str:
+        reason = kernel.exited.result().describe() if kernel.exited.done() else "gone"
+        get_logger().warning(
+            "kernel_died", context=self.execution.context_id, execution=self.execution.id, reason=reason
+        )
+        return reason
+
+    def _end(self, status: Status, state: ContextState | None, error: ErrorInfo | None) -> None:
+        self.execution.end(status, context_state=state, error=error)
+
+
+def _internal_error() -> ErrorInfo:
+    return engine_error("InternalError", "The engine failed to run this code")

@@ -1,0 +1,307 @@
+"""An execution: one cell as a resource, with an event log, a result at any moment, and an end that is reached once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from msgspec import UNSET, UnsetType
+
+from engine.contexts.variables import changes_of
+from engine.errors import InputNotExpected
+from engine.following import follow
+from engine.jupyter.messages import Message
+from engine.kernels.run import Run
+from engine.models import (
+    TERMINAL,
+    ContextState,
+    Done,
+    ErrorInfo,
+    Event,
+    Failed,
+    FileChange,
+    InputRequest,
+    Item,
+    Result,
+    Started,
+    Status,
+    VariableChanges,
+)
+from engine.output.buffers import OutputLimits
+from engine.output.journal import Journal
+from engine.output.normalizer import FindHint, Normalizer, traceback_text
+from engine.validation import check_text
+from engine.workspaces.changes import Watch
+
+END_OF_INPUT = "\x04"  # as an input_reply: ipykernel and our kernels read it as end of input
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be run. `stdin`: lines for input(), then end of input. `interactive`: a reader can answer input requests.
+
+    `variables`: the result tells which variables the code made, changed and removed. `checkpoint`: keep the state before it;
+    `rolls_back`: return to that state when it fails. `data`: items of tables and plots also carry their values.
+    `files`: the result tells which files the code made, changed and deleted; None: where that costs nothing to speak of."""
+
+    code: str
+    timeout: float
+    env_vars: dict[str, str] = field(default_factory=dict)
+    stdin: Sequence[str] | None = None
+    interactive: bool = False
+    variables: bool = False
+    checkpoint: bool = False
+    rolls_back: bool = False
+    data: bool = False
+    files: bool | None = None
+
+    @property
+    def allow_stdin(self) -> bool:
+        return self.interactive or self.stdin is not None
+
+    def fingerprint(self, *identity: str | None) -> bytes:
+        """Equal for requests that ask for the same; how the answer is read (`interactive`) is no part of that."""
+        wishes = (self.variables, self.checkpoint, self.rolls_back, self.data, self.files)
+        asked = (identity, self.code, self.timeout, sorted(self.env_vars.items()), self.stdin, wishes)
+        return hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).digest()
+
+
+class ExecutionListener(Protocol):
+    """Whoever wants to know that executions have ended."""
+
+    def execution_ended(self, execution: Execution) -> None:
+        """Called once for each, with its result complete."""
+
+
+class Execution:
+    """A cell's run. Its context drives it through `start`, `receive` and `end`; readers follow it.
+
+    Invariant: it ends once. From then on its status and its request do not change, and what its kernel still says is output."""
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        context_id: str,
+        language: str,
+        limits: OutputLimits,
+        max_events: int,
+        find_hint: FindHint | None = None,
+        listener: ExecutionListener | None = None,
+    ) -> None:
+        self.id = str(uuid.uuid4())
+        self.context_id = context_id
+        self.language = language
+        self.timeout = request.timeout
+        self.status: Status = "queued"
+        self.context_state: ContextState | None = None
+        self.interrupt_requested = False
+        self.deadline_passed = False
+        self.checkpoint: str | UnsetType = UNSET
+        self.files: list[FileChange] | UnsetType = UNSET
+        self.watch: Watch | None = None
+        self.journal = Journal(max_events=max_events, max_bytes=limits.output_bytes)
+        self.request: Request | None = request
+        self._stdin = deque(request.stdin or ())
+        self._interactive = request.interactive and request.stdin is None
+        self._wants_changes = request.variables
+        self._changes: VariableChanges | UnsetType = UNSET
+        self._normalizer = Normalizer(limits, find_hint=find_hint)
+        self._listener = listener
+        self._run: Run | None = None
+        self._awaits_input = False
+        self._started_at = 0.0
+        self._duration: float | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def __repr__(self) -> str:
+        return f"<Execution {self.id} {self.status}, {self.journal.last} events>"
+
+    @property
+    def location(self) -> str:
+        """Its path in the API."""
+        return f"/executions/{self.id}"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self.status in TERMINAL
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds that the cell ran, so far or in all; None before it starts."""
+        if self._duration is not None:
+            return self._duration
+        return time.perf_counter() - self._started_at if self._started_at else None
+
+    @property
+    def size(self) -> int:
+        """Bytes held, roughly."""
+        return self._normalizer.size + self.journal.size
+
+    @property
+    def was_truncated(self) -> bool:
+        """Whether a limit has cut its output."""
+        return self._normalizer.truncated() is not UNSET
+
+    @property
+    def stdout(self) -> str:
+        """What it wrote, character by character; the result has the lines that a terminal would show."""
+        return self._normalizer.text("stdout")
+
+    @property
+    def stderr(self) -> str:
+        """As `stdout`."""
+        return self._normalizer.text("stderr")
+
+    @property
+    def raw_items(self) -> list[Item]:
+        """Its items as they came: primary are those of an execute_result. In the result, one of them is."""
+        return self._normalizer.raw_items()
+
+    @property
+    def error(self) -> ErrorInfo | None:
+        """What its code raised, if anything."""
+        return self._normalizer.error
+
+    @property
+    def execution_count(self) -> int | None:
+        """The kernel's counter, as soon as it has told it."""
+        return self._normalizer.execution_count
+
+    def start(self) -> None:
+        """The cell is about to be handed to its kernel."""
+        self.status = "running"
+        self._started_at = time.perf_counter()
+        self.journal.append(Started(execution_id=self.id, context_id=self.context_id, language=self.language))
+
+    def attach(self, run: Run) -> None:
+        """Its cell was handed to a kernel."""
+        self._run = run
+
+    def receive(self, message: Message) -> None:
+        """Take a message of this cell; those after its end (threads that outlive it) are still added."""
+        if self.is_finished:
+            self._receive_late(message)
+            return
+        if self._wants_changes and message.msg_type == "execute_reply":
+            self._changes = changes_of(message)
+        for event in self._normalizer.feed(message):
+            if isinstance(event, InputRequest):
+                self._answer_input(event)
+            elif not (isinstance(event, Failed) and self.deadline_passed):
+                self.journal.append(event, message.size)
+
+    def _receive_late(self, message: Message) -> None:
+        """Output is added to what there is; an error that comes now is output as well: the end is not changed."""
+        if message.msg_type == "error":
+            self._append(self._normalizer.write("stderr", traceback_text(message.content) + "\n"))
+        elif message.msg_type not in ("execute_reply", "input_request"):
+            self._append(self._normalizer.feed(message))
+        self._append(self._normalizer.finish())
+
+    def provide_input(self, value: str) -> None:
+        """Answer the pending input request. Raises InputNotExpected when there is none, and InvalidRequest."""
+        if not self._awaits_input or self._run is None:
+            raise InputNotExpected(self.id, self.status)
+        check_text("value", value)
+        self._awaits_input = False
+        self._run.reply_input(value)
+
+    def _answer_input(self, request: InputRequest) -> None:
+        if self._run is None:
+            return
+        if self._stdin:
+            self._run.reply_input(self._stdin.popleft())
+        elif self._interactive:
+            self._awaits_input = True
+            self.journal.append(request)
+        else:
+            self._run.reply_input(END_OF_INPUT)
+
+    def end(self, status: Status, *, context_state: ContextState | None, error: ErrorInfo | None = None) -> None:
+        """Reach the end. Only the first call counts."""
+        if self.is_finished:
+            return
+        if self._started_at:
+            self._duration = time.perf_counter() - self._started_at
+        self._append(self._normalizer.finish())
+        if error is not None:
+            self.journal.append(self._normalizer.fail(error))
+        self.status, self.context_state = status, context_state
+        self.request = None
+        self._awaits_input = False
+        self.journal.append(
+            Done(
+                status=status,
+                execution_count=self._execution_count,
+                duration_ms=self._duration_ms,
+                context_state=context_state or UNSET,
+                truncated=self._normalizer.truncated(),
+                primary_index=self._normalizer.primary_index(),
+                variables=self._changes,
+                checkpoint=self.checkpoint,
+                files=self.files,
+            )
+        )
+        self.journal.close()
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._listener is not None:
+            self._listener.execution_ended(self)
+
+    def _append(self, events: list[Event]) -> None:
+        for event in events:
+            self.journal.append(event)
+
+    async def wait(self) -> None:
+        """Return when the execution has ended. It always does: it has a deadline, and its queue is bounded."""
+        if self.is_finished:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.remove(waiter)
+
+    def follow(self, after: int = 0, *, ping: float | None = None) -> AsyncIterator[tuple[int, Event] | None]:
+        """Every event numbered above `after`, until the end; None after each `ping` seconds of silence."""
+        return follow(self.journal, after, ping=ping)
+
+    @property
+    def _execution_count(self) -> int | UnsetType:
+        count = self._normalizer.execution_count
+        return UNSET if count is None else count
+
+    @property
+    def _duration_ms(self) -> float | UnsetType:
+        duration = self.duration
+        return UNSET if duration is None else round(duration * 1000, 3)
+
+    def result(self) -> Result:
+        """The execution as it stands now."""
+        normalizer = self._normalizer
+        return Result(
+            execution_id=self.id,
+            context_id=self.context_id,
+            language=self.language,
+            status=self.status,
+            items=normalizer.items(),
+            logs=normalizer.logs(),
+            error=normalizer.error or UNSET,
+            execution_count=self._execution_count,
+            duration_ms=self._duration_ms,
+            context_state=self.context_state or UNSET,
+            truncated=normalizer.truncated(),
+            variables=self._changes,
+            checkpoint=self.checkpoint,
+            files=self.files,
+        )

@@ -1,0 +1,207 @@
+"""The kernel slot of a context: empty, being filled, or holding the one kernel that the context has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import Any, Protocol
+
+from engine.contexts.observers import Observers
+from engine.errors import ContextEnded, KernelStartFailed, PolyreplError
+from engine.kernels.kernel import Kernel
+from engine.languages import Language
+from engine.log import get_logger
+from engine.models import ContextState
+from engine.workspaces.workspace import Workspace
+
+
+class KernelSource(Protocol):
+    """Where a kernel comes from: it is started, or it is a copy of another one."""
+
+    async def start(self, language: Language, workspace: Workspace, /) -> Kernel:
+        """A kernel that takes requests, in these directories. Raises KernelStartFailed, and what else the source says.
+
+        When it is cancelled, nothing of that kernel is left."""
+
+
+class SlotState(Enum):
+    EMPTY = "empty"
+    STARTING = "starting"
+    FILLED = "filled"
+    DEAD = "dead"
+    CLOSED = "closed"
+
+
+class KernelSlot:
+    """Starts, replaces and ends the kernel of a context; a kernel with observers is replaced at once when it dies.
+
+    Invariants: there is one starter at a time, `_starting`. It fills the slot itself, in the step in which it has the kernel, and
+    only if it is still `_starting`; otherwise it ends what it started. What the slot does not have any more is ended by `_stopping`,
+    and no kernel is started before that is done. `state_of_next` always belongs to the kernel that the next cell will run on.
+    After `close` nothing starts, and what asks for a kernel is told why."""
+
+    def __init__(
+        self,
+        context_id: str,
+        language: Language,
+        workspace: Workspace,
+        *,
+        observers: Observers,
+        kernel: Kernel | None = None,
+    ) -> None:
+        self.state_of_next: ContextState = "preserved"  # what the next cell is told of the state that it finds
+        self._context_id = context_id
+        self._language = language
+        self._workspace = workspace
+        self._observers = observers
+        self._kernel: Kernel | None = None
+        self._starting: asyncio.Task[Kernel] | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._closed: PolyreplError | None = None  # why
+        if kernel is not None:
+            self._fill(kernel)
+
+    def __repr__(self) -> str:
+        return f"<KernelSlot {self._language.name} {self.state.name}>"
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """The kernel, alive or dead; None before the first is started, and while another takes its place."""
+        return self._kernel
+
+    @property
+    def state(self) -> SlotState:
+        if self._closed is not None:
+            return SlotState.CLOSED
+        if self._starting is not None:
+            return SlotState.STARTING
+        if self._kernel is None:
+            return SlotState.EMPTY
+        return SlotState.FILLED if self._kernel.is_alive else SlotState.DEAD
+
+    @property
+    def has_living(self) -> bool:
+        return self._kernel is not None and self._kernel.is_alive
+
+    async def living(self) -> Kernel:
+        """The kernel, which is started if there is none, or if it has died. Raises KernelStartFailed, or why the slot is closed."""
+        kernel = self._kernel
+        if kernel is not None and kernel.is_alive:
+            return kernel
+        return await self.settled(self.begin())
+
+    def begin(self, source: KernelSource | None = None) -> asyncio.Task[Kernel]:
+        """Start a kernel, from `source` or a fresh one, unless one is being started. Raises why the slot is closed."""
+        if self._starting is not None:
+            return self._starting
+        if self._kernel is not None:
+            self.state_of_next = "restarted"
+        return self._start(source or self._language.backend, None)
+
+    def replace(
+        self,
+        source: KernelSource | None = None,
+        *,
+        state: ContextState = "restarted",
+        after: Iterable[asyncio.Task[None]] = (),
+    ) -> asyncio.Task[Kernel]:
+        """Have another kernel from now on, from `source` or a fresh one. `state`: what the next cell is told once it is there.
+
+        What there is, or is being started, ends first, and so does what is in `after`. Raises why the slot is closed."""
+        self._check_open()
+        self._empty(after)
+        self.state_of_next = "restarted"  # until it is there
+        return self._start(source or self._language.backend, state)
+
+    async def settled(self, starting: asyncio.Task[Kernel]) -> Kernel:
+        """What a start comes to. Raises what it failed with, or ContextEnded where something else has taken its place."""
+        await asyncio.wait({starting})
+        if starting.cancelled():
+            raise self._closed or ContextEnded(self._context_id)
+        return starting.result()
+
+    def close(self, error: PolyreplError, *, after: Iterable[asyncio.Task[None]] = ()) -> None:
+        """End the kernel, and its start, for good. `error`: what is raised for whoever asks for a kernel from now on."""
+        self._closed = error
+        self._empty(after)
+
+    def _empty(self, after: Iterable[asyncio.Task[None]]) -> None:
+        """Let go of everything, at once; `stopped` returns when that, and what is in `after`, is gone."""
+        starting, self._starting = self._starting, None
+        kernel, self._kernel = self._kernel, None
+        self._observers.watch(None)
+        if starting is not None:
+            starting.cancel()
+        left = [task for task in (self._stopping, starting, *after) if task is not None]
+        if left or kernel is not None:
+            self._stopping = asyncio.create_task(self._stop(left, kernel))
+
+    async def stopped(self) -> None:
+        """Return when everything that the slot has let go of is gone."""
+        while self._stopping is not None:
+            await asyncio.wait({self._stopping})
+
+    def _check_open(self) -> None:
+        if self._closed is not None:
+            raise self._closed
+
+    def _start(self, source: KernelSource, state: ContextState | None) -> asyncio.Task[Kernel]:
+        self._check_open()
+        self._starting = asyncio.create_task(self._run_start(source, state))
+        self._starting.add_done_callback(_see)
+        return self._starting
+
+    async def _run_start(self, source: KernelSource, state: ContextState | None) -> Kernel:
+        starter = asyncio.current_task()
+        try:
+            await self.stopped()
+            kernel = await source.start(self._language, self._workspace)
+        except BaseException as error:
+            if self._starting is starter:
+                self._starting = None
+                self._note_failure(error)
+            raise
+        if self._starting is not starter:  # it comes too late: the slot is another's, or closed
+            await kernel.kill()
+            raise self._closed or ContextEnded(self._context_id)
+        self._starting = None
+        if state is not None:
+            self.state_of_next = state
+        self._fill(kernel)
+        return kernel
+
+    def _fill(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._observers.watch(kernel)
+        for state in ("starting", "idle"):  # as it said before it could be observed
+            self._observers.say_status(state)
+        kernel.exited.add_done_callback(lambda _: self._revive(kernel))
+
+    def _revive(self, dead: Kernel) -> None:
+        """A kernel that somebody watches is replaced at once; others are when they are needed."""
+        if self._kernel is dead and self._observers and self._closed is None:
+            self._observers.say_status("restarting")
+            self.begin()
+
+    def _note_failure(self, error: BaseException) -> None:
+        if isinstance(error, KernelStartFailed):
+            name = self._language.kernel_name
+            get_logger().warning("kernel_start_failed", context=self._context_id, kernel=name, reason=error.message)
+        self._observers.say_status("dead")
+
+    async def _stop(self, left: Sequence[asyncio.Task[Any]], kernel: Kernel | None) -> None:
+        try:
+            if kernel is not None:
+                await kernel.kill()
+            if left:
+                await asyncio.wait(left)
+        finally:
+            if self._stopping is asyncio.current_task():
+                self._stopping = None
+
+
+def _see(starting: asyncio.Task[Kernel]) -> None:
+    """Whoever waits for it raises what it failed with; there may be nobody."""
+    if not starting.cancelled():
+        starting.exception()

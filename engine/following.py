@@ -1,0 +1,32 @@
+"""Following: a journal read while it grows, by any number of readers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from engine.models import Event
+from engine.output.journal import Journal
+
+
+async def follow(
+    journal: Journal, after: int = 0, *, ping: float | None = None
+) -> AsyncIterator[tuple[int, Event] | None]:
+    """Every event of a journal numbered above `after`, until it is closed; None after each `ping` seconds of silence."""
+    changed = asyncio.Event()
+    journal.subscribe(changed.set)
+    try:
+        while True:
+            changed.clear()
+            for number, event in journal.read(after):
+                after = number
+                yield number, event
+            if journal.closed and after >= journal.last:
+                return
+            try:
+                async with asyncio.timeout(ping):
+                    await changed.wait()
+            except TimeoutError:
+                yield None
+    finally:
+        journal.unsubscribe(changed.set)

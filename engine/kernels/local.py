@@ -1,0 +1,264 @@
+"""The local backend: kernels on this machine. How one is run and how it is reached is decided here, and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import zmq
+from jupyter_client.kernelspec import KernelSpec
+
+from engine.errors import FieldError, KernelStartFailed
+from engine.kernels.backend import Backend, FileHolder
+from engine.kernels.channels import Channels, MakeChannels, Receiver
+from engine.kernels.channels.stream import StreamChannels
+from engine.kernels.channels.zmq import ZmqChannels
+from engine.kernels.environment import kernel_env, zygote_env
+from engine.kernels.kernel import Kernel
+from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool, reserved_memory
+from engine.kernels.provisioners import KERNEL_MARK, MakeProvisioner, Provisioner
+from engine.kernels.provisioners.confinement import Confinement
+from engine.kernels.provisioners.fork import ForkProvisioner
+from engine.kernels.provisioners.spawn import SpawnProvisioner
+from engine.kernels.provisioners.zygote import Zygote
+from engine.kernels.provisioners.zygotes import Waker, Zygotes
+from engine.languages import Language
+from engine.log import get_logger
+from engine.metrics import Metrics
+from engine.settings import Settings
+from engine.validation import ENV_NAME
+from engine.workspaces.files import FileLimits, LocalFiles
+from engine.workspaces.run_directory import RunDir
+from engine.workspaces.workspace import Workspace
+
+_CONNECTION_ARGUMENTS = ("-f", "{connection_file}")  # what a kernel's command ends with
+
+
+class Local(Backend):
+    """Forks kernels where possible, and spawns the others. `provisioner` and `channels` replace its own ways, for tests."""
+
+    name = "local"
+    title = "this machine"
+    where = "on this machine"
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        kernelspecs: KernelSpecs,
+        metrics: Metrics,
+        provisioner: MakeProvisioner | None = None,
+        channels: MakeChannels | None = None,
+    ) -> None:
+        super().__init__(settings, metrics=metrics)
+        self._kernelspecs = kernelspecs
+        self._make_provisioner = provisioner
+        self._channels = _LocalChannels(settings.max_contexts)
+        self._make_channels: MakeChannels = channels or self._channels
+        self._server_env = dict(os.environ)
+        self._can_fork = settings.zygote and provisioner is None and sys.platform == "linux"
+        self._zygotes: dict[str, Zygotes] = {}
+        self._origins: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()
+        self._waker: Waker | None = None
+        self._file_limits = FileLimits(
+            file_bytes=settings.max_file_bytes, files=settings.max_context_files, bytes=settings.max_context_bytes
+        )
+
+    def open(self, run_dir: RunDir, waker: Waker) -> None:
+        super().open(run_dir, waker)
+        self._waker = waker
+
+    def spec(self, language: Language) -> KernelSpec:
+        return self._kernelspecs.find(language.kernel_name)
+
+    def problem(self, language: Language) -> str | None:
+        return self._kernelspecs.problem(language.kernel_name)
+
+    def version(self, language: Language) -> str | None:
+        return self._kernelspecs.version(language.kernel_name)
+
+    def wrong_settings(self) -> list[FieldError]:
+        settings, given = self._settings, self._settings.model_fields_set
+        wrong = []
+        for field, others in (
+            ("kernelspecs", {"*"}),
+            ("tcp_kernelspecs", set(Settings.model_fields["tcp_kernelspecs"].default)),
+        ):
+            if field in given:
+                installed = self._kernelspecs.installed()
+                wrong += [
+                    FieldError(field, f"no kernelspec {name!r} is installed; installed: {', '.join(installed)}")
+                    for name in getattr(settings, field)
+                    if name not in others and name not in installed
+                ]
+        wrong += [
+            FieldError("preload", f"{name!r} is no name of a module; allowed: names such as numpy or os.path")
+            for name in settings.preload
+            if not all(part.isidentifier() for part in name.split("."))
+        ]
+        wrong += [
+            FieldError("kernel_env", f"{name!r} is no name of a variable; allowed: letters, digits and _")
+            for name in settings.kernel_env
+            if not re.fullmatch(ENV_NAME, name)
+        ]
+        return wrong
+
+    async def _start(
+        self, spec: KernelSpec, language: Language, workspace: Workspace, *, patient: bool
+    ) -> tuple[Kernel, str]:
+        workspace.prepare()
+        confinement = self._confinement(spec)
+        kernel = await self._fork(spec, language, workspace, confinement, patient=patient)
+        if kernel is not None:
+            return kernel, "zygote"
+        if self._make_provisioner is not None:
+            provisioner = self._make_provisioner(spec)
+        else:
+            provisioner = SpawnProvisioner(confinement=confinement, kernel_spec=spec)
+        return await self._run(provisioner, spec, language, workspace), "spawn"
+
+    async def adopt(
+        self,
+        language: Language,
+        stream: socket.socket,
+        *,
+        source: Kernel,
+        directory: Path,
+        pipes: Mapping[str, int],
+        timeout: float,
+    ) -> Kernel:
+        zygote = self._origins.get(source)
+        spec = source.spec
+        provisioner = ForkProvisioner(
+            zygote if zygote is not None and zygote.is_alive else None,
+            metrics=self._metrics,
+            mark=directory.name,
+            pipes=pipes,
+            kernel_spec=spec,
+        )
+        kernel = self._kernel(spec, provisioner, directory)
+        await kernel.adopt(stream, channels=self._make_channels, timeout=timeout)
+        if zygote is not None:
+            self._origins[kernel] = zygote
+        self._watch(kernel, language)
+        return kernel
+
+    def is_current(self, kernel: Kernel) -> bool:
+        zygotes = self._zygotes.get(kernel.spec.resource_dir)
+        zygote = self._origins.get(kernel)
+        if zygotes is None:
+            return True
+        return zygotes.is_current(zygote) if zygote is not None else not zygotes.is_ready
+
+    def zygotes(self, language: Language) -> Zygotes | None:
+        spec = self.spec(language)
+        if not self._can_fork or not honours(spec, "fork"):
+            return None
+        zygotes = self._zygotes.get(spec.resource_dir)
+        if zygotes is None:
+            run_dir = self.run_dir
+            zygotes = self._zygotes[spec.resource_dir] = Zygotes(
+                self._kernelspecs.command(spec)[: -len(_CONNECTION_ARGUMENTS)],
+                preload=self._settings.preload,
+                env=zygote_env(
+                    self._settings, tmp_dir=run_dir.path, cache_dir=run_dir.cache, server_env=self._server_env
+                ),
+                timeout=self._settings.kernel_start_timeout,
+                metrics=self._metrics,
+                waker=self._waker,
+            )
+        return zygotes
+
+    async def _fork(
+        self, spec: KernelSpec, language: Language, workspace: Workspace, confinement: Confinement, *, patient: bool
+    ) -> Kernel | None:
+        zygotes = self.zygotes(language)
+        # What is imported in the zygote already cannot be replaced by a package of the context.
+        if zygotes is None or workspace.replaces_packages:
+            return None
+        zygote = await zygotes.settled() if patient else zygotes.current()
+        if zygote is None:
+            return None
+        provisioner = ForkProvisioner(zygote, metrics=self._metrics, confinement=confinement, kernel_spec=spec)
+        try:
+            kernel = await self._run(provisioner, spec, language, workspace)
+        except KernelStartFailed as error:
+            if provisioner.pid is not None:  # it was forked, and failed by itself
+                raise
+            get_logger().warning("fork_failed", language=language.name, reason=error.message)
+            return None
+        self._origins[kernel] = zygote
+        return kernel
+
+    def _confinement(self, spec: KernelSpec) -> Confinement:
+        """What a kernel may do, however it is started."""
+        memory = self._settings.kernel_memory
+        return Confinement.of(
+            self._settings.kernel_rlimits, memory=None if memory is None else memory + reserved_memory(spec)
+        )
+
+    async def _run(
+        self, provisioner: Provisioner, spec: KernelSpec, language: Language, workspace: Workspace
+    ) -> Kernel:
+        directory = self.run_dir.new_kernel_dir()
+        kernel = self._kernel(spec, provisioner, directory)
+        env = kernel_env(
+            self._settings,
+            spec_env={**spec.env, KERNEL_MARK: kernel.name, **self._packages_env(spec, workspace)},
+            tmp_dir=workspace.tmp,
+            cache_dir=self.run_dir.cache,
+            server_env=self._server_env,
+            own_env=workspace.env,
+        )
+        await kernel.start(
+            self._kernelspecs.command(spec),
+            channels=self._make_channels,
+            cwd=workspace.cwd,
+            env=env,
+            timeout=self._settings.kernel_start_timeout,
+            tcp=language.kernel_name in self._settings.tcp_kernelspecs,
+        )
+        return kernel
+
+    def _packages_env(self, spec: KernelSpec, workspace: Workspace) -> dict[str, str]:
+        if not self._settings.packages or package_tool(spec) != "pip":
+            return {}
+        return {"POLYREPL_PACKAGES": str(workspace.packages / "python")}
+
+    def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path) -> Kernel:
+        return Kernel(spec, provisioner, directory, metrics=self._metrics, memory=self._settings.kernel_memory)
+
+    def files(self, holder: FileHolder) -> LocalFiles:
+        return LocalFiles(holder.id, holder.workspace, self._file_limits)
+
+    async def aclose(self) -> None:
+        for zygotes in self._zygotes.values():
+            await zygotes.aclose()
+        self._channels.close()
+
+
+class _LocalChannels:
+    """Makes the channels to our own kernels, which have a stream, and to all others."""
+
+    def __init__(self, max_contexts: int) -> None:
+        self._max_sockets = 16 * max_contexts + 1024
+        self._zmq: zmq.Context[zmq.Socket[bytes]] | None = None
+
+    def __call__(self, info: Mapping[str, Any], receiver: Receiver, /, *, kernel_waits: bool) -> Channels:
+        if info["transport"] == "stream":
+            return StreamChannels(info["socket"], receiver)
+        if self._zmq is None:
+            self._zmq = zmq.Context()
+            self._zmq.set(zmq.MAX_SOCKETS, self._max_sockets)
+        return ZmqChannels(info, receiver, context=self._zmq, kernel_waits=kernel_waits)
+
+    def close(self) -> None:
+        if self._zmq is not None:
+            self._zmq.term()
+            self._zmq = None

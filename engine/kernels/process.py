@@ -1,0 +1,191 @@
+"""A kernel's process and the channels to it: launched or adopted, watched, ended and released. What is begun is always released."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from jupyter_client.kernelspec import KernelSpec
+
+from engine.errors import KernelStartFailed, MessageError
+from engine.kernels.channels import Channels, MakeChannels, Receiver
+from engine.kernels.channels.stream import stream_pair
+from engine.kernels.connection_file import connection_info, write_connection_file
+from engine.kernels.kernelspecs import CONNECTION_FILE, honours
+from engine.kernels.memory import is_out_of_memory
+from engine.kernels.provisioners import Exit, OutputReader, Provisioner
+
+_EXIT_WAIT = 5.0  # seconds a killed process has to be gone
+
+
+class Owner(Receiver, OutputReader, Protocol):
+    """Who the process works for: a kernel."""
+
+    def note_exit(self) -> None:
+        """The process has ended and `exited` is resolved; called once."""
+
+
+class KernelProcess:
+    """One process in a directory of its own, which goes with it. `start` or `adopt` is called once.
+
+    `memory`: bytes that the process may take; only named in a message if it ends for lack of them."""
+
+    def __init__(
+        self, spec: KernelSpec, provisioner: Provisioner, directory: Path, owner: Owner, *, memory: int | None
+    ) -> None:
+        self.provisioner = provisioner
+        self.exited: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self.channels: Channels | None = None
+        self.was_killed = False
+        self._spec = spec
+        self._directory = directory
+        self._owner = owner
+        self._memory = memory
+        self._stream: socket.socket | None = None
+        self._broken: MessageError | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        provisioner.reader = owner
+
+    async def start(
+        self,
+        command: Sequence[str],
+        channels: MakeChannels,
+        *,
+        cwd: Path,
+        env: dict[str, str],
+        timeout: float,
+        tcp: bool,
+    ) -> None:
+        """Launch the process and return when it takes requests. Raises KernelStartFailed; nothing is left then."""
+        try:
+            info = await self._launch(command, cwd=cwd, env=env, tcp=tcp)
+            self._watcher = asyncio.create_task(self._watch())
+            await self._open(channels, info, timeout)
+        except BaseException as error:
+            await self._give_up(error)
+            raise
+
+    async def adopt(self, stream: socket.socket, channels: MakeChannels, *, timeout: float) -> None:
+        """Take over the process that sends the first message to `stream`, our end of a pair that learns its pid.
+
+        Raises KernelStartFailed; nothing is left then."""
+        self._stream = stream
+        try:
+            await self._open(channels, {"transport": "stream"}, timeout)
+            pid = self.channels.peer_pid if self.channels is not None else None
+            if not pid:
+                raise KernelStartFailed(self._spec.display_name, "its process is not known")
+            await self.provisioner.adopt(pid)
+            self._watcher = asyncio.create_task(self._watch())
+            if self._broken is not None:
+                raise KernelStartFailed(self._spec.display_name, self._broken.message)
+        except BaseException as error:
+            await self._give_up(error)
+            raise
+
+    async def kill(self) -> None:
+        """End the process and everything it started, at once, and release what it held."""
+        self.was_killed = True
+        await self.provisioner.kill()
+        if self._watcher is not None:
+            await asyncio.wait({self._watcher}, timeout=_EXIT_WAIT)
+        await self._release()
+
+    def end_broken(self, error: MessageError) -> None:
+        """Nothing that the process sends can be understood any more: end it, and what waits for it ends with its death."""
+        self._broken = error
+        self._in_background(self.provisioner.kill())
+
+    def how_it_ended(self) -> str:
+        return self.exited.result().describe() if self.exited.done() else "gone"
+
+    async def _launch(self, command: Sequence[str], *, cwd: Path, env: dict[str, str], tcp: bool) -> Mapping[str, Any]:
+        theirs: socket.socket | None = None
+        try:
+            if honours(self._spec, "stream") and not tcp:
+                self._stream, theirs = stream_pair()
+                written = {"transport": "stream", "fd": theirs.fileno()}
+            else:
+                written = connection_info(self._directory, tcp=tcp)
+            path = self._directory / "connection.json"
+            write_connection_file(path, written)
+            return await self.provisioner.launch_kernel(
+                [argument.replace(CONNECTION_FILE, str(path)) for argument in command],
+                cwd=cwd,
+                env=env,
+                connection_info=written,
+                stream=theirs,
+            )
+        finally:
+            if theirs is not None:  # its end of the stream shall be open nowhere but in the kernel
+                theirs.close()
+
+    async def _open(self, channels: MakeChannels, info: Mapping[str, Any], timeout: float) -> None:
+        if self._stream is not None:
+            info = {**info, "socket": self._stream}
+        self.channels = channels(info, self._owner, kernel_waits=honours(self._spec, "output_limits"))
+        opening = asyncio.create_task(self.channels.open())
+        self.exited.add_done_callback(lambda _: opening.cancel())
+        try:
+            await asyncio.wait({opening}, timeout=timeout)
+        finally:
+            opened = opening.done()
+            opening.cancel()
+        reason = self.how_it_ended() if self.exited.done() else f"no answer in {timeout:g} s"
+        if opened and not opening.cancelled():
+            try:
+                return opening.result()
+            except MessageError as error:
+                reason = error.message
+        raise KernelStartFailed(self._spec.display_name, reason, detail=self.provisioner.last_output())
+
+    async def _give_up(self, error: BaseException) -> None:
+        """Release everything after a start that failed, also if the caller is cancelled meanwhile.
+
+        Raises KernelStartFailed in the place of what the system refused."""
+        await asyncio.shield(self._in_background(self.kill()))
+        if isinstance(error, OSError):
+            raise KernelStartFailed(self._spec.display_name, error.strerror or str(error)) from None
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        return task
+
+    async def _watch(self) -> None:
+        await self.provisioner.wait()
+        if self.channels is not None:
+            await self.channels.drain()
+        self._owner.drain_process_output()
+        if not self.exited.done():
+            self.exited.set_result(self._ended())
+        self._owner.note_exit()
+        await self._release()
+
+    def _ended(self) -> Exit:
+        """How the process ended, with what is known better than its exit code."""
+        ended = self.provisioner.exit or Exit(None)
+        if is_out_of_memory(ended.code, self.provisioner.last_output()):
+            limit = f" at its limit of {self._memory // 1_000_000} MB" if self._memory else ""
+            ended = replace(ended, reason=f"out of memory{limit}")
+        if self._broken is not None:
+            ended = replace(ended, reason=f"killed, as its stream broke: {self._broken.message}")
+        return ended
+
+    async def _release(self) -> None:
+        await self.provisioner.cleanup()
+        if self.channels is not None:
+            await self.channels.aclose()
+        if self._stream is not None:
+            self._stream.close()
+        with contextlib.suppress(OSError):
+            for path in self._directory.iterdir():
+                path.unlink(missing_ok=True)
+            self._directory.rmdir()

@@ -1,0 +1,53 @@
+"""Confinement: what a process of a context may do, decided once and applied by whoever makes the process.
+
+Today that is limits of setrlimit(2). A view of files, a network and a tier of isolation have their place here, too."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+Limits = Mapping[str, tuple[int, int]]
+"""Soft and hard limit by name, as in setrlimit(2) without the prefix."""
+
+# A server raises its own number of open files later. Its kernels keep the number that it was started with.
+_OPEN_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """Frozen: the same value for a process that is spawned, forked or runs an installer."""
+
+    rlimits: Limits = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rlimits: Mapping[str, int], *, memory: int | None = None) -> Self:
+        """The limits of the setting, the number of open files that this process was started with, and at most `memory` bytes
+        that can be written to (DATA)."""
+        limits = {"NOFILE": _OPEN_FILES}
+        if memory is not None:
+            limits["DATA"] = (memory, memory)
+        return cls({**limits, **{name: (value, value) for name, value in rlimits.items()}})
+
+    def message(self) -> dict[str, Any]:
+        """As a zygote reads it in a request to fork (runtimes/README.md)."""
+        return {"rlimits": {name: list(pair) for name, pair in self.rlimits.items()}}
+
+    def apply(self, pid: int) -> None:
+        """Confine a process of ours that runs already; no limit is raised above what it has. Raises OSError."""
+        for name, (soft, hard) in self.rlimits.items():
+            number = getattr(resource, f"RLIMIT_{name}")
+            most = resource.prlimit(pid, number)[1]
+            hard = _lower(hard, most)
+            resource.prlimit(pid, number, (_lower(soft, hard), hard))
+
+
+UNCONFINED = Confinement()
+
+
+def _lower(one: int, other: int) -> int:
+    # RLIM_INFINITY is -1 before Python 3.15 and the largest number from then on; -1 is understood by all.
+    finite = [each for each in (one, other) if each not in (-1, resource.RLIM_INFINITY)]
+    return min(finite, default=resource.RLIM_INFINITY)

@@ -1,0 +1,205 @@
+"""After every wait it is asked whether it is still ours: faults that were seen, each as the shortest way to it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from engine.contexts.context import Context
+from engine.core import Engine
+from engine.errors import ContextEnded, KernelStartFailed, PolyreplError, ShuttingDown
+from engine.kernels.channels.fake import FakeChannels
+from engine.kernels.provisioners.fake import FakeKernel, FakeProvisioner, Hold, Say
+
+pytestmark = pytest.mark.anyio
+
+READY = Say("stream", {"name": "stdout", "text": "ready\n"})
+NO_START: dict[str, Any] = {"start fails": []}
+
+
+def only(engine: Engine, context_id: str = "c") -> Context:
+    (context,) = engine.contexts.get(context_id)
+    return context
+
+
+def living(kernels: list[FakeKernel]) -> list[FakeKernel]:
+    return [kernel for kernel in kernels if not kernel._stopped]
+
+
+async def run(engine: Engine, code: str = "x", context_id: str = "c", **options: Any) -> Any:
+    execution = await engine.execute(code, context_id=context_id, **options)
+    async with asyncio.timeout(10):
+        await execution.wait()
+    return execution.result()
+
+
+class Slow(FakeChannels):
+    """Kernels that come up when `opened` is set, even if nobody waits for them any more."""
+
+    opened: asyncio.Event
+
+    async def open(self) -> None:
+        await self.opened.wait()
+        await super().open()
+
+
+@pytest.fixture
+def opened() -> asyncio.Event:
+    Slow.opened = asyncio.Event()
+    return Slow.opened
+
+
+class TestStartsThatFail:
+    async def test_a_context_that_was_there_is_kept_with_its_files_whoever_makes_another_meanwhile(self, fake_engine):
+        script: dict[str, Any] = {"hello": [READY]}
+        fake = await fake_engine(script)
+        await run(fake.engine)
+        context = only(fake.engine)
+        file = context.workspace.cwd / "file"
+        file.write_text("mine")
+        fake.kernels[0]._on_death(-9)
+        while context.state != "dead":
+            await asyncio.sleep(0)
+        script |= NO_START
+        for steps in range(20):
+            creating = asyncio.create_task(fake.engine.create_context(context_id="c"))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            fake.engine.contexts.get_or_create(f"other {steps}", fake.engine.check_language("python"))
+            with pytest.raises(KernelStartFailed):
+                await creating
+            assert only(fake.engine) is context
+            assert file.read_text() == "mine"
+
+    async def test_a_new_context_is_taken_back_also_where_it_made_another_go(self, fake_engine):
+        script: dict[str, Any] = {"hello": [READY]}
+        fake = await fake_engine(script, max_contexts=1)
+        await run(fake.engine)
+        script |= NO_START
+        with pytest.raises(KernelStartFailed):
+            await fake.engine.create_context(context_id="broken")
+        assert list(fake.engine.contexts) == []
+
+
+class TestContextsOfTheSameId:
+    async def test_a_late_shutdown_of_an_earlier_one_leaves_the_present_one_alone(self, fake_engine):
+        fake = await fake_engine()
+        await run(fake.engine)
+        earlier = only(fake.engine)
+        await fake.engine.delete_context("c")
+        await run(fake.engine)
+        present = only(fake.engine)
+        earlier.shut_down()
+        assert only(fake.engine) is present
+        assert present.workspace.cwd.is_dir()
+        assert (await run(fake.engine)).execution_count == 2
+        assert len(living(fake.kernels)) == 1
+
+    async def test_what_the_present_one_ran_is_not_forgotten_with_the_earlier_one(self, fake_engine, monkeypatch):
+        fake = await fake_engine()
+        await run(fake.engine)
+        has_run = asyncio.Event()
+        kill = FakeProvisioner.kill
+
+        async def kill_late(self: FakeProvisioner, restart: bool = False) -> None:
+            await has_run.wait()
+            await kill(self, restart)
+
+        monkeypatch.setattr(FakeProvisioner, "kill", kill_late)
+        deleting = asyncio.create_task(fake.engine.delete_context("c"))
+        await asyncio.sleep(0)
+        result = await run(fake.engine)
+        has_run.set()
+        await deleting
+        assert fake.engine.executions.get(result.execution_id).status == "ok"
+
+
+class TestWhatComesTooLate:
+    async def test_a_kernel_that_comes_up_after_its_context_is_ended(self, make_fake, opened: asyncio.Event):
+        fake = make_fake(channels=Slow)
+        async with fake.engine as engine:
+            creating = asyncio.create_task(engine.create_context(context_id="c"))
+            while not fake.kernels:
+                await asyncio.sleep(0)
+            deleting = asyncio.create_task(engine.delete_context("c"))
+            await asyncio.sleep(0)
+            opened.set()
+            with pytest.raises(PolyreplError):
+                await creating
+            await deleting
+            assert living(fake.kernels) == []
+
+    async def test_a_context_that_was_deleted_does_not_blame_the_server(self, fake_engine):
+        fake = await fake_engine()
+        await run(fake.engine)
+        context = only(fake.engine)
+        await fake.engine.delete_context("c")
+        for late in (context.ready(), context.restart()):
+            with pytest.raises(ContextEnded, match="'c' was deleted"):
+                await late
+
+    async def test_a_server_that_shuts_down_says_so(self, make_fake):
+        fake = make_fake()
+        async with fake.engine as engine:
+            await run(engine)
+            context = only(engine)
+        with pytest.raises(ShuttingDown):
+            await context.ready()
+
+
+class TestQueue:
+    async def test_every_execution_that_comes_with_a_restart_ends(self, fake_engine):
+        fake = await fake_engine({"loop": [READY, Hold()]})
+        for steps in range(10):
+            running = await fake.engine.execute("loop", context_id="c")
+            while running.journal.last < 2:
+                await asyncio.sleep(0)
+            fake.kernels[-1].release()  # the worker is about to look for what comes next
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            restarting = asyncio.create_task(only(fake.engine).restart())
+            executing = asyncio.create_task(fake.engine.execute("x", context_id="c"))
+            async with asyncio.timeout(10):
+                await restarting
+                for execution in (running, await executing):
+                    await execution.wait()
+
+    async def test_work_that_cannot_be_started_does_not_hold_up_what_comes_after_it(self, fake_engine, monkeypatch):
+        fake = await fake_engine()
+        context, _ = fake.engine.contexts.get_or_create("c", fake.engine.check_language("python"))
+
+        async def start(*_: object) -> None:
+            raise ValueError("a fault in the engine")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(context.language.backend, "start", start)
+            with pytest.raises(ValueError, match="a fault"):
+                async with context.turn(5):
+                    raise AssertionError("there is no kernel")
+        assert (await run(fake.engine)).status == "ok"
+
+
+class TestNames:
+    """A user may raise an error with any name; what decides is who made it."""
+
+    @pytest.mark.parametrize("name", ["KernelStartFailed", "InternalError"])
+    async def test_a_users_error_with_a_name_of_ours_is_no_error_of_the_server(self, api, name: str):
+        error = Say("error", {"ename": name, "evalue": "mine", "traceback": [name]})
+        fake = await api({"fail": [error]})
+        response = await fake.client.post("/execute", json={"code": "fail"})
+        assert (response.status_code, response.json()["error"]["name"]) == (200, name)
+
+    async def test_a_kernel_that_cannot_be_started_is_one(self, api):
+        fake = await api(NO_START)
+        response = await fake.client.post("/execute", json={"code": "x"})
+        assert (response.status_code, response.json()["error"]["name"]) == (500, "KernelStartFailed")
+
+    async def test_a_users_timeout_error_is_not_the_timeout(self, api):
+        error = Say("error", {"ename": "TimeoutError", "evalue": "mine", "traceback": ["TimeoutError: mine"]})
+        fake = await api({"fail": [error], "loop": [Hold()]})
+        response = await fake.client.post("/execute/async", json={"code": "fail"})
+        assert '{"type":3,"data":"TimeoutError: mine"}' in response.text
+        response = await fake.client.post("/execute/async", json={"code": "loop", "timeout_ms": 50})
+        assert '{"type":3,"data":"timeout"}' in response.text
