@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from .beside import BEFORE, compare, earlier, table
 from .catalogue import MEASUREMENTS
 from .chart import svg
 from .machine import ROOT, facts, peers_environment, peers_python
@@ -32,7 +33,7 @@ from .peer_raw import Raw, Xeus
 from .peer_typescript import Deno, Tslab
 from .procs import PeerError, adopt_orphans, end_everything, memory
 from .report import as_json, markdown
-from .run import QUICK, Plan, Run, say
+from .run import BESIDE, QUICK, Plan, Run, say
 from .targets import MILESTONES, check
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -48,6 +49,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--polyrepl", default=str(ROOT / ".venv/bin/polyrepl"), metavar="PATH", help="polyrepl's command"
     )
+    parser.add_argument(
+        "--before", metavar="PATH", help="the command of another version; only the two are measured, beside each other"
+    )
     parser.add_argument("--milestone", default="final", choices=MILESTONES, help="whose targets are checked")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and docs/benchmarks.svg")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON")
@@ -55,10 +59,27 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _choose(options: argparse.Namespace, absent: dict[str, str]) -> list[Peer]:
-    polyrepl, unpooled = Polyrepl(options.polyrepl), PolyreplUnpooled(options.polyrepl)
-    peers: list[Peer] = [polyrepl, unpooled, PolyreplBare(options.polyrepl)]
-    peers += [PolyreplTypescript(polyrepl), PolyreplTypescriptUnpooled(unpooled)]
-    peers += [PolyreplWebsocket(polyrepl), PolyreplWebsocketV1(polyrepl)]
+    peers = _ours(options.polyrepl)
+    if options.before is not None:
+        peers = [peer for pair in zip(peers, earlier(_ours(options.before)), strict=True) for peer in pair]
+    else:
+        peers += _others(absent)
+    names = [peer.name for peer in peers]
+    if unknown := [name for name in options.peers or [] if name not in names]:
+        msg = f"no such peer: {', '.join(unknown)}; there are: {', '.join(names)}"
+        raise SystemExit(msg)
+    return [peer for peer in peers if options.peers is None or peer.name in options.peers]
+
+
+def _ours(command: str) -> list[Peer]:
+    polyrepl, unpooled = Polyrepl(command), PolyreplUnpooled(command)
+    typescript = [PolyreplTypescript(polyrepl), PolyreplTypescriptUnpooled(unpooled)]
+    websockets = [PolyreplWebsocket(polyrepl), PolyreplWebsocketV1(polyrepl)]
+    return [polyrepl, unpooled, PolyreplBare(command), *typescript, *websockets]
+
+
+def _others(absent: dict[str, str]) -> list[Peer]:
+    """The peers of other projects; those that cannot be installed go into `absent` with the reason."""
     try:
         python, lacking = peers_python()
         server, gateway = JupyterServer(python), KernelGateway(python)
@@ -66,14 +87,10 @@ def _choose(options: argparse.Namespace, absent: dict[str, str]) -> list[Peer]:
         others += [JupyterServerV1(server), JupyterServerV1Quickack(server), KernelGatewayV1(gateway)]
         others += [KernelBox(python), Xeus(python), Deno(python), Tslab(python)]
         absent |= {peer.name: f"{peer.package} cannot be installed" for peer in others if peer.package in lacking}
-        peers += [peer for peer in others if peer.package not in lacking]
     except PeerError as error:
         absent["the other peers"] = str(error)
-    names = [peer.name for peer in peers]
-    if unknown := [name for name in options.peers or [] if name not in names]:
-        msg = f"no such peer: {', '.join(unknown)}; there are: {', '.join(names)}"
-        raise SystemExit(msg)
-    return [peer for peer in peers if options.peers is None or peer.name in options.peers]
+        return []
+    return [peer for peer in others if peer.package not in lacking]
 
 
 def _start(peers: list[Peer], directory: Path, absent: dict[str, str]) -> list[Peer]:
@@ -124,7 +141,8 @@ def main(argv: list[str] | None = None) -> int:
     peers = _choose(options, absent)
     where = facts(getattr(next((p for p in peers if isinstance(p, Raw)), None), "python", None))
     directory = Path(tempfile.mkdtemp(prefix="bench-"))
-    run = Run([], QUICK if options.quick else Plan(), directory)
+    plan = BESIDE if options.before else QUICK if options.quick else Plan()
+    run = Run([], plan, directory)
     began = time.monotonic()
     try:
         run.peers = _start(peers, directory, absent)
@@ -149,7 +167,7 @@ def main(argv: list[str] | None = None) -> int:
             chart=chart,
         )
 
-    print(text(None))
+    print(text(None) if options.before is None else table(compare(run.results)))
     if options.write:
         docs = ROOT / "docs"
         docs.mkdir(exist_ok=True)
@@ -158,7 +176,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.json is not None:
         figures = as_json(run.results, facts=where, absent=absent, verdicts=verdicts, milestone=options.milestone)
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
-    return 1 if "polyrepl" in absent else 0
+    return 1 if {"polyrepl", f"polyrepl{BEFORE}"} & absent.keys() else 0
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def branch(run: Run) -> None:
     def let_go(peer: Peer) -> None:
         run.context(peer).execute("del held")
 
-    peers = [peer for peer in run.taking_part("branch") if peer.name == "polyrepl"]
+    peers = [peer for peer in run.taking_part("branch") if peer.role == "polyrepl"]
     run.alternate("branch", ["branch"], 1, hold, peers)
     peers = [peer for peer in peers if not run.results.cell("branch", peer.name).failed]
     run.alternate("branch", ["branch"], run.plan.branch_rounds, block, peers)

@@ -33,7 +33,7 @@ def warm(run: Run) -> None:
         context = run.context(peer)
         kernel = run.kernel_tree(peer, context)
         before = cpu_ms([peer.server.pid]), cpu_ms(kernel)
-        requests = run.plan.own_requests if peer.name == "polyrepl" else run.plan.warm_requests
+        requests = run.plan.own_requests if peer.role == "polyrepl" else run.plan.warm_requests
         load = peer.load([context], run.plan.warm_seconds, requests)
         sums = spent.setdefault(peer.name, [0.0, 0.0, 0.0])
         sums[0] += cpu_ms([peer.server.pid]) - before[0]

@@ -115,6 +115,8 @@ class Peer(ABC):
 
     name: str
     about: str
+    #: What measurements know the peer as; the same for two versions of one peer, which have names of their own.
+    role = ""
     #: The line of peers.txt that the peer comes from; empty for this project's own.
     package = ""
     #: False where the "server" is only the process that holds the caller's client library.
@@ -130,6 +132,11 @@ class Peer(ABC):
     most_contexts = 32
     #: Whether contexts share memory with each other, so that more of them are needed to see what one costs.
     shares_memory = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "name" in cls.__dict__:
+            cls.role = cls.name
 
     @abstractmethod
     def start(self, directory: Path, env: dict[str, str]) -> None:

@@ -73,6 +73,35 @@ QUICK = Plan(
 )
 
 
+#: For two versions of polyrepl beside each other: short blocks, many rounds, so that both see the same noise.
+BESIDE = Plan(
+    settle=3.0,
+    warm_rounds=16,
+    warm_requests=40,
+    own_requests=40,
+    warm_seconds=0.4,
+    new_context_rounds=16,
+    burst_rounds=2,
+    plot_rounds=5,
+    branch_rounds=10,
+    load_rounds=8,
+    load_seconds=0.6,
+    levels=(8,),
+    output_rounds=9,
+    many_prints_rounds=7,
+    gateway_rounds=12,
+    huge_rounds=1,
+    memory_contexts=8,
+    own_memory_contexts=8,
+    scale_contexts=50,
+    scale_busy=20,
+    first_byte_rounds=15,
+    interrupt_rounds=10,
+    fault_rounds=2,
+    fault_patience=2.5,
+)
+
+
 def say(text: str) -> None:
     """Report progress on stderr; stdout holds the report only."""
     print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)

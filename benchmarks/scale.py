@@ -218,26 +218,29 @@ def _together(clients: list[Callable[[HttpClient], None]], port: int) -> None:
 
 def scale(run: Run) -> None:
     """Many live contexts on a server of their own, started for this and ended after it."""
-    peer = next((peer for peer in run.peers if peer.name == "polyrepl"), None)
-    if not isinstance(peer, Polyrepl):
-        return
+    for peer in run.peers:
+        if isinstance(peer, Polyrepl) and peer.role == "polyrepl":
+            _scale(run, peer)
+
+
+def _scale(run: Run, peer: Polyrepl) -> None:
     count = run.plan.scale_contexts
     server = PolyreplForMany(peer.command, count)
     try:
-        server.start(run.directory / "scale", peers_environment(run.directory))
+        server.start(run.directory / f"scale-{peer.name}".replace(" ", "-"), peers_environment(run.directory))
         _must_be_possible(server, count)
         figures = Scale(server, count, run.plan.scale_busy).run()
     except (PeerError, OSError, LookupError, ValueError) as error:
         say(f"scale failed: {error}")
         for metric in ("scale-create", "scale-memory", "scale-warm", "scale-busy"):
-            run.results.cell(metric, "polyrepl").failed = str(error)
+            run.results.cell(metric, peer.name).failed = str(error)
     else:
-        _add(run, figures)
+        _add(run, peer.name, figures)
     finally:
         server.stop()
 
 
-def _add(run: Run, figures: Figures) -> None:
+def _add(run: Run, name: str, figures: Figures) -> None:
     right = f"{figures.busy_right} of {figures.busy} right"
     rows = {
         "scale-create": (figures.create_ms, f"p99 {quantile(figures.create_ms, 0.99):.1f} ms"),
@@ -247,7 +250,7 @@ def _add(run: Run, figures: Figures) -> None:
         "scale-busy": (figures.busy_ms, f"{right} in {figures.busy_s:.2f} s"),
     }
     for metric, (values, note) in rows.items():
-        cell = run.results.add(metric, "polyrepl", values)
+        cell = run.results.add(metric, name, values)
         cell.lost = "; ".join(figures.faults[:3])
         cell.note(f"{figures.count} contexts")
         cell.note(note)

@@ -22,7 +22,7 @@ _WARM_UP = 300  # calls
 def typescript(run: Run) -> None:
     """Warm calls, new contexts, memory and 100,000 lines of output."""
     kernels = [peer for peer in run.taking_part("typescript") if peer.language == "typescript"]
-    python = [peer for peer in run.taking_part("typescript") if peer.name == "polyrepl"]
+    python = [peer for peer in run.taking_part("typescript") if peer.role == "polyrepl"]
     _warm(run, python + kernels)
     _new(run, python + [peer for peer in run.taking_part("typescript-new") if peer.language == "typescript"] + kernels)
     idle_contexts(run, "typescript", python + kernels)

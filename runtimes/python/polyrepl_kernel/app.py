@@ -42,8 +42,8 @@ def build() -> Kernel:
     _use_interruptible_debugger()
     watch(kernel.interrupts)
     kernel.prepare(shell)
-    builtins.input = kernel.raw_input
-    getpass.getpass = kernel.getpass
+    builtins.input = kernel.input.raw_input
+    getpass.getpass = kernel.input.getpass
     return kernel
 
 

@@ -27,7 +27,8 @@ from .stdio import Capture
 from .stream import StreamTransport
 
 if TYPE_CHECKING:
-    from .kernel import Kernel, Transport
+    from .kernel import Kernel
+    from .transport import Transport
 
 _FDS = 5  # the stream, and both ends of the pipes for stdout and stderr
 _SETTLE_SECONDS = 20.0
@@ -101,7 +102,7 @@ def fork(kernel: Kernel, request: Request) -> dict[str, Any]:
 
 
 def _fork(kernel: Kernel, plan: Plan, survey: Survey, fds: Sequence[int]) -> dict[str, Any]:
-    kernel.flush_streams()
+    kernel.outbox.flush_streams()
     transport, numbers = kernel.transport, random.getstate()
     assert transport is not None
     reader, writer = os.pipe2(os.O_CLOEXEC)

@@ -12,11 +12,11 @@ from .imports import after_import
 from .protocol import Request
 
 if TYPE_CHECKING:
-    from .kernel import Kernel
+    from .outbox import Outbox
 
 
-def install(kernel: Kernel) -> CommManager:
-    """Make every library's comms go through this kernel; returns their manager."""
+def install(outbox: Outbox) -> CommManager:
+    """Make every library's comms go through this outbox; returns their manager."""
     manager = CommManager()
 
     class KernelComm(BaseComm):
@@ -26,8 +26,8 @@ def install(kernel: Kernel) -> CommManager:
             self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
         ) -> None:
             content = {"data": {} if data is None else data, "comm_id": self.comm_id, **keys}
-            kernel.flush_streams()
-            kernel.publish(msg_type, content, metadata=metadata or {}, buffers=[bytes(each) for each in buffers or ()])
+            outbox.flush_streams()
+            outbox.publish(msg_type, content, metadata=metadata or {}, buffers=[bytes(each) for each in buffers or ()])
 
     def take(*_: ModuleType) -> None:
         comm.create_comm = KernelComm

@@ -19,21 +19,21 @@ def answer(kernel: Kernel, request: Request) -> bool:
     cell = Cell(request)
     match request.msg_type:
         case "interrupt_request":
-            kernel.status(cell, "busy")
+            kernel.outbox.status(cell, "busy")
             os.kill(os.getpid(), signal.SIGINT)
-            kernel.reply(cell, request.msg_type, {"status": "ok"})
+            kernel.outbox.reply(cell, request.msg_type, {"status": "ok"})
         case "kernel_info_request":
-            kernel.status(cell, "busy")
-            kernel.reply(cell, request.msg_type, kernel_info(kernel, request))
+            kernel.outbox.status(cell, "busy")
+            kernel.outbox.reply(cell, request.msg_type, kernel_info(kernel, request))
         case "shutdown_request":
-            kernel.status(cell, "busy")
+            kernel.outbox.status(cell, "busy")
             kernel.shut_down(cell, request)
         case "execute_request":
             return False
         case msg_type if msg_type in HANDLERS or not msg_type.endswith("_request"):
             return False
         case _:
-            kernel.status(cell, "busy")
-            kernel.reply(cell, request.msg_type, unsupported(request))
-    kernel.status(cell, "idle", hold=False)
+            kernel.outbox.status(cell, "busy")
+            kernel.outbox.reply(cell, request.msg_type, unsupported(request))
+    kernel.outbox.status(cell, "idle", hold=False)
     return True

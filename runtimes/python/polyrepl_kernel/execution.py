@@ -42,10 +42,10 @@ class Execution:
         kernel, cell, shell = self._kernel, self._cell, self._shell
         kernel.cells.enter(cell)
         kernel.interrupts.begin_cell(shell.user_global_ns, forget_earlier=cell.after_interrupt)
-        kernel.status(cell, "busy")
+        kernel.outbox.status(cell, "busy")
         if not self._silent:
             content = {"code": self._code, "execution_count": shell.execution_count}
-            kernel._send(cell, IOPUB, "execute_input", content, hold=not cell.after_interrupt)
+            kernel.outbox.send(cell, IOPUB, "execute_input", content, hold=not cell.after_interrupt)
         self._prepare()
         transformed, failure = self._transform()
         awaits = failure is None and _may_await(transformed) and shell.should_run_async(
@@ -62,7 +62,7 @@ class Execution:
         shell = self._shell
         self._kernel.packages.refresh()
         if self._cell.gives_data:
-            values.show_images(self._kernel)
+            values.show_images(self._shell)
         if self._cell.tracks_changes:
             self._before = variables.Snapshot(shell)
         shell._last_traceback = None
@@ -144,11 +144,11 @@ class Execution:
         metadata: dict[str, Any] = {}
         if self._before is not None:
             metadata["changes"] = self._before.changes(self._shell)
-        kernel.stdout.finish(cell)
-        kernel.stderr.finish(cell)
+        kernel.outbox.stdout.finish(cell)
+        kernel.outbox.stderr.finish(cell)
         kernel.interrupts.end_cell()
-        kernel.reply(cell, "execute_request", reply, metadata)
-        kernel.status(cell, "idle", hold=False)
+        kernel.outbox.reply(cell, "execute_request", reply, metadata)
+        kernel.outbox.status(cell, "idle", hold=False)
 
     def _reply(self, result: Any) -> dict[str, Any]:
         """The content of the execute_reply (messaging protocol, "Execution results")."""

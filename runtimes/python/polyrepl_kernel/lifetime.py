@@ -1,10 +1,12 @@
-"""The end of the kernel when the process that started it is gone."""
+"""The end of the kernel's process: when the process that started it is gone, and when its client is."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+from typing import NoReturn
 
 _PR_SET_PDEATHSIG = 1
 
@@ -20,3 +22,11 @@ def die_with_parent(parent: int) -> bool:
     if os.getppid() != parent:
         os._exit(1)  # it died before the request
     return True
+
+
+def end_process_group() -> NoReturn:
+    """The client is gone: end this process and what it started."""
+    with contextlib.suppress(OSError):
+        if os.getpgid(0) == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+    os._exit(0)

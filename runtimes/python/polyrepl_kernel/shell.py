@@ -80,7 +80,7 @@ class _Sender:
                 metadata["omitted"] = omitted
         if self._hooks:
             message: dict[str, Any] | None = {
-                "header": {"msg_type": msg_type, "session": kernel.session.id, "username": "kernel"},
+                "header": {"msg_type": msg_type, "session": kernel.outbox.session.id, "username": "kernel"},
                 "msg_type": msg_type,
                 "parent_header": cell.header,
                 "metadata": metadata,
@@ -92,7 +92,7 @@ class _Sender:
                     return
             content, metadata = message["content"], message.get("metadata") or {}
         # The value of a cell is followed by its reply; anything else may stand alone for a while.
-        kernel.publish(msg_type, content, metadata=metadata, hold=msg_type == "execute_result")
+        kernel.outbox.publish(msg_type, content, metadata=metadata, hold=msg_type == "execute_result")
 
 
 class DisplayHook(_Sender, _DisplayHook):
@@ -121,7 +121,7 @@ class DisplayHook(_Sender, _DisplayHook):
 
     def finish_displayhook(self) -> None:
         """Send the value."""
-        self.kernel.flush_streams()
+        self.kernel.outbox.flush_streams()
         if self._data:
             content = {"execution_count": self.prompt_count, "data": self._data, "metadata": self._metadata}
             self._send("execute_result", content)
@@ -143,7 +143,7 @@ class DisplayPublisher(_Sender, _DisplayPublisher):
         **kwargs: Any,
     ) -> None:
         """Send a MIME bundle (messaging protocol, "Display data")."""
-        self.kernel.flush_streams()
+        self.kernel.outbox.flush_streams()
         metadata = {} if metadata is None else metadata
         self._validate_data(data, metadata)
         content = {"data": data, "metadata": metadata, "transient": transient or {}}
@@ -151,7 +151,7 @@ class DisplayPublisher(_Sender, _DisplayPublisher):
 
     def clear_output(self, wait: bool = False) -> None:
         """Send clear_output."""
-        self.kernel.flush_streams()
+        self.kernel.outbox.flush_streams()
         self._send("clear_output", {"wait": wait})
 
 
@@ -315,13 +315,13 @@ class ZMQInteractiveShell(InteractiveShell):
             formatter.set_theme_name("neutral" if wanted else self.colors)
 
     def _showtraceback(self, etype: type[BaseException], evalue: BaseException | None, stb: list[str]) -> None:
-        self.kernel.flush_streams()
+        self.kernel.outbox.flush_streams()
         self._last_traceback = stb
         if self.displayhook.is_sending:
             self._last_traceback_during_displayhook = True
         error = {"ename": str(etype.__name__), "evalue": _text_of(evalue), "traceback": stb}
         self.last_error = error
-        self.kernel.publish("error", error, hold=True)
+        self.kernel.outbox.publish("error", error, hold=True)
 
 
 def _text_of(error: BaseException | None) -> str:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .lifetime import end_process_group
 from .protocol import Request
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class StreamTransport:
 
     def start(self, kernel: Kernel) -> None:
         """End with the client, also while user code runs."""
-        kernel.helper.add_hangup(self.fileno(), kernel.end)
+        kernel.helper.add_hangup(self.fileno(), end_process_group)
 
     @property
     def locks(self) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .imports import after_import
 
 if TYPE_CHECKING:
-    from .kernel import Kernel
+    from .shell import ZMQInteractiveShell
 
 DATA = "e2b/data"
 CHART = "e2b/chart"
@@ -119,15 +119,15 @@ class _Jsonable:
         raise TypeError(msg)
 
 
-def show_images(kernel: Kernel) -> None:
+def show_images(shell: ZMQInteractiveShell) -> None:
     """Have PIL's images shown when cells that ask for values save them to a file, or show them."""
     if "PIL.Image" in sys.modules:
-        _wrap(sys.modules["PIL.Image"], kernel)
+        _wrap(sys.modules["PIL.Image"], shell)
     else:
-        after_import("PIL.Image", lambda module: _wrap(module, kernel))
+        after_import("PIL.Image", lambda module: _wrap(module, shell))
 
 
-def _wrap(module: ModuleType, kernel: Kernel) -> None:
+def _wrap(module: ModuleType, shell: ZMQInteractiveShell) -> None:
     image_class: Any = module.Image  # type: ignore[attr-defined]
     save, show = image_class.save, image_class.show
     if hasattr(save, "__wrapped__"):
@@ -137,12 +137,12 @@ def _wrap(module: ModuleType, kernel: Kernel) -> None:
         save(self, fp, *args, **kwargs)
         # matplotlib saves its figures through PIL; they are shown anyway.
         is_users = not str(sys._getframe(1).f_globals.get("__name__")).startswith("matplotlib")
-        if is_users and isinstance(fp, (str, os.PathLike)) and kernel.cells.current().gives_data:
-            _display(self, kernel)
+        if is_users and isinstance(fp, (str, os.PathLike)) and shell.kernel.cells.current().gives_data:
+            _display(self, shell)
 
     def display_or_show(self: Any, *args: Any, **kwargs: Any) -> None:
-        if kernel.cells.current().gives_data:
-            _display(self, kernel)
+        if shell.kernel.cells.current().gives_data:
+            _display(self, shell)
         else:
             show(self, *args, **kwargs)
 
@@ -153,6 +153,6 @@ def _wrap(module: ModuleType, kernel: Kernel) -> None:
         setattr(image_class, name, wrapper)
 
 
-def _display(image: Any, kernel: Kernel) -> None:
-    bundle, metadata = kernel.shell.display_formatter.format(image)
-    kernel.shell.display_pub.publish(bundle, metadata)
+def _display(image: Any, shell: ZMQInteractiveShell) -> None:
+    bundle, metadata = shell.display_formatter.format(image)
+    shell.display_pub.publish(bundle, metadata)

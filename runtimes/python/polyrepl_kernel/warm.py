@@ -83,7 +83,7 @@ class _Client:
         self._kernel = kernel
         self._count = 0
         kernel.loop = asyncio.new_event_loop()
-        kernel.transport = self
+        kernel.outbox.transport = kernel.inbox.transport = self  # type: ignore[assignment]
 
     def ask(self, msg_type: str, content: dict[str, Any], *, changes: bool = False) -> None:
         """Send a request and return when the kernel is idle again."""
@@ -93,14 +93,14 @@ class _Client:
         metadata = {"output_limits": limits, "changes": changes, "colors": True}
         parts = [json.dumps(part).encode() for part in (header, {}, metadata, content)]
         assert self._kernel.loop is not None
-        self._kernel.enqueue(Request(SHELL, parts))
+        self._kernel.inbox.put(Request(SHELL, parts))
         self._kernel.loop.run_forever()
 
     def close(self) -> None:
         """Leave the kernel without a client."""
         assert self._kernel.loop is not None
         self._kernel.loop.close()
-        self._kernel.loop = self._kernel.transport = None
+        self._kernel.loop = self._kernel.outbox.transport = self._kernel.inbox.transport = None
         self._kernel.helper.reset()
 
     def send(self, channel: int, parts: Sequence[bytes], idents: Sequence[bytes] = (), *, hold: bool = False) -> None:

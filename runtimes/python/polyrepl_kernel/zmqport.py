@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import zmq
 
 from . import control
+from .lifetime import end_process_group
 from .protocol import CONTROL, EMPTY, IOPUB, SHELL, STDIN, Request
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class ZmqTransport:
     def _look_for_parent(self, parent: int) -> None:
         assert self._kernel is not None
         if os.getppid() != parent:
-            self._kernel.end()
+            end_process_group()
         self._kernel.helper.call_later(_PARENT_INTERVAL, lambda: self._look_for_parent(parent))
 
     def _echo(self) -> None:
@@ -188,7 +189,7 @@ class ZmqTransport:
         """Greet a subscriber (JEP 65), so that it knows that it will miss nothing."""
         assert self._kernel is not None
         content = json.dumps({"subscription": topic.decode("utf-8", "replace")}).encode()
-        parts = [self._kernel.session.header("iopub_welcome"), EMPTY, EMPTY, content]
+        parts = [self._kernel.outbox.session.header("iopub_welcome"), EMPTY, EMPTY, content]
         self._sockets[IOPUB].send_multipart([topic, _DELIMITER, self._sign(parts), *parts])
 
     def _on_control(self) -> None:
@@ -197,4 +198,4 @@ class ZmqTransport:
         assert kernel is not None
         for request in self._receive(CONTROL):
             if not control.answer(kernel, request):
-                kernel.enqueue(request)
+                kernel.inbox.put(request)
