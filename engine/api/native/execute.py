@@ -1,4 +1,4 @@
-"""The native dialect: executions. Shapes as in CONTRACTS 1.1 of the interface we are compatible with, and more."""
+"""The native dialect: executions. README.md documents the shapes of requests and results."""
 
 from __future__ import annotations
 
