@@ -23,10 +23,11 @@ Rooms = dict[str, set[str]]
 
 
 @cache
-def imports(path: Path, *, lazy: bool = True, typing: bool = False) -> frozenset[str]:
+def imports(path: Path, *, lazy: bool = True, typing: bool = False, relative: bool = False) -> frozenset[str]:
     """Full names of what a Python file imports.
 
-    `lazy`: also inside functions. `typing`: also what only a type checker reads."""
+    `lazy`: also inside functions. `typing`: also what only a type checker reads. `relative`: the file may import relatively;
+    such imports are left out. Raises ValueError for one that may not."""
     found: set[str] = set()
 
     def visit(node: ast.AST) -> None:
@@ -37,10 +38,11 @@ def imports(path: Path, *, lazy: bool = True, typing: bool = False) -> frozenset
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            if node.level:
+            if node.level and not relative:
                 msg = f"{path}: relative import"
                 raise ValueError(msg)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+            if not node.level:
+                found.update(f"{node.module}.{alias.name}" for alias in node.names)
         for child in ast.iter_child_nodes(node):
             visit(child)
 

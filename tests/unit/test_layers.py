@@ -1,281 +1,168 @@
-"""The layers of DESIGN.md: imports point down, pure modules stay pure, and files stay readable."""
+"""The house: folders import downward, packages are imported where their concern lies, and files stay readable.
+
+Each test lists all offenders at once. `python -m tests.structure` prints the rooms and what they import."""
 
 from __future__ import annotations
 
 import ast
-from functools import cache
+from collections.abc import Iterable
 from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-ENGINE = ROOT / "engine"
-
-LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "settings", "resources", "log", "metrics", "models", "rlimits"),
-    ("client",),
-    (
-        "remedies",
-        "languages",
-        "messages",
-        "remote_messages",
-        "remote_losses",
-        "remote_replay",
-        "remote_cells",
-        "preludes",
-        "notebook",
-        "notebook_requests",
-        "frames",
-        "mime",
-        "packages",
-        "checks",
-        "tools",
-        "labels",
-    ),
-    (
-        "outputs",
-        "normalizer",
-        "variables",
-        "channels",
-        "kernelspecs",
-        "remote",
-        "journal",
-        "rundir",
-        "environment",
-        "memory",
-        "copying",
-        "directories",
-        "file_changes",
-        "installers",
-        "connection",
-        "websocket",
-        "seeds",
-    ),
-    ("provisioners", "installed_kernels", "capabilities"),
-    ("kernel",),
-    ("executions", "launcher", "pool", "branches", "turns", "endings", "silent", "installing", "observers", "relays"),
-    ("context", "contexts", "branching", "files", "remote_files", "installations", "assistance", "sessions"),
-    ("core", "notebook_kernels"),
-    ("api",),
-    ("app", "server", "wire"),
-    ("cli", "cli_kernels", "terminal", "doctor", "repl_sessions", "repl_prompt", "repl", "stdio"),
+from tests.structure import (
+    ENGINE,
+    ROOT,
+    Rooms,
+    engine_rooms,
+    imports,
+    modules,
+    name_of,
+    room_of,
+    typescript_rooms,
 )
-LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
-PURE = {
-    "models",
-    "labels",
-    "packages",
-    "variables",
-    "languages",
-    "messages",
-    "frames",
-    "preludes",
-    "notebook",
-    "notebook_requests",
-    "remote_messages",
-    "remote_losses",
-    "remote_replay",
-    "mime",
-    "remedies",
-    "outputs",
-    "normalizer",
-    "journal",
-    "errors",
+
+IO = "asyncio anyio socket threading subprocess"
+"""What a pure room must not know."""
+
+ENGINE_ROOMS = {  # from the bottom up, one line each: a room imports only rooms above its line, and these packages
+    "models": "msgspec",
+    "errors": "",
+    "settings": "pydantic pydantic_settings",
+    "languages": "",
+    "validation": "",
+    "metrics": "prometheus_client",
+    "log": "structlog",
+    "resources": "",
+    "jupyter": "msgspec",
+    "output": "msgspec",
+    "workspaces": f"{IO} msgspec",
+    "kernels.channels": f"{IO} zmq",
+    "kernels.provisioners": f"{IO} jupyter_client msgspec",
+    "kernels": f"{IO} zmq jupyter_client jupyter_core msgspec",
+    "kernels.remote": f"{IO} httpx websockets jupyter_client msgspec",
+    "packages": f"{IO} msgspec",
+    "contexts": f"{IO} msgspec",
+    "capabilities": IO,
+    "assistance": f"{IO} msgspec",
+    "branching": f"{IO} msgspec",
+    "installations": IO,
+    "core": IO,
+    "api.http": f"{IO} starlette pydantic msgspec multipart",
+    "api.native": f"{IO} starlette pydantic msgspec prometheus_client",
+    "api.gateway": f"{IO} starlette pydantic msgspec",
+    "api.notebook": f"{IO} starlette msgspec",
+    "api.e2b": f"{IO} starlette pydantic msgspec",
+    "api.kernelbox": f"{IO} starlette pydantic msgspec",
+    "api.code_interpreter": f"{IO} starlette pydantic msgspec",
+    "api.mcp": f"{IO} starlette pydantic msgspec mcp",
+    "api.dialects": "starlette",
+    "api.middleware": f"{IO} starlette",
+    "server": f"{IO} starlette uvicorn websockets httptools",
+    "cli": f"{IO} click rich prompt_toolkit pygments httpx pydantic pydantic_settings msgspec mcp polyrepl",
 }
 DIALECTS = {
-    "notebook_http",
-    "assistance",
-    "execute",
-    "contexts",
-    "branches",
-    "variables",
-    "packages",
-    "files",
-    "operations",
-    "gateway",
-    "e2b",
-    "kernelbox",
-    "code_interpreter",
+    "api.native",
+    "api.gateway",
+    "api.notebook",
+    "api.e2b",
+    "api.kernelbox",
+    "api.code_interpreter",
+    "api.mcp",
 }
-
-MODULES = sorted(path for path in ENGINE.rglob("*.py"))
-
-
-def name_of(path: Path) -> str:
-    """As it is imported: `api.execute`, `channels` for its __init__."""
-    parts = path.relative_to(ENGINE).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+TYPESCRIPT_ROOMS = ("shared",)
+WATCHED = set(" ".join(ENGINE_ROOMS.values()).split())
+CHILD_OF_A_ROOM = {"api", ""}  # packages that only hold rooms
 
 
-@cache
-def imports(path: Path, *, lazy: bool = True) -> frozenset[str]:
-    """Full names of what a file imports; with `lazy`, also inside functions. What only a type checker reads is left out."""
-    found: set[str] = set()
-
-    def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            return
-        if not lazy and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            return
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            if node.level == 0:
-                found.update(f"{node.module}.{alias.name}" for alias in node.names)
-            else:
-                assert not path.is_relative_to(ENGINE), f"{path}: relative import"
-        for child in ast.iter_child_nodes(node):
-            visit(child)
-
-    visit(ast.parse(path.read_text()))
-    return frozenset(found)
+def upward(rooms: Rooms, order: Iterable[str]) -> list[str]:
+    """The arrows that do not point to an earlier room, and the rooms that the order does not name."""
+    place = {room: number for number, room in enumerate(order)}
+    unknown = [f"{room} has no line" for room in rooms if room not in place]
+    arrows = [(room, other) for room, others in rooms.items() for other in others]
+    return unknown + [f"{a} imports {b}" for a, b in sorted(arrows) if place.get(b, 0) >= place.get(a, 0)]
 
 
-def uses(path: Path, package: str, *, lazy: bool = True) -> bool:
-    return any(name == package or name.startswith(package + ".") for name in imports(path, lazy=lazy))
+def strays(path: Path) -> list[str]:
+    """The packages that a module imports where its room must not."""
+    room = room_of(name_of(path))
+    allowed = set(ENGINE_ROOMS.get(room, "").split())
+    found = {name.partition(".")[0] for name in imports(path)} & WATCHED
+    return [f"{name_of(path)} imports {package}" for package in sorted(found - allowed)]
 
 
-def parametrized(paths: list[Path]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("path", paths, ids=lambda path: str(path.relative_to(ROOT)))
-
-
-def test_every_module_has_a_layer():
-    assert {name_of(path).split(".")[0] for path in MODULES} - {""} == set(LAYER)
-
-
-@parametrized([path for path in MODULES if name_of(path)])
-def test_imports_point_down(path: Path):
-    own = name_of(path).split(".")[0]
-    for name in imports(path):
-        parts = name.split(".")
-        if parts[0] != "engine" or parts[1] not in LAYER:
-            continue
-        assert LAYER[parts[1]] <= LAYER[own], f"{own} imports {parts[1]}"
-
-
-def test_no_modules_import_each_other_in_a_circle():
-    names = {name_of(path): path for path in MODULES if name_of(path)}
-
-    def targets(name: str) -> set[str]:
-        found = {
-            each.removeprefix("engine.") for each in imports(names[name], lazy=False) if each.startswith("engine.")
-        }
-        return {other for each in found for other in (each, each.rpartition(".")[0]) if other in names} - {name}
-
-    done: set[str] = set()
-
-    def walk(name: str, above: tuple[str, ...]) -> None:
-        assert name not in above, " -> ".join((*above, name))
-        if name not in done:
-            for target in targets(name):
-                walk(target, (*above, name))
-            done.add(name)
-
-    for name in names:
-        walk(name, ())
-
-
-@parametrized([path for path in MODULES if name_of(path) in PURE])
-def test_a_pure_module_knows_no_loop_no_socket_and_no_http(path: Path):
-    for package in ("asyncio", "anyio", "zmq", "jupyter_client", "starlette", "socket", "threading", "subprocess"):
-        assert not uses(path, package), package
-
-
-def allowed(package: str, path: Path) -> bool:
-    name = name_of(path)
-    top = name.split(".")[0]
-    match package:
-        case "starlette":
-            return top in ("api", "app")
-        case "uvicorn":
-            return top in ("server", "wire")
-        case "pydantic" | "pydantic_settings":
-            return top in ("settings", "api") or top == "cli"
-        case "zmq" | "jupyter_client" | "jupyter_core":
-            return name == "channels.zmq" or top in (
-                "kernelspecs",
-                "installed_kernels",
-                "provisioners",
-                "kernel",
-                "launcher",
-            )
-        case "click":
-            return top in ("cli", "cli_kernels")
-        case _:
-            return top in ("terminal", "doctor", "repl")
-
-
-@pytest.mark.parametrize(
-    "package",
-    ["starlette", "uvicorn", "pydantic", "pydantic_settings", "zmq", "jupyter_client", "jupyter_core", "click", "rich"],
-)
-def test_a_package_is_imported_only_where_its_concern_lies(package: str):
-    users = [path for path in MODULES if uses(path, package)]
-    assert users
-    assert [name_of(path) for path in users if not allowed(package, path)] == []
-
-
-def test_the_command_line_imports_nothing_heavy_until_a_command_needs_it():
-    found = imports(ENGINE / "cli.py", lazy=False) | imports(ENGINE / "cli_kernels.py", lazy=False)
-    top = {name.split(".")[0] for name in found}
-    assert not top & {
-        "pydantic",
-        "pydantic_settings",
-        "zmq",
-        "jupyter_client",
-        "starlette",
-        "uvicorn",
-        "rich",
-        "msgspec",
-    }
-    assert {name for name in imports(ENGINE / "cli.py", lazy=False) if name.startswith("engine")} == {
-        "engine.__version__",
-        "engine.cli.kernels.kernels",
-    }
-
-
-def test_no_dialect_imports_another():
-    for own in DIALECTS:
-        names = imports(ENGINE / "api" / f"{own}.py")
-        for other in DIALECTS - {own}:
-            assert not any(name.startswith(f"engine.api.{other}.") or name == f"engine.api.{other}" for name in names)
-            assert f"engine.api.{other}" not in names
-
-
-@parametrized([path for path in MODULES if name_of(path).split(".")[0] == "client"])
-def test_the_client_shares_only_values_and_errors_with_the_server(path: Path):
-    shared = ("engine.client", "engine.models", "engine.errors", "engine.__version__")
-    ours = {name for name in imports(path) if name.startswith("engine")}
-    assert not {name for name in ours if not name.startswith(shared)}
-    assert not {"httpx", "asyncio", "anyio"} & {name.split(".")[0] for name in imports(path, lazy=False)}
-
-
-def test_the_fakes_are_not_used_by_the_engine():
-    users = [
-        name_of(path) for path in MODULES if any(name.rpartition(".")[0].endswith(".fake") for name in imports(path))
+def test_imports_point_downward():
+    rooms = {room: others for room, others in engine_rooms().items() if room not in CHILD_OF_A_ROOM}
+    offenders = upward(rooms, ENGINE_ROOMS)
+    offenders += [f"{own} imports the dialect {other}" for own in DIALECTS for other in rooms[own] & (DIALECTS - {own})]
+    offenders += [
+        f"{name_of(path)} imports the fake {name}"
+        for path in modules()
+        for name in imports(path)
+        if ".fake" in name and not name_of(path).endswith(".fake")
     ]
-    assert set(users) <= {"provisioners.fake", "channels.fake"}
+    runtimes = (path for path in (ROOT / "runtimes").rglob("*.py") if "test" not in path.parts)
+    offenders += [
+        f"{path.relative_to(ROOT)} imports the server"
+        for path in runtimes
+        if any(name.partition(".")[0] == "engine" for name in imports(path, relative=True))
+    ]
+    assert not offenders, "\n".join(offenders)
 
 
-def runtime_files(*suffixes: str) -> list[Path]:
-    return sorted(
-        path
-        for path in (ROOT / "runtimes").rglob("*")
-        if path.suffix in suffixes and not {"node_modules", "vendor", "test", "tests"} & set(path.parts)
+def test_a_package_is_imported_only_where_its_concern_lies():
+    offenders = [stray for path in modules() for stray in strays(path)]
+    heavy = {"pydantic", "zmq", "jupyter_client", "starlette", "uvicorn", "rich", "msgspec", "httpx", "mcp"}
+    offenders += [
+        f"the command line imports {name} before a command needs it"
+        for name in imports(ENGINE / "cli/main.py", lazy=False) | imports(ENGINE / "cli/kernels.py", lazy=False)
+        if name.partition(".")[0] in heavy
+    ]
+    assert not offenders, "\n".join(offenders)
+
+
+def test_the_house_stays_readable():
+    offenders = [f"{len(rooms)} rooms in {where}" for where, rooms, most in _crowds() if len(rooms) > most]
+    for path in _python_files():
+        tree = ast.parse(path.read_text())
+        lines = len(path.read_text().splitlines())
+        where = path.relative_to(ROOT)
+        if lines > 400:
+            offenders.append(f"{where} has {lines} lines")
+        offenders += [
+            f"{where}: class {node.name} has {size} lines"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef) and (size := (node.end_lineno or 0) - node.lineno + 1) > 250
+        ]
+        if path.is_relative_to(ENGINE) and not ast.get_docstring(tree):
+            offenders.append(f"{where} does not say what it is")
+    callables = sum(_callable_parameters(path) for path in modules())
+    if callables >= 30:
+        offenders.append(f"{callables} parameters in the engine are a Callable")
+    assert not offenders, "\n".join(offenders)
+
+
+def _crowds() -> list[tuple[str, set[str], int]]:
+    tops = {name_of(path).partition(".")[0] for path in modules()} - {""}
+    api = {name_of(path).split(".")[1] for path in modules(ENGINE / "api") if "." in name_of(path)} | {"static"}
+    return [("engine", tops, 25), ("engine/api", api, 12), ("runtimes/typescript", set(typescript_rooms()), 12)]
+
+
+def _python_files() -> list[Path]:
+    folders = ("engine", "clients", "runtimes", "tests", "benchmarks")
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return [path for path in found if not {"vendor", "node_modules", ".venv-peers"} & set(path.parts)]
+
+
+def _callable_parameters(path: Path) -> int:
+    functions = [
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
+    parameters = [
+        argument
+        for function in functions
+        for argument in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
+    ]
+    return sum(
+        argument.annotation is not None and "Callable[" in ast.unparse(argument.annotation) for argument in parameters
     )
-
-
-@parametrized(runtime_files(".py"))
-def test_code_that_runs_inside_kernels_imports_nothing_of_the_server(path: Path):
-    assert not uses(path, "engine")
-
-
-@parametrized([*MODULES, *runtime_files(".py", ".mjs", ".ts"), *sorted((ROOT / "tests").rglob("*.py"))])
-def test_a_file_has_fewer_than_500_lines(path: Path):
-    assert len(path.read_text().splitlines()) < 500
-
-
-@parametrized(MODULES)
-def test_a_module_says_in_a_sentence_what_it_is(path: Path):
-    docstring = ast.get_docstring(ast.parse(path.read_text()))
-    assert docstring or name_of(path) == ""
