@@ -85,8 +85,9 @@ def defined() -> dict[str, set[str]]:
                 found[""].add(node.name)
             elif isinstance(node, ast.ClassDef):
                 found.setdefault(node.name, set()).update(_members(node))
-            elif isinstance(node, ast.Assign):
-                found.update({each.id: set() for each in node.targets if isinstance(each, ast.Name)} | found)
+            elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                found.update({each.id: set() for each in targets if isinstance(each, ast.Name)} | found)
     return found
 
 
@@ -143,7 +144,7 @@ def test_every_object_of_the_engine_that_a_guide_names_exists() -> None:
         for span in _SPAN.findall(_FENCED.sub("", guide.read_text())):
             if (found := _FUNCTION.fullmatch(span)) and found[1] not in defined()[""] | set(defined()):
                 missing.append(f"{shown(guide)}: {span}")
-            elif (found := _OBJECT.fullmatch(span)) and not span.isupper() and found[1] not in _ELSEWHERE:
+            elif (found := _OBJECT.fullmatch(span)) and not span.endswith(".md") and found[1] not in _ELSEWHERE:
                 members = defined().get(found[1])
                 if members is None or (found[2] and found[2] not in members):
                     missing.append(f"{shown(guide)}: {span}")
