@@ -12,7 +12,7 @@ WORKERS ?= 2
 # Where it is set, every kernel and server compiles again what it imports, which takes more time than anything else.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve test check bench wheel-test format clean
+.PHONY: serve test check bench wheel-test generate format clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +40,10 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What is made from other files: the Python client's plain half, its values and its errors.
+generate: $(VENV)/.dev
+	$(BIN)/python clients/python/generate.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

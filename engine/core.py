@@ -108,12 +108,14 @@ class Engine:
 
     @property
     def contexts(self) -> Contexts:
+        """The contexts that there are. Raises ShuttingDown before the engine has started and after its end."""
         if self._contexts is None:
             raise ShuttingDown
         return self._contexts
 
     @property
     def is_ready(self) -> bool:
+        """Whether it has started and has not ended."""
         return self._contexts is not None and not self._closed
 
     @property
@@ -123,6 +125,7 @@ class Engine:
 
     @property
     def pool(self) -> Pool:
+        """The kernels that are kept ready. Raises ShuttingDown as `contexts` does."""
         if self._pool is None:
             raise ShuttingDown
         return self._pool

@@ -81,6 +81,7 @@ class InvalidRequest(PolyreplError):
 
     @property
     def explanation(self) -> str:
+        """Each field with what is wrong with it."""
         return "; ".join(f"{wrong.field}: {wrong.error}" for wrong in self.errors) or self.message
 
 
@@ -107,6 +108,8 @@ class NotFound(PolyreplError):
 
 
 class ContextNotFound(NotFound):
+    """No context has this id. `ended` tells how it ended, where it is known."""
+
     def __init__(self, context_id: str, *, ended: str | None = None) -> None:
         super().__init__(f"Context {context_id!r} not found" + (f": it {ended}" if ended else ""))
         self.context_id = context_id
@@ -114,17 +117,23 @@ class ContextNotFound(NotFound):
 
 
 class CheckpointNotFound(NotFound):
+    """The context has no checkpoint of this id."""
+
     def __init__(self, checkpoint: str, context_id: str) -> None:
         super().__init__(f"Checkpoint {checkpoint!r} of context {context_id!r} not found")
 
 
 class FileMissing(NotFound):
+    """No file is at this path of the context's working directory."""
+
     def __init__(self, path: str) -> None:
         super().__init__(f"File {path!r} not found")
         self.path = path
 
 
 class ExecutionNotFound(NotFound):
+    """No execution has this id, or it is no longer kept."""
+
     def __init__(self, execution_id: str) -> None:
         super().__init__(f"Execution {execution_id!r} not found, or no longer kept")
         self.execution_id = execution_id
@@ -135,11 +144,15 @@ class Conflict(PolyreplError):
 
 
 class ContextEnded(Conflict):
+    """The context was ended or restarted while its kernel was starting."""
+
     def __init__(self, context_id: str) -> None:
         super().__init__(f"Context {context_id!r} was ended or restarted while its kernel was starting")
 
 
 class ContextExists(Conflict):
+    """A context of this id exists already."""
+
     def __init__(self, context_id: str) -> None:
         super().__init__(f"Context {context_id!r} exists already")
         self.context_id = context_id
@@ -156,6 +169,8 @@ class CannotBranch(Conflict):
 
 
 class CheckpointLost(Conflict):
+    """The process that held the checkpoint is gone."""
+
     def __init__(self, checkpoint: str, reason: str) -> None:
         super().__init__(f"Checkpoint {checkpoint!r} is lost: its process {reason}")
 
@@ -176,6 +191,8 @@ class VariablesUnavailable(Conflict):
 
 
 class InputNotExpected(Conflict):
+    """The execution is not waiting for input."""
+
     def __init__(self, execution_id: str, status: str) -> None:
         super().__init__(f"Execution {execution_id!r} is not waiting for input (status: {status})")
 
@@ -189,28 +206,38 @@ class FileConflict(Conflict):
 
 
 class TooManyFiles(Conflict):
+    """The working directory holds more files than are compared around a cell."""
+
     def __init__(self, limit: int) -> None:
         super().__init__(f"The working directory holds more than {limit} files; `files` cannot be told of it")
 
 
 class IdempotencyConflict(Conflict):
+    """The Idempotency-Key was used before with a different request."""
+
     def __init__(self) -> None:
         super().__init__("Idempotency-Key was used before with a different request")
 
 
 class RequestTooLarge(PolyreplError):
+    """The body of the request is larger than the server's limit."""
+
     def __init__(self, limit: int) -> None:
         super().__init__(f"The request body is larger than {limit} bytes")
         self.limit = limit
 
 
 class FileTooLarge(RequestTooLarge):
+    """The file is larger than the server's limit."""
+
     def __init__(self, path: str, limit: int) -> None:
         PolyreplError.__init__(self, f"The file {path!r} is larger than {limit} bytes")
         self.limit = limit
 
 
 class RangeNotSatisfiable(PolyreplError):
+    """The file ends before the range that was asked for. `size`: its bytes."""
+
     def __init__(self, size: int) -> None:
         super().__init__(f"The file has {size} bytes; the range that was asked for begins beyond them")
         self.size = size
@@ -242,11 +269,15 @@ class Overloaded(PolyreplError):
 
 
 class QueueFull(Overloaded):
+    """The context has as many executions waiting as it may have."""
+
     def __init__(self, context_id: str, limit: int) -> None:
         super().__init__(f"Context {context_id!r} has {limit} executions waiting, its limit", retry_after=1)
 
 
 class TooManyContexts(Overloaded):
+    """The server has as many contexts as it may have."""
+
     def __init__(self, limit: int) -> None:
         super().__init__(f"All {limit} contexts are in use; delete one, or try again", retry_after=5)
 
@@ -266,6 +297,8 @@ class KernelsBusy(Overloaded):
 
 
 class TooManyCheckpoints(Overloaded):
+    """The context has as many checkpoints as it may have."""
+
     def __init__(self, context_id: str, limit: int) -> None:
         super().__init__(f"Context {context_id!r} has {limit} checkpoints, its limit; delete one", retry_after=5)
 
@@ -289,6 +322,8 @@ class MemoryShort(Overloaded):
 
 
 class ShuttingDown(PolyreplError):
+    """The server is shutting down."""
+
     def __init__(self) -> None:
         super().__init__("The server is shutting down")
 

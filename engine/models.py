@@ -165,6 +165,8 @@ class Stdout(Event, tag="stdout"):
 
 
 class Stderr(Event, tag="stderr"):
+    """`omitted_bytes` were left out before this text, at a limit."""
+
     text: str
     omitted_bytes: int | UnsetType = UNSET
 
@@ -177,6 +179,8 @@ class ItemAdded(Event, tag="item"):
 
 
 class ItemUpdated(Event, tag="item_update"):
+    """The item of that `index` is replaced by this one (update_display_data)."""
+
     index: int
     item: Item
 
@@ -186,11 +190,15 @@ class Cleared(Event, tag="clear"):
 
 
 class InputRequest(Event, tag="input_request"):
+    """The code waits in input(). `password`: what is typed must not be shown."""
+
     prompt: str
     password: bool
 
 
 class Failed(Event, tag="error"):
+    """The code raised an exception."""
+
     name: str
     value: str
     traceback: str
@@ -221,6 +229,8 @@ AnyEvent = Started | Stdout | Stderr | ItemAdded | ItemUpdated | Cleared | Input
 
 
 class PackageInfo(msgspec.Struct):
+    """A package that is installed."""
+
     name: str
     version: str
 

@@ -9,7 +9,7 @@ import re
 import resource
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -325,6 +325,10 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line shown.")
     log_format: Literal["console", "json"] = Field("console", description="Form of the log lines on stderr.")
 
+    if TYPE_CHECKING:
+        # Without pydantic's plugin, as users have it, a type checker sees no default in `Field(default, ...)`.
+        def __init__(self, **values: Any) -> None: ...
+
     @field_validator("kernel_rlimits")
     @classmethod
     def _check_rlimits(cls, limits: dict[str, int]) -> dict[str, int]:
@@ -390,6 +394,7 @@ class Settings(BaseSettings):
 
     @property
     def is_loopback(self) -> bool:
+        """Whether only programs of this machine reach the server."""
         if self.host == "localhost":
             return True
         try:
@@ -412,6 +417,7 @@ class Settings(BaseSettings):
 
     @property
     def secret(self) -> str | None:
+        """The token in plain text, if there is one."""
         return self.token.get_secret_value() or None if self.token else None
 
     @classmethod

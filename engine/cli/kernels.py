@@ -54,7 +54,7 @@ def install(
         raise click.UsageError("--name and --display-name are for one --language")
     given = {key: value.absolute() for key, value in (("python", python), ("node", node)) if value is not None}
     try:
-        settings = Settings(**given)  # type: ignore[arg-type]  # a path for each
+        settings = Settings(**given)
         for each in wanted:
             language = Languages().find(each)
             if language is None:

@@ -13,14 +13,14 @@ from pathlib import Path
 from rich.console import Console
 
 from engine.cli.prompt import Prompt, keys_kept
-from engine.cli.repl_sessions import LocalSession, RemoteSession, Session
+from engine.cli.repl_sessions import LocalSession, RemoteSession, Session, errors_of_server
 from engine.cli.terminal import View
-from engine.client import AsyncClient, ClientError
 from engine.core import Engine
 from engine.errors import PolyreplError
 from engine.log import configure
 from engine.models import Done, Event, Failed, InputRequest, Stderr, Stdout
 from engine.settings import Settings
+from polyrepl import AsyncClient, ClientError
 
 
 def run_repl(
@@ -45,18 +45,12 @@ def run_repl(
         with keys_kept():
             asyncio.run(_main(settings, language, url, token, context_id, timeout, view))
     except PolyreplError as error:
-        view.complain(_told(error))
+        view.complain(error.explanation)
     except OSError as error:
         view.complain(str(error))
     else:
         return 0
     return 2
-
-
-def _told(error: PolyreplError) -> str:
-    """What went wrong, and what to do about it where the client of a server says so."""
-    remedy = error.remediation if isinstance(error, ClientError) else ""
-    return f"{error.explanation}\n{remedy}".rstrip()
 
 
 async def _main(
@@ -87,12 +81,13 @@ async def _remote(
 ) -> AsyncIterator[tuple[Session, str, str]]:
     """A context that was named stays when the REPL is left; one of our own making is ended."""
     async with AsyncClient(url, token=token) as client:
-        context = await client.contexts.create(language, context_id=context_id or f"repl-{uuid.uuid4()}")
+        with errors_of_server():
+            context = await client.contexts.create(language, context_id=context_id or f"repl-{uuid.uuid4()}")
         try:
             yield RemoteSession(client, context.id, context.language), context.language, f"{context.id} on {url}"
         finally:
             if context_id is None:
-                with contextlib.suppress(PolyreplError):
+                with contextlib.suppress(ClientError):
                     await client.contexts.delete(context.id, language=context.language)
 
 
@@ -156,7 +151,7 @@ class Repl:
             async for event in self._session.run(code, timeout=self._timeout):
                 await self._show(event)
         except PolyreplError as error:
-            self._view.complain(_told(error))
+            self._view.complain(error.explanation)
         finally:
             await self._withdraw_question()
 
@@ -203,10 +198,10 @@ class Repl:
         except asyncio.CancelledError:
             pass
         except PolyreplError as error:
-            self._view.complain(_told(error))
+            self._view.complain(error.explanation)
 
     async def _interrupt(self) -> None:
         try:
             await self._session.interrupt()
         except PolyreplError as error:
-            self._view.complain(_told(error))
+            self._view.complain(error.explanation)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
-from engine.client import AsyncClient, AsyncEventStream
+import msgspec
+
 from engine.contexts.executions import Execution
 from engine.core import Engine
-from engine.models import Completeness, Completions, Event
+from engine.errors import PolyreplError
+from engine.models import AnyEvent, Completeness, Completions, Event
+from polyrepl import AsyncClient, AsyncEventStream, ClientError
 
 
 class Session(Protocol):
@@ -63,6 +67,19 @@ class LocalSession:
         return await self._engine.assistance.is_complete(self._context_id, code, language=self._language)
 
 
+class ServerFailed(PolyreplError):
+    """A server answered with an error, or could not be asked. The message also says what to do about it."""
+
+
+@contextlib.contextmanager
+def errors_of_server() -> Iterator[None]:
+    """Raises what a client raises as ServerFailed."""
+    try:
+        yield
+    except ClientError as error:
+        raise ServerFailed(f"{error.cause}\n{error.remediation}".rstrip()) from error
+
+
 class RemoteSession:
     """A context of a server."""
 
@@ -76,25 +93,32 @@ class RemoteSession:
     async def run(self, code: str, *, timeout: float) -> AsyncIterator[Event]:
         self._is_unwanted = False
         stream = self._client.stream(code, language=self._language, context_id=self._context_id, timeout=timeout)
-        async with stream as self._current:
-            async for event in stream:
-                if self._is_unwanted:
-                    self._is_unwanted = False
-                    await stream.interrupt()
-                yield event
+        with errors_of_server():
+            async with stream as self._current:
+                async for event in stream:
+                    if self._is_unwanted:
+                        self._is_unwanted = False
+                        await stream.interrupt()
+                    yield msgspec.convert(event.as_dict(), AnyEvent)
 
     async def interrupt(self) -> None:
         if self._current is None or self._current.execution_id is None:
             self._is_unwanted = True
         else:
-            await self._current.interrupt()
+            with errors_of_server():
+                await self._current.interrupt()
 
     async def provide_input(self, value: str) -> None:
         assert self._current is not None
-        await self._current.provide_input(value)
+        with errors_of_server():
+            await self._current.provide_input(value)
 
     async def complete(self, code: str, cursor: int) -> Completions:
-        return await self._client.contexts.complete(self._context_id, code, cursor=cursor, language=self._language)
+        with errors_of_server():
+            found = await self._client.contexts.complete(self._context_id, code, cursor=cursor, language=self._language)
+        return msgspec.convert(found.as_dict(), Completions)
 
     async def is_complete(self, code: str) -> Completeness:
-        return await self._client.contexts.is_complete(self._context_id, code, language=self._language)
+        with errors_of_server():
+            found = await self._client.contexts.is_complete(self._context_id, code, language=self._language)
+        return msgspec.convert(found.as_dict(), Completeness)

@@ -117,6 +117,7 @@ class Execution:
 
     @property
     def is_finished(self) -> bool:
+        """Whether it has ended, in whatever way."""
         return self.status in TERMINAL
 
     @property
@@ -133,6 +134,7 @@ class Execution:
 
     @property
     def was_truncated(self) -> bool:
+        """Whether a limit has cut its output."""
         return self._normalizer.truncated() is not UNSET
 
     @property
@@ -152,6 +154,7 @@ class Execution:
 
     @property
     def error(self) -> ErrorInfo | None:
+        """What its code raised, if anything."""
         return self._normalizer.error
 
     @property
@@ -166,6 +169,7 @@ class Execution:
         self.journal.append(Started(execution_id=self.id, context_id=self.context_id, language=self.language))
 
     def attach(self, run: Run) -> None:
+        """Its cell was handed to a kernel."""
         self._run = run
 
     def receive(self, message: Message) -> None:

@@ -1,4 +1,4 @@
-"""The Python clients against a real server, and their rules of repetition against scripted ones."""
+"""The Python clients against a real server."""
 
 from __future__ import annotations
 
@@ -6,38 +6,28 @@ import asyncio
 import gc
 import inspect
 import io
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
-import msgspec
 import pytest
 
-from engine import client as package
-from engine import errors
-from engine.client import (
+import polyrepl
+from polyrepl import (
     ApiError,
     AsyncClient,
     Client,
     ClientError,
     CodeFailed,
-    ConnectionFailed,
-    DeadlineExceeded,
-    Result,
-    UnexpectedAnswer,
+    Done,
+    InputRequest,
+    Started,
+    Stdout,
 )
-from engine.client.attempts import Attempts
-from engine.client.errors import error_of
-from engine.client.sse import Decoder
-from engine.models import Done, InputRequest, Started, Stdout
 from tests.real.conformance.server import Server
 
 pytestmark = pytest.mark.anyio
 TOKEN = "secret"
-RESULT = b'{"execution_id":"e","context_id":"c","language":"python","status":"ok","items":[],"logs":{"stdout":[],"stderr":[]}}'
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +91,7 @@ def test_wishes_are_carried_out(client: Client) -> None:
 def test_the_same_key_runs_the_code_once(client: Client) -> None:
     first = client.run_code("import random; random.random()", context_id="k", idempotency_key="once")
     assert client.run_code("import random; random.random()", context_id="k", idempotency_key="once").text == first.text
-    with pytest.raises(errors.IdempotencyConflict):
+    with pytest.raises(polyrepl.IdempotencyConflict):
         client.run_code("other", context_id="k", idempotency_key="once")
 
 
@@ -148,13 +138,13 @@ def test_contexts_and_all_that_is_theirs(client: Client) -> None:
     assert (found.cursor_start, found.cursor_end) == (0, 4)
     assert client.contexts.inspect("all", "number").found
     assert client.contexts.is_complete("all", "if number:").status == "incomplete"
-    with pytest.raises(errors.InvalidRequest) as wrong:
+    with pytest.raises(polyrepl.InvalidRequest) as wrong:
         client.contexts.complete("all", "numb", cursor=99)
     assert wrong.value.errors[0].field == "cursor"
     client.contexts.restart("all")
     assert client.run_code("'number' in globals()", context_id="all").text == "False"
     client.contexts.delete("all")
-    with pytest.raises(errors.ContextNotFound) as gone:
+    with pytest.raises(polyrepl.ContextNotFound) as gone:
         client.contexts.get("all")
     assert isinstance(gone.value, ApiError)
     assert (gone.value.code, gone.value.status) == ("ContextNotFound", 404)
@@ -169,7 +159,7 @@ def test_an_execution_is_followed_and_interrupted_from_anywhere(client: Client) 
     assert next(events) == Stdout(text="begun\n")
     assert client.contexts.interrupt("x") == [started.execution_id]
     assert client.executions.wait(started.execution_id).status == "interrupted"
-    with pytest.raises(errors.InputNotExpected):
+    with pytest.raises(polyrepl.InputNotExpected):
         client.executions.input(started.execution_id, "late")
 
 
@@ -177,15 +167,15 @@ def test_a_stream_that_is_dropped_is_never_closed_by_the_garbage_collector_but_b
     started = client.executions.start("print('begun', flush=True)\nwhile True: pass", context_id="d")
     kept: dict[str, Any] = {"events": client.executions.events(started.execution_id)}
     assert isinstance(next(kept["events"]), Started)
-    opened = len(client._streams)
-    pool = client._http._transport._pool
+    opened = len(client._connection._streams)
+    pool = client._connection.http._transport._pool
     kept["itself"] = kept  # only the garbage collector finds it
     with pool._optional_thread_lock:
         del kept
         gc.collect()
-    assert len(client._streams) == opened
+    assert len(client._connection._streams) == opened
     assert client.contexts.interrupt("d") == [started.execution_id]
-    assert len(client._streams) < opened
+    assert len(client._connection._streams) < opened
 
 
 def test_files_come_and_go_in_every_form(client: Client, tmp_path: Path) -> None:
@@ -200,7 +190,7 @@ def test_files_come_and_go_in_every_form(client: Client, tmp_path: Path) -> None
     listed = client.files.list("f", recursive=True)
     assert {"a/b ü.txt", "local.bin", "c.txt"} <= {each.path for each in listed.items}
     client.files.delete("f", "c.txt")
-    with pytest.raises(errors.FileMissing):
+    with pytest.raises(polyrepl.FileMissing):
         client.files.download("f", "c.txt", tmp_path / "no.txt")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["back.bin", "local.bin"]
     with pytest.raises(ValueError, match="path"):
@@ -216,7 +206,7 @@ def test_what_cannot_be_installed_is_told_as_it_happens(client: Client) -> None:
 
 
 def test_a_wrong_token_is_a_typed_error(server: Server) -> None:
-    with Client(server.url, token="wrong") as client, pytest.raises(errors.Unauthorized) as raised:
+    with Client(server.url, token="wrong") as client, pytest.raises(polyrepl.Unauthorized) as raised:
         client.contexts.list()
     assert isinstance(raised.value, ClientError)
 
@@ -246,7 +236,7 @@ async def test_the_asynchronous_client_does_the_same(server: Server, tmp_path: P
         started = await client.executions.start("while True: pass", context_id="async")
         await client.executions.interrupt(started.execution_id)
         assert (await client.executions.wait(started.execution_id)).status == "interrupted"
-        with pytest.raises(errors.ContextNotFound):
+        with pytest.raises(polyrepl.ContextNotFound):
             await client.contexts.get("nobody")
 
 
@@ -262,197 +252,3 @@ def test_both_clients_have_the_same_methods() -> None:
         other = AsyncClient()
         for name in ("contexts", "executions", "checkpoints", "packages", "files"):
             assert methods(type(getattr(one, name))) == methods(type(getattr(other, name)))
-
-
-Answer = Callable[[httpx.Request], httpx.Response]
-
-
-def scripted(*answers: Answer, **options: Any) -> tuple[Client, list[httpx.Request]]:
-    """A client whose server gives these answers, one after the other, the last for ever."""
-    asked: list[httpx.Request] = []
-
-    def handle(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
-        return answers[min(len(asked), len(answers)) - 1](request)
-
-    return Client("http://there", token="t", http_transport=httpx.MockTransport(handle), **options), asked
-
-
-def says(status: int, body: bytes | dict[str, Any] = b"", **headers: str) -> Answer:
-    content = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda request: httpx.Response(status, content=content, headers=named)
-
-
-def breaks(request: httpx.Request) -> httpx.Response:
-    raise httpx.ReadError("cut", request=request)
-
-
-def refuses(request: httpx.Request) -> httpx.Response:
-    raise httpx.ConnectError("refused", request=request)
-
-
-BUSY = says(429, {"message": "full", "code": "QueueFull", "remediation": "Wait."}, retry_after="0")
-
-
-@pytest.fixture
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    waits: list[float] = []
-    monkeypatch.setattr("time.sleep", waits.append)
-    return waits
-
-
-@pytest.mark.parametrize("trouble", [BUSY, says(503, b"proxy"), breaks, refuses], ids=["429", "503", "cut", "refused"])
-def test_code_is_sent_again_under_the_same_key(trouble: Answer, no_waiting: list[float]) -> None:
-    client, asked = scripted(trouble, trouble, says(200, RESULT))
-    assert client.run_code("1").is_ok
-    assert len({request.headers["idempotency-key"] for request in asked}) == 1
-    assert len(asked) == 3
-    assert len(no_waiting) == 2
-
-
-@pytest.mark.parametrize(
-    ("trouble", "times"),
-    [(BUSY, 2), (refuses, 2), (breaks, 1), (says(503, b"proxy"), 1)],
-    ids=["429", "refused", "cut", "503"],
-)
-def test_what_may_have_happened_already_is_not_sent_again(trouble: Answer, times: int, no_waiting: list[float]) -> None:
-    client, asked = scripted(trouble, retries=1)
-    with pytest.raises(ClientError):
-        client.contexts.fork("c")
-    assert len(asked) == times
-
-
-def test_retry_after_is_waited_for_and_a_wait_beyond_the_deadline_is_none(no_waiting: list[float]) -> None:
-    client, asked = scripted(says(429, {"message": "m", "code": "QueueFull"}, retry_after="3"), says(200, RESULT))
-    client.run_code("1")
-    (seconds,) = no_waiting
-    assert seconds >= 3
-    client, asked = scripted(says(429, {"message": "m", "code": "QueueFull"}, retry_after="500"))
-    with pytest.raises(errors.QueueFull) as raised:
-        client.run_code("1")
-    assert isinstance(raised.value, ApiError)
-    assert raised.value.retry_after == 500
-    assert len(asked) == 1
-
-
-def test_a_deadline_ends_the_attempts() -> None:
-    now = [0.0]
-    attempts = Attempts(10, retries=99, is_repeatable=True, clock=lambda: now[0], chance=lambda: 1.0)
-    assert attempts.pause(ConnectionFailed("cut")) == pytest.approx(0.2)
-    assert attempts.pause(ConnectionFailed("cut")) == pytest.approx(0.4)
-    attempts.note_progress()
-    assert attempts.pause(ConnectionFailed("cut")) == pytest.approx(0.2)
-    now[0] = 9.95
-    with pytest.raises(DeadlineExceeded):
-        attempts.pause(ConnectionFailed("cut"))
-    now[0] = 10.0
-    with pytest.raises(DeadlineExceeded):
-        attempts.remaining()
-
-
-def test_files_may_take_longer_than_other_calls_and_have_a_deadline_of_their_own() -> None:
-    limits: list[dict[str, float]] = []
-
-    def note(request: httpx.Request) -> httpx.Response:
-        limits.append(request.extensions["timeout"])
-        return httpx.Response(200, content=b'{"path":"f","type":"file","size":1,"modified":"2026-01-01T00:00:00Z"}')
-
-    client, _ = scripted(note)
-    client.files.upload("c", b"x", "f")
-    assert client.files.download("c", "f", deadline=5)
-    assert (limits[0]["write"], limits[1]["write"] <= 5) == (60, True)
-    with pytest.raises(DeadlineExceeded):
-        client.files.upload("c", b"x", "f", deadline=0)
-
-
-def sse(*events: tuple[int, str, dict[str, Any]]) -> bytes:
-    return b"".join(
-        b"id: %d\nevent: %s\ndata: %s\n\n"
-        % (number, kind.encode(), msgspec.json.encode({"id": number, "type": kind, **fields}))
-        for number, kind, fields in events
-    )
-
-
-def test_a_stream_that_breaks_goes_on_after_the_last_event(no_waiting: list[float]) -> None:
-    started = (1, "started", {"execution_id": "e", "context_id": "c", "language": "python"})
-    out = [(n, "stdout", {"text": str(n)}) for n in range(2, 6)]
-    done = (6, "done", {"status": "ok"})
-    stream = {"content_type": "text/event-stream", "location": "/executions/e"}
-    client, asked = scripted(
-        says(200, sse(started, *out[:2]) + b"id: 4\nevent: std", **stream),
-        breaks,
-        says(200, sse(out[1], *out[2:], done), **stream),
-    )
-    with client.stream("code") as events:
-        found = list(events)
-    assert [event.text for event in found if isinstance(event, Stdout)] == ["2", "3", "4", "5"]
-    assert [(each.method, each.url.path) for each in asked] == [
-        ("POST", "/execute"),
-        ("GET", "/executions/e/events"),
-        ("GET", "/executions/e/events"),
-    ]
-    assert [each.headers["last-event-id"] for each in asked] == ["0", "3", "3"]
-    assert events.execution_id == "e"
-
-
-def test_a_download_that_breaks_asks_for_the_rest(no_waiting: list[float]) -> None:
-    class Cut(httpx.SyncByteStream):
-        def __iter__(self) -> Iterator[bytes]:
-            yield b"0123"
-            raise httpx.ReadError("cut")
-
-    def first(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, stream=Cut(), headers={"etag": '"v"'})
-
-    client, asked = scripted(first, says(206, b"456", etag='"v"'))
-    assert client.files.download("c", "f") == b"0123456"
-    assert (asked[1].headers["range"], asked[1].headers["if-range"]) == ("bytes=4-", '"v"')
-
-
-def test_every_error_of_the_engine_comes_back_as_itself() -> None:
-    kinds = [
-        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.PolyreplError)
-    ]
-    assert len(kinds) > 30
-    for kind in kinds:
-        error = error_of(400, {}, msgspec.json.encode({"message": "m", "code": kind.__name__, "remediation": "r."}))
-        assert isinstance(error, kind)
-        assert isinstance(error, ApiError)
-        assert (error.code, error.cause, error.remediation) == (kind.__name__, "m", "r.")
-
-
-@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xfe", b'{"detail": 1}', b"[]"])
-def test_an_answer_of_something_else_says_so(body: bytes) -> None:
-    assert isinstance(error_of(502, {}, body), UnexpectedAnswer)
-    client, _ = scripted(says(200, body))
-    with pytest.raises(UnexpectedAnswer):
-        client.health()
-
-
-def test_events_are_found_however_the_bytes_are_cut() -> None:
-    text = sse((1, "stdout", {"text": "é\n\n"}), (2, "done", {"status": "ok"})) + b": ping\n\n"
-    whole = [(message.id, message.data) for message in Decoder().feed(text)]
-    for size in range(1, 8):
-        decoder = Decoder()
-        cut = [message for at in range(0, len(text), size) for message in decoder.feed(text[at : at + size])]
-        assert [(message.id, message.data) for message in cut] == whole
-    assert [number for number, _ in whole] == [1, 2]
-
-
-def test_a_kernel_that_does_not_start_is_a_result() -> None:
-    body = RESULT.replace(b'"ok"', b'"error"').replace(
-        b"}}", b'},"error":{"name":"KernelStartFailed","value":"v","traceback":""}}'
-    )
-    client, _ = scripted(says(500, body))
-    result = client.run_code("1")
-    assert isinstance(result, Result)
-    assert result.error.name == "KernelStartFailed"
-
-
-def test_the_import_is_light() -> None:
-    heavy = "{'httpx', 'anyio', 'asyncio', 'pydantic', 'starlette', 'zmq', 'IPython'}"
-    code = f"import sys; from engine.client import AsyncClient, Client; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.strip() == "[]"
-    assert package.__doc__

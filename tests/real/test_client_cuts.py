@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.client import AsyncClient, Client, ConnectionFailed, Event
-from engine.models import Done, ItemAdded, Started, Stdout
+from polyrepl import AsyncClient, Client, ConnectionFailed, Done, Event, ItemAdded, Started, Stdout
 from tests.proxy import Proxy, proxy_to
 from tests.real.conformance.server import Server
-from tests.test_client_typescript import NODE, PACKAGE, PROGRAMS
+from tests.real.test_client_typescript import NODE, PACKAGE, PROGRAMS
 
 pytestmark = pytest.mark.anyio
 LINES = [f"{number} {'ä' * 20}" for number in range(200)]

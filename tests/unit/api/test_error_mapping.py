@@ -22,7 +22,7 @@ from engine.api.gateway.sessions import SessionGone
 from engine.api.http import errors
 from engine.api.kernelbox import routes as kernelbox
 from engine.api.notebook import routes as notebook_http
-from engine.client import ClientError
+from engine.cli.repl_sessions import ServerFailed
 from engine.errors import (
     BadNotebook,
     Conflict,
@@ -51,13 +51,11 @@ from engine.errors import (
 from engine.models import Obstacle
 
 for _module in pkgutil.walk_packages(engine.__path__, "engine."):  # errors may be defined anywhere
-    if not _module.name.startswith(
-        ("engine._data", "engine.client", "engine.api.mcp.server", "engine.api.mcp.content")
-    ):
+    if not _module.name.startswith(("engine._data", "engine.api.mcp.server", "engine.api.mcp.content")):
         importlib.import_module(_module.name)
 
 # Those of programs that call a server, and what keeps a server from starting.
-NEVER_ANSWERED = (ClientError, BadNotebook)
+NEVER_ANSWERED = (ServerFailed, BadNotebook)
 VALUES: dict[str, Any] = {
     "str": "text",
     "str | None": "text",

@@ -1,4 +1,4 @@
-"""The native API's requests as values: pure. Both clients send them, each in its own way. `client` layer."""
+"""The native API's requests as values: pure. Both clients send them, each in its own way."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-import msgspec
-
-from engine import models
-from engine.client import results
-from engine.client.errors import ClientError, UnexpectedAnswer, error_of
+from polyrepl import models, results
+from polyrepl.answers import error_of
+from polyrepl.errors import ClientError, UnexpectedAnswer
+from polyrepl.values import DecodeError, decode, encode
 
 Answer = TypeVar("Answer")
 _SLACK = 60.0  # seconds for what is no execution: a queue, a kernel's start, the way there and back
@@ -42,13 +41,13 @@ class Call(Generic[Answer]):
         if self.answer is bytes:
             return body  # type: ignore[return-value]
         try:
-            return msgspec.json.decode(body, type=self.answer)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return decode(body, self.answer)
+        except DecodeError as error:
             return UnexpectedAnswer(f"The answer to {self.method} {self.path} is not of this API: {error}")
 
 
 def _json(fields: Mapping[str, Any]) -> bytes:
-    return msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
+    return encode({name: value for name, value in fields.items() if value is not None})
 
 
 def _query(**params: str | int | bool | None) -> dict[str, str]:

@@ -1,11 +1,11 @@
-"""Server-sent events from bytes: pure. As the HTML standard says, without what this API does not send. `client` layer."""
+"""Server-sent events from bytes: pure. As the HTML standard says, without what this API does not send."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.client.errors import UnexpectedAnswer
+from polyrepl.errors import UnexpectedAnswer
 
 _MAX_EVENT = 256 * 1024 * 1024  # bytes; a server sends no event that large
 

@@ -1,4 +1,4 @@
-"""When a request is sent again, and when it is given up: pure. `client` layer."""
+"""When a request is sent again, and when it is given up: pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable
 
-from engine.client.errors import ApiError, ClientError, ConnectionFailed, DeadlineExceeded, UnexpectedAnswer
+from polyrepl.errors import ApiError, ClientError, ConnectionFailed, DeadlineExceeded, UnexpectedAnswer
 
 _FIRST_PAUSE = 0.2  # seconds, doubled with every failure in a row
 _LONGEST_PAUSE = 8.0

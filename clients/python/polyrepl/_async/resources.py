@@ -1,19 +1,17 @@
-"""What the client calls by what it is about: contexts, executions, checkpoints, packages, files. `client` layer."""
+"""What a client can do, by what it is about: contexts, executions, checkpoints, packages, files."""
 
 from __future__ import annotations
 
 import builtins
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from engine.client import calls, results, transport
-from engine.client.errors import UnexpectedAnswer
-from engine.client.results import Event, Result
-from engine.client.transfer import Content, Source, remote_path
-from engine.models import (
+from polyrepl import calls, results, transport
+from polyrepl._async.connection import AsyncConnection
+from polyrepl.errors import UnexpectedAnswer
+from polyrepl.models import (
     BranchInfo,
     CheckpointInfo,
     Completeness,
@@ -28,45 +26,48 @@ from engine.models import (
     Stdout,
     VariableList,
 )
-
-if TYPE_CHECKING:
-    from engine.client.sync import Client
+from polyrepl.results import Event, Result
+from polyrepl.transfer import Content, Source, remote_path
 
 
 class _Resource:
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._send = client.send
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._send = connection.send
 
 
 class Contexts(_Resource):
     """The places where code runs. `language` says which of a context's languages is meant, where it has several."""
 
-    def create(
+    async def create(
         self, language: str | None = None, *, context_id: str | None = None, cwd: str | None = None
     ) -> ContextInfo:
         """Make a context, or find the one of that id, and return when its kernel is ready."""
-        return self._send(calls.create_context(language, context_id, cwd))
+        return await self._send(calls.create_context(language, context_id, cwd))
 
-    def list(self) -> list[ContextInfo]:
-        return self._send(calls.list_contexts()).items
+    async def list(self) -> list[ContextInfo]:
+        """All contexts of the server."""
+        answer = await self._send(calls.list_contexts())
+        return answer.items
 
-    def get(self, context_id: str, *, language: str | None = None) -> ContextInfo:
-        return self._send(calls.get_context(context_id, language))
+    async def get(self, context_id: str, *, language: str | None = None) -> ContextInfo:
+        """The context as it stands now. Raises ContextNotFound."""
+        return await self._send(calls.get_context(context_id, language))
 
-    def delete(self, context_id: str, *, language: str | None = None) -> None:
+    async def delete(self, context_id: str, *, language: str | None = None) -> None:
         """End it, with its processes and its working directory."""
-        self._send(calls.delete_context(context_id, language))
+        await self._send(calls.delete_context(context_id, language))
 
-    def restart(self, context_id: str, *, language: str | None = None) -> ContextInfo:
+    async def restart(self, context_id: str, *, language: str | None = None) -> ContextInfo:
         """Replace its kernel by a fresh one."""
-        return self._send(calls.restart_context(context_id, language))
+        return await self._send(calls.restart_context(context_id, language))
 
-    def interrupt(self, context_id: str, *, language: str | None = None) -> builtins.list[str]:
+    async def interrupt(self, context_id: str, *, language: str | None = None) -> builtins.list[str]:
         """Stop what runs in it, and return the ids of that; the state is kept."""
-        return self._send(calls.interrupt_context(context_id, language)).executions
+        answer = await self._send(calls.interrupt_context(context_id, language))
+        return answer.executions
 
-    def fork(
+    async def fork(
         self,
         context_id: str,
         *,
@@ -76,13 +77,13 @@ class Contexts(_Resource):
         force: bool = False,
     ) -> BranchInfo:
         """Make a new context with the whole live state of this one, or of one of its checkpoints. Raises also CannotBranch."""
-        return self._send(calls.fork_context(context_id, new_id, language, checkpoint, force))
+        return await self._send(calls.fork_context(context_id, new_id, language, checkpoint, force))
 
-    def restore(self, context_id: str, checkpoint: str) -> ContextInfo:
+    async def restore(self, context_id: str, checkpoint: str) -> ContextInfo:
         """Have it go on from a checkpoint, which stays usable."""
-        return self._send(calls.restore_context(context_id, checkpoint))
+        return await self._send(calls.restore_context(context_id, checkpoint))
 
-    def variables(
+    async def variables(
         self,
         context_id: str,
         *,
@@ -92,15 +93,15 @@ class Contexts(_Resource):
         match: str | None = None,
     ) -> VariableList:
         """What its user has named: `limit` names after the name `after` that contain `match`."""
-        return self._send(calls.list_variables(context_id, language, limit, after, match))
+        return await self._send(calls.list_variables(context_id, language, limit, after, match))
 
-    def complete(
+    async def complete(
         self, context_id: str, code: str, *, cursor: int | None = None, language: str | None = None
     ) -> Completions:
         """How code could go on at the cursor (in characters; the end where None)."""
-        return self._send(calls.complete(context_id, code, cursor, language))
+        return await self._send(calls.complete(context_id, code, cursor, language))
 
-    def inspect(
+    async def inspect(
         self,
         context_id: str,
         code: str,
@@ -110,17 +111,17 @@ class Contexts(_Resource):
         language: str | None = None,
     ) -> Inspection:
         """What is known of the name at the cursor; with `detail` also its source."""
-        return self._send(calls.inspect(context_id, code, cursor, detail, language))
+        return await self._send(calls.inspect(context_id, code, cursor, detail, language))
 
-    def is_complete(self, context_id: str, code: str, *, language: str | None = None) -> Completeness:
+    async def is_complete(self, context_id: str, code: str, *, language: str | None = None) -> Completeness:
         """Whether code can be run as it is, or more lines must follow."""
-        return self._send(calls.is_complete(context_id, code, language))
+        return await self._send(calls.is_complete(context_id, code, language))
 
 
 class Executions(_Resource):
     """Code that runs or has run."""
 
-    def start(
+    async def start(
         self,
         code: str,
         *,
@@ -142,51 +143,55 @@ class Executions(_Resource):
             stdin=stdin,
             headers={"Prefer": "respond-async"},
         )
-        return self._send(call)
+        return await self._send(call)
 
-    def get(self, execution_id: str) -> Result:
+    async def get(self, execution_id: str) -> Result:
         """The execution as it stands now."""
-        return self._send(calls.get_execution(execution_id))
+        return await self._send(calls.get_execution(execution_id))
 
-    def events(self, execution_id: str, *, after: int = 0, deadline: float = 3600.0) -> Iterator[Event]:
+    def events(self, execution_id: str, *, after: int = 0, deadline: float = 3600.0) -> AsyncIterator[Event]:
         """Its events numbered above `after`, to its end."""
         call = dataclasses.replace(calls.get_execution(execution_id), deadline=deadline)
-        return self._client.follow(transport.Follower(call, execution_id=execution_id, last_event_id=after))
+        return self._connection.follow(transport.Follower(call, execution_id=execution_id, last_event_id=after))
 
-    def wait(self, execution_id: str, *, deadline: float = 3600.0) -> Result:
+    async def wait(self, execution_id: str, *, deadline: float = 3600.0) -> Result:
         """The result, when it has ended."""
-        for _ in self.events(execution_id, deadline=deadline):
+        async for _ in self.events(execution_id, deadline=deadline):
             pass
-        return self.get(execution_id)
+        return await self.get(execution_id)
 
-    def interrupt(self, execution_id: str) -> results.ExecutionState:
+    async def interrupt(self, execution_id: str) -> results.ExecutionState:
         """Stop it, running or waiting; the state of its context is kept."""
-        return self._send(calls.interrupt_execution(execution_id))
+        return await self._send(calls.interrupt_execution(execution_id))
 
-    def input(self, execution_id: str, value: str) -> None:
+    async def input(self, execution_id: str, value: str) -> None:
         """Answer its input(). Raises also InputNotExpected."""
-        self._send(calls.provide_input(execution_id, value))
+        await self._send(calls.provide_input(execution_id, value))
 
 
 class Checkpoints(_Resource):
     """States of contexts that one can return to."""
 
-    def create(
+    async def create(
         self, context_id: str, *, name: str | None = None, language: str | None = None, force: bool = False
     ) -> CheckpointInfo:
-        return self._send(calls.create_checkpoint(context_id, name, language, force))
+        """Keep the present state. Raises also CannotBranch; with `force` it leaves out what cannot be copied."""
+        return await self._send(calls.create_checkpoint(context_id, name, language, force))
 
-    def list(self, context_id: str, *, language: str | None = None) -> list[CheckpointInfo]:
-        return self._send(calls.list_checkpoints(context_id, language)).items
+    async def list(self, context_id: str, *, language: str | None = None) -> list[CheckpointInfo]:
+        """The context's checkpoints."""
+        answer = await self._send(calls.list_checkpoints(context_id, language))
+        return answer.items
 
-    def delete(self, context_id: str, checkpoint: str) -> None:
-        self._send(calls.delete_checkpoint(context_id, checkpoint))
+    async def delete(self, context_id: str, checkpoint: str) -> None:
+        """Let go of a checkpoint, and of the memory that it holds."""
+        await self._send(calls.delete_checkpoint(context_id, checkpoint))
 
 
 class Packages(_Resource):
     """Packages of contexts."""
 
-    def install(
+    async def install(
         self,
         context_id: str,
         packages: Sequence[str],
@@ -197,10 +202,11 @@ class Packages(_Resource):
     ) -> InstallationResult:
         """Install packages; how that ended is in the result. `on_output` gets what pip or npm prints, as it comes."""
         if on_output is None:
-            return self._send(calls.install(context_id, packages, language, timeout))
+            return await self._send(calls.install(context_id, packages, language, timeout))
         call = calls.install(context_id, packages, language, timeout, {"Accept": transport.STREAM})
-        with contextlib.closing(self._client.follow(transport.Follower(call, is_resumable=False))) as events:
-            for event in events:
+        follower = transport.Follower(call, is_resumable=False)
+        async with contextlib.aclosing(self._connection.follow(follower)) as events:
+            async for event in events:
                 if isinstance(event, (Stdout, Stderr)):
                     on_output(event.text)
                 elif isinstance(event, Installed):
@@ -211,7 +217,7 @@ class Packages(_Resource):
 class Files(_Resource):
     """The files in contexts' working directories; paths are relative to it."""
 
-    def list(
+    async def list(
         self,
         context_id: str,
         path: str = "",
@@ -222,9 +228,9 @@ class Files(_Resource):
         language: str | None = None,
     ) -> FileList:
         """What is in a directory: `limit` paths after the path `after`."""
-        return self._send(calls.list_files(context_id, path, recursive, limit, after, language))
+        return await self._send(calls.list_files(context_id, path, recursive, limit, after, language))
 
-    def upload(
+    async def upload(
         self,
         context_id: str,
         source: Source,
@@ -238,9 +244,9 @@ class Files(_Resource):
         `path`: where to; by default the name of the local file. With a `language` the context is made where there is none."""
         with contextlib.closing(Content(source)) as content:
             call = calls.write_file(context_id, remote_path(path, content), language, content.size, deadline)
-            return self._send(call, content=content)
+            return await self._send(call, content=content)
 
-    def download(
+    async def download(
         self,
         context_id: str,
         path: str,
@@ -250,9 +256,10 @@ class Files(_Resource):
         deadline: float = 3600.0,
     ) -> bytes:
         """A file's content; with `to` it goes to that local file, which is there when it is whole, and b"" is returned."""
-        return self._client.download(
+        return await self._connection.download(
             calls.read_file(context_id, path, language, deadline), None if to is None else Path(to)
         )
 
-    def delete(self, context_id: str, path: str, *, recursive: bool = False, language: str | None = None) -> None:
-        self._send(calls.delete_file(context_id, path, recursive, language))
+    async def delete(self, context_id: str, path: str, *, recursive: bool = False, language: str | None = None) -> None:
+        """Remove a file, or with `recursive` a directory and all that is in it."""
+        await self._send(calls.delete_file(context_id, path, recursive, language))

@@ -1,4 +1,4 @@
-"""What both clients have in common below a call: where the server is, how httpx is set up, and what its errors mean. `client` layer."""
+"""What both clients have in common below a call: where the server is, how httpx is set up, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import msgspec
-
-from engine import __version__
-from engine.client.calls import Call
-from engine.client.errors import ClientError, ClientNotInstalled, ConnectionFailed, UnexpectedAnswer
-from engine.client.results import Event, InstallationEvent
-from engine.client.sse import Decoder
-from engine.models import Done, Installed, Started
+from polyrepl._version import __version__
+from polyrepl.calls import Call
+from polyrepl.errors import ClientError, ClientNotInstalled, ConnectionFailed, UnexpectedAnswer
+from polyrepl.models import Done, Installed, Started
+from polyrepl.results import Event, InstallationEvent
+from polyrepl.sse import Decoder
+from polyrepl.values import DecodeError, decode
 
 if TYPE_CHECKING:
     import httpx
@@ -27,9 +26,6 @@ _CONNECT_TIMEOUT = 10.0  # seconds
 _SILENCE = 20.0  # seconds; a server sends something every 5 s
 _STORING = 60.0  # seconds that a part of a file may take to be sent, and a server to keep the whole
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-_events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
-_installation_events: msgspec.json.Decoder[InstallationEvent] = msgspec.json.Decoder(InstallationEvent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +127,7 @@ class Follower:
 
     def _event(self, data: bytes) -> Event | InstallationEvent:
         try:
-            return _events.decode(data) if self.is_resumable else _installation_events.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            found: Event | InstallationEvent = decode(data, Event if self.is_resumable else InstallationEvent)  # type: ignore[arg-type]
+            return found
+        except DecodeError as error:
             raise UnexpectedAnswer(f"An event is not of this API: {error}") from None

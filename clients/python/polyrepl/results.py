@@ -1,4 +1,4 @@
-"""What a client gets back: the server's values, which also show themselves in a terminal and in a notebook. `client` layer."""
+"""What a client gets back: the server's values, which also show themselves in a terminal and in a notebook."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import base64
 from collections.abc import Collection
 from typing import Any
 
-import msgspec
-from msgspec import UNSET
-
-from engine import models
-from engine.client.errors import CodeFailed
+from polyrepl import models
+from polyrepl.errors import CodeFailed
+from polyrepl.values import UNSET, Value, encode
 
 _MIME = {
     "text": "text/plain",
@@ -28,7 +26,7 @@ _BINARY = ("png", "jpeg", "pdf")
 _SHOWN = 200  # characters of a text in a repr
 
 
-class Item(models.Item, kw_only=True):
+class Item(models.Item):
     """One output. In a notebook it shows itself as the kernel meant it."""
 
     @property
@@ -43,7 +41,7 @@ class Item(models.Item, kw_only=True):
             raise KeyError(name)
         if name in _BINARY:
             return base64.b64decode(value)
-        return value.encode() if isinstance(value, str) else msgspec.json.encode(value)
+        return value.encode() if isinstance(value, str) else encode(value)
 
     @property
     def image(self) -> bytes | None:
@@ -71,17 +69,19 @@ class Item(models.Item, kw_only=True):
         return wanted, self.metadata if isinstance(self.metadata, dict) else {}
 
 
-class Result(models.Result, kw_only=True):
+class Result(models.Result):
     """An execution with its outputs. `text` is that of the value; `raise_for_error` turns an error of the code into an exception."""
 
     items: list[Item]  # type: ignore[assignment]  # of our own kind
 
     @property
     def is_ok(self) -> bool:
+        """Whether the code ran to its end without an error."""
         return self.status == "ok"
 
     @property
     def is_finished(self) -> bool:
+        """Whether it has ended, in whatever way."""
         return self.status in models.TERMINAL
 
     @property
@@ -97,10 +97,12 @@ class Result(models.Result, kw_only=True):
 
     @property
     def stdout(self) -> str:
+        """What the code printed, in one string."""
         return "\n".join(self.logs.stdout)
 
     @property
     def stderr(self) -> str:
+        """What went to standard error, in one string."""
         return "\n".join(self.logs.stderr)
 
     @property
@@ -149,11 +151,15 @@ class Result(models.Result, kw_only=True):
             print(self.error.traceback or f"{self.error.name}: {self.error.value}", file=sys.stderr)  # noqa: T201
 
 
-class ItemAdded(models.ItemAdded, tag="item", kw_only=True):
+class ItemAdded(models.ItemAdded):
+    """There is a new item. `index` names it in later events; it is not its place in the result."""
+
     item: Item
 
 
-class ItemUpdated(models.ItemUpdated, tag="item_update", kw_only=True):
+class ItemUpdated(models.ItemUpdated):
+    """The item of that `index` is replaced by this one (update_display_data)."""
+
     item: Item
 
 
@@ -172,32 +178,34 @@ Event = (
 InstallationEvent = models.Installing | models.Stdout | models.Stderr | models.Gap | models.Installed
 
 
-class ContextList(msgspec.Struct):
+class ContextList(Value):
     items: list[models.ContextInfo]
 
 
-class CheckpointList(msgspec.Struct):
+class CheckpointList(Value):
     items: list[models.CheckpointInfo]
 
 
-class LanguageList(msgspec.Struct):
+class LanguageList(Value):
     items: list[models.LanguageInfo]
 
 
-class ExecutionState(msgspec.Struct):
+class ExecutionState(Value):
     """The short form of an execution."""
 
     execution_id: str
     status: models.Status
 
 
-class Interrupted(msgspec.Struct):
+class Interrupted(Value):
     """Ids of the executions that were asked to stop."""
 
     executions: list[str]
 
 
-class Health(msgspec.Struct):
+class Health(Value):
+    """The server lives; its version."""
+
     status: str
     service: str
     version: str

@@ -1,19 +1,18 @@
-"""What the asynchronous client calls by what it is about: contexts, executions, checkpoints, packages, files. `client` layer."""
+# Generated from _async/resources.py by clients/python/generate.py: change that, and run this.
+"""What a client can do, by what it is about: contexts, executions, checkpoints, packages, files."""
 
 from __future__ import annotations
 
 import builtins
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from engine.client import calls, results, transport
-from engine.client.errors import UnexpectedAnswer
-from engine.client.results import Event, Result
-from engine.client.transfer import Content, Source, remote_path
-from engine.models import (
+from polyrepl import calls, results, transport
+from polyrepl._sync.connection import Connection
+from polyrepl.errors import UnexpectedAnswer
+from polyrepl.models import (
     BranchInfo,
     CheckpointInfo,
     Completeness,
@@ -28,45 +27,48 @@ from engine.models import (
     Stdout,
     VariableList,
 )
-
-if TYPE_CHECKING:
-    from engine.client.asynchronous import AsyncClient
+from polyrepl.results import Event, Result
+from polyrepl.transfer import Content, Source, remote_path
 
 
 class _Resource:
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-        self._send = client.send
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._send = connection.send
 
 
 class Contexts(_Resource):
     """The places where code runs. `language` says which of a context's languages is meant, where it has several."""
 
-    async def create(
+    def create(
         self, language: str | None = None, *, context_id: str | None = None, cwd: str | None = None
     ) -> ContextInfo:
         """Make a context, or find the one of that id, and return when its kernel is ready."""
-        return await self._send(calls.create_context(language, context_id, cwd))
+        return self._send(calls.create_context(language, context_id, cwd))
 
-    async def list(self) -> list[ContextInfo]:
-        return (await self._send(calls.list_contexts())).items
+    def list(self) -> list[ContextInfo]:
+        """All contexts of the server."""
+        answer = self._send(calls.list_contexts())
+        return answer.items
 
-    async def get(self, context_id: str, *, language: str | None = None) -> ContextInfo:
-        return await self._send(calls.get_context(context_id, language))
+    def get(self, context_id: str, *, language: str | None = None) -> ContextInfo:
+        """The context as it stands now. Raises ContextNotFound."""
+        return self._send(calls.get_context(context_id, language))
 
-    async def delete(self, context_id: str, *, language: str | None = None) -> None:
+    def delete(self, context_id: str, *, language: str | None = None) -> None:
         """End it, with its processes and its working directory."""
-        await self._send(calls.delete_context(context_id, language))
+        self._send(calls.delete_context(context_id, language))
 
-    async def restart(self, context_id: str, *, language: str | None = None) -> ContextInfo:
+    def restart(self, context_id: str, *, language: str | None = None) -> ContextInfo:
         """Replace its kernel by a fresh one."""
-        return await self._send(calls.restart_context(context_id, language))
+        return self._send(calls.restart_context(context_id, language))
 
-    async def interrupt(self, context_id: str, *, language: str | None = None) -> builtins.list[str]:
+    def interrupt(self, context_id: str, *, language: str | None = None) -> builtins.list[str]:
         """Stop what runs in it, and return the ids of that; the state is kept."""
-        return (await self._send(calls.interrupt_context(context_id, language))).executions
+        answer = self._send(calls.interrupt_context(context_id, language))
+        return answer.executions
 
-    async def fork(
+    def fork(
         self,
         context_id: str,
         *,
@@ -76,13 +78,13 @@ class Contexts(_Resource):
         force: bool = False,
     ) -> BranchInfo:
         """Make a new context with the whole live state of this one, or of one of its checkpoints. Raises also CannotBranch."""
-        return await self._send(calls.fork_context(context_id, new_id, language, checkpoint, force))
+        return self._send(calls.fork_context(context_id, new_id, language, checkpoint, force))
 
-    async def restore(self, context_id: str, checkpoint: str) -> ContextInfo:
+    def restore(self, context_id: str, checkpoint: str) -> ContextInfo:
         """Have it go on from a checkpoint, which stays usable."""
-        return await self._send(calls.restore_context(context_id, checkpoint))
+        return self._send(calls.restore_context(context_id, checkpoint))
 
-    async def variables(
+    def variables(
         self,
         context_id: str,
         *,
@@ -92,15 +94,15 @@ class Contexts(_Resource):
         match: str | None = None,
     ) -> VariableList:
         """What its user has named: `limit` names after the name `after` that contain `match`."""
-        return await self._send(calls.list_variables(context_id, language, limit, after, match))
+        return self._send(calls.list_variables(context_id, language, limit, after, match))
 
-    async def complete(
+    def complete(
         self, context_id: str, code: str, *, cursor: int | None = None, language: str | None = None
     ) -> Completions:
         """How code could go on at the cursor (in characters; the end where None)."""
-        return await self._send(calls.complete(context_id, code, cursor, language))
+        return self._send(calls.complete(context_id, code, cursor, language))
 
-    async def inspect(
+    def inspect(
         self,
         context_id: str,
         code: str,
@@ -110,17 +112,17 @@ class Contexts(_Resource):
         language: str | None = None,
     ) -> Inspection:
         """What is known of the name at the cursor; with `detail` also its source."""
-        return await self._send(calls.inspect(context_id, code, cursor, detail, language))
+        return self._send(calls.inspect(context_id, code, cursor, detail, language))
 
-    async def is_complete(self, context_id: str, code: str, *, language: str | None = None) -> Completeness:
+    def is_complete(self, context_id: str, code: str, *, language: str | None = None) -> Completeness:
         """Whether code can be run as it is, or more lines must follow."""
-        return await self._send(calls.is_complete(context_id, code, language))
+        return self._send(calls.is_complete(context_id, code, language))
 
 
 class Executions(_Resource):
     """Code that runs or has run."""
 
-    async def start(
+    def start(
         self,
         code: str,
         *,
@@ -142,54 +144,55 @@ class Executions(_Resource):
             stdin=stdin,
             headers={"Prefer": "respond-async"},
         )
-        return await self._send(call)
+        return self._send(call)
 
-    async def get(self, execution_id: str) -> Result:
+    def get(self, execution_id: str) -> Result:
         """The execution as it stands now."""
-        return await self._send(calls.get_execution(execution_id))
+        return self._send(calls.get_execution(execution_id))
 
-    async def events(self, execution_id: str, *, after: int = 0, deadline: float = 3600.0) -> AsyncIterator[Event]:
+    def events(self, execution_id: str, *, after: int = 0, deadline: float = 3600.0) -> Iterator[Event]:
         """Its events numbered above `after`, to its end."""
         call = dataclasses.replace(calls.get_execution(execution_id), deadline=deadline)
-        follower = transport.Follower(call, execution_id=execution_id, last_event_id=after)
-        async with contextlib.aclosing(self._client.follow(follower)) as events:
-            async for event in events:
-                yield event
+        return self._connection.follow(transport.Follower(call, execution_id=execution_id, last_event_id=after))
 
-    async def wait(self, execution_id: str, *, deadline: float = 3600.0) -> Result:
+    def wait(self, execution_id: str, *, deadline: float = 3600.0) -> Result:
         """The result, when it has ended."""
-        async for _ in self.events(execution_id, deadline=deadline):
+        for _ in self.events(execution_id, deadline=deadline):
             pass
-        return await self.get(execution_id)
+        return self.get(execution_id)
 
-    async def interrupt(self, execution_id: str) -> results.ExecutionState:
+    def interrupt(self, execution_id: str) -> results.ExecutionState:
         """Stop it, running or waiting; the state of its context is kept."""
-        return await self._send(calls.interrupt_execution(execution_id))
+        return self._send(calls.interrupt_execution(execution_id))
 
-    async def input(self, execution_id: str, value: str) -> None:
+    def input(self, execution_id: str, value: str) -> None:
         """Answer its input(). Raises also InputNotExpected."""
-        await self._send(calls.provide_input(execution_id, value))
+        self._send(calls.provide_input(execution_id, value))
 
 
 class Checkpoints(_Resource):
     """States of contexts that one can return to."""
 
-    async def create(
+    def create(
         self, context_id: str, *, name: str | None = None, language: str | None = None, force: bool = False
     ) -> CheckpointInfo:
-        return await self._send(calls.create_checkpoint(context_id, name, language, force))
+        """Keep the present state. Raises also CannotBranch; with `force` it leaves out what cannot be copied."""
+        return self._send(calls.create_checkpoint(context_id, name, language, force))
 
-    async def list(self, context_id: str, *, language: str | None = None) -> list[CheckpointInfo]:
-        return (await self._send(calls.list_checkpoints(context_id, language))).items
+    def list(self, context_id: str, *, language: str | None = None) -> list[CheckpointInfo]:
+        """The context's checkpoints."""
+        answer = self._send(calls.list_checkpoints(context_id, language))
+        return answer.items
 
-    async def delete(self, context_id: str, checkpoint: str) -> None:
-        await self._send(calls.delete_checkpoint(context_id, checkpoint))
+    def delete(self, context_id: str, checkpoint: str) -> None:
+        """Let go of a checkpoint, and of the memory that it holds."""
+        self._send(calls.delete_checkpoint(context_id, checkpoint))
 
 
 class Packages(_Resource):
     """Packages of contexts."""
 
-    async def install(
+    def install(
         self,
         context_id: str,
         packages: Sequence[str],
@@ -200,11 +203,11 @@ class Packages(_Resource):
     ) -> InstallationResult:
         """Install packages; how that ended is in the result. `on_output` gets what pip or npm prints, as it comes."""
         if on_output is None:
-            return await self._send(calls.install(context_id, packages, language, timeout))
+            return self._send(calls.install(context_id, packages, language, timeout))
         call = calls.install(context_id, packages, language, timeout, {"Accept": transport.STREAM})
         follower = transport.Follower(call, is_resumable=False)
-        async with contextlib.aclosing(self._client.follow(follower)) as events:
-            async for event in events:
+        with contextlib.closing(self._connection.follow(follower)) as events:
+            for event in events:
                 if isinstance(event, (Stdout, Stderr)):
                     on_output(event.text)
                 elif isinstance(event, Installed):
@@ -215,7 +218,7 @@ class Packages(_Resource):
 class Files(_Resource):
     """The files in contexts' working directories; paths are relative to it."""
 
-    async def list(
+    def list(
         self,
         context_id: str,
         path: str = "",
@@ -226,9 +229,9 @@ class Files(_Resource):
         language: str | None = None,
     ) -> FileList:
         """What is in a directory: `limit` paths after the path `after`."""
-        return await self._send(calls.list_files(context_id, path, recursive, limit, after, language))
+        return self._send(calls.list_files(context_id, path, recursive, limit, after, language))
 
-    async def upload(
+    def upload(
         self,
         context_id: str,
         source: Source,
@@ -242,9 +245,9 @@ class Files(_Resource):
         `path`: where to; by default the name of the local file. With a `language` the context is made where there is none."""
         with contextlib.closing(Content(source)) as content:
             call = calls.write_file(context_id, remote_path(path, content), language, content.size, deadline)
-            return await self._send(call, content=content)
+            return self._send(call, content=content)
 
-    async def download(
+    def download(
         self,
         context_id: str,
         path: str,
@@ -254,9 +257,10 @@ class Files(_Resource):
         deadline: float = 3600.0,
     ) -> bytes:
         """A file's content; with `to` it goes to that local file, which is there when it is whole, and b"" is returned."""
-        return await self._client.download(
+        return self._connection.download(
             calls.read_file(context_id, path, language, deadline), None if to is None else Path(to)
         )
 
-    async def delete(self, context_id: str, path: str, *, recursive: bool = False, language: str | None = None) -> None:
-        await self._send(calls.delete_file(context_id, path, recursive, language))
+    def delete(self, context_id: str, path: str, *, recursive: bool = False, language: str | None = None) -> None:
+        """Remove a file, or with `recursive` a directory and all that is in it."""
+        self._send(calls.delete_file(context_id, path, recursive, language))

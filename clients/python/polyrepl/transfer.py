@@ -1,4 +1,4 @@
-"""The content of files on its way: where it comes from, and where it goes. `client` layer."""
+"""The content of files on its way: where it comes from, and where it goes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from engine.client.transport import CHUNK
+from polyrepl.transport import CHUNK
 
 Source = bytes | str | os.PathLike[str] | IO[bytes]
 

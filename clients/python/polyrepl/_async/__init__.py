@@ -1,0 +1,1 @@
+"""The asynchronous half, by hand. `_sync` is generated from it."""

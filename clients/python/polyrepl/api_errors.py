@@ -1,0 +1,207 @@
+# Generated from engine/errors by clients/python/generate.py: change that, and run this.
+"""The errors that a server answers with, under its own names."""
+
+from polyrepl.errors import ApiError
+
+__all__ = [
+    "BadNotebook",
+    "CannotBranch",
+    "CheckpointLost",
+    "CheckpointNotFound",
+    "Conflict",
+    "ContextBusy",
+    "ContextEnded",
+    "ContextExists",
+    "ContextNotFound",
+    "ExecutionNotFound",
+    "FileConflict",
+    "FileMissing",
+    "FileTooLarge",
+    "Forbidden",
+    "IdempotencyConflict",
+    "InputNotExpected",
+    "InvalidRequest",
+    "KernelDied",
+    "KernelError",
+    "KernelStartFailed",
+    "KernelTimeout",
+    "KernelsBusy",
+    "MemoryShort",
+    "MessageError",
+    "NotFound",
+    "NotSupported",
+    "Overloaded",
+    "QueueFull",
+    "RangeNotSatisfiable",
+    "RequestTooLarge",
+    "ShuttingDown",
+    "StorageFull",
+    "TooManyCheckpoints",
+    "TooManyContexts",
+    "TooManyFiles",
+    "TooManyInstallations",
+    "TooManyRequests",
+    "Unauthorized",
+    "UnknownLanguage",
+    "VariablesUnavailable",
+]
+
+
+class InvalidRequest(ApiError):
+    """The request cannot be carried out as sent; `errors` names each field and what is allowed."""
+
+
+class Unauthorized(ApiError):
+    """The token is missing or wrong."""
+
+
+class Forbidden(ApiError):
+    """The request is understood and refused."""
+
+
+class NotFound(ApiError):
+    """Base of what does not exist."""
+
+
+class Conflict(ApiError):
+    """Base of what the resource's present state does not allow."""
+
+
+class RequestTooLarge(ApiError):
+    """The body of the request is larger than the server's limit."""
+
+
+class RangeNotSatisfiable(ApiError):
+    """The file ends before the range that was asked for."""
+
+
+class StorageFull(ApiError):
+    """There is no room for a file."""
+
+
+class NotSupported(ApiError):
+    """The kernel that runs this language has no such ability."""
+
+
+class Overloaded(ApiError):
+    """Base of what works again later."""
+
+
+class ShuttingDown(ApiError):
+    """The server is shutting down."""
+
+
+class KernelError(ApiError):
+    """Base of what goes wrong with a kernel process."""
+
+
+class BadNotebook(ApiError):
+    """A notebook that cannot be served as an API."""
+
+
+class MessageError(ApiError):
+    """Bytes from a kernel that are not a valid, correctly signed Jupyter message."""
+
+
+class UnknownLanguage(InvalidRequest):
+    """The language is not known, or is known and not available on this machine."""
+
+
+class ContextNotFound(NotFound):
+    """No context has this id."""
+
+
+class CheckpointNotFound(NotFound):
+    """The context has no checkpoint of this id."""
+
+
+class FileMissing(NotFound):
+    """No file is at this path of the context's working directory."""
+
+
+class ExecutionNotFound(NotFound):
+    """No execution has this id, or it is no longer kept."""
+
+
+class ContextEnded(Conflict):
+    """The context was ended or restarted while its kernel was starting."""
+
+
+class ContextExists(Conflict):
+    """A context of this id exists already."""
+
+
+class CannotBranch(Conflict):
+    """The state holds what cannot be copied into another process; `obstacles` names all of it."""
+
+
+class CheckpointLost(Conflict):
+    """The process that held the checkpoint is gone."""
+
+
+class ContextBusy(Conflict):
+    """What was asked for is done between cells, and one runs."""
+
+
+class VariablesUnavailable(Conflict):
+    """The kernel lives, and did not tell its variables."""
+
+
+class InputNotExpected(Conflict):
+    """The execution is not waiting for input."""
+
+
+class FileConflict(Conflict):
+    """What is at a path is not what the call needs."""
+
+
+class TooManyFiles(Conflict):
+    """The working directory holds more files than are compared around a cell."""
+
+
+class IdempotencyConflict(Conflict):
+    """The Idempotency-Key was used before with a different request."""
+
+
+class FileTooLarge(RequestTooLarge):
+    """The file is larger than the server's limit."""
+
+
+class QueueFull(Overloaded):
+    """The context has as many executions waiting as it may have."""
+
+
+class TooManyContexts(Overloaded):
+    """The server has as many contexts as it may have."""
+
+
+class TooManyRequests(Overloaded):
+    """Of one client that asks on without waiting for answers."""
+
+
+class KernelsBusy(Overloaded):
+    """Of those that serve a notebook."""
+
+
+class TooManyCheckpoints(Overloaded):
+    """The context has as many checkpoints as it may have."""
+
+
+class TooManyInstallations(Overloaded):
+    """`context_id`: the context that installs something already; None where the server installs as much as it may."""
+
+
+class MemoryShort(Overloaded):
+    """Bytes: `available` is left, `reserve` is kept for what runs already."""
+
+
+class KernelStartFailed(KernelError):
+    """The kernel did not come up."""
+
+
+class KernelDied(KernelError):
+    """The kernel process ended while it was needed."""
+
+
+class KernelTimeout(KernelError):
+    """The kernel lives and did not answer a request in time."""
