@@ -1,4 +1,4 @@
-"""The native dialect: executions. README.md documents the shapes of requests and results."""
+"""The native dialect: executions, as results, as events and as a script's output."""
 
 from __future__ import annotations
 
