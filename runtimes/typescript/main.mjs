@@ -1,11 +1,11 @@
 /**
- * Entry of the kernel: `node main.mjs {connection_file}`. Starts the I/O worker first, so that it binds its sockets
+ * Entry of the kernel: `node main.mjs {connection_file}`. Starts the worker first, so that it binds its sockets
  * while this thread, which runs nothing but user code afterwards, loads the rest.
  */
 
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { compileCache, exitNow, logLine } from './platform.mjs';
-import { createSharedState } from './shared-state.mjs';
+import { compileCache, exitNow, logLine } from './shared/platform.mjs';
+import { createSharedState } from './shared/state.mjs';
 
 const cacheDirectory = process.env.POLYREPL_CACHE_DIR;
 const FLUSH_DELAY_MS = 1000;
@@ -14,8 +14,8 @@ const CODE_RANGE_MB = 64;
 const YOUNG_GENERATION_MB = 6;
 
 function startWorker(connectionFile, shared, stdinPort) {
-  const worker = new Worker(new URL('./io.mjs', import.meta.url), {
-    name: 'io',
+  const worker = new Worker(new URL('./worker/worker.mjs', import.meta.url), {
+    name: 'worker',
     workerData: { connectionFile, cacheDirectory, shared, stdinPort, parentPid: process.ppid },
     transferList: [stdinPort],
     trackUnmanagedFds: false,
@@ -23,7 +23,7 @@ function startWorker(connectionFile, shared, stdinPort) {
     resourceLimits: { codeRangeSizeMb: CODE_RANGE_MB, maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
   });
   worker.on('error', (error) => {
-    logLine(`polyrepl: the I/O thread failed: ${error?.stack ?? error}`);
+    logLine(`polyrepl: the worker thread failed: ${error?.stack ?? error}`);
     exitNow(1);
   });
   return worker;
@@ -42,5 +42,5 @@ if (cacheDirectory) {
   // A killed kernel never reaches the flush at exit, so the cache is written once the start is over.
   setTimeout(compileCache.flush, FLUSH_DELAY_MS).unref();
 }
-const { Kernel } = await import('./kernel.mjs');
+const { Kernel } = await import('./context/kernel.mjs');
 new Kernel({ worker, shared, stdinPort: stdin.port1 }).start();

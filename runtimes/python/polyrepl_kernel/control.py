@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 def answer(kernel: Kernel, request: Request) -> bool:
     """Answer a request, in any thread; returns False for one that only the loop's thread can answer."""
+    try:
+        request.check()
+    except ValueError as error:
+        kernel.refuse(request, error)
+        return True
     cell = Cell(request)
     match request.msg_type:
         case "interrupt_request":

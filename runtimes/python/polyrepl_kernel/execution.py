@@ -13,6 +13,7 @@ from . import values, variables
 from .cells import Cell
 from .environment import environment
 from .protocol import IOPUB, Request
+from .requests import code_of
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -31,7 +32,8 @@ class Execution:
         self._request = request
         self._cell = Cell.to_execute(request)
         content = request.content
-        self._code = str(content.get("code", ""))
+        self._code = code_of(content)
+        self._expressions = _expressions_of(content)
         self._silent = bool(content.get("silent", False))
         self._store_history = bool(content.get("store_history", not self._silent)) and not self._silent
         self._pid = os.getpid()
@@ -118,9 +120,13 @@ class Execution:
             except BaseException as error:  # a cell that cancelled its own task, and interrupts at the edge
                 self._show(error)
             self._tell_hooks(result)
-        self._finish(result)
-        kernel.busy = False
-        kernel.work_soon()
+        try:
+            self._finish(result)
+        except Exception as error:
+            kernel.refuse(self._request, error)
+        finally:
+            kernel.busy = False
+            kernel.work_soon()
 
     def _tell_hooks(self, result: Any) -> None:
         """Let what registered itself for the end of cells run: this is when figures are shown."""
@@ -156,15 +162,22 @@ class Execution:
         executed = result is not None and result.success and not shell._last_traceback_during_displayhook
         reply: dict[str, Any] = {"status": "ok", "execution_count": shell.execution_count - 1, "user_expressions": {}}
         if executed:
-            expressions = self._request.content.get("user_expressions")
-            if expressions:
-                reply["user_expressions"] = shell.user_expressions(expressions)
+            if self._expressions:
+                reply["user_expressions"] = shell.user_expressions(self._expressions)
         else:
             reply["status"] = "error"
             reply.update(shell.last_error or _unnamed(result))
         reply["payload"] = shell.payload_manager.read_payload()
         shell.payload_manager.clear_payload()
         return reply
+
+
+def _expressions_of(content: dict[str, Any]) -> dict[str, Any]:
+    expressions = content.get("user_expressions")
+    if expressions is not None and not isinstance(expressions, dict):
+        msg = f"user_expressions must be an object, not {type(expressions).__name__}"
+        raise TypeError(msg)
+    return expressions or {}
 
 
 def _unnamed(result: Any) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class Inbox:
             end_process_group()
         for request in received:
             if request.channel == STDIN and request.msg_type == "input_reply":
-                self.inputs.append(str(request.content.get("value", "")))
+                self.inputs.append(_input_of(request))
             elif request.channel == CONTROL:
                 self._control.append(request)
                 self._helper.call_later(0, self._answer_control)
@@ -133,3 +133,12 @@ class Inbox:
         with self.lock:
             self._asks = False
         self.watch_aside()
+
+
+def _input_of(request: Request) -> str:
+    """The line that an input_reply brings; an empty one where it brings no text, so that the cell goes on."""
+    try:
+        value = request.content.get("value")
+    except ValueError:
+        return ""
+    return value if isinstance(value, str) else ""

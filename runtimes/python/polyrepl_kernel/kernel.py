@@ -21,7 +21,7 @@ from .input import Input
 from .interrupts import Interrupts
 from .outbox import Outbox
 from .packages import Packages
-from .protocol import Request, Session
+from .protocol import IOPUB, Request, Session
 from .shell import ZMQInteractiveShell
 from .stdio import Capture, announce_children
 from .transport import Transport
@@ -126,13 +126,16 @@ class Kernel:
             request = self.inbox.next()
             try:
                 self.busy = self._answer(request)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self.busy = False
-                self._refuse(request, error)
+                self.interrupts.end_cell()
+                self.outbox.flush_streams()
+                self.refuse(request, error)
 
     def _answer(self, request: Request) -> bool:
         """Returns whether the answer is still being made."""
         msg_type = request.msg_type
+        request.check()
         if msg_type == "execute_request":
             return Execution(self, request).run()
         cell = Cell(request)
@@ -160,12 +163,18 @@ class Kernel:
         finally:
             self.interrupts.end_cell()
 
-    def _refuse(self, request: Request, error: Exception) -> None:
+    def refuse(self, request: Request, error: BaseException) -> None:
         """Answer what failed: a request that is malformed, or a fault of ours; silence would leave the client waiting."""
-        cell = Cell(request)
-        content = {"status": "error", "ename": type(error).__name__, "evalue": str(error), "traceback": []}
-        self.outbox.reply(cell, request.msg_type, content)
-        self.outbox.finish(cell)
+        cell, msg_type = Cell(request), request.msg_type
+        ename, evalue = type(error).__name__, str(error)
+        content: dict[str, Any] = {"ename": ename, "evalue": evalue, "traceback": [f"{ename}: {evalue}"]}
+        self.outbox.status(cell, "busy")
+        if msg_type == "execute_request":
+            self.outbox.send(cell, IOPUB, "error", content, hold=True)
+            content |= {"execution_count": self.shell.execution_count - 1, "user_expressions": {}}
+        if msg_type.endswith("_request"):
+            self.outbox.reply(cell, msg_type, {"status": "error", **content})
+        self.outbox.status(cell, "idle", hold=False)
 
     def _settle_idle_interrupt(self) -> None:
         """An interrupt found no cell. The client sends a cell before it interrupts it: one that has arrived is meant, or nothing."""

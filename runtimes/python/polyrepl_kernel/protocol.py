@@ -41,7 +41,7 @@ class Request:
         self.raw_metadata = parts[2]
         self.raw_content = parts[3]
         self.buffers = parts[4:]
-        self.header = _decode_object(parts[0])
+        self.header = _decode_object(parts[0], "header")
         if not isinstance(self.header.get("msg_type"), str):
             msg = "the header has no msg_type"
             raise ValueError(msg)
@@ -58,15 +58,25 @@ class Request:
     def content(self) -> dict[str, Any]:
         """The decoded content. Raises ValueError where it is no JSON object."""
         if self._content is None:
-            self._content = _decode_object(self.raw_content)
+            self._content = _decode_object(self.raw_content, "content")
         return self._content
 
     @property
     def metadata(self) -> dict[str, Any]:
         """The decoded metadata. Raises ValueError where it is no JSON object."""
         if self._metadata is None:
-            self._metadata = {} if self.raw_metadata == EMPTY else _decode_object(self.raw_metadata)
+            self._metadata = {} if self.raw_metadata == EMPTY else _decode_object(self.raw_metadata, "metadata")
         return self._metadata
+
+    def check(self) -> None:
+        """Raises ValueError, and closes what descriptors came along, where the content or the metadata is no JSON object."""
+        try:
+            _ = self.content, self.metadata
+        except ValueError:
+            fds, self.fds = self.fds, ()
+            for fd in fds:
+                os.close(fd)
+            raise
 
     def as_dict(self) -> dict[str, Any]:
         """The message in the form in which libraries (comm, ipywidgets) know it."""
@@ -81,10 +91,14 @@ class Request:
         }
 
 
-def _decode_object(raw: bytes) -> dict[str, Any]:
-    value = orjson.loads(raw) if orjson is not None else json.loads(raw)
+def _decode_object(raw: bytes, name: str) -> dict[str, Any]:
+    try:
+        value = orjson.loads(raw) if orjson is not None else json.loads(raw)
+    except (ValueError, RecursionError):
+        msg = f"the {name} is no JSON"
+        raise ValueError(msg) from None
     if not isinstance(value, dict):
-        msg = f"expected a JSON object, not {type(value).__name__}"
+        msg = f"the {name} is no JSON object"
         raise ValueError(msg)
     return value
 

@@ -83,7 +83,7 @@ def inspect(kernel: Kernel, request: Request) -> dict[str, Any]:
 
 def is_complete(kernel: Kernel, request: Request) -> dict[str, Any]:
     """The is_complete_reply."""
-    status, indent = kernel.shell.input_transformer_manager.check_complete(str(request.content.get("code", "")))
+    status, indent = kernel.shell.input_transformer_manager.check_complete(code_of(request.content))
     reply: dict[str, Any] = {"status": status}
     if status == "incomplete":
         reply["indent"] = " " * (indent or 0)
@@ -139,8 +139,17 @@ def unsupported(request: Request) -> dict[str, Any]:
     return {"status": "error", "ename": "NotImplementedError", "evalue": message, "traceback": traceback}
 
 
+def code_of(content: dict[str, Any]) -> str:
+    """The code of a request. Raises TypeError where it is no text."""
+    code = content.get("code")
+    if not isinstance(code, str):
+        msg = f"code must be a string, not {type(code).__name__}"
+        raise TypeError(msg)
+    return code
+
+
 def _code_and_cursor(content: dict[str, Any]) -> tuple[str, int]:
-    code = str(content.get("code", ""))
+    code = code_of(content)
     cursor = content.get("cursor_pos")
     return code, len(code) if cursor is None else max(0, min(int(cursor), len(code)))
 

@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .lifetime import end_process_group
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 FRAME_VERSION = 1
 _HEAD = struct.Struct("<IBBH")
+_MESSAGE_PARTS = 4
 _READ_BYTES = 1 << 18
 _HOLD_BYTES = 1 << 16  # waiting messages are sent when they reach this size
 _COPY_BYTES = 1 << 16  # larger frames are sent part by part instead of being joined
@@ -102,7 +104,9 @@ class StreamTransport:
         poller.poll(timeout * 1000)
 
     def receive(self) -> list[Request]:
-        """The requests that have arrived. Raises EOFError when the client is gone, ValueError for what is no frame."""
+        """The requests that have arrived. Raises EOFError when the client is gone, ValueError for what is no frame.
+
+        A frame whose header cannot be read is dropped: there is nobody to answer."""
         with self._receive_lock:
             try:
                 data, ancillary, _, _ = self._socket.recvmsg(
@@ -137,6 +141,9 @@ class StreamTransport:
                 raise ValueError(msg)
             if len(buffer) - start - 4 < length:
                 break
+            if count < _MESSAGE_PARTS:
+                msg = f"a frame of {count} parts"
+                raise ValueError(msg)
             sizes = struct.unpack_from(f"<{count}I", buffer, start + _HEAD.size)
             at = start + _HEAD.size + 4 * count
             parts = []
@@ -144,7 +151,8 @@ class StreamTransport:
                 parts.append(bytes(buffer[at : at + size]))
                 at += size
             start += 4 + length
-            requests.append(Request(channel, parts))
+            with suppress(ValueError):
+                requests.append(Request(channel, parts))
         del buffer[:start]
         return requests
 

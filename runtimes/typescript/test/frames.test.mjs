@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { FrameDecoder, MAX_FRAME, frameHead } from '../frames.mjs';
+import { FrameDecoder, MAX_FRAME, frameHead } from '../transport/frames.mjs';
 
 const PARTS = ['{"msg_type":"x"}', '{}', '{}', '{"code":"é"}'].map((text) => Buffer.from(text));
 const join = (channel, parts) => Buffer.concat([frameHead(channel, parts), ...parts]);

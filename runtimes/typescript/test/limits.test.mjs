@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { StreamLimit, headOf, limitBundle, splitText } from '../limits.mjs';
+import { StreamLimit, headOf, limitBundle, splitText } from '../worker/limits.mjs';
 
 function limited(bytes, writes) {
   const limit = new StreamLimit(bytes);

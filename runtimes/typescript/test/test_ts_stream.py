@@ -90,9 +90,9 @@ def test_what_is_no_frame_ends_the_kernel_with_a_reason(tmp_path, data, reason):
         manager.shutdown_kernel()
 
 
-def test_a_message_that_is_none_is_dropped_and_the_next_is_answered(kernel):
-    for content in (b"not json", b"[1]", b"null"):
-        kernel.manager.socket.sendall(frame(SHELL, [b'{"msg_type": "execute_request"}', b"{}", b"{}", content]))
+def test_a_message_without_a_header_is_dropped_and_the_next_is_answered(kernel):
+    for header in (b"not json", b"[1]", b"null", b"{}"):
+        kernel.manager.socket.sendall(frame(SHELL, [header, b"{}", b"{}", b'{"code": "1"}']))
     assert kernel.value("1 + 1") == "2"
 
 

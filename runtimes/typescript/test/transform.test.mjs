@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import vm from 'node:vm';
-import { PositionMap, PositionMaps, decodeMappings } from '../positions.mjs';
-import { completeness, transformCell, transformExpression } from '../transform.mjs';
+import { PositionMap, PositionMaps, decodeMappings } from '../shared/positions.mjs';
+import { completeness, transformCell, transformExpression } from '../compile/transform.mjs';
 
 /** The position in the user's text of a marker's occurrence in the generated code. */
 function trace(source, marker) {

@@ -5,8 +5,8 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { Protocol } from '../protocol.mjs';
-import { EchoSocket, FrameParser, RouterSocket, XPubSocket, encodeMessage, greeting, readyCommand } from '../zmtp.mjs';
+import { Protocol } from '../transport/protocol.mjs';
+import { EchoSocket, FrameParser, RouterSocket, XPubSocket, encodeMessage, greeting, readyCommand } from '../transport/zmtp.mjs';
 
 test('frames are parsed the same however they are cut', () => {
   const wire = Buffer.concat(encodeMessage([Buffer.from('a'), Buffer.alloc(300, 'b'), Buffer.alloc(0), Buffer.alloc(70000, 'c')]));

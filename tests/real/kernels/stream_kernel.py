@@ -10,7 +10,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,19 @@ Sent = dict[str, Any]
 
 
 class StreamKernel:
-    """Starts the kernel with a connection file that names an inherited socket."""
+    """Starts the kernel with a connection file that names an inherited socket. `command` is what the file's name is put behind."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, command: Sequence[str] = (sys.executable, str(LAUNCHER), "-f")) -> None:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(DEADLINE)
         connection = directory / "connection.json"
         connection.write_text(json.dumps({"transport": "stream", "fd": theirs.fileno()}))
-        command = [sys.executable, str(LAUNCHER), "-f", str(connection)]
         self.process = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd=directory, start_new_session=True
+            [*command, str(connection)],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            cwd=directory,
+            start_new_session=True,
         )
         theirs.close()
         self._buffer = bytearray()
@@ -46,9 +49,12 @@ class StreamKernel:
         self._count += 1
         msg_id = f"request_{self._count}"
         header = {"msg_id": msg_id, "session": "s", "username": "u", "date": "", "msg_type": msg_type, "version": "5.4"}
-        parts = [json.dumps(part).encode() for part in (header, {}, metadata or {}, content)]
-        self.socket.sendall(frame(channel, parts))
+        self.send_parts(channel, [json.dumps(part).encode() for part in (header, {}, metadata or {}, content)])
         return msg_id
+
+    def send_parts(self, channel: int, parts: list[bytes]) -> None:
+        """Send what need not be a message."""
+        self.socket.sendall(frame(channel, parts))
 
     def messages(self) -> Iterator[Sent]:
         """Everything that the kernel sends, until it closes the stream."""

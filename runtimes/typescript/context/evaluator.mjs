@@ -1,0 +1,192 @@
+/** Runs programs in the context's global scope, in stretches that an interrupt can end. Main thread. */
+
+import { types } from 'node:util';
+import vm from 'node:vm';
+import { KeyboardInterrupt } from './cell.mjs';
+import {
+  SafePromise, compareExchange, defineProperty, generatorNext, generatorThrow, getOwnPropertyDescriptor, load,
+  reflectApply, store, uncurryThis, wait,
+} from '../shared/primordials.mjs';
+import { INTERRUPTED_CELL, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING } from '../shared/state.mjs';
+
+const { isPromise } = types;
+const { Script } = vm;
+const runScript = uncurryThis(Script.prototype.runInThisContext);
+const WATCHED = { breakOnSigint: true, displayErrors: false };
+const PLAIN = { displayErrors: false };
+const SIGNAL_WAIT_MS = 20;
+/** Termination follows a signal within a millisecond; this is for a signal that somebody else swallowed. */
+const MAX_SIGNAL_WAITS = 100;
+
+export class Evaluator {
+  #shared;
+  #listeners;
+  #onCallbackInterrupted;
+  #trampoline;
+  #action = null;
+  #cell = null;
+
+  /**
+   * @param {{shared: Int32Array, scope: {name: string, onSegment: (run: () => any) => void},
+   *   listeners: import('./listeners.mjs').KeptListeners,
+   *   onCallbackInterrupted: (cell: import('./cell.mjs').Cell, error: Error) => void}} options
+   */
+  constructor({ shared, scope, listeners, onCallbackInterrupted }) {
+    this.#onCallbackInterrupted = onCallbackInterrupted;
+    this.#shared = shared;
+    this.#listeners = listeners;
+    scope.onSegment(() => this.#runSegment());
+    this.#trampoline = new Script(`${scope.name}.segment()`, { filename: 'node:internal/polyrepl' });
+    // Between two segments, and when idle, a SIGINT from outside must not end the process.
+    listeners.add('SIGINT', ignoreSignal);
+  }
+
+  /** Whether the code that runs right now is inside a watched segment. */
+  get isInSegment() {
+    return load(this.#shared, SEGMENT) !== SEGMENT_NONE;
+  }
+
+  /**
+   * Run a program to its end. The value is boxed, since a promise as a value must not be awaited on the way.
+   * @param {import('./cell.mjs').Cell} cell
+   * @param {{code: string, kind: 'script' | 'generator', hasValue: boolean, names: string[], resetNames: boolean,
+   *   file: string}} program - what the worker's `compile/transform.mjs` makes of a cell
+   * @returns {Promise<{value: any}>}
+   */
+  async evaluate(cell, program) {
+    prepareNames(program);
+    const script = new Script(program.code, { filename: program.file });
+    let value = this.segment(cell, () => runScript(script, PLAIN));
+    if (program.kind === 'generator') value = (await this.#drain(cell, reflectApply(value, globalThis, []))).value;
+    if (!program.hasValue) return { value: undefined };
+    return isPromise(value) ? this.settle(cell, value) : { value };
+  }
+
+  /** Run a generator cell: each yield is a top-level await. */
+  async #drain(cell, generator) {
+    let resume = generatorNext;
+    let argument;
+    for (;;) {
+      const step = this.segment(cell, () => resume(generator, argument));
+      if (step.done) return step;
+      try {
+        argument = (await this.settle(cell, step.value)).value;
+        resume = generatorNext;
+      } catch (error) {
+        argument = error;
+        resume = generatorThrow;
+      }
+      // A cell that was given up meanwhile must not go on.
+      if (cell.isSettled) throw new KeyboardInterrupt();
+    }
+  }
+
+  /**
+   * Await something for a cell, until it settles or the cell is interrupted.
+   * @returns {Promise<{value: any}>}
+   */
+  settle(cell, awaited) {
+    return new SafePromise((resolve, reject) => {
+      if (load(this.#shared, INTERRUPTED_CELL) === cell.id && !cell.sawInterrupt) {
+        cell.sawInterrupt = true;
+        reject(new KeyboardInterrupt());
+        return;
+      }
+      const settled = (action) => (result) => {
+        cell.rejectAwait = null;
+        action(result);
+      };
+      cell.rejectAwait = settled(reject);
+      forward(awaited, settled(resolve), cell.rejectAwait);
+    });
+  }
+
+  /**
+   * Run a synchronous action under the SIGINT watchdog.
+   * @template T
+   * @param {import('./cell.mjs').Cell} cell
+   * @param {() => T} action
+   * @returns {T}
+   * @throws {KeyboardInterrupt} when it was interrupted
+   */
+  segment(cell, action) {
+    if (cell.isSettled) throw new KeyboardInterrupt();
+    this.#cell = cell;
+    this.#action = action;
+    this.#listeners.restore();
+    try {
+      return runScript(this.#trampoline, WATCHED);
+    } catch (error) {
+      throw error?.code === 'ERR_SCRIPT_EXECUTION_INTERRUPTED' ? new KeyboardInterrupt() : error;
+    } finally {
+      store(this.#shared, SEGMENT, SEGMENT_NONE);
+      this.#listeners.restore();
+    }
+  }
+
+  /** Run a callback that nobody awaits: an interrupt of it has to end what the cell itself awaits. */
+  segmentOfCallback(cell, action) {
+    try {
+      return this.segment(cell, action);
+    } catch (error) {
+      if (!(error instanceof KeyboardInterrupt)) throw error;
+      cell.sawInterrupt = true;
+      this.#onCallbackInterrupted(cell, error);
+      return undefined;
+    }
+  }
+
+  /** Called by the trampoline, so that all between the two marks is inside the watchdog's reach. */
+  #runSegment() {
+    const action = this.#action;
+    this.#action = null;
+    if (action === null) return undefined;
+    store(this.#shared, SEGMENT_CELL, this.#cell.id);
+    store(this.#shared, SEGMENT, SEGMENT_RUNNING);
+    try {
+      return action();
+    } finally {
+      this.#leaveSegment();
+    }
+  }
+
+  /** Once the worker has sent SIGINT the segment may only end by it; otherwise the signal would hit the next one. */
+  #leaveSegment() {
+    const shared = this.#shared;
+    for (let waits = 0; waits < MAX_SIGNAL_WAITS; waits++) {
+      const state = compareExchange(shared, SEGMENT, SEGMENT_RUNNING, SEGMENT_NONE);
+      if (state === SEGMENT_RUNNING || state === SEGMENT_NONE) return;
+      wait(shared, SEGMENT, state, SIGNAL_WAIT_MS);
+    }
+  }
+}
+
+/** `await` rather than `.then`: user code may have replaced that. */
+async function forward(awaited, resolve, reject) {
+  let value;
+  try {
+    value = await awaited;
+  } catch (error) {
+    reject(error);
+    return;
+  }
+  resolve({ value });
+}
+
+/** A global accessor (`crypto`, `navigator`) or constant must not swallow what the cell assigns to its own name. */
+function prepareNames({ names, resetNames }) {
+  for (let i = 0; i < names.length; i++) {
+    const descriptor = getOwnPropertyDescriptor(globalThis, names[i]);
+    if (descriptor === undefined) continue;
+    const isPlain = 'value' in descriptor && descriptor.writable;
+    if (!isPlain && descriptor.configurable) {
+      defineProperty(globalThis, names[i], {
+        value: resetNames ? undefined : descriptor.value, writable: true, enumerable: true, configurable: true,
+      });
+    } else if (isPlain && resetNames) {
+      globalThis[names[i]] = undefined;
+    }
+  }
+}
+
+function ignoreSignal() {}

@@ -1,0 +1,139 @@
+/**
+ * How the files that a context imports are found and read: extensions may be left out, JSON needs no attribute,
+ * TypeScript is whole, changed files are loaded afresh. Main thread.
+ */
+
+import { readFileSync, statSync } from 'node:fs';
+import { compileTypeScript, mayHaveDecorators } from '../shared/compiler.mjs';
+import { localPath } from './local-files.mjs';
+import { toJavaScript } from '../shared/typescript.mjs';
+
+/** Tried in this order after a relative specifier that names no file. */
+const EXTENSIONS = ['.ts', '.tsx', '.mts', '.cts', '.js', '.jsx', '.mjs', '.cjs', '.json'];
+/** TypeScript's own rule: what will be `x.js` once compiled is imported by that name. */
+const SOURCES = { '.js': ['.ts', '.tsx'], '.jsx': ['.tsx'], '.mjs': ['.mts'], '.cjs': ['.cts'] };
+const REFUSED = new Set(['ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX', 'ERR_INVALID_TYPESCRIPT_SYNTAX']);
+/** Node's names for TypeScript of a kind that the file's name or package says. */
+const FORMATS = { 'module-typescript': 'module', 'commonjs-typescript': 'commonjs' };
+const FILE = /^(?:\.\.?(?:\/|$)|\/|file:)/;
+const NOT_FOUND = new Set(['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND', 'ERR_UNSUPPORTED_DIR_IMPORT']);
+
+/**
+ * Make the hooks for `module.registerHooks`.
+ * @param {{files: import('./local-files.mjs').LocalFiles,
+ *   onTransformed: (path: string, positions: import('../shared/positions.mjs').PositionData) => void}} options
+ */
+export function moduleHooks({ files, onTransformed }) {
+  return {
+    resolve(specifier, context, nextResolve) {
+      const resolved = withJsonAttribute(find(specifier, context, nextResolve), context);
+      const path = localPath(resolved.url);
+      if (path === null) return resolved;
+      files.add(path, localPath(context.parentURL));
+      return isImport(context) ? { ...resolved, url: files.versioned(resolved.url, path) } : resolved;
+    },
+    load(url, context, nextLoad) {
+      const path = localPath(url);
+      if (path === null) return nextLoad(url, context);
+      const transformed = loadTransformed(path, { url, context, nextLoad });
+      if (transformed.positions) onTransformed(path, transformed.positions);
+      return transformed.loaded;
+    },
+  };
+}
+
+function isImport(context) {
+  return context.conditions?.includes('import') ?? false;
+}
+
+function find(specifier, context, nextResolve) {
+  let resolved;
+  let failure;
+  try {
+    resolved = nextResolve(specifier, context);
+    if (isThere(resolved)) return resolved;
+  } catch (error) {
+    if (!NOT_FOUND.has(error.code)) throw error;
+    failure = error;
+  }
+  // If none is there, the first answer names what the user wrote.
+  const found = FILE.test(specifier) ? findCandidate(specifier, context, nextResolve) : null;
+  if (found === null && failure !== undefined) throw failure;
+  return found ?? resolved;
+}
+
+function findCandidate(specifier, context, nextResolve) {
+  for (const candidate of candidates(specifier)) {
+    try {
+      const resolved = nextResolve(candidate, context);
+      if (isThere(resolved)) return resolved;
+    } catch {
+      // The next one may exist.
+    }
+  }
+  return null;
+}
+
+/** Deno finds out only when it loads. */
+function isThere({ url }) {
+  const path = localPath(url);
+  return path === null || (statSync(path, { throwIfNoEntry: false })?.isFile() ?? false);
+}
+
+function* candidates(specifier) {
+  const extension = /\.[cm]?jsx?$/.exec(specifier)?.[0];
+  for (const source of SOURCES[extension] ?? []) yield specifier.slice(0, -extension.length) + source;
+  const base = specifier.replace(/\/$/, '');
+  for (const added of EXTENSIONS) yield base + added;
+  for (const added of EXTENSIONS) yield `${base}/index${added}`;
+}
+
+function withJsonAttribute(resolved, context) {
+  if (!isImport(context) || resolved.importAttributes?.type || !/\.json(?:[?#]|$)/.test(resolved.url)) return resolved;
+  return { ...resolved, format: 'json', importAttributes: { ...context.importAttributes, type: 'json' } };
+}
+
+function loadTransformed(path, { url, context, nextLoad }) {
+  if (/\.[jt]sx$/.test(path)) return convert(path, readFileSync(path, 'utf8'));
+  // Deno goes by the attribute that the user left out.
+  if (path.endsWith('.json')) {
+    return { loaded: { format: 'json', source: readFileSync(path, 'utf8'), shortCircuit: true } };
+  }
+  let loaded;
+  try {
+    loaded = nextLoad(url, context);
+  } catch (error) {
+    // Node alone refuses enums and the like, and is terse about errors.
+    if (!REFUSED.has(error.code)) throw error;
+    return convert(path, readFileSync(path, 'utf8'));
+  }
+  if (!loaded.format?.endsWith('typescript')) return { loaded };
+  return convert(path, String(loaded.source), FORMATS[loaded.format]);
+}
+
+function convert(path, source, format = formatOf(path, source)) {
+  const isWhole = /\.[jt]sx$/.test(path) || mayHaveDecorators(source);
+  try {
+    const { code, mappings } = isWhole ? compileTypeScript(source, { fileName: path, format }) : toJavaScript(source);
+    const positions = mappings === null ? null : { generated: code, code, pieces: null, mappings, prefix: 0 };
+    return { loaded: { format, source: code, shortCircuit: true }, positions };
+  } catch (error) {
+    throw error.line === undefined ? error : inFile(error, path, source);
+  }
+}
+
+/** A syntax error with its place drawn like those of a cell. */
+function inFile({ message, line, column }, path, source) {
+  const text = source.split('\n')[line - 1] ?? '';
+  const caret = `${text.slice(0, column - 1).replace(/[^\t]/g, ' ')}^`;
+  const error = new SyntaxError(`${message} (${path}:${line}:${column})`);
+  error.stack = `${path}:${line}:${column}\n${text}\n${caret}\n\nSyntaxError: ${message}`;
+  return error;
+}
+
+/** A file is a module unless its name or its text says CommonJS. */
+function formatOf(path, source) {
+  if (/\.c[jt]s$/.test(path)) return 'commonjs';
+  const isModule = /^\s*(?:import|export)\b/m.test(source) || !/\bmodule\.exports\b|\bexports\.\w/.test(source);
+  return isModule ? 'module' : 'commonjs';
+}

@@ -1,0 +1,153 @@
+/**
+ * `import` and `require` for cells, resolved from the current directory like from a file in it. Main thread.
+ */
+
+import module from 'node:module';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { types } from 'node:util';
+import vm from 'node:vm';
+import { LocalFiles } from './local-files.mjs';
+import {
+  arrayJoin, arrayPush, defineProperty, freeze, regExpExec, stringIncludes, stringSplit,
+} from '../shared/primordials.mjs';
+
+const CELL_FILE = 'cell.ts';
+const LOADER_FRAME = /^ +at .*node:(?:internal\/|diagnostics_channel:)/;
+const cwd = process.cwd.bind(process);
+const { createRequire, registerHooks } = module;
+
+export class Modules {
+  #directory = null;
+  #require = null;
+  #import = null;
+  #hasHooks = false;
+  #files = new LocalFiles();
+  #onTransformed;
+
+  /**
+   * @param {{onTransformed: (path: string, positions: import('../shared/positions.mjs').PositionData) => void}} options - told
+   *   of each local file whose lines are not those that run
+   */
+  constructor({ onTransformed }) {
+    this.#onTransformed = onTransformed;
+  }
+
+  /** What `import.meta` is in a cell. */
+  meta = freeze({
+    __proto__: null,
+    get url() { return pathToFileURL(path.join(cwd(), CELL_FILE)).href; },
+    get filename() { return path.join(cwd(), CELL_FILE); },
+    get dirname() { return cwd(); },
+    main: true,
+    resolve: (specifier) => {
+      const resolved = this.#loaders().require.resolve(specifier);
+      return path.isAbsolute(resolved) ? pathToFileURL(resolved).href : resolved;
+    },
+  });
+
+  /** Define `require`, `module`, `exports`, `__dirname` and `__filename`. */
+  install() {
+    const require = (specifier) => this.#refreshed().require(specifier);
+    require.resolve = (...args) => this.#loaders().require.resolve(...args);
+    defineProperty(require, 'cache', { get: () => this.#loaders().require.cache, enumerable: true });
+    const module = { exports: {} };
+    defineGlobals({ require, module, exports: module.exports });
+    defineReplaceable('__dirname', cwd);
+    defineReplaceable('__filename', () => path.join(cwd(), CELL_FILE));
+  }
+
+  /**
+   * @param {unknown} specifier
+   * @param {object} [options] - `{with: {...}}`
+   * @param {string[]} [wanted] - names that a static import needs
+   */
+  async import(specifier, options, wanted) {
+    // What fails later has no frame of the cell, so the place is taken now.
+    const place = new Error();
+    try {
+      const namespace = await this.#refreshed().import(`${specifier}`, options);
+      return wanted === undefined ? namespace : withNames(namespace, wanted, specifier);
+    } catch (error) {
+      addFrames(error, place);
+      throw error;
+    }
+  }
+
+  /** Forget the local files that have changed, so that what a cell imports now is what they hold now. */
+  #refreshed() {
+    const loaders = this.#loaders();
+    const stale = this.#files.refresh();
+    for (let i = 0; i < stale.length; i++) delete loaders.require.cache[stale[i]];
+    return loaders;
+  }
+
+  #loaders() {
+    if (!this.#hasHooks) {
+      this.#hasHooks = true;
+      // Only contexts that import anything pay for this.
+      const { moduleHooks } = createRequire(import.meta.url)('./hooks.mjs');
+      registerHooks?.(moduleHooks({ files: this.#files, onTransformed: this.#onTransformed }));
+    }
+    const directory = cwd();
+    if (directory !== this.#directory) {
+      this.#directory = directory;
+      const filename = path.join(directory, CELL_FILE);
+      this.#require = createRequire(filename);
+      const script = new vm.Script('(specifier, options) => import(specifier, options)', {
+        filename, importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+      });
+      this.#import = script.runInThisContext();
+    }
+    return { require: this.#require, import: this.#import };
+  }
+}
+
+/**
+ * Names that Node could not detect in a CommonJS module are taken from its `module.exports`; a name that is nowhere is
+ * the error that a module file would give.
+ */
+function withNames(namespace, wanted, specifier) {
+  const fallback = Object(namespace.default);
+  let isComplete = true;
+  for (let i = 0; i < wanted.length; i++) {
+    if (wanted[i] in namespace) continue;
+    if (!(wanted[i] in fallback)) {
+      throw new SyntaxError(`The requested module '${specifier}' does not provide an export named '${wanted[i]}'`);
+    }
+    isComplete = false;
+  }
+  if (isComplete) return namespace;
+  return new Proxy(namespace, { get: (target, name) => (name in target ? target[name] : fallback[name]) });
+}
+
+/** Show where the cell imported what failed, in place of the frames of Node's loader. */
+function addFrames(error, place) {
+  if (!types.isNativeError(error) || typeof error.stack !== 'string') return;
+  const [, ...frames] = linesOf(place.stack);
+  const lines = [];
+  const own = linesOf(error.stack);
+  for (let i = 0; i < own.length; i++) {
+    if (regExpExec(LOADER_FRAME, own[i]) === null) arrayPush(lines, own[i]);
+  }
+  // A module that failed once fails with the same error ever after.
+  for (let i = 0; i < frames.length; i++) if (!stringIncludes(error.stack, frames[i])) arrayPush(lines, frames[i]);
+  error.stack = arrayJoin(lines, '\n');
+}
+
+function linesOf(stack) {
+  return stringSplit(`${stack}`, '\n');
+}
+
+function defineGlobals(values) {
+  for (const name in values) {
+    const value = values[name];
+    defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
+  }
+}
+
+/** A global that follows the current directory until the user assigns to it. */
+function defineReplaceable(name, get) {
+  const set = (value) => defineGlobals({ [name]: value });
+  defineProperty(globalThis, name, { get, set, enumerable: false, configurable: true });
+}
