@@ -12,7 +12,11 @@ WORKERS ?= 2
 # Where it is set, every kernel and server compiles again what it imports, which takes more time than anything else.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve test check bench wheel-test generate format clean
+# Tests that need no kernel, and an environment with the oldest packages that pyproject.toml allows.
+FAST := tests/unit
+LOWEST := .venv-lowest
+
+.PHONY: serve smoke test test-lowest check bench wheel-test generate format clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +35,21 @@ serve: $(VENV)/.serve
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+# A real server, checked from outside: both languages, a plot, a timeout, a fork. Needs no more than `make serve`.
+smoke: $(VENV)/.serve
+	$(BIN)/python tests/smoke.py
+
+# Old packages have no wheels for new versions of Python: meant for the oldest that is supported.
+# test_openapi takes as long as all the others together, and needs nothing else of the packages.
+$(LOWEST)/.made: pyproject.toml | $(VENV)/.dev
+	$(BIN)/uv venv -q --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install -q --python $(LOWEST)/bin/python --resolution lowest-direct -e '.[client,data,dev,jupyter,mcp]'
+	@touch $@
+
+test-lowest: $(LOWEST)/.made
+	$(LOWEST)/bin/python -m pytest -n $(WORKERS) $(FAST) --ignore=tests/unit/api/test_openapi.py
+	$(LOWEST)/bin/python tests/smoke.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -52,4 +71,4 @@ wheel-test: $(VENV)/.dev
 	$(BIN)/python tests/wheel_install.py
 
 clean:
-	rm -rf $(VENV) dist build benchmarks/.venv-peers
+	rm -rf $(VENV) $(LOWEST) dist build benchmarks/.venv-peers

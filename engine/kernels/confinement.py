@@ -40,6 +40,6 @@ def limit_process(pid: int, limits: Limits) -> None:
 
 
 def _lower(one: int, other: int) -> int:
-    if resource.RLIM_INFINITY in (one, other):
-        return max(one, other)
-    return min(one, other)
+    # RLIM_INFINITY is -1 before Python 3.15 and the largest number from then on; -1 is understood by all.
+    finite = [each for each in (one, other) if each not in (-1, resource.RLIM_INFINITY)]
+    return min(finite, default=resource.RLIM_INFINITY)

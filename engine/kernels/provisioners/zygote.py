@@ -308,7 +308,8 @@ class Zygote:
         pending = self._pending.pop(number)
         self._kernels[pid] = pending.watcher
         if pending.answer.done():  # whoever asked has gone meanwhile
-            signal.pidfd_send_signal(fds[0], signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fds[0], signal.SIGKILL)
         else:
             pending.answer.set_result(Fork(pid, fds.pop()))
 

@@ -18,6 +18,7 @@ from .lifetime import die_with_parent
 from .shell import ZMQInteractiveShell, watch
 from .stdio import Capture
 from .stream import StreamTransport
+from .workers import fork_by_default
 
 _BACKEND = "module://matplotlib_inline.backend_inline"
 USAGE = "usage: launch.py -f CONNECTION_FILE | launch.py --zygote FD [--preload MODULE,...]"
@@ -40,6 +41,7 @@ def build() -> Kernel:
     shell.displayhook.kernel = shell.display_pub.kernel = kernel
     shell.extension_manager.load_extension("storemagic")
     _use_interruptible_debugger()
+    fork_by_default()
     watch(kernel.interrupts)
     kernel.prepare(shell)
     builtins.input = kernel.input.raw_input

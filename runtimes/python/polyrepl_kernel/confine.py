@@ -49,9 +49,9 @@ def _apply_rlimits(limits: dict[str, list[int]]) -> None:
 
 def _lower(one: int, other: int) -> int:
     """The smaller of two limits: nobody without privilege raises one, and with it nobody should."""
-    if resource.RLIM_INFINITY in (one, other):
-        return max(one, other)
-    return min(one, other)
+    # RLIM_INFINITY is -1 before Python 3.15 and the largest number from then on; -1 is understood by all.
+    finite = [each for each in (one, other) if each not in (-1, resource.RLIM_INFINITY)]
+    return min(finite, default=resource.RLIM_INFINITY)
 
 
 _KINDS: dict[str, tuple[Callable[[Any], None], Callable[[Any], None]]] = {"rlimits": (_check_rlimits, _apply_rlimits)}

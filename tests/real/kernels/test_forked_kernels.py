@@ -29,7 +29,10 @@ import os, subprocess, sys
 print(pid)
 """
 _EXECUTED = "pid = subprocess.Popen(['sleep', '1000'], start_new_session=True).pid"
+# From Python 3.12 on a fork beside another thread, as the kernel's helper is, warns.
 _FORKED_TWICE = """
+import warnings
+warnings.simplefilter('ignore', DeprecationWarning)
 reader, writer = os.pipe()
 if os.fork() == 0:
     os.setsid()

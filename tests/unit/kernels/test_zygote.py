@@ -22,6 +22,7 @@ from engine.kernels.provisioners.zygotes import Zygotes
 from engine.metrics import Metrics
 from tests.real.kernels.forks import is_there, open_fds, until
 from tests.scripted_zygote import HELLO
+from tests.structure import ROOT
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +35,7 @@ REQUEST = ForkRequest(Path("/"), {"A": "b"}, "k1", {}, ())
 
 
 def command(script: list[dict[str, Any]]) -> list[str]:
-    return [sys.executable, str(Path(__file__).parent / "scripted_zygote.py"), json.dumps(script)]
+    return [sys.executable, str(ROOT / "tests/scripted_zygote.py"), json.dumps(script)]
 
 
 def cue(zygote: Zygote) -> None:
@@ -129,6 +130,22 @@ async def test_what_was_forked_for_somebody_who_has_gone_is_ended(start: Start):
     assert is_there(pid)
     cue(zygote)
     await until(lambda: not is_there(pid))
+
+
+async def test_what_ends_before_it_can_be_ended_does_not_end_its_zygote(start: Start):
+    zygote = await start(ASKED, {"child": True}, CUED, SPAWNED, {"end": True}, EXIT)
+    watch = Watch()
+    asking = asyncio.create_task(zygote.fork(REQUEST, watch))
+    children = Path(f"/proc/{zygote.pid}/task/{zygote.pid}/children")
+    await until(lambda: children.read_text() != "")
+    pid = int(children.read_text())
+    asking.cancel()
+    await asyncio.wait({asking})
+    cue(zygote)
+    while is_there(pid):
+        """The loop does not turn: what it reads next is about a process that has gone."""
+    await until(lambda: watch.ended is not None)
+    assert zygote.state is ZygoteState.READY
 
 
 async def test_silence_is_the_end_of_a_zygote(start: Start, monkeypatch: pytest.MonkeyPatch):
