@@ -1,4 +1,4 @@
-"""The API of contexts and languages: exact statuses and shapes (CONTRACTS 1.1)."""
+"""The API of contexts and languages: exact statuses, and the shapes that README.md documents."""
 
 from __future__ import annotations
 

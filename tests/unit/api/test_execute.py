@@ -1,4 +1,4 @@
-"""POST /execute: the shapes of the interface we are compatible with (CONTRACTS 1.1), and what is refused, by field."""
+"""POST /execute: the shapes that README.md documents, and which requests are refused, by field."""
 
 from __future__ import annotations
 
