@@ -61,10 +61,6 @@ class ErrorInfo(msgspec.Struct):
     hint: str | UnsetType = UNSET
 
 
-class EngineError(ErrorInfo):
-    """An error that the engine made, not the code: a user's exception may have the same name. It looks the same to clients."""
-
-
 class Truncation(msgspec.Struct):
     """What a limit cut: how much there was and how much is kept (bytes; `items` also counts)."""
 
@@ -207,10 +203,6 @@ class Failed(Event, tag="error"):
     value: str
     traceback: str
     hint: str | UnsetType = UNSET
-
-
-class EngineFailed(Failed, tag="error"):
-    """An `EngineError` as an event; it looks the same to clients."""
 
 
 class Gap(Event, tag="gap"):

@@ -125,12 +125,8 @@ class Context:
 
     @property
     def can_go(self) -> bool:
-        """Whether nobody would miss it now."""
+        """Whether it may be ended to make room, or for its age."""
         return self.is_idle and not self.observers and not self.is_kept
-
-    @property
-    def has_ended(self) -> bool:
-        return self._ended is not None
 
     @property
     def state(self) -> str:
@@ -210,7 +206,7 @@ class Context:
         self.last_activity = datetime.now(UTC)
         observer.deliver(status_message(self.state))
         self.observers.join(observer)
-        if not self.has_ended and not self._slot.has_living:
+        if self._ended is None and not self._slot.has_living:
             self._slot.begin()
 
     def relay(self, observer: Observer, request: ClientMessage) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from engine.contexts.execution import Execution
 from engine.kernels.run import Outcome
-from engine.models import ContextState, EngineError, ErrorInfo, Status
+from engine.models import ContextState, ErrorInfo, Status
+from engine.output.engine_errors import EngineError
 
 _FATES: dict[ContextState, str] = {"lost": "the state is lost", "rolled_back": "the state was rolled back"}
 

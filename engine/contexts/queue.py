@@ -111,7 +111,7 @@ class Queue:
             self._worker = asyncio.create_task(self._work())
 
     def remove(self, work: Work) -> None:
-        """Take out work that waits; nothing happens where it does not wait any more."""
+        """Take out work that waits. Nothing happens if it does not wait any more."""
         with contextlib.suppress(ValueError):
             self._waiting.remove(work)
 
@@ -133,7 +133,7 @@ class Queue:
         self._closed = error
 
     async def idle(self, timeout: float) -> bool:
-        """Return once nothing waits or has the kernel, or after `timeout` seconds; tells whether that is so."""
+        """Return True as soon as nothing waits or has the kernel, or False after `timeout` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 while self._worker is not None:

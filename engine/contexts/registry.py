@@ -190,6 +190,7 @@ class Contexts:
         workspace.users.discard(key)
         is_last = not workspace.users
         if is_last:
+            workspace.is_gone = True
             self._workspaces = {each: kept for each, kept in self._workspaces.items() if kept is not workspace}
         self._endings[key] = _Ending(reason, asked_for)
         if len(self._endings) > _REMEMBERED_ENDINGS:

@@ -15,8 +15,6 @@ from engine.jupyter.messages import Message
 from engine.jupyter.mime import is_count, utf8_size
 from engine.models import (
     Cleared,
-    EngineError,
-    EngineFailed,
     ErrorInfo,
     Event,
     Failed,
@@ -28,6 +26,7 @@ from engine.models import (
     Truncation,
 )
 from engine.output.buffers import ItemBuffer, OutputLimits, StreamBuffer
+from engine.output.engine_errors import EngineError, EngineFailed
 
 # CSI, OSC (ended by BEL or ST), and all other escape sequences: ECMA-48, 5.3-5.6, and ISO 2022
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")

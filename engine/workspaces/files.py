@@ -138,13 +138,13 @@ class LocalFiles:
         try:
             return await asyncio.to_thread(work)
         except OSError as error:
-            if not self._workspace.root.exists():
+            if self._workspace.is_gone or not self._workspace.root.exists():
                 raise ContextEnded(self._context_id) from None
             raise explained(error, path) from None
 
     @contextlib.contextmanager
     def _root(self) -> Iterator[int]:
-        if not self._workspace.root.exists():
+        if self._workspace.is_gone or not self._workspace.root.exists():
             raise ContextEnded(self._context_id)
         self._workspace.prepare()
         # A directory that a user named may be reached by a link; ours is one only by the doing of the context's code.

@@ -14,6 +14,7 @@ from engine.workspaces.workspace import Workspace
 
 _ELSEWHERE = "k-elsewhere"
 _CLAIMS = 100  # directories that others may take away before this is an error
+_REMOVALS = 3  # times to try: something may be written while it is removed
 _MAX_SOCKET_PATH = 100  # sun_path holds 108 bytes, and "-5" is appended
 
 
@@ -58,7 +59,11 @@ class RunDir:
         return Workspace(root, cwd or root / "work", root / "tmp")
 
     def remove(self, path: Path) -> None:
-        shutil.rmtree(path, ignore_errors=True)
+        """Remove a directory of ours with all that is in it. Blocks."""
+        for _ in range(_REMOVALS):
+            shutil.rmtree(path, ignore_errors=True)
+            if not path.exists():
+                return
 
     def close(self) -> None:
         """Remove everything but the cache. Blocks; may be called again."""

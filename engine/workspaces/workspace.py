@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ class Workspace:
     users: set[tuple[str, str]] = field(default_factory=set)  # id and language of its contexts
     env: dict[str, str] = field(default_factory=dict)  # variables of its kernels besides those of all
     labels: Labels = field(default_factory=Labels)
+    is_gone: bool = False  # its last context has ended: what comes now must not make directories again
 
     @property
     def is_own(self) -> bool:
@@ -47,7 +49,9 @@ class Workspace:
         return self.replacement_mark.exists()
 
     def prepare(self) -> None:
-        """Have the directories that are ours; a cell may have removed them."""
+        """Have the directories that are ours; a cell may have removed them. Raises FileNotFoundError after its last context."""
+        if self.is_gone:
+            raise FileNotFoundError(errno.ENOENT, "The context has ended", str(self.root))
         self.tmp.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.is_own:
             self.cwd.mkdir(mode=0o700, parents=True, exist_ok=True)

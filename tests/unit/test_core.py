@@ -22,6 +22,7 @@ from engine.errors import (
 )
 from engine.kernels.provisioners.fake import Ask, Die, Hold, Misbehave, Say
 from engine.models import InputRequest, Result, Stdout
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -128,12 +129,6 @@ class TestTimeout:
     async def test_the_largest_timeout_is_taken(self, fake_engine):
         fake = await fake_engine(max_timeout=50.0)
         assert (await run(fake.engine, "x", timeout=50)).status == "ok"
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 class TestInput:
@@ -253,7 +248,7 @@ class TestResults:
 RANDOM = {**SCRIPT, "die": [READY, Die()], "bad": [Say("error", {"ename": "E", "evalue": "v", "traceback": []})]}
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(4))
 async def test_whatever_happens_every_execution_ends_once_and_nothing_is_left(
     make_fake, seed: int, monkeypatch: pytest.MonkeyPatch
 ):
@@ -298,8 +293,9 @@ async def test_whatever_happens_every_execution_ends_once_and_nothing_is_left(
             attempts.append(asyncio.create_task(attempt(running)))
             for _ in range(chance.randrange(4)):
                 await asyncio.sleep(0)
-            if chance.random() < 0.1:
-                await asyncio.sleep(0.02)
+            if executions and chance.random() < 0.1:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(executions[-1].wait(), 0.02)
             assert len(running.contexts) <= 3
         async with asyncio.timeout(30):
             await asyncio.gather(*attempts)

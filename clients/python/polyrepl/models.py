@@ -57,10 +57,6 @@ class ErrorInfo(Value):
     hint: str | UnsetType = UNSET
 
 
-class EngineError(ErrorInfo):
-    """An error that the engine made, not the code: a user's exception may have the same name. It looks the same to clients."""
-
-
 class Truncation(Value):
     """What a limit cut: how much there was and how much is kept (bytes; `items` also counts)."""
 
@@ -212,12 +208,6 @@ class Failed(Event):
     value: str
     traceback: str
     hint: str | UnsetType = UNSET
-
-
-class EngineFailed(Failed):
-    """An `EngineError` as an event; it looks the same to clients."""
-
-    type_tag: ClassVar[str] = "error"
 
 
 class Gap(Event):

@@ -15,7 +15,8 @@ from engine.api.http.streaming import PING_INTERVAL, Disconnect
 from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.errors import ContextNotFound
-from engine.models import Cleared, EngineFailed, Event, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout
+from engine.models import Cleared, Event, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout
+from engine.output.engine_errors import EngineFailed
 
 _FIELDS = (
     "text",

@@ -28,8 +28,9 @@ from engine.api.native.bodies import ExecuteBody, InputBody
 from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.errors import ContextNotFound
-from engine.models import AnyEvent, EngineError, EngineFailed, Failed, Result, Status, Stderr, Stdout
+from engine.models import AnyEvent, Failed, Result, Status, Stderr, Stdout
 from engine.options import DESCRIPTIONS
+from engine.output.engine_errors import EngineError, EngineFailed
 
 _NO_EXECUTION = Answer("The execution does not exist, or is no longer kept", Problem)
 _NO_OPTION = Answer("The language does not support `variables`, `checkpoint` or `on_error`", Problem)

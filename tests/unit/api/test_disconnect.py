@@ -9,8 +9,10 @@ import httpx
 import pytest
 
 import engine.api.http.streaming
-from tests.live import Live, serve
-from tests.unit.api.test_streaming import NDJSON, PARSE, SCRIPT, SSE, Client, both, the_execution, until
+from tests.harness.executions import the_execution
+from tests.harness.in_process import Live, serve
+from tests.harness.waiting import until
+from tests.unit.api.test_streaming import NDJSON, PARSE, SCRIPT, SSE, Client, both
 
 
 @pytest.mark.anyio

@@ -12,7 +12,9 @@ import pytest
 from engine.api.e2b import routes as e2b
 from engine.api.e2b import stream as e2b_stream
 from engine.kernels.provisioners.fake import Die, Hold, Say
-from tests.unit.api.test_streaming import Client, the_execution, until
+from tests.harness.executions import the_execution
+from tests.harness.waiting import until
+from tests.unit.api.test_streaming import Client
 
 pytestmark = pytest.mark.anyio
 TOKEN = "t0ken"

@@ -1,4 +1,4 @@
-"""POST /execute: the shapes of the interface we are compatible with (CONTRACTS 1.1), and what is refused, by field."""
+"""POST /execute: the shapes that README.md documents, and which requests are refused, by field."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from engine.kernels.provisioners.fake import Ask, Die, Hold, Say
+from engine.models import InputRequest
+from tests.harness.executions import event
 
 pytestmark = pytest.mark.anyio
 
@@ -220,9 +222,7 @@ class TestIdempotency:
         posts = [
             asyncio.create_task(fake.client.post("/execute", json={"code": "loop"}, headers=self.KEY)) for _ in range(2)
         ]
-        async with asyncio.timeout(10):
-            while not fake.kernels or not fake.kernels[0].count:
-                await asyncio.sleep(0.001)
+        await fake.busy()
         fake.kernels[0].release()
         answers = [json.loads((await post).content) for post in posts]
         assert answers[0] == answers[1]
@@ -245,15 +245,12 @@ class TestResource:
         assert response.headers["preference-applied"] == "respond-async"
         location = response.headers["location"]
         assert location == f"/executions/{response.json()['execution_id']}"
-        async with asyncio.timeout(10):
-            while (state := (await fake.client.get(location)).json())["logs"]["stdout"] != ["ready"]:
-                await asyncio.sleep(0.001)
-        assert state["status"] == "running"
+        await fake.printed(location, "ready")
+        state = (await fake.client.get(location)).json()
+        assert (state["status"], state["logs"]["stdout"]) == ("running", ["ready"])
         fake.kernels[0].release()
-        async with asyncio.timeout(10):
-            while (state := (await fake.client.get(location)).json())["status"] == "running":
-                await asyncio.sleep(0.001)
-        assert state["status"] == "ok"
+        await fake.execution(location).wait()
+        assert (await fake.client.get(location)).json()["status"] == "ok"
 
     async def test_a_finished_execution_can_be_asked_for_and_is_what_the_post_answered(self, api):
         client = (await api(SCRIPT)).client
@@ -284,9 +281,7 @@ class TestResource:
         prefer = {"Prefer": "respond-async"}
         first = (await fake.client.post("/execute", json={"code": "loop", "context_id": "c"}, headers=prefer)).json()
         place = f"/executions/{first['execution_id']}"
-        async with asyncio.timeout(10):
-            while (await fake.client.get(place)).json()["logs"]["stdout"] != ["ready"]:
-                await asyncio.sleep(0.001)
+        await fake.printed(place, "ready")
         response = await fake.client.post(f"{place}/interrupt")
         assert response.status_code == 200
         assert set(response.json()) == {"execution_id", "status"}
@@ -304,9 +299,8 @@ class TestResource:
         prefer = {"Prefer": "respond-async"}
         first = (await fake.client.post("/execute", json={"code": "ask", "context_id": "c"}, headers=prefer)).json()
         place = f"/executions/{first['execution_id']}"
-        async with asyncio.timeout(10):
-            while (await fake.client.post(f"{place}/input", json={"value": "Ada"})).status_code == 409:
-                await asyncio.sleep(0.001)
+        await event(fake.execution(place), InputRequest)
+        assert (await fake.client.post(f"{place}/input", json={"value": "Ada"})).status_code == 204
         await execute(fake.client, context_id="c")
         assert (await fake.client.get(place)).json()["logs"]["stdout"] == ["Ada"]
 

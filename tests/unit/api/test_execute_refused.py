@@ -62,13 +62,11 @@ class TestRefused:
         assert set(wrong(response)) == {field}
         assert not fake.kernels
 
-    @pytest.mark.parametrize(
-        ("name", "value"),
-        [("1A", "v"), ("A-B", "v"), ("", "v"), ("A=B", "v"), ("É", "v"), ("A B", "v"), ("A\0", "v"), ("A\n", "v")],
-    )
-    async def test_a_bad_name_of_an_environment_variable_is_named(self, api, name: str, value: str):
-        response = await (await api()).client.post("/execute", json={"code": "x", "env_vars": {name: value}})
+    @pytest.mark.parametrize("name", ["1A", "A-B", "", "A=B", "É", "A B", "A\0", "A\n"])
+    async def test_a_bad_name_of_an_environment_variable_is_named_and_its_value_is_not(self, api, name: str):
+        response = await (await api()).client.post("/execute", json={"code": "x", "env_vars": {name: "hidden"}})
         assert set(wrong(response)) == {f"env_vars.{name}"}
+        assert "hidden" not in response.text
 
     @pytest.mark.parametrize("value", [1, None, True, [], "with \0 inside"])
     async def test_a_bad_value_of_an_environment_variable_is_named_and_not_repeated(self, api, value: Any):

@@ -12,8 +12,9 @@ from engine.core import Engine
 from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.provisioners.fake import FakeKernel, FakeProvisioner
 from engine.settings import Settings
-from tests.live import serve
-from tests.unit.api.test_gateway_socket import SCRIPT, Gateway, state, text, types
+from tests.harness.in_process import serve
+from tests.harness.websocket import Gateway, state, text, types
+from tests.unit.api.test_gateway_socket import SCRIPT
 
 
 @pytest.fixture(scope="module")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from engine.contexts.execution import Execution
-from engine.core import Engine
 from engine.kernels.provisioners.fake import Ask, Die, Hold, Say
+from tests.harness.waiting import until
 
 READY = Say("stream", {"name": "stdout", "text": "ready\n"})
 ERROR = Say("error", {"ename": "E", "evalue": "v", "traceback": ["line 1", "line 2"]})
@@ -158,10 +156,9 @@ class TestResume:
         fake = await api(SCRIPT)
         prefer = {"Prefer": "respond-async"}
         started = await fake.client.post("/execute", json={"code": "loop"}, headers=prefer)
-        place = started.headers["location"] + "/events"
-        async with asyncio.timeout(10):
-            while (page := (await fake.client.get(place)).json())["last"] < 2:
-                await asyncio.sleep(0.001)
+        place = started.headers["location"]
+        await fake.printed(place, "ready")
+        page = (await fake.client.get(f"{place}/events")).json()
         assert [event["type"] for event in page["events"]] == ["started", "stdout"]
         assert page["finished"] is False
 
@@ -248,17 +245,6 @@ class Client:
             while text not in self.text():
                 self._came.clear()
                 await self._came.wait()
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
-
-
-def the_execution(engine: Engine) -> Execution:
-    (execution,) = engine.executions._by_id.values()
-    return execution
 
 
 @pytest.mark.anyio

@@ -39,7 +39,7 @@ async def cell_that_dies(scene: Scene) -> None:
 async def cell_with_variables_of_its_own(scene: Scene) -> None:
     if scene.original.kernel is not None:
         spec = copy.deepcopy(scene.original.kernel.spec)
-        spec.metadata["polyrepl"]["honours"] = []
+        spec.metadata["polyrepl"]["env_vars"] = False
         scene.original.kernel.spec = spec
     await scene.run("cell", env_vars={"A": "b"})
 
@@ -156,6 +156,12 @@ async def observe_a_cell_that_holds(scene: Scene) -> None:
     await asyncio.sleep(1)
     scene.leave(client)
     assert client.done == 3
+
+
+async def observe_and_stay(scene: Scene) -> None:
+    client = scene.client()
+    await asyncio.sleep(0)
+    scene.original.observe(client)
 
 
 async def observe_a_death(scene: Scene) -> None:

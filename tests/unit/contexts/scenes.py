@@ -22,6 +22,7 @@ class Scene:
         number = next(world.numbers)
         self.id, self.new_id, self.other_id = (f"{name}{number}" for name in "cno")
         self.executions: list[Execution] = []
+        self.codes: dict[Execution, str] = {}
         self.clients: list[Client] = []
         self.must_live: set[Context] = set()
         self.restarted: set[Context] = set()
@@ -37,6 +38,7 @@ class Scene:
     async def execute(self, code: str, context_id: str | None = None, **options: Any) -> Execution:
         execution = await self.engine.execute(code, context_id=context_id or self.id, **options)
         self.executions.append(execution)
+        self.codes[execution] = code
         return execution
 
     async def run(self, code: str, context_id: str | None = None, **options: Any) -> Execution:
@@ -102,7 +104,7 @@ class Scene:
             has_state = "mark" in ran
             state = execution.context_state
             if context is self.original:
-                told = any(each.context_state == "restarted" for each in before)
+                told = any(each.context_state == "restarted" and self.codes[each] in ran for each in before)
                 assert (state == "preserved") == (has_state or told), (state, ran)
             elif {context, self.original} & self.restarted or any(each.context_state == "lost" for each in before):
                 assert state == "preserved" or not has_state, (state, ran)

@@ -50,6 +50,7 @@ OPERATIONS = [
     acts.ask,
     acts.observe,
     acts.observe_a_cell_that_holds,
+    acts.observe_and_stay,
     acts.observe_a_death,
     acts.shut_down,
     acts.install,
@@ -72,18 +73,31 @@ MORE_DISTURBANCES = {
     acts.observe: [acts.disturb_restart_and_run],
     acts.install: [acts.disturb_close],
 }
+CALM = {
+    acts.cell,
+    acts.cells,
+    acts.cell_that_dies,
+    acts.cell_after_a_death,
+    acts.create,
+    acts.ask,
+    acts.turn,
+    acts.observe,
+}
 KEEPS = {acts.fork_of_a_checkpoint, acts.restore, acts.disturb_restore, acts.disturb_remove_checkpoint}
 Act = Callable[[Scene], Awaitable[None]]
 
 
-async def tolerant(act: Act, scene: Scene, *, closes: bool) -> None:
-    """Errors that say what has happened are right; that the server shuts down is so only if it does."""
+async def tolerant(act: Act, scene: Scene, *, closes: bool, is_strict: bool = False) -> None:
+    """Errors that say what has happened are right; that the server shuts down is so only if it does.
+
+    `is_strict`: nothing that happens here could keep this from being done."""
     try:
         await act(scene)
     except ShuttingDown:
         assert closes, "it says that the server is shutting down"
     except PolyreplError:
-        return
+        if is_strict:
+            raise
 
 
 def play(world: World, operation: Act, disturbance: Act, step: int) -> bool:
@@ -102,7 +116,8 @@ def play(world: World, operation: Act, disturbance: Act, step: int) -> bool:
                 break
             assert loop.step()
         is_over = doing.done()
-        disturbing = loop.next(tolerant(disturbance, scene, closes=closes))
+        is_strict = operation in CALM and disturbance is acts.disturb_restart
+        disturbing = loop.next(tolerant(disturbance, scene, closes=closes, is_strict=is_strict))
         loop.settle(QUIET)
         assert doing.done(), "the operation never ends"
         assert disturbing.done(), "the disturbance never ends"

@@ -131,6 +131,21 @@ class TestWhatComesTooLate:
             await deleting
             assert living(fake.kernels) == []
 
+    async def test_a_file_that_is_sent_to_a_deleted_context_makes_no_directories_again(self, fake_engine):
+        fake = await fake_engine()
+        await run(fake.engine)
+        files = fake.engine.files("c")
+
+        async def parts() -> Any:
+            yield b"late"
+
+        deleting = asyncio.create_task(fake.engine.delete_context("c"))
+        await asyncio.sleep(0)
+        with pytest.raises(ContextEnded):
+            await files.write("file", parts())
+        await deleting
+        assert list(fake.engine.run_dir.contexts.iterdir()) == []
+
     async def test_a_context_that_was_deleted_does_not_blame_the_server(self, fake_engine):
         fake = await fake_engine()
         await run(fake.engine)

@@ -63,6 +63,8 @@ class Installer:
 
     async def install(self, packages: object, workspace: Workspace, command: object) -> Any:
         await asyncio.sleep(0.5)
+        if workspace.is_gone:
+            asyncio.get_running_loop().call_exception_handler({"message": "an installation outlives its context"})
         raise ValueError("nothing is installed here")
 
 

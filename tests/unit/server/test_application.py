@@ -16,7 +16,7 @@ from engine.kernels.provisioners.fake import Hold, Say
 from engine.server.app import create_app
 from engine.server.application import Application
 from tests.conftest import MakeEngine
-from tests.unit.api.test_notebook import raw
+from tests.harness.notebooks import raw
 
 pytestmark = pytest.mark.anyio
 DEADLINE = 10.0
