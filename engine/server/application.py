@@ -28,7 +28,6 @@ class Application:
 
     def check(self) -> None:
         """Look whether all can be served as the settings say; it may block. Raises PolyreplError."""
-        self.engine.check_settings()
         for state in self.dialects.values():
             state.check()
 

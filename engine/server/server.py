@@ -81,8 +81,14 @@ def run_server(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit status."""
     configure(settings.log_level, settings.log_format)
     raise_open_files()
+    engine = Engine(settings)
     try:
-        app = create_app(Engine(settings))
+        engine.check_settings()
+    except PolyreplError as error:
+        get_logger().error("settings_refused", reason=error.explanation)
+        return 1
+    try:
+        app = create_app(engine)
         app.state.application.check()
     except PolyreplError as error:
         get_logger().error("not_served", reason=error.explanation)
