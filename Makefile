@@ -9,14 +9,14 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 DEV := '.[data,dev,bun,deno]'
 # Processes that run the tests. Most tests wait for kernels, so that two on two cores take little more than half the time of one.
 WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Where it is set, every kernel and server compiles again what it imports, which takes more time than anything else.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Tests that need no kernel, and an environment with the oldest packages that pyproject.toml allows.
-FAST := tests/unit
+# An environment with the oldest packages that pyproject.toml allows.
 LOWEST := .venv-lowest
 
-.PHONY: serve smoke test test-lowest check bench wheel-test generate format clean
+.PHONY: serve smoke test test-fast test-programs test-differential test-lowest check bench wheel-test generate format clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -33,22 +33,34 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 serve: $(VENV)/.serve
 	$(BIN)/polyrepl serve --host $(HOST) --port $(PORT)
 
-test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# What needs only the packages that make installs. A failure of the fast tests ends the run.
+test: test-fast
+	$(PYTEST) tests/real runtimes/typescript/test
+
+# Scripted kernels, no processes.
+test-fast: $(VENV)/.dev
+	$(PYTEST) tests/unit
+
+# Programs of other projects, chromium, R and Java. A test whose program is not installed is skipped.
+test-programs: $(VENV)/.dev
+	$(PYTEST) tests/programs
+
+# The same cells here and on stock ipykernel.
+test-differential: $(VENV)/.dev
+	$(PYTEST) tests/differential
 
 # A real server, checked from outside: both languages, a plot, a timeout, a fork. Needs no more than `make serve`.
 smoke: $(VENV)/.serve
 	$(BIN)/python tests/smoke.py
 
 # Old packages have no wheels for new versions of Python: meant for the oldest that is supported.
-# test_openapi takes as long as all the others together, and needs nothing else of the packages.
 $(LOWEST)/.made: pyproject.toml | $(VENV)/.dev
 	$(BIN)/uv venv -q --clear --python $(BIN)/python $(LOWEST)
 	$(BIN)/uv pip install -q --python $(LOWEST)/bin/python --resolution lowest-direct -e '.[client,data,dev,jupyter,mcp]'
 	@touch $@
 
 test-lowest: $(LOWEST)/.made
-	$(LOWEST)/bin/python -m pytest -n $(WORKERS) $(FAST) --ignore=tests/unit/api/test_openapi.py
+	$(LOWEST)/bin/python -m pytest -n $(WORKERS) tests/unit
 	$(LOWEST)/bin/python tests/smoke.py
 
 check: $(VENV)/.dev
@@ -68,7 +80,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
 wheel-test: $(VENV)/.dev
-	$(BIN)/python tests/wheel_install.py
+	$(BIN)/python -m tests.wheel_install
 
 clean:
 	rm -rf $(VENV) $(LOWEST) dist build benchmarks/.venv-peers

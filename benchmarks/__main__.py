@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import signal
 import sys
@@ -47,10 +48,17 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--peers", nargs="+", metavar="PEER", help="only these peers")
     parser.add_argument(
-        "--polyrepl", default=str(ROOT / ".venv/bin/polyrepl"), metavar="PATH", help="polyrepl's command"
+        "--polyrepl",
+        type=os.path.abspath,
+        default=str(ROOT / ".venv/bin/polyrepl"),
+        metavar="PATH",
+        help="polyrepl's command",
     )
     parser.add_argument(
-        "--before", metavar="PATH", help="the command of another version; only the two are measured, beside each other"
+        "--before",
+        type=os.path.abspath,
+        metavar="PATH",
+        help="the command of another version; only the two are measured, beside each other",
     )
     parser.add_argument("--milestone", default="final", choices=MILESTONES, help="whose targets are checked")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and docs/benchmarks.svg")

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from engine.core import Engine
 from engine.settings import Settings
-from tests.proxy import Proxy, proxy_to
-from tests.remote_jupyter import CHANNELS, GATEWAY, LEGACY, SERVER, TOKEN, remote_jupyter
+from tests.harness.jupyter import CHANNELS, GATEWAY, LEGACY, SERVER, TOKEN, remote_jupyter
+from tests.harness.proxy import Proxy, proxy_to
 
 LINES = 100
 SERVERS: dict[str, tuple[tuple[str, ...], *tuple[str, ...]]] = {

@@ -15,8 +15,8 @@ from pathlib import Path
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_core.paths import jupyter_runtime_dir
 
-from tests.real.conformance.server import Server
-from tests.remote_jupyter import SERVER, TOKEN, RemoteJupyter, remote_jupyter
+from tests.harness.jupyter import SERVER, TOKEN, RemoteJupyter, remote_jupyter
+from tests.harness.server import Server
 
 from .client import HttpClient
 from .measures import must_be_two

@@ -15,11 +15,27 @@ import httpx
 import hypothesis
 import pytest
 
+from engine.contexts.executions import Execution
 from engine.core import Engine
 from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.provisioners.fake import FakeKernel, FakeProvisioner, Script
 from engine.server.app import create_app
 from engine.settings import Settings
+from tests.harness.fixtures import (  # noqa: F401 - real and programs share the session's server
+    client,
+    context,
+    dialect,
+    fresh,
+    new_repl,
+    python,
+    repl,
+    server,
+    shared,
+    typescript,
+)
+from tests.harness.processes import running_children
+from tests.harness.server import Server
+from tests.harness.waiting import TurnLoop, until, wait_until
 
 for _name in [name for name in os.environ if name.startswith("POLYREPL_")]:
     del os.environ[_name]  # the tests say which settings they use
@@ -41,8 +57,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": TurnLoop}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """When all servers of the session are closed, no process and no directory of theirs is left."""
+    yield
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: not running_children(), deadline=20)
+    assert (running_children(), Server.open) == ([], set())
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +91,18 @@ class Fake:
 
     engine: Engine
     kernels: list[FakeKernel] = field(default_factory=list)
+
+    def execution(self, place: str) -> Execution:
+        """The execution that a path of the API, or an id, names."""
+        return self.engine.executions.get(place.removeprefix("/executions/"))
+
+    async def printed(self, place: str, *lines: str) -> None:
+        """Return once this is what an execution has printed."""
+        await until(lambda: self.execution(place).result().logs.stdout == list(lines))
+
+    async def busy(self) -> None:
+        """Return once the first kernel runs a cell."""
+        await until(lambda: self.kernels and self.kernels[0].count)
 
 
 MakeEngine = Callable[..., Fake]

@@ -5,13 +5,14 @@ A program that uses both packages is checked by a strict mypy, and one that only
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import venv
 from pathlib import Path
+
+from tests.harness.server import Server
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 600
@@ -80,23 +81,8 @@ def check_types(python: Path, directory: Path) -> list[str]:
 def check_client(command: Path, python: Path, directory: Path) -> list[str]:
     """Call a server from a venv that has httpx and the wheel alone."""
     program = shutil.copy(PROGRAMS / "call.py", directory)
-    with subprocess.Popen(
-        [str(command), "serve", "--port", "0", "--log-format", "json"],
-        cwd=directory,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as server:
-        assert server.stderr is not None
-        try:
-            urls = (re.search(r'"url": "(http://[^"]+)"', line) for line in server.stderr)
-            url = next((found[1] for found in urls if found), None)
-            if url is None:
-                return ["the server did not start"]
-            done = show([str(python), program, url], directory)
-        finally:
-            server.terminate()
-            server.communicate(timeout=60)
+    with Server(program=command) as server:
+        done = show([str(python), program, server.url], directory)
     return [] if done.returncode == 0 and "42" in done.stdout else [f"the client alone: exit status {done.returncode}"]
 
 

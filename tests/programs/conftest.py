@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 from nbformat import NotebookNode
 
+from tests.harness.server import Server
 from tests.programs import notebooks
-from tests.real.conformance.server import Client, Server
-
-TOKEN = "token-of-the-clients"
 
 
 @pytest.fixture(autouse=True)
@@ -26,21 +24,7 @@ def leave_nothing() -> Iterator[None]:
         gc.collect()
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """With a token."""
-    with Server(settings={"token": TOKEN}) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[Client]:
-    client = server.client()
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def open_server() -> Iterator[Server]:
     """Without a token, for clients that cannot send one."""
     with Server() as server:

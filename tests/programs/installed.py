@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.real.conformance.server import Client, wait_until
+from tests.harness.client import Client
+from tests.harness.waiting import wait_until
 
 _PINNED = ("jupyter-kernel-client==1.0.2", "jupyter-mimetypes==0.2.0", "jupyter-enterprise-gateway==3.3.0")
 _DIRECTORY = Path(sys.prefix) / "clients"

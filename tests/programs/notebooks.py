@@ -50,7 +50,7 @@ def run_here(language: str) -> NotebookNode:
         kernel_name="polyrepl-typescript" if ours else "python3",
         kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(kernelspecs_dir())]) if ours else KernelSpecManager(),
     )
-    NotebookClient(notebook, km=manager, timeout=_CELL_TIMEOUT).execute()
+    NotebookClient(notebook, km=manager, timeout=_CELL_TIMEOUT).execute(cleanup_kc=True)
     return notebook
 
 

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from tests.real.conformance.server import Server
+from tests.harness.server import Server
+from tests.programs.chromium import ARGUMENTS, CHROMIUM, DEADLINE, needs_chromium, sync_api
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
-DEADLINE = 30_000.0  # milliseconds
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-pytestmark = pytest.mark.skipif(
-    not os.access(CHROMIUM, os.X_OK), reason=f"{CHROMIUM} is not installed (apt-get install chromium)"
-)
+pytestmark = needs_chromium
 
 
 class Visit:
@@ -41,16 +33,9 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server() as server:
-        assert server.url
-        yield server
-
-
-@pytest.fixture(scope="module")
-def browser(server: Server) -> Iterator[sync_api.Browser]:
+def browser(open_server: Server) -> Iterator[sync_api.Browser]:
     """Names of other hosts do not resolve in it."""
-    rules = f"--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE {urlsplit(server.url).hostname}"
+    rules = f"--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE {urlsplit(open_server.url).hostname}"
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, rules])
         yield browser
@@ -64,22 +49,22 @@ def visit(browser: sync_api.Browser) -> Iterator[Visit]:
     page.close()
 
 
-def operations(server: Server) -> int:
-    paths = httpx.get(f"{server.url}/openapi.json", trust_env=False).json()["paths"]
+def operations(open_server: Server) -> int:
+    paths = httpx.get(f"{open_server.url}/openapi.json", trust_env=False).json()["paths"]
     return sum(len(methods) for methods in paths.values())
 
 
-def test_docs_shows_every_operation_and_asks_no_other_host(server: Server, visit: Visit) -> None:
-    visit.page.goto(f"{server.url}/docs")
+def test_docs_shows_every_operation_and_asks_no_other_host(open_server: Server, visit: Visit) -> None:
+    visit.page.goto(f"{open_server.url}/docs")
     visit.page.wait_for_selector(".opblock")
-    sync_api.expect(visit.page.locator(".opblock")).to_have_count(operations(server), timeout=DEADLINE)
+    sync_api.expect(visit.page.locator(".opblock")).to_have_count(operations(open_server), timeout=DEADLINE)
     assert visit.page.locator(".info .title").inner_text().startswith("polyrepl")
-    assert visit.hosts - {""} == {urlsplit(server.url).netloc}
+    assert visit.hosts - {""} == {urlsplit(open_server.url).netloc}
     assert visit.complaints == []
 
 
-def test_code_can_be_tried_out_in_docs(server: Server, visit: Visit) -> None:
-    visit.page.goto(f"{server.url}/docs")
+def test_code_can_be_tried_out_in_docs(open_server: Server, visit: Visit) -> None:
+    visit.page.goto(f"{open_server.url}/docs")
     block = visit.page.locator(".opblock-post", has=visit.page.locator('[data-path="/execute"]'))
     block.locator(".opblock-summary-control").click()
     block.locator(".try-out__btn").click()
@@ -90,15 +75,15 @@ def test_code_can_be_tried_out_in_docs(server: Server, visit: Visit) -> None:
     shown = answer.inner_text()
     assert "from the browser" in shown
     assert '"42"' in shown
-    assert visit.hosts - {""} == {urlsplit(server.url).netloc}
+    assert visit.hosts - {""} == {urlsplit(open_server.url).netloc}
     assert visit.complaints == []
 
 
-def test_redoc_shows_the_operations_and_asks_no_other_host(server: Server, visit: Visit) -> None:
-    visit.page.goto(f"{server.url}/redoc")
+def test_redoc_shows_the_operations_and_asks_no_other_host(open_server: Server, visit: Visit) -> None:
+    visit.page.goto(f"{open_server.url}/redoc")
     path = visit.page.get_by_text("/contexts/{context_id}/restart", exact=True)
     sync_api.expect(path.first).to_be_attached(timeout=DEADLINE)
     assert "polyrepl" in visit.page.locator("h1").first.inner_text()
     assert "Run code, and wait for its result or follow its events" in visit.page.inner_text("body")
-    assert visit.hosts - {""} == {urlsplit(server.url).netloc}
+    assert visit.hosts - {""} == {urlsplit(open_server.url).netloc}
     assert visit.complaints == []

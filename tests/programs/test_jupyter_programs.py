@@ -8,6 +8,7 @@ import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,13 +18,15 @@ import pytest
 from jupyter_client.session import Session
 from websockets.sync.client import connect
 
+from tests.harness.client import Client
+from tests.harness.fixtures import TOKEN
+from tests.harness.jupyter import jupyter_server
+from tests.harness.server import Server
+from tests.harness.waiting import DEADLINE, wait_until
+from tests.harness.websocket import Socket, state, text, types
 from tests.programs import notebooks
-from tests.programs.conftest import TOKEN
 from tests.programs.gateway_manager import gateway
 from tests.programs.installed import stop, use_clients
-from tests.real.conformance.server import DEADLINE, Client, Server, wait_until
-from tests.real.conformance.test_gateway import jupyter_server
-from tests.unit.api.test_gateway_socket import Socket, state, text, types
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 FOREVER = {"python": "print('on', flush=True)\nwhile True: pass", "typescript": "console.log('on')\nfor (;;);"}
@@ -88,7 +91,7 @@ def frontend(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     directory = tmp_path_factory.mktemp("lab")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tests.real.conformance.test_gateway.TOKEN", TOKEN)
-        with jupyter_server(server.url, directory) as url:
+        with jupyter_server(server.url, TOKEN, directory) as url:
             frontend = Frontend(url)
             yield frontend
             frontend.http.close()
@@ -269,3 +272,19 @@ def test_a_gateway_that_uses_the_server_as_its_code_interpreter(client: Client, 
     assert results == ["42"]
     assert client.http.delete(f"/api/kernels/{kernel_id}").status_code == 204
     assert client.http.get(f"/api/kernels/{kernel_id}").status_code == 404
+
+
+def test_jupyters_own_server_runs_cells_of_both_languages_on_us(server: Server, tmp_path: Path) -> None:
+    with jupyter_server(server.url, TOKEN, tmp_path) as url, httpx.Client(base_url=url, timeout=DEADLINE) as http:
+        assert {"python3", "typescript"} <= set(http.get("/api/kernelspecs").json()["kernelspecs"])
+        for name, code in (("python3", "sum(range(10))"), ("typescript", "[1, 44].reduce((a, b) => a + b)")):
+            body = {"path": f"{name}.ipynb", "type": "notebook", "name": "", "kernel": {"name": name}}
+            response = http.post("/api/sessions", json=body)
+            assert response.status_code == 201, response.text
+            kernel = response.json()["kernel"]["id"]
+            with Socket(f"{url.replace('http', 'ws')}/api/kernels/{kernel}/channels?session_id=a") as socket:
+                results = [each for each in socket.done(socket.execute(code)) if each["msg_type"] == "execute_result"]
+                assert results[0]["content"]["data"]["text/plain"] == "45"
+            assert http.post(f"/api/kernels/{kernel}/interrupt").status_code == 204
+            assert http.post(f"/api/kernels/{kernel}/restart").status_code == 200
+            assert http.delete(f"/api/kernels/{kernel}").status_code == 204

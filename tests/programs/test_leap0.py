@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.programs.conftest import TOKEN
-from tests.real.conformance.server import Server
+from tests.harness.fixtures import TOKEN
+from tests.harness.server import Server
 
 # It makes its addresses from a sandbox's name and its own domain; where the transport sends to is all that is changed.
 PROGRAM = """

@@ -10,11 +10,12 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.harness.client import Client
+from tests.harness.fixtures import TOKEN
+from tests.harness.server import Server
 from tests.programs import notebooks
-from tests.programs.conftest import TOKEN
 from tests.programs.gateway_manager import TokenKernelManager, gateway
 from tests.programs.installed import stop, use_clients
-from tests.real.conformance.server import Client, Server
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 TIMEOUT = 60

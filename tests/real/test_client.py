@@ -24,7 +24,7 @@ from polyrepl import (
     Started,
     Stdout,
 )
-from tests.real.conformance.server import Server
+from tests.harness.server import Server
 
 pytestmark = pytest.mark.anyio
 TOKEN = "secret"

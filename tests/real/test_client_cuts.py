@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from polyrepl import AsyncClient, Client, ConnectionFailed, Done, Event, ItemAdded, Started, Stdout
-from tests.proxy import Proxy, proxy_to
-from tests.real.conformance.server import Server
-from tests.real.test_client_typescript import NODE, PACKAGE, PROGRAMS
+from tests.harness.proxy import Proxy, proxy_to
+from tests.harness.server import Server
+from tests.harness.typescript_client import NODE, PACKAGE, PROGRAMS
 
 pytestmark = pytest.mark.anyio
 LINES = [f"{number} {'ä' * 20}" for number in range(200)]

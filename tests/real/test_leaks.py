@@ -14,8 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.real.conformance.dialects import PYTHON, TYPESCRIPT, Dialect
-from tests.real.conformance.server import Client, Repl, Server, is_running, wait_until
+from tests.harness.client import Client, Repl
+from tests.harness.dialects import PYTHON, TYPESCRIPT, Dialect
+from tests.harness.processes import is_running
+from tests.harness.server import Server
+from tests.harness.waiting import wait_until
 
 MIB = 1024 * 1024
 SHUTDOWN_DEADLINE = 12.0
@@ -93,19 +96,18 @@ def fill_thread_pool(server: Server) -> None:
     client.close()
 
 
-@pytest.mark.slow
-def test_1000_executions_and_100_contexts_leave_nothing_behind(server: Server) -> None:
+def test_hundreds_of_executions_and_contexts_leave_nothing_behind(server: Server) -> None:
     assert server.url
     fill_thread_pool(server)
     work(server, executions=100, contexts=10)
     wait_until(lambda: not server.kernels(), what="no kernel is left of the warm-up")
     before, memory = Footprint.of(server), server.memory()
-    work(server, executions=1000, contexts=100)
+    work(server, executions=400, contexts=40)
     with contextlib.suppress(AssertionError):
-        wait_until(lambda: Footprint.of(server) == before, deadline=10)
+        wait_until(lambda: Footprint.of(server) == before, deadline=60)
     assert Footprint.of(server) == before
     growth = server.memory() - memory
-    assert growth < 30 * MIB, f"grew by {growth / MIB:.1f} MiB"
+    assert growth < 20 * MIB, f"grew by {growth / MIB:.1f} MiB"
     assert "Traceback" not in server.log_text
 
 
@@ -145,7 +147,7 @@ def test_timeouts_deaths_and_readers_that_leave_leave_nothing_behind(server: Ser
     descriptors, threads = len(server.fds()), server.threads()
     for _ in range(5):
         disturb()
-    wait_until(lambda: len(server.fds()) <= descriptors, deadline=10, what="no descriptor is left")
+    wait_until(lambda: len(server.fds()) <= descriptors, what="no descriptor is left")
     wait_until(lambda: (tuple(server.files()), len(server.children())) == before, what="everything is gone")
     assert server.threads() <= threads
     client.close()
@@ -174,7 +176,7 @@ def test_contexts_taken_from_the_pool_leave_nothing_but_a_full_pool() -> None:
         for _ in range(10):
             use_context(client, TYPESCRIPT)
         with contextlib.suppress(AssertionError):
-            wait_until(lambda: is_settled() and held() == before, deadline=20)
+            wait_until(lambda: is_settled() and held() == before, deadline=60)
         assert held() == before
         assert 'polyrepl_pool_takes_total{language="typescript",outcome="hit"}' in client.http.get("/metrics").text
         client.close()
@@ -222,7 +224,7 @@ def test_a_terminated_server_ends_in_time_with_all_that_it_started() -> None:
             follower.join(SHUTDOWN_DEADLINE)
         assert reader[-1] == "done"
         client.close()
-        wait_until(lambda: not [pid for pid in pids if is_running(pid)], deadline=5, what="no process is left")
+        wait_until(lambda: not [pid for pid in pids if is_running(pid)], what="no process is left")
         assert left_in(server.run_dir) == set()
         assert "Traceback" not in server.log_text
 
@@ -242,7 +244,7 @@ def test_kernels_of_a_killed_server_end_and_the_next_server_removes_its_director
         assert len(pids) >= 3
         first.kill()
         client.close()
-        wait_until(lambda: not [pid for pid in pids if is_running(pid)], deadline=10, what="its kernels end")
+        wait_until(lambda: not [pid for pid in pids if is_running(pid)], what="its kernels end")
         left = left_in(first.run_dir)
         assert left
         with Server(run_dir=first.run_dir) as second:

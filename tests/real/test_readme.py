@@ -17,46 +17,19 @@ from engine.api.native.routes import OPERATIONS
 from engine.cli.main import main
 from engine.models import Event, Result
 from engine.settings import Settings
+from tests.harness.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 _SESSION = re.compile(r"<!-- session -->\n```console\n(.*?)```", re.DOTALL)
 _SETTINGS = re.compile(r"<!-- settings -->\n(.*?)\n## ", re.DOTALL)
 _EMBEDDED = re.compile(r"<!-- embedded -->\n```python\n(.*?)```", re.DOTALL)
-_E2B = re.compile(r"<!-- e2b -->\n```python\n(.*?)```", re.DOTALL)
 _CLIENT = re.compile(r"<!-- client -->\n```python\n(.*?)```", re.DOTALL)
 _VOLATILE = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<uuid>"),
     (re.compile(r'"duration_ms":[0-9.]+'), '"duration_ms":<ms>'),
     (re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z"), "<time>"),
 )
-
-
-class Server:
-    """A server on a free port, for as long as the block runs."""
-
-    def __enter__(self) -> Server:
-        self.process = subprocess.Popen(
-            [str(Path(sys.executable).parent / "polyrepl"), "serve", "--port", "0", "--log-format", "json"],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            found = re.search(r'"url": "http://([^"]+)"', line)
-            if found:
-                self.address = found[1]
-                return self
-        raise AssertionError("the server did not start")
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.process.terminate()
-        self.process.communicate(timeout=30)
-
-    def answer(self, command: str) -> str:
-        shown = command.removeprefix("$ ").replace("localhost:8000", self.address)
-        done = subprocess.run(["bash", "-c", shown], capture_output=True, text=True, timeout=60, check=True)
-        return done.stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +43,18 @@ def commands(block: str) -> list[str]:
     return [line for line in block.splitlines() if line.startswith("$ ")]
 
 
+def address(server: Server) -> str:
+    return server.url.removeprefix("http://")
+
+
+def answer(server: Server, command: str) -> str:
+    shown = command.removeprefix("$ ").replace("localhost:8000", address(server))
+    done = subprocess.run(["bash", "-c", shown], capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.strip()
+
+
 def run_block(server: Server, block: str) -> str:
-    return "".join(f"{command}\n{server.answer(command)}\n" for command in commands(block))
+    return "".join(f"{command}\n{answer(server, command)}\n" for command in commands(block))
 
 
 def masked(text: str) -> str:
@@ -103,16 +86,9 @@ def test_the_program_of_the_readme_runs() -> None:
     assert done.stdout == "45\n"
 
 
-def test_the_e2b_program_of_the_readme_runs(server: Server) -> None:
-    (program,) = _E2B.findall(README.read_text())
-    here = program.replace("localhost:8000", server.address)
-    done = subprocess.run([sys.executable, "-c", here], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "21\n"
-
-
 def test_the_program_of_the_readme_that_uses_the_client_runs(server: Server) -> None:
     (program,) = _CLIENT.findall(README.read_text())
-    here = program.replace("localhost:8000", server.address)
+    here = program.replace("localhost:8000", address(server))
     done = subprocess.run([sys.executable, "-c", here], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "live: 2 rows\n6\n['Started', 'Stdout', 'Done']\n"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,6 @@ import pytest
 
 from engine.core import Engine
 from engine.errors import InvalidRequest
-from engine.server import server
 from engine.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -58,8 +60,11 @@ def test_names_of_what_there_is_are_taken(tmp_path: Path, settings: dict[str, An
     Engine(Settings(run_dir=tmp_path / "run", **settings)).check_settings()
 
 
-def test_a_server_does_not_start_and_logs_the_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert server.run_server(Settings(run_dir=tmp_path / "run", port=0, pool_languages="pyhton")) == 1
-    said = capsys.readouterr().err
-    assert "settings_refused" in said
-    assert "pool_languages: 'pyhton' is not a known language; allowed: python, py, python3" in said
+def test_a_server_does_not_start_and_logs_the_setting(tmp_path: Path) -> None:
+    env = {**os.environ, "POLYREPL_POOL_LANGUAGES": "pyhton", "POLYREPL_RUN_DIR": str(tmp_path / "run")}
+    command = [sys.executable, "-m", "engine.cli", "serve", "--port", "0"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "settings_refused" in done.stderr
+    assert "pool_languages: 'pyhton' is not a known language; allowed: python, py, python3" in done.stderr
+    assert "Traceback" not in done.stderr

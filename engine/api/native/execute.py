@@ -1,4 +1,4 @@
-"""The native dialect: executions. Shapes as in CONTRACTS 1.1 of the interface we are compatible with, and more."""
+"""The native dialect: executions, as results, as events and as a script's output."""
 
 from __future__ import annotations
 

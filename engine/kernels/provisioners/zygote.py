@@ -81,7 +81,8 @@ class _Pending:
         if self.answer.done() and not self.answer.cancelled() and self.answer.exception() is None:
             fork = self.answer.result()
             if fork is not None:
-                signal.pidfd_send_signal(fork.pidfd, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(fork.pidfd, signal.SIGKILL)
                 os.close(fork.pidfd)
 
 

@@ -124,10 +124,13 @@ class Kernel:
         while self.inbox.queue and not self.busy:
             self.busy = True
             request = self.inbox.next()
+            pid = os.getpid()
             try:
                 self.busy = self._answer(request)
             except (Exception, SystemExit) as error:
                 self.busy = False
+                if os.getpid() != pid:
+                    raise  # a branch, which leaves its parent's frames
                 self.interrupts.end_cell()
                 self.outbox.flush_streams()
                 self.refuse(request, error)

@@ -13,6 +13,8 @@ from jupyter_client import BlockingKernelClient, KernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from ts_stream import StreamClient, StreamManager
 
+from tests.harness.waiting import wait_until
+
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE = 30.0
 INTERRUPTS = int(os.environ.get("POLYREPL_TEST_INTERRUPTS", "120"))
@@ -91,10 +93,9 @@ class Kernel:
 
     def wait_for_stdin(self):
         """The kernel can ask for input only at a connection that stands: let the first attempt succeed."""
-        end = time.monotonic() + DEADLINE
-        while self.sockets and not Path(f"{self.manager.ip}-{self.manager.stdin_port}").exists():
-            assert time.monotonic() < end, "the kernel does not come up"
-            time.sleep(0.005)
+        if self.sockets:
+            listening = Path(f"{self.manager.ip}-{self.manager.stdin_port}")
+            wait_until(listening.exists, deadline=DEADLINE, what="the kernel listens")
 
     def wait_for_iopub(self):
         """The subscription is complete once the kernel says so."""

@@ -1,5 +1,5 @@
 // A program as its author would write it: checked in strict mode against the declarations, and run.
-import { ApiError, Client, type Event, Result } from '../../clients/typescript/lib/index.js';
+import { ApiError, Client, type Event, Result } from '../../../clients/typescript/lib/index.js';
 
 const client: Client = new Client({ url: 'http://127.0.0.1:1', retries: 0 });
 

@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.real.conformance.dialects import Dialect
-from tests.real.conformance.server import Client, Repl, Server
+from tests.harness.client import Client, Repl
+from tests.harness.dialects import Dialect
+from tests.harness.server import Server
 
 SESSIONS = "/api/v1/code-interpreter/sessions"
 

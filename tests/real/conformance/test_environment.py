@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.real.conformance.conftest import SECRET, TOKEN
-from tests.real.conformance.dialects import Dialect
-from tests.real.conformance.server import Client, Repl, Server
+from tests.harness.client import Client, Repl
+from tests.harness.dialects import Dialect
+from tests.harness.fixtures import SECRET, TOKEN
+from tests.harness.server import Server
 
 VALUES = {
     "PLAIN": "value",
@@ -127,14 +128,6 @@ def test_a_future_import_may_be_the_first_line(python: Repl) -> None:
 def test_indented_code_runs(python: Repl) -> None:
     result = python.run("    import os\n    os.environ['A']", env_vars={"A": "b"})
     assert result.text == "'b'"
-
-
-@pytest.mark.parametrize("name", ["", "1ST", "A-B", "A B", "A=B", "Ä"])
-def test_a_name_that_is_none_is_a_400_that_names_it(client: Client, name: str) -> None:
-    response = client.http.post("/execute", json={"code": "1", "env_vars": {name: "value-in-body"}})
-    assert response.status_code == 400
-    assert response.json()["errors"][0]["field"] == f"env_vars.{name}"
-    assert "value-in-body" not in response.text
 
 
 def test_a_kernel_sees_no_variable_of_the_server(new_repl: Callable[..., Repl], dialect: Dialect) -> None:

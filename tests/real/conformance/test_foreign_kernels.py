@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.real.conformance.server import Client, Repl
+from tests.harness.client import Client, Repl
 
 LIMIT = 2.0
 

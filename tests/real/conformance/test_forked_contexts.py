@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.real.conformance.server import Client, Repl, Server, wait_until
+from tests.harness.client import Client, Repl
+from tests.harness.server import Server
+from tests.harness.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import re
 import struct
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from tests.real.conformance.conftest import TOKEN
-from tests.real.conformance.dialects import Dialect
-from tests.real.conformance.server import DEADLINE, Client, Server
-from tests.unit.api.test_gateway_socket import Socket, state, text
+from tests.harness.client import Client
+from tests.harness.dialects import Dialect
+from tests.harness.fixtures import TOKEN
+from tests.harness.waiting import DEADLINE
+from tests.harness.websocket import Socket, state, text
 
 NAMES = {"python": "python3", "typescript": "typescript"}
 MEGABYTES = 60
@@ -221,56 +214,3 @@ def test_a_kernel_has_the_variables_that_its_request_may_give(client: Client, py
     result = client.execute(f"import os; [os.environ.get(name) for name in {names}]", context_id=kernel)
     assert result.text == "['ada', None, '1']"
     client.http.delete(f"/api/kernels/{kernel}")
-
-
-@contextlib.contextmanager
-def jupyter_server(gateway: str, directory: Path) -> Iterator[str]:
-    """Jupyter's own server, whose kernels run on a gateway; its URL."""
-    pytest.importorskip("jupyter_server")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "KG_"))}
-    env |= {
-        "JUPYTER_CONFIG_DIR": str(directory / "config"),
-        "JUPYTER_RUNTIME_DIR": str(directory / "run"),
-        "HOME": str(directory),
-    }
-    command = [
-        sys.executable, "-m", "jupyter_server", "--no-browser", "--port=0", "--ip=127.0.0.1", "--allow-root",
-        "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={directory}",
-        f"--gateway-url={gateway}", f"--GatewayClient.auth_token={TOKEN}",
-    ]  # fmt: skip
-    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    assert process.stderr is not None
-    try:
-        for line in process.stderr:
-            if found := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
-                reader = threading.Thread(target=process.stderr.read, daemon=True)
-                reader.start()
-                yield f"http://127.0.0.1:{found[1]}"
-                process.terminate()
-                reader.join(20)
-                return
-        raise AssertionError("jupyter_server did not start")
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stderr.close()
-
-
-def test_jupyters_own_server_runs_cells_of_both_languages_on_us(server: Server, tmp_path: Path) -> None:
-    with jupyter_server(server.url, tmp_path) as url, httpx.Client(base_url=url, timeout=DEADLINE) as http:
-        assert {"python3", "typescript"} <= set(http.get("/api/kernelspecs").json()["kernelspecs"])
-        for name, code in (("python3", "sum(range(10))"), ("typescript", "[1, 44].reduce((a, b) => a + b)")):
-            body = {"path": f"{name}.ipynb", "type": "notebook", "name": "", "kernel": {"name": name}}
-            response = http.post("/api/sessions", json=body)
-            assert response.status_code == 201, response.text
-            kernel = response.json()["kernel"]["id"]
-            with Socket(f"{url.replace('http', 'ws')}/api/kernels/{kernel}/channels?session_id=a") as socket:
-                results = [each for each in socket.done(socket.execute(code)) if each["msg_type"] == "execute_result"]
-                assert results[0]["content"]["data"]["text/plain"] == "45"
-            assert http.post(f"/api/kernels/{kernel}/interrupt").status_code == 204
-            assert http.post(f"/api/kernels/{kernel}/restart").status_code == 200
-            assert http.delete(f"/api/kernels/{kernel}").status_code == 204

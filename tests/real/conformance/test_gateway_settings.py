@@ -15,8 +15,9 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.real.conformance.server import DEADLINE, Server
-from tests.unit.api.test_gateway_socket import Socket
+from tests.harness.server import Server
+from tests.harness.waiting import DEADLINE
+from tests.harness.websocket import Socket
 
 # Of nobody: made for this test, for 127.0.0.1, until 2126.
 CERTIFICATE = """\

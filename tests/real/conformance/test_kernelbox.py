@@ -9,7 +9,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.real.conformance.server import Client, Server, is_running
+from tests.harness.client import Client
+from tests.harness.processes import is_running
+from tests.harness.server import Server
 
 BASE = "http://127.0.0.1:8080"
 

@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.real.conformance.dialects import DIALECTS, PYTHON, TYPESCRIPT, Dialect
-from tests.real.conformance.server import Client, Repl, Server
+from tests.harness.client import Client, Repl
+from tests.harness.dialects import DIALECTS, PYTHON, TYPESCRIPT, Dialect
+from tests.harness.server import Server
 
 MIB = 1024 * 1024
 FLOOD = {"python": PYTHON.flood_200_mb, "typescript": TYPESCRIPT.flood_200_mb}

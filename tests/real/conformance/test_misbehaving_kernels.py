@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.conformance.server import Client, Repl, Server
+from tests.harness.client import Client, Repl
+from tests.harness.server import Server
 
 KERNEL = Path(__file__).parent.parent / "kernels" / "misbehaving_kernel.py"
 SPECS = {

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from engine.kernels.interpreters import runtime_problem
-from tests.real.conformance.dialects import TYPESCRIPT
-from tests.real.conformance.server import Client, Repl
+from tests.harness.client import Client, Repl
+from tests.harness.dialects import TYPESCRIPT
 
 LOOP_IN_A_FUNCTION = "await (async () => { await null; for (;;); })()"
 

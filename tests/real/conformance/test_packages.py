@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.real.conformance.package_files import hanging_project, tarball, telling_project, wheel
-from tests.real.conformance.server import Client, Json, Repl, Server, is_running, sse_events, wait_until
+from tests.harness.client import Client, Json, Repl, sse_events
+from tests.harness.package_files import hanging_project, tarball, telling_project, wheel
+from tests.harness.processes import is_running
+from tests.harness.server import Server
+from tests.harness.waiting import wait_until
 
 SECRET = "secret-of-the-operator"
 

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from tests.real.conformance.server import Client, Json, Repl
+from tests.harness.client import Client, Json, Repl
 
 MATPLOTLIB = "import matplotlib.pyplot as plt\n"
 

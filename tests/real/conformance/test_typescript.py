@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.real.conformance.server import Json, Repl
+from tests.harness.client import Json, Repl
 
 PNG = base64.b64encode(
     base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")

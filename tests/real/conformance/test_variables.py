@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.real.conformance.dialects import Dialect
-from tests.real.conformance.server import Client, Repl
+from tests.harness.client import Client, Repl
+from tests.harness.dialects import Dialect
 
 
 def listing(repl: Repl, status: int = 200, **params: Any) -> dict[str, Any]:

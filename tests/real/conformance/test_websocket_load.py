@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+import uvloop
 from websockets.exceptions import ConnectionClosed
 
 from engine.core import Engine
@@ -25,9 +26,11 @@ from engine.jupyter.messages import Channel
 from engine.jupyter.websocket_frames import V1, decode_v1, encode_v1
 from engine.server import uvicorn_protocols as wire
 from engine.settings import Settings
-from tests.live import serve
-from tests.real.conformance.server import DEADLINE, Client, Server, wait_until
-from tests.unit.api.test_gateway_socket import Gateway, Socket, text
+from tests.harness.client import Client
+from tests.harness.in_process import serve
+from tests.harness.server import Server
+from tests.harness.waiting import DEADLINE, wait_until
+from tests.harness.websocket import Gateway, Socket, text
 
 LINES = 200
 PRINTS = int(os.environ.get("WEBSOCKET_LOAD_PRINTS", "5000"))
@@ -291,14 +294,17 @@ def test_one_that_reads_nothing_of_anothers_output_is_let_go_told_and_holds_nobo
     gateway.http.delete(f"/api/kernels/{kernel}")
 
 
-def test_an_accepted_socket_sends_at_once(gateway: Gateway) -> None:
-    """TCP_NODELAY, asked of the kernel for the server's end of the connection, which is in this process."""
-    with gateway.socket(gateway.start()) as socket:
-        assert socket.receive()
-        peer = socket.ws.socket.getsockname()
-        (fd,) = [each.fd for each in psutil.Process().net_connections("tcp") if each.raddr == peer]
-        with sockets.socket(fileno=os.dup(fd)) as accepted:
-            assert accepted.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY)
+def test_an_accepted_socket_sends_at_once(tmp_path: Path) -> None:
+    """TCP_NODELAY, asked of the kernel for the server's end of the connection, which is in this process; on the server's loop."""
+    engine = Engine(Settings(run_dir=tmp_path / "run", pool_max=0))
+    with serve(engine, new_loop=uvloop.new_event_loop) as live:
+        gateway = Gateway(live, [])
+        with contextlib.closing(gateway.http), gateway.socket(gateway.start()) as socket:
+            assert socket.receive()
+            peer = socket.ws.socket.getsockname()
+            (fd,) = [each.fd for each in psutil.Process().net_connections("tcp") if each.raddr == peer]
+            with sockets.socket(fileno=os.dup(fd)) as accepted:
+                assert accepted.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY)
 
 
 def test_clients_that_are_gone_leave_no_task(gateway: Gateway) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ class Forks:
         """The zygote, once it takes requests."""
         async with asyncio.timeout(DEADLINE):
             while (zygote := await self.zygotes.settled()) is None:
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0)  # the last one did not start; the next one is started by itself
         return zygote
 
     async def start(self, workspace: Workspace | None = None) -> Kernel:
@@ -113,13 +113,6 @@ async def run(kernel: Kernel, code: str) -> Output:
     running = await kernel.execute(code, output.receive, allow_stdin=False, metadata={})
     assert await running.wait(DEADLINE) is not Outcome.TIMEOUT
     return output
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what somebody else does, who does not tell."""
-    async with asyncio.timeout(DEADLINE):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def is_there(pid: int) -> bool:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from engine.kernels.kernel import Kernel
-from tests.real.kernels.forks import Forks, forks, run, until
+from tests.harness.waiting import until_elsewhere
+from tests.real.kernels.forks import Forks, forks, run
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-CONTEXTS = 1000
+CONTEXTS = 200
 BATCH = 20
 _OPENER = "handle = open(__file__.replace('__init__.py', 'data.txt'))\nfirst = handle.read(1)\n"
 _NUMBERS = """
@@ -57,7 +58,7 @@ async def _use(made: Forks, number: int, numbers: list[tuple[object, ...]]) -> N
         assert found[13] == kernel.name
         assert found[11] == kernel.pid
         again, work = divmod(number, len(_WORK))
-        if again % 2:  # fifty times each
+        if again % 2:  # ten times each
             output = await run(kernel, _WORK[work])
             assert (output.value, output.error) == (_ANSWERS[work], "")
             assert work != 7 or "image/png" in output.mimes
@@ -65,7 +66,7 @@ async def _use(made: Forks, number: int, numbers: list[tuple[object, ...]]) -> N
         await kernel.kill()
 
 
-async def test_a_thousand_forked_contexts_differ_where_they_must_and_share_nothing(tmp_path: Path):
+async def test_two_hundred_forked_contexts_differ_where_they_must_and_share_nothing(tmp_path: Path):
     package = tmp_path / "packages" / "opener"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(_OPENER)
@@ -87,4 +88,4 @@ async def test_a_thousand_forked_contexts_differ_where_they_must_and_share_nothi
             assert [value for value, count in Counter(kind).items() if count > 1] == []
         assert made.starts("zygote") == CONTEXTS
         assert await made.ready() is zygote
-        await until(lambda: Path(f"/proc/{zygote.pid}/task/{zygote.pid}/children").read_text() == "")
+        await until_elsewhere(lambda: Path(f"/proc/{zygote.pid}/task/{zygote.pid}/children").read_text() == "")

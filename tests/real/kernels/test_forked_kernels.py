@@ -19,7 +19,8 @@ from engine.kernels.kernel import Kernel
 from engine.kernels.provisioners import KERNEL_MARK
 from engine.kernels.provisioners.zygote import ZygoteState
 from engine.workspaces.workspace import Workspace
-from tests.real.kernels.forks import Forks, forks, is_there, open_fds, run, until
+from tests.harness.waiting import until_elsewhere
+from tests.real.kernels.forks import Forks, forks, is_there, open_fds, run
 
 pytestmark = pytest.mark.anyio
 
@@ -240,10 +241,10 @@ async def test_what_left_the_group_of_its_kernel_ends_with_it(bare: Forks, start
     pid = int((await run(kernel, _GRANDCHILD.format(start=start))).text)
     assert is_there(pid)
     await kernel.kill()
-    await until(lambda: not is_there(pid))
+    await until_elsewhere(lambda: not is_there(pid))
     assert is_there(kept)
     await other.kill()
-    await until(lambda: not is_there(kept))
+    await until_elsewhere(lambda: not is_there(kept))
 
 
 async def test_a_kernel_that_fails_before_it_serves_says_why(bare: Forks, tmp_path: Path):
@@ -284,7 +285,7 @@ async def test_kernels_outlive_their_zygote_and_another_one_takes_its_place(tmp_
         kernel, dying = await made.start(), await made.start()
         await run(kernel, "x = 41")
         os.kill(first.pid or 0, signal.SIGKILL)
-        await until(lambda: not first.is_alive)
+        await until_elsewhere(lambda: not first.is_alive)
         assert first.reason == "killed by SIGKILL"
         assert made.zygotes.describe() == "fallback: killed by SIGKILL"
         assert (await run(kernel, "x + 1")).value == "42"
@@ -292,7 +293,7 @@ async def test_kernels_outlive_their_zygote_and_another_one_takes_its_place(tmp_
         await run(dying, "import os; os._exit(3)")
         ended = await asyncio.wait_for(dying.exited, 10)
         assert ended.describe() == "ended"
-        await until(lambda: not is_there(pid))
+        await until_elsewhere(lambda: not is_there(pid))
         assert not made.local.is_current(kernel)
         second = await made.ready()
         assert second.generation == 2
@@ -316,7 +317,7 @@ async def test_a_package_that_is_upgraded_is_what_new_kernels_have(tmp_path: Pat
         assert (await run(kernel, code)).text == "True 1\n"
         (package / "new.py").write_text("version = 22\n")
         (package / "new.py").rename(package / "__init__.py")
-        await until(lambda: made.zygotes.current() is not old)
+        await until_elsewhere(lambda: made.zygotes.current() is not old)
         assert old.state is ZygoteState.STALE
         assert not made.local.is_current(kernel)
         meanwhile = await made.start()
@@ -328,7 +329,7 @@ async def test_a_package_that_is_upgraded_is_what_new_kernels_have(tmp_path: Pat
         assert is_there(old.pid or 0)
         assert (await run(kernel, code)).text == "True 1\n"
         await kernel.kill()
-        await until(lambda: not old.is_alive)
+        await until_elsewhere(lambda: not old.is_alive)
         assert not is_there(old.pid or 0)
 
 
@@ -336,6 +337,7 @@ _SERVER = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
+from tests.harness.waiting import until_elsewhere
 from tests.real.kernels.forks import forks, run
 
 async def main():
@@ -360,4 +362,4 @@ async def test_nothing_is_left_when_the_server_is_killed(tmp_path: Path):
         assert len(pids) == 4
         assert all(map(is_there, pids))
         server.kill()
-    await until(lambda: not any(map(is_there, pids)))
+    await until_elsewhere(lambda: not any(map(is_there, pids)))

@@ -10,13 +10,13 @@ import socket
 import struct
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.harness.waiting import wait_until
 from tests.real.kernels.forks import is_there
 
 LAUNCHER = Path(__file__).resolve().parents[3] / "runtimes/python/launch.py"
@@ -101,13 +101,6 @@ def execute(stream: socket.socket, code: str) -> None:
     parts = [json.dumps(part).encode() for part in (header, {}, {}, {"code": code})]
     sizes = [len(part) for part in parts]
     stream.sendall(struct.pack("<IBBH4I", 20 + sum(sizes), 1, 0, 4, *sizes) + b"".join(parts))
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_it_greets_with_what_it_has(zygote: ZygoteProcess):
@@ -200,11 +193,11 @@ def test_what_a_kernel_left_behind_can_become_a_kernel(zygote: ZygoteProcess, wh
     answer, (pidfd,) = zygote.spawn()
     os.close(pidfd)
     execute(zygote.streams[-1], _FORK_AWAY)
-    until(lambda: len(zygote.children()) == 2)
+    wait_until(lambda: len(zygote.children()) == 2)
     (branch,) = zygote.children() - {answer["pid"]}
     if when == "when it has died":
         os.kill(branch, signal.SIGKILL)
-        until(lambda: len(zygote.children()) == 1)
+        wait_until(lambda: len(zygote.children()) == 1)
     zygote.send({"op": "adopt", "id": 2, "pid": branch})
     assert zygote.receive()[0] == {"op": "adopted", "id": 2, "pid": branch}
     if when == "while it lives":
@@ -219,12 +212,12 @@ def test_a_notice_tells_of_orphans(zygote: ZygoteProcess):
     answer, (pidfd,) = zygote.spawn()
     os.close(pidfd)
     execute(zygote.streams[-1], _FORK_AWAY)
-    until(lambda: len(zygote.children()) == 2)
+    wait_until(lambda: len(zygote.children()) == 2)
     os.kill(answer["pid"], signal.SIGKILL)
     assert zygote.receive()[0]["orphans"] is True
     (orphan,) = zygote.children()
     os.kill(orphan, signal.SIGKILL)
-    until(lambda: not zygote.children())
+    wait_until(lambda: not zygote.children())
     assert answers(zygote)
 
 
@@ -238,7 +231,7 @@ def test_everything_of_it_ends_when_the_server_is_gone():
     os.kill(pids[0], signal.SIGSTOP)  # it could not react itself
     zygote.socket.close()
     assert zygote.process.wait(DEADLINE) == 0
-    until(lambda: not any(map(is_there, pids)))
+    wait_until(lambda: not any(map(is_there, pids)))
     zygote.close()
 
 

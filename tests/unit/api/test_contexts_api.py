@@ -1,4 +1,4 @@
-"""The API of contexts and languages: exact statuses and shapes (CONTRACTS 1.1)."""
+"""The API of contexts and languages: exact statuses, and the shapes that README.md documents."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 from engine.kernels.provisioners.fake import Hold, Say
+from tests.conftest import Api
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -21,13 +23,11 @@ FIELDS = {"id", "language", "cwd", "kernel", "state", "created_at", "last_activi
 UUID4 = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
 
-async def held(client: httpx.AsyncClient, code: str = "loop", context_id: str = "c") -> str:
+async def held(fake: Api, code: str = "loop") -> str:
     """Start code that holds; returns the place of its execution."""
-    body = {"code": code, "context_id": context_id}
-    place = (await client.post("/execute", json=body, headers={"Prefer": "respond-async"})).headers["location"]
-    async with asyncio.timeout(10):
-        while (await client.get(place)).json()["logs"]["stdout"] != ["ready"]:
-            await asyncio.sleep(0.001)
+    body = {"code": code, "context_id": "c"}
+    place = (await fake.client.post("/execute", json=body, headers={"Prefer": "respond-async"})).headers["location"]
+    await fake.printed(place, "ready")
     return place
 
 
@@ -85,8 +85,9 @@ class TestCreate:
         is_problem(await (await api({"start fails": []})).client.post("/contexts", json={}), 500)
 
     async def test_too_many_busy_contexts_are_a_429(self, api):
-        client = (await api(SCRIPT, max_contexts=1)).client
-        await held(client)
+        fake = await api(SCRIPT, max_contexts=1)
+        client = fake.client
+        await held(fake)
         response = await client.post("/contexts", json={})
         is_problem(response, 429)
         assert int(response.headers["retry-after"]) >= 1
@@ -137,19 +138,19 @@ class TestRead:
         is_problem(await (await api()).client.request(method, f"/contexts/nope{path}"), 404)
 
     async def test_a_culled_context_is_a_404_that_tells_why(self, api):
-        client = (await api(context_idle_timeout=0.05)).client
-        await client.post("/contexts", json={"context_id": "a"})
-        async with asyncio.timeout(10):
-            while (response := await client.get("/contexts/a")).status_code == 200:
-                await asyncio.sleep(0.001)
+        fake = await api(context_idle_timeout=0.05)
+        await fake.client.post("/contexts", json={"context_id": "a"})
+        await until(lambda: not len(fake.engine.contexts))
+        response = await fake.client.get("/contexts/a")
         is_problem(response, 404)
         assert "without activity" in response.json()["message"]
 
 
 class TestActions:
     async def test_deleting_is_a_204_without_a_body_and_ends_it(self, api):
-        client = (await api(SCRIPT)).client
-        await held(client, "stubborn")
+        fake = await api(SCRIPT)
+        client = fake.client
+        await held(fake, "stubborn")
         response = await client.delete("/contexts/c")
         assert (response.status_code, response.content) == (204, b"")
         response = await client.get("/contexts/c")
@@ -160,9 +161,8 @@ class TestActions:
     async def test_a_call_that_waits_is_answered_when_its_context_is_deleted(self, api):
         fake = await api(SCRIPT)
         waiting = asyncio.create_task(fake.client.post("/execute", json={"code": "stubborn", "context_id": "c"}))
+        await fake.busy()
         async with asyncio.timeout(10):
-            while not fake.kernels or not fake.kernels[0].count:
-                await asyncio.sleep(0.001)
             await fake.client.delete("/contexts/c")
             response = await waiting
         assert response.status_code == 200
@@ -185,13 +185,12 @@ class TestActions:
         assert (body["context_state"], body["execution_count"]) == ("restarted", 1)
 
     async def test_an_interrupt_names_what_it_stopped(self, api):
-        client = (await api(SCRIPT)).client
-        place = await held(client)
+        fake = await api(SCRIPT)
+        client = fake.client
+        place = await held(fake)
         response = await client.post("/contexts/c/interrupt")
         assert response.json() == {"executions": [place.removeprefix("/executions/")]}
-        async with asyncio.timeout(10):
-            while (await client.get(place)).json()["status"] == "running":
-                await asyncio.sleep(0.001)
+        await fake.execution(place).wait()
         assert (await client.get(place)).json()["status"] == "interrupted"
         assert (await client.post("/contexts/c/interrupt")).json() == {"executions": []}
 

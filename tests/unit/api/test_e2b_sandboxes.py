@@ -8,8 +8,8 @@ import json
 import pytest
 
 from engine.kernels.provisioners.fake import Hold
+from tests.harness.waiting import until
 from tests.unit.api.test_e2b import SANDBOX, TOKEN, lines, run
-from tests.unit.api.test_streaming import until
 
 pytestmark = pytest.mark.anyio
 

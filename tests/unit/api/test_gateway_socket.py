@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
 
 from engine.core import Engine
 from engine.jupyter.client_frames import V1
 from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.provisioners.fake import Ask, Die, FakeKernel, FakeProvisioner, Hold, Say
 from engine.settings import Settings
-from tests.live import Live, serve
+from tests.harness.in_process import serve
+from tests.harness.websocket import WAIT, Gateway, Socket, state, text, types
 
-WAIT = 20.0
 ERROR = Say("error", {"ename": "OddError", "evalue": "no", "traceback": ["OddError: no"]})
 SCRIPT = {
     "hello": [Say("stream", {"name": "stdout", "text": "hello\n"})],
@@ -34,96 +30,6 @@ SCRIPT = {
     "large": [Say("stream", {"name": "stdout", "text": "z" * 9_000_000})],
     "kernel_info_request": [Say("kernel_info_reply", {"status": "ok"})],
 }
-
-
-class Gateway:
-    def __init__(self, live: Live, kernels: list[FakeKernel]) -> None:
-        self.live = live
-        self.kernels = kernels
-        self.http = httpx.Client(base_url=live.url, timeout=WAIT)
-
-    def start(self) -> str:
-        return str(self.http.post("/api/kernels").json()["id"])
-
-    def model(self, kernel_id: str) -> dict[str, Any]:
-        return dict(self.http.get(f"/api/kernels/{kernel_id}").json())
-
-    def socket(self, kernel_id: str, session: str = "", **options: Any) -> Socket:
-        return Socket(
-            f"{self.live.url.replace('http', 'ws')}/api/kernels/{kernel_id}/channels?session_id={session}", **options
-        )
-
-
-class Socket:
-    """One client of a kernel, in the default form."""
-
-    def __init__(self, url: str, **options: Any) -> None:
-        self.session = uuid.uuid4().hex
-        self._stack = contextlib.ExitStack()
-        connection = connect(url, max_size=None, open_timeout=WAIT, **options)
-        self.ws: ClientConnection = self._stack.enter_context(connection)
-
-    def send(
-        self, msg_type: str, channel: str = "shell", *, metadata: dict[str, Any] | None = None, **content: Any
-    ) -> str:
-        msg_id = uuid.uuid4().hex
-        header = {"msg_id": msg_id, "msg_type": msg_type, "session": self.session, "version": "5.3"}
-        message = {"header": header, "metadata": metadata or {}, "channel": channel, "content": content}
-        self.ws.send(json.dumps(message))
-        return msg_id
-
-    def execute(self, code: str, **content: Any) -> str:
-        return self.send("execute_request", code=code, silent=False, **content)
-
-    def receive(self) -> dict[str, Any]:
-        return dict(json.loads(self.ws.recv(WAIT)))
-
-    def until(self, condition: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-        """Messages up to the first that fulfils the condition."""
-        seen = []
-        while not (seen and condition(seen[-1])):
-            seen.append(self.receive())
-        return seen
-
-    def done(self, msg_id: str, *, replied: bool = True) -> list[dict[str, Any]]:
-        """Messages of a request, up to its reply and idle."""
-        idle = reply = False
-        seen = []
-        while not (idle and (reply or not replied)):
-            message = self.receive()
-            if message["parent_header"].get("msg_id") == msg_id:
-                seen.append(message)
-                idle |= message["content"].get("execution_state") == "idle"
-                reply |= message["msg_type"].endswith("_reply")
-        return seen
-
-    def closed(self) -> tuple[int, str]:
-        """Read to the end; code and reason of the close."""
-        end = time.monotonic() + WAIT
-        try:
-            while time.monotonic() < end:
-                self.ws.recv(WAIT)
-        except ConnectionClosed as error:
-            return (error.rcvd.code, error.rcvd.reason) if error.rcvd else (1006, "")
-        raise AssertionError("it is not closed")
-
-    def __enter__(self) -> Socket:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._stack.close()
-
-
-def types(messages: list[dict[str, Any]]) -> list[str]:
-    return [message["msg_type"] for message in messages]
-
-
-def text(messages: list[dict[str, Any]]) -> str:
-    return "".join(message["content"]["text"] for message in messages if message["msg_type"] == "stream")
-
-
-def state(message: dict[str, Any]) -> str | None:
-    return message["content"].get("execution_state")
 
 
 @pytest.fixture(scope="module")
@@ -308,126 +214,6 @@ def test_a_shutdown_request_with_restart_gives_a_new_kernel_on_the_same_socket(g
         assert replies["execute_reply"]["content"]["status"] == "error"
         assert text(socket.done(socket.execute("hello"))) == "hello\n"
         assert len(gateway.kernels) == count + 1
-
-
-def test_what_comes_while_a_session_is_away_is_kept_for_it(gateway: Gateway, kernel: str) -> None:
-    with gateway.socket(kernel, "s1") as socket:
-        msg_id = socket.execute("hold")
-        socket.until(lambda message: message["msg_type"] == "execute_input")
-    gateway.live.wait_until(lambda: not gateway.live.engine.contexts.get(kernel)[0].observers)
-    gateway.live.call(gateway.kernels[-1].release)
-    gateway.http.post("/execute", json={"context_id": kernel, "code": "hello"})
-    with gateway.socket(kernel, "stranger") as stranger:
-        assert text(stranger.done(stranger.execute("1"))) == ""
-    with gateway.socket(kernel, "s1") as socket:
-        assert "execute_reply" in types(socket.done(msg_id))
-        assert text(socket.until(lambda message: message["msg_type"] == "stream")) == "hello\n"
-
-
-def test_what_does_not_fit_while_a_session_is_away_is_told(gateway: Gateway, kernel: str) -> None:
-    with gateway.socket(kernel, "s2"):
-        pass
-    gateway.live.wait_until(lambda: not gateway.live.engine.contexts.get(kernel)[0].observers)
-    gateway.http.post("/execute", json={"context_id": kernel, "code": "flood"})
-    with gateway.socket(kernel, "s2") as socket:
-        first = socket.until(lambda message: message["msg_type"] == "stream")[-1]
-        assert first["content"]["name"] == "stderr"
-        assert "were not kept" in first["content"]["text"]
-        assert text(socket.until(lambda message: state(message) == "idle")).count("x") < 60_000_000
-
-
-def test_a_session_that_comes_again_takes_over(gateway: Gateway, kernel: str) -> None:
-    with gateway.socket(kernel, "s3") as earlier, gateway.socket(kernel, "s3") as later:
-        assert earlier.closed() == (1001, "This session was opened anew")
-        assert gateway.model(kernel)["connections"] == 1
-        assert text(later.done(later.execute("hello"))) == "hello\n"
-
-
-def test_one_who_cannot_keep_up_is_closed_and_gets_the_rest_on_return(gateway: Gateway, kernel: str) -> None:
-    with gateway.socket(kernel, "slow") as slow:
-        result = gateway.http.post("/execute", json={"context_id": kernel, "code": "flood"}).json()
-        assert result["status"] == "ok"
-        code, reason = slow.closed()
-        assert code == 1013
-        assert "session_id" in reason
-    with gateway.socket(kernel, "slow") as slow:
-        assert (
-            text(slow.until(lambda message: state(message) == "idle" and message["parent_header"])).count("x") > 10**6
-        )
-
-
-def test_what_its_session_has_missed_is_no_slowness_of_one_that_returns(gateway: Gateway, kernel: str) -> None:
-    with gateway.socket(kernel, "s4"):
-        pass
-    gateway.live.wait_until(lambda: not gateway.live.engine.contexts.get(kernel)[0].observers)
-    gateway.http.post("/execute", json={"context_id": kernel, "code": "flood"})
-    with gateway.socket(kernel, "s4", compression=None, max_queue=1) as socket:
-        gateway.live.wait_until(lambda: gateway.live.engine.contexts.get(kernel)[0].observers)
-        gateway.http.post("/execute", json={"context_id": kernel, "code": "more"})
-        seen = text(socket.until(lambda message: message["content"].get("text", "")[:1] == "y"))
-        seen += text(socket.until(lambda message: state(message) == "idle"))
-    assert seen.count("x") > 5_000_000
-    assert seen.endswith("y" * 7_000_000)
-
-
-def test_one_message_may_be_larger_than_what_may_wait(gateway: Gateway, kernel: str) -> None:
-    with gateway.socket(kernel) as socket:
-        assert text(socket.done(socket.execute("large"))) == "z" * 9_000_000
-
-
-@pytest.mark.parametrize("frame", ["{", "[]", b"\xff\xff\xff\xff", json.dumps({"channel": "iopub", "header": {}})])
-def test_a_bad_frame_closes_its_socket_with_the_reason_and_harms_nobody(
-    gateway: Gateway, kernel: str, frame: str | bytes
-) -> None:
-    with gateway.socket(kernel) as bad, gateway.socket(kernel) as good:
-        bad.ws.send(frame)
-        code, reason = bad.closed()
-        assert code == 1007
-        assert reason.startswith("Invalid message: ")
-        assert text(good.done(good.execute("hello"))) == "hello\n"
-
-
-def test_a_frame_that_is_too_large_closes_its_socket_only(gateway: Gateway, kernel: str) -> None:
-    with gateway.socket(kernel) as bad, gateway.socket(kernel) as good:
-        bad.ws.send("x" * (17 * 1024 * 1024))
-        assert bad.closed()[0] == 1009
-        assert text(good.done(good.execute("hello"))) == "hello\n"
-
-
-def test_many_requests_at_once_are_all_answered_in_order(gateway: Gateway, kernel: str) -> None:
-    with gateway.socket(kernel) as socket:
-        sent = [socket.execute(str(number)) for number in range(200)]
-        replied = []
-        while len(replied) < len(sent):
-            message = socket.receive()
-            if message["msg_type"] == "execute_reply":
-                replied.append(message["parent_header"]["msg_id"])
-        assert replied == sent
-
-
-def test_one_who_asks_on_without_end_is_closed(gateway: Gateway, kernel: str) -> None:
-    with gateway.socket(kernel) as socket, gateway.socket(kernel) as good:
-        socket.execute("hold")
-        socket.until(lambda message: message["msg_type"] == "execute_input")
-        try:
-            for number in range(1100):
-                socket.execute(str(number))
-        except ConnectionClosed:
-            pass
-        assert socket.closed()[0] == 1008
-        gateway.live.call(gateway.kernels[-1].release)
-        assert text(good.done(good.execute("hello"))) == "hello\n"
-
-
-def test_two_hundred_sockets_on_one_kernel_all_see_the_same(gateway: Gateway, kernel: str) -> None:
-    sockets = [gateway.socket(kernel) for _ in range(200)]
-    try:
-        msg_id = sockets[0].execute("hello")
-        assert sockets[0].done(msg_id)
-        assert {text(socket.done(msg_id, replied=False)) for socket in sockets[1:]} == {"hello\n"}
-    finally:
-        for socket in sockets:
-            socket.__exit__()
 
 
 def test_a_watched_context_is_not_ended_to_make_room(gateway: Gateway, kernel: str) -> None:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from engine.api.notebook.notebook import Notebook, parse_notebook
 from engine.errors import BadNotebook
-
-
-def raw(*cells: str | list[str], **metadata: Any) -> bytes:
-    made = [{"cell_type": "code", "source": source, "metadata": {}} for source in cells]
-    return json.dumps({"nbformat": 4, "metadata": metadata, "cells": made}).encode()
+from tests.harness.notebooks import raw
 
 
 def parse(*cells: str | list[str], **metadata: Any) -> Notebook:

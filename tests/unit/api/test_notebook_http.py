@@ -18,7 +18,8 @@ from engine.errors import BadNotebook, KernelStartFailed
 from engine.kernels.provisioners.fake import Die, FakeKernel, Hold, Say, Script
 from engine.server.app import create_app
 from tests.conftest import MakeEngine
-from tests.test_notebook import raw
+from tests.harness.notebooks import raw
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
 DEADLINE = 20.0
@@ -61,11 +62,6 @@ class Served:
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
         return await self.client.get(path, **options)
-
-    async def until(self, condition: Callable[[], Any]) -> None:
-        async with asyncio.timeout(DEADLINE):
-            while not condition():
-                await asyncio.sleep(0.002)
 
     def is_running(self, code: str) -> bool:
         return any(request[0]["code"] == code for kernel in self.kernels for request in kernel.requests)
@@ -147,12 +143,12 @@ async def test_output_that_was_cut_is_an_error_and_no_answer(serve: Serve) -> No
 async def test_two_requests_run_at_once_on_two_kernels_and_a_third_waits(serve: Serve) -> None:
     served = await serve(notebook_kernels=2)
     asked = [asyncio.create_task(served.get("/hold")) for _ in range(3)]
-    await served.until(lambda: sum(served.is_running("# GET /hold\n") for _ in served.kernels) == 2)
-    await served.until(lambda: all(kernel.requests[-1][0]["code"] == "# GET /hold\n" for kernel in served.kernels))
+    await until(lambda: sum(served.is_running("# GET /hold\n") for _ in served.kernels) == 2)
+    await until(lambda: all(kernel.requests[-1][0]["code"] == "# GET /hold\n" for kernel in served.kernels))
     assert not any(task.done() for task in asked)
     served.kernels[0].release()
     await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-    await served.until(lambda: len(served.kernels[0].requests) == 5)  # setup, and two requests
+    await until(lambda: len(served.kernels[0].requests) == 5)  # setup, and two requests
     for kernel in served.kernels:
         kernel.release()
     assert [response.status_code for response in await asyncio.gather(*asked)] == [200, 200, 200]
@@ -161,7 +157,7 @@ async def test_two_requests_run_at_once_on_two_kernels_and_a_third_waits(serve: 
 async def test_a_request_that_gets_no_kernel_in_time_is_told_to_come_again(serve: Serve) -> None:
     served = await serve(default_timeout=0.3, max_timeout=0.3, interrupt_grace=5.0)
     holding = asyncio.create_task(served.get("/stuck"))
-    await served.until(lambda: served.is_running("# GET /stuck\n"))
+    await until(lambda: served.is_running("# GET /stuck\n"))
     response = await served.get("/hello")
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
     assert response.json()["reason"] == "Service Unavailable"
@@ -171,11 +167,11 @@ async def test_a_request_that_gets_no_kernel_in_time_is_told_to_come_again(serve
 async def test_a_request_too_many_is_told_to_come_again_at_once(serve: Serve) -> None:
     served = await serve(queue_size=1)
     asked = [asyncio.create_task(served.get("/hold")) for _ in range(2)]
-    await served.until(lambda: served.is_running("# GET /hold\n"))
+    await until(lambda: served.is_running("# GET /hold\n"))
     response = await served.get("/hello")
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
     served.kernels[0].release()
-    await served.until(lambda: len(served.kernels[0].requests) == 5)
+    await until(lambda: len(served.kernels[0].requests) == 5)
     served.kernels[0].release()
     assert {response.status_code for response in await asyncio.gather(*asked)} == {200}
 
@@ -191,7 +187,7 @@ async def test_a_timeout_is_504_and_keeps_the_kernel(serve: Serve) -> None:
 async def test_a_kernel_that_does_not_stop_is_replaced_and_set_up_anew(serve: Serve) -> None:
     served = await serve(default_timeout=0.5)
     assert (await served.get("/stuck")).status_code == 504
-    await served.until(lambda: len(served.kernels) == 2)
+    await until(lambda: len(served.kernels) == 2)
     assert (await served.get("/hello")).text == "hello\n"
     assert [request[0]["code"] for request in served.kernels[1].requests][0::2] == ["setup", "# GET /hello\n"]
 
@@ -208,7 +204,7 @@ async def test_a_kernel_that_dies_is_named_replaced_and_set_up_anew(serve: Serve
 async def test_a_kernel_that_dies_between_requests_is_replaced_before_the_next(serve: Serve) -> None:
     served = await serve()
     served.kernels[0]._on_death(-9)
-    await served.until(lambda: len(served.kernels) == 2)
+    await until(lambda: len(served.kernels) == 2)
     assert (await served.get("/hello")).text == "hello\n"
     assert served.kernels[1].requests[0][0]["code"] == "setup"
 
@@ -248,7 +244,7 @@ async def test_a_client_that_goes_away_has_its_cell_interrupted_and_the_kernel_s
         "headers": headers,
     }
     asked = asyncio.create_task(served.app(scope, receive_body_first, send))
-    await served.until(lambda: served.is_running("# GET /hold\n"))
+    await until(lambda: served.is_running("# GET /hold\n"))
     gone.set()
     await asyncio.wait_for(asked, DEADLINE)
     assert (await served.get("/hello")).text == "hello\n"

@@ -161,7 +161,11 @@ def test_any_bytes_as_content_are_an_object_or_a_message_error(raw: bytes | str)
         json.dumps(Message(Channel.IOPUB, "x", "", content=content).content, ensure_ascii=False).encode()
 
 
-@given(st.dictionaries(st.text(), st.recursive(st.none() | st.text() | st.integers(), lambda c: st.lists(c))))
+@given(
+    st.dictionaries(
+        st.text(), st.recursive(st.none() | st.text() | st.integers(), lambda c: st.lists(c), max_leaves=10), max_size=5
+    )
+)
 def test_what_one_side_builds_the_other_reads(content: dict):
     _, frames = Session(KEY).build("x", content)
     assert Session(KEY).parse(Channel.SHELL, [b"identity", *frames]).content == content

@@ -14,7 +14,7 @@ from msgspec import UNSET
 from engine.jupyter.mime import FIELDS, to_item, utf8_size
 from engine.models import Item
 
-# CONTRACTS 1.1: the fields of an item, and what they are made of
+# The fields of an item, and what they are made of (README.md, "A result")
 CONTRACT = {
     "text/plain": "text",
     "text/html": "html",

@@ -13,6 +13,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from engine.server import uvicorn_protocols as wire
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -79,9 +80,7 @@ async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
     site.port = server.sockets[0].getsockname()[1]
     yield site
     server.close()
-    async with asyncio.timeout(WAIT):
-        while state.connections:
-            await asyncio.sleep(0.001)
+    await until(lambda: not state.connections)
 
 
 @pytest.mark.parametrize("size", [0, 1, len(HANDSHAKE) - 1])

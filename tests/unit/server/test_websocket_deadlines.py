@@ -15,6 +15,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from engine.server import uvicorn_protocols as wire
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -119,9 +120,7 @@ class Peer:
         return int(struct.unpack_from("!H", payload)[0])
 
     async def gone(self) -> None:
-        async with asyncio.timeout(WAIT):
-            while self.side.state.connections:
-                await asyncio.sleep(0.001)
+        await until(lambda: not self.side.state.connections)
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,102 @@
+"""One real server for the whole suite, and contexts on it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.harness.branches import Branch
+from tests.harness.client import Client, Repl
+from tests.harness.dialects import DIALECTS, Dialect
+from tests.harness.server import Server
+
+TOKEN = "token-that-no-kernel-may-see"
+SECRET = "secret-of-the-operator"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """With a token, secrets in its environment, and two foreign kernels: bash over ipc, and stock ipykernel over tcp as `stock`."""
+    prefix = tmp_path_factory.mktemp("kernels")
+    for module, *options in (("bash_kernel.install",), ("ipykernel", "install", "--name", "stock")):
+        command = [sys.executable, "-m", module, *options, "--prefix", str(prefix)]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+    env = {
+        "JUPYTER_PATH": str(prefix / "share/jupyter"),
+        "SECRET_OF_THE_OPERATOR": SECRET,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "DATABASE_URL": f"postgres://polyrepl:{SECRET}@localhost/",
+    }
+    with Server(
+        settings={"token": TOKEN, "kernelspecs": "bash,stock,ir,java", "tcp_kernelspecs": "stock,java"}, env=env
+    ) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def client(server: Server) -> Iterator[Client]:
+    client = server.client()
+    yield client
+    client.close()
+
+
+@pytest.fixture(params=DIALECTS, ids=lambda dialect: dialect.name, scope="session")
+def dialect(request: pytest.FixtureRequest) -> Dialect:
+    chosen: Dialect = request.param
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def shared(client: Client) -> Callable[[str], Repl]:
+    """The contexts that tests share, by language."""
+    repls: dict[str, Repl] = {}
+    return lambda language: repls.setdefault(language, Repl(client, language, f"shared-{language}"))
+
+
+@pytest.fixture
+def repl(shared: Callable[[str], Repl], dialect: Dialect) -> Repl:
+    """The shared context of the language under test: for what leaves it as it was."""
+    return shared(dialect.name)
+
+
+@pytest.fixture
+def python(shared: Callable[[str], Repl]) -> Repl:
+    return shared("python")
+
+
+@pytest.fixture
+def typescript(shared: Callable[[str], Repl]) -> Repl:
+    return shared("typescript")
+
+
+@pytest.fixture
+def new_repl(client: Client) -> Iterator[Callable[..., Repl]]:
+    """Makes contexts that end with the test."""
+    made: list[Repl] = []
+
+    def make(language: str, context_id: str | None = None) -> Repl:
+        made.append(Repl(client, language, context_id))
+        return made[-1]
+
+    yield make
+    for repl in made:
+        client.delete(repl.id, repl.language)
+
+
+@pytest.fixture
+def fresh(new_repl: Callable[..., Repl], dialect: Dialect) -> Repl:
+    """A context of the language under test that ends with the test."""
+    return new_repl(dialect.name)
+
+
+@pytest.fixture
+def context(client: Client) -> Iterator[Branch]:
+    """A Python context; those that are branched from it, at whatever remove, end with it."""
+    before = {each["id"] for each in client.http.get("/contexts").json()["items"]}
+    yield Branch(client, "python")
+    for each in client.http.get("/contexts").json()["items"]:
+        if each["id"] not in before:
+            client.delete(each["id"])

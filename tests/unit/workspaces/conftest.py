@@ -1,0 +1,23 @@
+"""A directory of a context, and its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.workspaces.files import FileLimits, LocalFiles
+from engine.workspaces.run_directory import RunDir
+from engine.workspaces.workspace import Workspace
+
+LIMITS = FileLimits(file_bytes=1000, files=10, bytes=2000)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return RunDir(tmp_path / "run").new_workspace("c")
+
+
+@pytest.fixture
+def files(workspace: Workspace) -> LocalFiles:
+    return LocalFiles("c", workspace, LIMITS)
