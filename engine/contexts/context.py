@@ -289,7 +289,7 @@ class Context:
         left = [worker] if (worker := self._queue.drain(error)) is not None else []
         installation, self.installation = self.installation, None
         if installation is not None:
-            left.append(asyncio.create_task(installation.cancel(_STOPPED_INSTALLATION)))
+            left.append(installation.stop(_STOPPED_INSTALLATION))
         return left
 
     def end_installation(self, installation: Installation) -> None:

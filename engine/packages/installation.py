@@ -124,11 +124,15 @@ class Installation:
 
     async def cancel(self, reason: str) -> None:
         """End it, with all its processes, and return when they are gone. `reason` completes "The installation ..."."""
-        if self._task is not None and not self._task.done() and not self._task.cancelling():
+        await asyncio.wait({self.stop(reason)})
+
+    def stop(self, reason: str) -> asyncio.Task[None]:
+        """As `cancel`, at once: the task is done when its processes are gone."""
+        assert self._task is not None
+        if not self._task.done() and not self._task.cancelling():
             self._reason = reason
             self._task.cancel()
-        if self._task is not None:
-            await asyncio.wait({self._task})
+        return self._task
 
     def follow(self, after: int = 0, *, ping: float | None = None) -> AsyncIterator[tuple[int, Event] | None]:
         """Every event numbered above `after`, until the end; None after each `ping` seconds of silence."""

@@ -46,13 +46,18 @@ _ELSEWHERE = {"InteractiveShell", "KeyboardInterrupt", "Protocol", "DeprecationW
 """Names of other packages, of Python and of HTTP."""
 
 
+def is_skipped(path: Path) -> bool:
+    """Whether a file or folder is made, or not ours."""
+    return path.name in _SKIPPED or path.name.startswith(".venv") or path.name.endswith("_cache")
+
+
 @cache
 def text_files() -> tuple[Path, ...]:
     """Every text file that is ours."""
 
     def below(folder: Path) -> Iterator[Path]:
         for path in sorted(folder.iterdir()):
-            if path.name in _SKIPPED or path.name.startswith(".venv") or path.name.endswith("_cache"):
+            if is_skipped(path):
                 continue
             if path.is_dir():
                 yield from below(path)
@@ -121,7 +126,8 @@ def exists(name: str) -> bool:
 
 
 def test_every_path_that_a_guide_names_exists() -> None:
-    tops = "|".join(sorted(re.escape(path.name) for path in ROOT.iterdir() if path.is_dir() and path.name != ".git"))
+    folders = (path.name for path in ROOT.iterdir() if path.is_dir() and not is_skipped(path))
+    tops = "|".join(sorted(map(re.escape, folders)))
     path = re.compile(rf"(?<![\w./-])((?:{tops})/[\w./*-]*)")
     missing = [
         f"{shown(guide)}: {name}"

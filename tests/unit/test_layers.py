@@ -34,6 +34,7 @@ ENGINE_ROOMS = {  # from the bottom up, one line each: a room imports only rooms
     "resources": "",
     "jupyter": "msgspec",
     "output": "msgspec",
+    "following": "asyncio",
     "workspaces": f"{IO} msgspec",
     "kernels.channels": f"{IO} zmq",
     "kernels.provisioners": f"{IO} jupyter_client msgspec",
