@@ -13,7 +13,7 @@ TYPE_CHECKING = False  # the one of `typing`, whose import takes longer than all
 if TYPE_CHECKING:
     from typing import Any
 
-    from engine.contexts.execution import Execution
+    from engine.contexts import Execution
     from engine.core import Engine
     from engine.errors import (
         BadNotebook,

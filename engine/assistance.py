@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 
 from engine.capabilities import Capabilities
-from engine.contexts.registry import Contexts
-from engine.contexts.variables import listing_of
+from engine.contexts import Contexts, listing_of
 from engine.errors import (
     ContextBusy,
     FieldError,
@@ -20,7 +19,7 @@ from engine.errors import (
     NotSupported,
     VariablesUnavailable,
 )
-from engine.jupyter.messages import Message
+from engine.jupyter import Message
 from engine.models import Completeness, Completion, Completions, Inspection, VariableList
 
 _PATIENCE = 1.0  # seconds that somebody who types waits for a running cell

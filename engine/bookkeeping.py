@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from engine.contexts.context import Context
-from engine.contexts.execution import Execution
-from engine.contexts.executions import Executions
-from engine.kernels.pool import Pool
+from engine.contexts import Context, Execution, Executions
+from engine.kernels import Pool
 from engine.log import get_logger
 from engine.metrics import Metrics
 

@@ -7,14 +7,11 @@ import uuid
 import msgspec
 
 from engine.capabilities import Capabilities
-from engine.contexts.branches import Branch, Brancher
-from engine.contexts.checkpoints import Checkpoint
-from engine.contexts.context import Context
-from engine.contexts.registry import Contexts
-from engine.kernels.kernel import Kernel
+from engine.contexts import Branch, Brancher, Checkpoint, Context, Contexts
+from engine.kernels import Kernel
 from engine.languages import Language
 from engine.models import BranchInfo, CheckpointInfo
-from engine.workspaces.workspace import Workspace
+from engine.workspaces import Workspace
 
 
 class Fork:

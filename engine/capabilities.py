@@ -6,10 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from engine.errors import FieldError, InvalidRequest, NotSupported, UnknownLanguage
-from engine.kernels.backend import Backend
-from engine.kernels.interpreters import Tool
-from engine.kernels.kernelspecs import honours, package_tool
-from engine.kernels.preludes import preludes
+from engine.kernels import Backend, Tool, honours, package_tool, preludes_of
 from engine.languages import BUILTIN, Language, Languages
 from engine.models import LanguageInfo
 from engine.options import ExecuteOptions
@@ -126,5 +123,5 @@ class Capabilities:
         """Raises InvalidRequest where the kernel neither reads them nor has a prelude that sets them."""
         spec = language.backend.spec(language)
         # Of a remote kernelspec the language is known once a kernel of it has been started.
-        if not honours(spec, "env_vars") and spec.language and preludes(spec.language, {}) is None:
+        if not honours(spec, "env_vars") and spec.language and preludes_of(spec.language, {}) is None:
             raise InvalidRequest(FieldError("env_vars", f"not supported by the kernel of {language.name!r}"))

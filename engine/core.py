@@ -12,11 +12,7 @@ from engine.assistance import Assistance
 from engine.bookkeeping import Bookkeeping
 from engine.branching import Branching
 from engine.capabilities import Capabilities
-from engine.contexts.branches import Brancher
-from engine.contexts.context import Context, ContextOptions
-from engine.contexts.execution import Execution, Request
-from engine.contexts.executions import Executions
-from engine.contexts.registry import DELETED, Contexts
+from engine.contexts import DELETED, Brancher, Context, ContextOptions, Contexts, Execution, Executions, Request
 from engine.errors import (
     ContextExists,
     FieldError,
@@ -24,22 +20,17 @@ from engine.errors import (
     ShuttingDown,
 )
 from engine.installations import Installations
-from engine.kernels.backend import Backend
+from engine.kernels import Backend, KernelSpecs, Local, Pool
 from engine.kernels.channels import MakeChannels
-from engine.kernels.kernelspecs import KernelSpecs
-from engine.kernels.local import Local
-from engine.kernels.pool import Pool
-from engine.kernels.provisioners import MakeProvisioner
-from engine.kernels.provisioners.zygotes import Zygotes
-from engine.kernels.remote.backend import RemoteJupyter
+from engine.kernels.provisioners import MakeProvisioner, Zygotes
+from engine.kernels.remote import RemoteJupyter
 from engine.languages import Language, Languages
 from engine.metrics import Metrics
 from engine.options import DEFAULTS, ExecuteKeywords, ExecuteOptions
-from engine.output.buffers import OutputLimits
+from engine.output import OutputLimits
 from engine.settings import Settings
 from engine.validation import check_context_id, check_cwd, check_env_vars, check_text
-from engine.workspaces.files import Files
-from engine.workspaces.run_directory import RunDir
+from engine.workspaces import Files, RunDir
 
 
 class Engine:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from engine.models import Event
-from engine.output.journal import Journal
+from engine.output import Journal
 
 
 async def follow(

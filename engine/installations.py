@@ -6,18 +6,15 @@ import os
 from collections.abc import Callable, Sequence
 
 from engine.capabilities import Capabilities
-from engine.contexts.context import Context
-from engine.contexts.registry import Contexts
+from engine.contexts import Context, Contexts
 from engine.errors import Forbidden, NotSupported, TooManyInstallations
-from engine.kernels.interpreters import Tool
-from engine.kernels.provisioners.confinement import Confinement
+from engine.kernels import Tool
+from engine.kernels.provisioners import Confinement
 from engine.languages import Language
 from engine.log import get_logger
-from engine.packages.installation import Installation
-from engine.packages.names import check_packages, hint_of
-from engine.packages.tools import installer_env, installer_of
+from engine.packages import Installation, check_packages, hint_of, installer_env, installer_of
 from engine.settings import Settings
-from engine.workspaces.run_directory import RunDir
+from engine.workspaces import RunDir
 
 _NOT_SUPPORTED = "packages can be installed for our own Python and TypeScript kernels"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine.kernels.backend import Backend
+    from engine.kernels import Backend
 
 
 @dataclass(frozen=True, slots=True)

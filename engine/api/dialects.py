@@ -10,15 +10,14 @@ from typing import Any
 from starlette.routing import BaseRoute
 from starlette.types import Scope
 
-from engine.api.code_interpreter.dialect import CODE_INTERPRETER
-from engine.api.e2b.dialect import E2B
-from engine.api.gateway.dialect import GATEWAY
+from engine.api.code_interpreter import CODE_INTERPRETER
+from engine.api.e2b import E2B
+from engine.api.gateway import GATEWAY
 from engine.api.http.dialect import Dialect
 from engine.api.http.openapi import routes
-from engine.api.kernelbox.dialect import KERNELBOX
-from engine.api.mcp.transport import MCP
-from engine.api.native.dialect import NATIVE
-from engine.api.native.routes import OPERATIONS
+from engine.api.kernelbox import KERNELBOX
+from engine.api.mcp import MCP
+from engine.api.native import NATIVE, OPERATIONS
 from engine.settings import Settings
 
 # In the order in which requests are offered to them.

@@ -15,9 +15,9 @@ from rich.text import Text
 from engine import __version__
 from engine.core import Engine
 from engine.errors import KernelStartFailed
-from engine.kernels.interpreters import missing_modules
+from engine.kernels import missing_modules
 from engine.settings import Settings
-from engine.workspaces.run_directory import RunDir
+from engine.workspaces import RunDir
 
 _NEEDED = ("python", "typescript")
 _DATA = ("numpy", "pandas", "matplotlib", "PIL", "scipy", "sklearn", "plotly", "altair", "sympy")

@@ -107,7 +107,7 @@ def serve(config: Path | None, **flags: Any) -> None:
     """Serve the HTTP API.
 
     Each setting can also be given as POLYREPL_<NAME> or in the TOML file; flags win over variables, variables over the file."""
-    from engine.server.server import run_server
+    from engine.server import run_server
 
     sys.exit(run_server(_load(config, flags, aliases=_aliases())))
 
@@ -143,7 +143,7 @@ def mcp(config: Path | None, **flags: Any) -> None:
     """Serve MCP on standard input and output, for programs that start it themselves.
 
     The same tools are at /mcp of `polyrepl serve`. Settings are given as to serve."""
-    from engine.api.mcp.transport import is_installed
+    from engine.api.mcp import is_installed
 
     if not is_installed():
         raise click.ClickException("MCP needs a package that is not installed: pip install 'polyrepl[mcp]'")

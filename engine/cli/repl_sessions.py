@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from engine.contexts.execution import Execution
+from engine.contexts import Execution
 from engine.core import Engine
 from engine.errors import PolyreplError
 from engine.models import AnyEvent, Completeness, Completions, Event

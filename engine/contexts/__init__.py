@@ -1,1 +1,25 @@
 """Contexts and executions: a kernel, its queue, and what is run on it."""
+
+from engine.contexts.branches import Branch, Brancher
+from engine.contexts.checkpoints import Checkpoint
+from engine.contexts.context import Context, ContextOptions
+from engine.contexts.execution import Execution, Request
+from engine.contexts.executions import Executions
+from engine.contexts.observers import Observer
+from engine.contexts.registry import DELETED, Contexts
+from engine.contexts.variables import listing_of
+
+__all__ = [
+    "DELETED",
+    "Branch",
+    "Brancher",
+    "Checkpoint",
+    "Context",
+    "ContextOptions",
+    "Contexts",
+    "Execution",
+    "Executions",
+    "Observer",
+    "Request",
+    "listing_of",
+]

@@ -14,19 +14,16 @@ from typing import Annotated, ParamSpec, TypeVar
 import msgspec
 
 from engine.errors import CannotBranch, MemoryShort, MessageError
-from engine.jupyter.messages import Message
-from engine.kernels.channels.stream import stream_pair
-from engine.kernels.kernel import Kernel
-from engine.kernels.memory import Memory, read_memory
+from engine.jupyter import Message
+from engine.kernels import Kernel, Memory, read_memory
+from engine.kernels.channels import stream_pair
 from engine.kernels.provisioners import KERNEL_MARK
 from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.models import Files, Obstacle
 from engine.settings import Settings
-from engine.workspaces.copying import Copied, TooMuchToCopy, copy_directory
-from engine.workspaces.run_directory import RunDir
-from engine.workspaces.workspace import Workspace
+from engine.workspaces import Copied, RunDir, TooMuchToCopy, Workspace, copy_directory
 
 _MEMORY_AGE = 0.1  # seconds for which a look at the memory is good
 P = ParamSpec("P")

@@ -10,14 +10,10 @@ from engine.contexts.execution import Execution, Request
 from engine.contexts.kernel_slot import KernelSlot
 from engine.contexts.outcome import ending_of, engine_error, has_failed
 from engine.errors import ContextEnded, KernelDied, KernelStartFailed, NotSupported, PolyreplError, ShuttingDown
-from engine.kernels.kernel import Kernel
-from engine.kernels.preludes import Preludes, preludes
-from engine.kernels.run import Outcome, Run
-from engine.kernels.silent import put_back, run_silently
+from engine.kernels import Kernel, Outcome, Preludes, Run, preludes_of, put_back, run_silently
 from engine.log import get_logger
 from engine.models import ContextState, ErrorInfo, Status
-from engine.workspaces.changes import watch
-from engine.workspaces.workspace import Workspace
+from engine.workspaces import Workspace, watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +118,7 @@ class CellRun:
     async def _set_environment(self, kernel: Kernel, request: Request) -> Preludes:
         """Set the variables in a kernel that does not read them itself. Raises NotSupported."""
         language = self.execution.language
-        around = preludes(kernel.spec.language, request.options.env_vars or {})
+        around = preludes_of(kernel.spec.language, request.options.env_vars or {})
         if around is None:
             raise NotSupported("env_vars", language, "its kernel does not take them")
         if not await run_silently(kernel, around.before):

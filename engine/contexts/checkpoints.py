@@ -12,12 +12,10 @@ from pathlib import Path
 from engine.contexts.branches import Branch, Brancher, holds_anything, in_thread
 from engine.contexts.kernel_slot import KernelSlot
 from engine.errors import CheckpointLost, CheckpointNotFound, PolyreplError, TooManyCheckpoints
-from engine.kernels.kernel import Kernel
-from engine.kernels.memory import private_bytes
+from engine.kernels import Kernel, private_bytes
 from engine.languages import Language
 from engine.models import CheckpointInfo, ContextState
-from engine.workspaces.copying import replace_contents
-from engine.workspaces.workspace import Workspace
+from engine.workspaces import Workspace, replace_contents
 
 
 class Checkpoint:

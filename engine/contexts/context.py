@@ -19,13 +19,12 @@ from engine.contexts.observers import Observer, Observers, status_message
 from engine.contexts.queue import Queue, Turn
 from engine.contexts.relays import Relays
 from engine.errors import ContextBusy, ContextEnded, PolyreplError
-from engine.jupyter.client_frames import ClientMessage
-from engine.jupyter.messages import Message
-from engine.kernels.kernel import Kernel
+from engine.jupyter import ClientMessage, Message
+from engine.kernels import Kernel
 from engine.languages import Language
 from engine.models import ContextInfo, ContextState
-from engine.packages.installation import Installation
-from engine.workspaces.workspace import Workspace
+from engine.packages import Installation
+from engine.workspaces import Workspace
 
 _STOPPED_INSTALLATION = "was stopped with its context, which was ended, restarted or restored"
 

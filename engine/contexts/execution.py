@@ -16,8 +16,8 @@ from msgspec import UNSET, UnsetType
 from engine.contexts.variables import changes_of
 from engine.errors import InputNotExpected
 from engine.following import follow
-from engine.jupyter.messages import Message
-from engine.kernels.run import Run
+from engine.jupyter import Message
+from engine.kernels import Run
 from engine.models import (
     TERMINAL,
     ContextState,
@@ -34,11 +34,9 @@ from engine.models import (
     VariableChanges,
 )
 from engine.options import DEFAULTS, ExecuteOptions
-from engine.output.buffers import OutputLimits
-from engine.output.journal import Journal
-from engine.output.normalizer import FindHint, Normalizer, traceback_text
+from engine.output import FindHint, Journal, Normalizer, OutputLimits, traceback_text
 from engine.validation import check_text
-from engine.workspaces.changes import Watch
+from engine.workspaces import Watch
 
 END_OF_INPUT = "\x04"  # as an input_reply: ipykernel and our kernels read it as end of input
 

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 from engine.contexts.observers import Observers
 from engine.errors import ContextEnded, KernelStartFailed, PolyreplError
-from engine.kernels.kernel import Kernel
+from engine.kernels import Kernel
 from engine.languages import Language
 from engine.log import get_logger
 from engine.models import ContextState
-from engine.workspaces.workspace import Workspace
+from engine.workspaces import Workspace
 
 
 class KernelSource(Protocol):

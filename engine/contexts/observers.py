@@ -12,9 +12,8 @@ from typing import Any
 
 import msgspec
 
-from engine.jupyter.client_frames import ClientMessage, Outgoing
-from engine.jupyter.messages import EMPTY, Channel, Message, encode_header
-from engine.kernels.kernel import Kernel
+from engine.jupyter import EMPTY, Channel, ClientMessage, Message, Outgoing, encode_header
+from engine.kernels import Kernel
 
 _MAX_AWAY = 8  # sessions of one kernel whose messages are kept
 _REMEMBERED_REQUESTS = 1000  # whose answers still find who asked

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from engine.contexts.execution import Execution
-from engine.kernels.run import Outcome
+from engine.kernels import Outcome
 from engine.models import ContextState, ErrorInfo, Status
-from engine.output.engine_errors import EngineError
+from engine.output import EngineError
 
 _FATES: dict[ContextState, str] = {"lost": "the state is lost", "rolled_back": "the state was rolled back"}
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from engine.contexts.kernel_slot import KernelSlot
 from engine.errors import PolyreplError, QueueFull
-from engine.kernels.kernel import Kernel
+from engine.kernels import Kernel
 from engine.log import get_logger
 
 

@@ -14,12 +14,9 @@ from engine.contexts.branches import Brancher
 from engine.contexts.checkpoints import Checkpoints
 from engine.contexts.context import Context, ContextOptions
 from engine.errors import ContextExists, ContextNotFound, PolyreplError, ShuttingDown, TooManyContexts
-from engine.kernels.kernel import Kernel
-from engine.kernels.pool import Pool
-from engine.kernels.stock import Member
+from engine.kernels import Kernel, Member, Pool
 from engine.languages import Language
-from engine.workspaces.run_directory import RunDir
-from engine.workspaces.workspace import Workspace
+from engine.workspaces import RunDir, Workspace
 
 DELETED = "was deleted"  # why a context ended that its user wanted to go
 _REMEMBERED_ENDINGS = 1000

@@ -12,10 +12,8 @@ from engine.contexts.kernel_slot import KernelSlot
 from engine.contexts.observers import Observer, Observers
 from engine.contexts.queue import Queue
 from engine.errors import ContextEnded, KernelDied, PolyreplError, ShuttingDown
-from engine.jupyter.client_frames import ClientMessage
-from engine.jupyter.messages import Channel, Message
-from engine.kernels.kernel import Kernel
-from engine.kernels.run import Outcome, Run
+from engine.jupyter import Channel, ClientMessage, Message
+from engine.kernels import Kernel, Outcome, Run
 
 _FLUSH_WAIT = 60.0  # seconds that a kernel has to read a request that is no cell, before the next is sent
 _LOOK = 3600.0  # seconds between looks at a cell without a deadline: it ends with an interrupt, or its kernel

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from engine.errors import MessageError
-from engine.jupyter.messages import Message
+from engine.jupyter import Message
 from engine.models import VariableChanges, VariableList
 
 

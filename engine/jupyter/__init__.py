@@ -1,1 +1,34 @@
 """The Jupyter messaging protocol as values: messages, frames, MIME bundles and connection files. Pure."""
+
+from engine.jupyter.client_frames import ClientMessage, Outgoing, read_frame
+from engine.jupyter.frames import MAX_FRAME, Frame, FrameDecoder, encode_frame
+from engine.jupyter.messages import DELIMITER, EMPTY, Channel, Message, Session, encode_header
+from engine.jupyter.mime import FIELDS, is_count, to_bundle, to_item, utf8_size
+from engine.jupyter.websocket_frames import V1, Parts, decode_legacy, decode_v1, encode_legacy, encode_v1
+
+__all__ = [
+    "DELIMITER",
+    "EMPTY",
+    "FIELDS",
+    "MAX_FRAME",
+    "V1",
+    "Channel",
+    "ClientMessage",
+    "Frame",
+    "FrameDecoder",
+    "Message",
+    "Outgoing",
+    "Parts",
+    "Session",
+    "decode_legacy",
+    "decode_v1",
+    "encode_frame",
+    "encode_header",
+    "encode_legacy",
+    "encode_v1",
+    "is_count",
+    "read_frame",
+    "to_bundle",
+    "to_item",
+    "utf8_size",
+]

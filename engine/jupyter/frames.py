@@ -30,7 +30,7 @@ class Frame(NamedTuple):
     parts: list[bytes]
 
 
-def encode(channel: Channel, parts: Sequence[bytes]) -> bytes:
+def encode_frame(channel: Channel, parts: Sequence[bytes]) -> bytes:
     """The bytes of a frame. Raises MessageError for one that the other side would refuse."""
     sizes = [len(part) for part in parts]
     length = _AFTER_LENGTH + 4 * len(parts) + sum(sizes)
@@ -41,7 +41,7 @@ def encode(channel: Channel, parts: Sequence[bytes]) -> bytes:
     return b"".join((head, struct.pack(f"<{len(sizes)}I", *sizes), *parts))
 
 
-class Decoder:
+class FrameDecoder:
     """Cuts a stream of bytes into frames: `feed` what came, then take frames until there is none.
 
     Holds no more than one frame and what was fed behind it; memory for a frame grows with its bytes, not with the length it claims.

@@ -1,1 +1,41 @@
 """Kernels: how one is found, started, reached, limited and ended."""
+
+from engine.kernels.backend import Backend, FileHolder
+from engine.kernels.environment import kernel_env
+from engine.kernels.interpreters import Tool, find_node, find_npm, missing_modules
+from engine.kernels.kernel import Kernel
+from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool
+from engine.kernels.local import Local
+from engine.kernels.memory import Memory, private_bytes, read_memory
+from engine.kernels.pool import Pool
+from engine.kernels.preludes import Preludes, preludes_of
+from engine.kernels.run import Outcome, Run
+from engine.kernels.silent import evaluate_silently, put_back, run_silently
+from engine.kernels.stock import Member
+
+__all__ = [
+    "Backend",
+    "FileHolder",
+    "Kernel",
+    "KernelSpecs",
+    "Local",
+    "Member",
+    "Memory",
+    "Outcome",
+    "Pool",
+    "Preludes",
+    "Run",
+    "Tool",
+    "evaluate_silently",
+    "find_node",
+    "find_npm",
+    "honours",
+    "kernel_env",
+    "missing_modules",
+    "package_tool",
+    "preludes_of",
+    "private_bytes",
+    "put_back",
+    "read_memory",
+    "run_silently",
+]

@@ -14,14 +14,12 @@ from jupyter_client.kernelspec import KernelSpec
 
 from engine.errors import FieldError, KernelStartFailed
 from engine.kernels.kernel import Kernel
-from engine.kernels.provisioners.zygotes import Waker, Zygotes
+from engine.kernels.provisioners import Waker, Zygotes
 from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.settings import Settings
-from engine.workspaces.files import Files
-from engine.workspaces.run_directory import RunDir
-from engine.workspaces.workspace import Workspace
+from engine.workspaces import Files, RunDir, Workspace
 
 
 class FileHolder(Protocol):

@@ -14,7 +14,7 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpec
 
 from engine.errors import KernelDied, MessageError
-from engine.jupyter.messages import Channel, Message
+from engine.jupyter import Channel, Message
 from engine.kernels.channels import Channels, Listener, MakeChannels
 from engine.kernels.kernelspecs import honours
 from engine.kernels.process import KernelProcess

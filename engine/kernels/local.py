@@ -16,26 +16,27 @@ from jupyter_client.kernelspec import KernelSpec
 
 from engine.errors import FieldError, KernelStartFailed
 from engine.kernels.backend import Backend, FileHolder
-from engine.kernels.channels import Channels, MakeChannels, Receiver
-from engine.kernels.channels.stream import StreamChannels
-from engine.kernels.channels.zmq import ZmqChannels
+from engine.kernels.channels import Channels, MakeChannels, Receiver, StreamChannels, ZmqChannels
 from engine.kernels.environment import kernel_env, zygote_env
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool, reserved_memory
-from engine.kernels.provisioners import KERNEL_MARK, MakeProvisioner, Provisioner
-from engine.kernels.provisioners.confinement import Confinement
-from engine.kernels.provisioners.fork import ForkProvisioner
-from engine.kernels.provisioners.spawn import SpawnProvisioner
-from engine.kernels.provisioners.zygote import Zygote
-from engine.kernels.provisioners.zygotes import Waker, Zygotes
+from engine.kernels.provisioners import (
+    KERNEL_MARK,
+    Confinement,
+    ForkProvisioner,
+    MakeProvisioner,
+    Provisioner,
+    SpawnProvisioner,
+    Waker,
+    Zygote,
+    Zygotes,
+)
 from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.settings import Settings
 from engine.validation import ENV_NAME
-from engine.workspaces.files import FileLimits, LocalFiles
-from engine.workspaces.run_directory import RunDir
-from engine.workspaces.workspace import Workspace
+from engine.workspaces import FileLimits, LocalFiles, RunDir, Workspace
 
 _CONNECTION_ARGUMENTS = ("-f", "{connection_file}")  # what a kernel's command ends with
 

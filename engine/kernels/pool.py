@@ -22,7 +22,7 @@ from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.settings import Settings
-from engine.workspaces.run_directory import RunDir
+from engine.workspaces import RunDir
 
 _WARM_TIMEOUT = 30.0  # seconds
 _TICK = 2.0  # seconds between looks at what announces nothing: memory, demand that falls, pauses that end

@@ -144,7 +144,7 @@ _MAKERS: dict[str, Callable[[Mapping[str, str]], Preludes]] = {
 LANGUAGES = tuple(_MAKERS)
 
 
-def preludes(language: str, env: Mapping[str, str]) -> Preludes | None:
+def preludes_of(language: str, env: Mapping[str, str]) -> Preludes | None:
     """The cells for a kernel of this language, as its kernelspec names it; None where it cannot be done."""
     make = _MAKERS.get(language.lower())
     return None if make is None else make(env)

@@ -13,8 +13,7 @@ from typing import Any, Protocol
 from jupyter_client.kernelspec import KernelSpec
 
 from engine.errors import KernelStartFailed, MessageError
-from engine.kernels.channels import Channels, MakeChannels, Receiver
-from engine.kernels.channels.stream import stream_pair
+from engine.kernels.channels import Channels, MakeChannels, Receiver, stream_pair
 from engine.kernels.connection_file import connection_info, write_connection_file
 from engine.kernels.kernelspecs import CONNECTION_FILE, honours
 from engine.kernels.memory import is_out_of_memory

@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 
 from engine.errors import KernelDied, KernelTimeout
-from engine.jupyter.messages import Channel, Message
+from engine.jupyter import Channel, Message
 from engine.kernels.run import Run
 
 _REMEMBERED_RUNS = 100  # finished requests whose late output still finds its execution

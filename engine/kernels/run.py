@@ -9,7 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from engine.errors import MessageError
-from engine.jupyter.messages import Channel, Message
+from engine.jupyter import Channel, Message
 from engine.kernels.channels import Listener
 
 if TYPE_CHECKING:

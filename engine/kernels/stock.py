@@ -10,7 +10,7 @@ from typing import Literal
 from engine.kernels.kernel import Kernel
 from engine.languages import Language
 from engine.log import get_logger
-from engine.workspaces.workspace import Workspace
+from engine.workspaces import Workspace
 
 _PATIENCE = 3.0  # seconds that busy cores keep a member from being started
 _WINDOW = 10.0  # seconds over which takes are averaged

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from engine.jupyter.mime import to_item, utf8_size
+from engine.jupyter import to_item, utf8_size
 from engine.models import Event, Item, ItemAdded, ItemUpdated, Truncation
 
 

@@ -11,8 +11,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from engine.jupyter.messages import Message
-from engine.jupyter.mime import is_count, utf8_size
+from engine.jupyter import Message, is_count, utf8_size
 from engine.models import (
     Cleared,
     ErrorInfo,

@@ -13,11 +13,8 @@ from typing import Protocol
 from msgspec import UNSET, UnsetType
 
 from engine.following import follow
-from engine.kernels.interpreters import Tool
-from engine.kernels.kernel import Kernel
-from engine.kernels.provisioners import KERNEL_MARK
-from engine.kernels.provisioners.command import run_command
-from engine.kernels.provisioners.confinement import Confinement
+from engine.kernels import Kernel, Tool
+from engine.kernels.provisioners import KERNEL_MARK, Confinement, run_command
 from engine.languages import Language
 from engine.log import get_logger
 from engine.models import (
@@ -30,10 +27,9 @@ from engine.models import (
     Stderr,
     Stdout,
 )
-from engine.output.journal import Journal
-from engine.output.normalizer import strip_ansi
+from engine.output import Journal, strip_ansi
 from engine.packages.tools import Installer, Outcome, ToolFailed, ToolMissing, explain
-from engine.workspaces.workspace import Workspace
+from engine.workspaces import Workspace
 
 _MAX_EVENTS = 2000
 _MAX_LOG_BYTES = 1024 * 1024

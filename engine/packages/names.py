@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from engine.errors import FieldError, InvalidRequest
-from engine.kernels.interpreters import Tool
+from engine.kernels import Tool
 
 MAX_PACKAGES = 50
 MAX_LENGTH = 300  # characters of one

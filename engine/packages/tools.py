@@ -19,12 +19,11 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, Protocol
 
-from engine.kernels.environment import kernel_env
-from engine.kernels.interpreters import Tool, find_node, find_npm
+from engine.kernels import Tool, find_node, find_npm, kernel_env
 from engine.models import InstallationError, PackageInfo
 from engine.resources import data_dir
 from engine.settings import Settings
-from engine.workspaces.workspace import Workspace
+from engine.workspaces import Workspace
 
 # Where the tools find packages, and how they get there; nothing that would install elsewhere.
 _PIP_VARIABLES = (

@@ -17,10 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from engine.api.dialects import Surfaces, operator_routes
 from engine.api.http.errors import render
 from engine.api.http.openapi import document
-from engine.api.middleware.auth import Guard
-from engine.api.middleware.cors import Cors
-from engine.api.middleware.prefix import Prefix
-from engine.api.native.routes import OPERATIONS
+from engine.api.middleware import Cors, Guard, Prefix
+from engine.api.native import OPERATIONS
 from engine.api.notebook import routes as notebook_http
 from engine.core import Engine
 from engine.errors import KernelStartFailed, PolyreplError

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from engine.api.dialects import Surfaces
-from engine.api.native.operations import Readiness
-from engine.api.notebook.kernels import NotebookKernels
-from engine.api.notebook.routes import load
+from engine.api.native import Readiness
+from engine.api.notebook import NotebookKernels, load_notebook
 from engine.core import Engine
 from engine.errors import ShuttingDown
 
@@ -20,7 +19,7 @@ class Application:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.surfaces = Surfaces(engine.settings)
-        notebook = load(engine.settings)
+        notebook = load_notebook(engine.settings)
         self.notebook = None if notebook is None else NotebookKernels(engine, notebook)
         served = self.surfaces.dialects if notebook is None else []
         self.dialects = {dialect.name: dialect.open(engine) for dialect in served}

@@ -43,7 +43,7 @@ _TYPES: tuple[tuple[Callable[[int], bool], Literal["file", "directory", "symlink
     (stat.S_ISDIR, "directory"),
     (stat.S_ISLNK, "symlink"),
 )
-DESCRIPTIONS = {
+FILE_TYPES = {
     "directory": "is a directory",
     "symlink": "is a symbolic link, and none is followed",
     "other": "is a pipe, a socket or a device",
@@ -90,7 +90,7 @@ class FileLimits:
     bytes: int
 
 
-def checked(path: str, *, is_directory: bool = False) -> tuple[str, ...]:
+def checked_path(path: str, *, is_directory: bool = False) -> tuple[str, ...]:
     """The names in a path. Raises InvalidRequest for one that leads out, and for an empty one where a file is meant."""
     try:
         names = split(path)
@@ -110,17 +110,17 @@ class LocalFiles:
         self._limits = limits
 
     async def list(self, path: str = "", *, recursive: bool = False, limit: int = 1000, after: str = "") -> FileList:
-        names = checked(path, is_directory=True)
-        last = checked(after, is_directory=True)
+        names = checked_path(path, is_directory=True)
+        last = checked_path(after, is_directory=True)
         below = _below(names, last)
         return await self._run(path, lambda: self._list(names, recursive=recursive, limit=limit, after=below))
 
     async def read(self, path: str) -> OpenFile:
-        names = checked(path)
+        names = checked_path(path)
         return await self._run(path, lambda: self._open(path, names))
 
     async def write(self, path: str, chunks: AsyncIterable[bytes]) -> tuple[FileInfo, bool]:
-        names = checked(path)
+        names = checked_path(path)
         staged = await self._run(path, lambda: self._stage(path, names))
         try:
             async for part in _large(chunks):
@@ -130,7 +130,7 @@ class LocalFiles:
             await asyncio.shield(asyncio.to_thread(staged.close))
 
     async def delete(self, path: str, *, recursive: bool = False) -> None:
-        names = checked(path)
+        names = checked_path(path)
         await self._run(path, lambda: self._delete(path, names, recursive=recursive))
 
     async def _run(self, path: str, work: Callable[[], Value]) -> Value:
@@ -140,7 +140,7 @@ class LocalFiles:
         except OSError as error:
             if self._workspace.is_gone or not self._workspace.root.exists():
                 raise ContextEnded(self._context_id) from None
-            raise explained(error, path) from None
+            raise file_error(error, path) from None
 
     @contextlib.contextmanager
     def _root(self) -> Iterator[int]:
@@ -322,7 +322,7 @@ def _info(names: tuple[str, ...], info: os.stat_result) -> FileInfo:
 def _check_file(path: str, info: os.stat_result) -> None:
     """Raises FileConflict for what is no regular file."""
     if not stat.S_ISREG(info.st_mode):
-        raise FileConflict(path, DESCRIPTIONS[_info((), info).type])
+        raise FileConflict(path, FILE_TYPES[_info((), info).type])
 
 
 async def _large(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
@@ -339,7 +339,7 @@ async def _large(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         yield b"".join(waiting)
 
 
-def explained(error: OSError, path: str) -> Exception:
+def file_error(error: OSError, path: str) -> Exception:
     """What the operating system says against the work on a path, in our words."""
     match error.errno:
         case errno.ENOENT:

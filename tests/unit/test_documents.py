@@ -30,7 +30,7 @@ GUIDES = [
 ]
 """Documents about the code, whose every path and name is checked."""
 
-_SKIPPED = {".git", "node_modules", "vendor", "static", "__pycache__", "dist", "build"}
+_SKIPPED = {".git", ".hypothesis", "node_modules", "vendor", "static", "__pycache__", "dist", "build"}
 _TEXT = {".py", ".pyi", ".md", ".mjs", ".js", ".ts", ".tsx", ".toml", ".yml", ".yaml", ".json", ".txt", ".cfg", ""}
 _FENCED = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
 _SPAN = re.compile(r"`([^`\n]+)`")

@@ -71,7 +71,19 @@ DIALECTS = {
     "api.code_interpreter",
     "api.mcp",
 }
-TYPESCRIPT_ROOMS = ("shared",)
+FACES = (
+    {"jupyter", "output", "workspaces", "kernels", "kernels.channels", "kernels.provisioners", "kernels.remote"}
+    | {"packages", "contexts", "settings", "server", "api.middleware"}
+    | DIALECTS
+)
+"""Folders of which others import only what `__init__` exports. `api.http` is a shelf, used module by module."""
+PAST_THE_FACE = (
+    "engine.api.mcp.server.",
+    "engine.api.mcp.definitions.",
+    "engine.server.server.",
+    "engine.kernels.installed.",
+)
+"""What is loaded only when it is used: it needs an optional package, or takes time."""
 WATCHED = set(" ".join(ENGINE_ROOMS.values()).split())
 CHILD_OF_A_ROOM = {"api", ""}  # packages that only hold rooms
 
@@ -82,6 +94,21 @@ def upward(rooms: Rooms, order: Iterable[str]) -> list[str]:
     unknown = [f"{room} has no line" for room in rooms if room not in place]
     arrows = [(room, other) for room, others in rooms.items() for other in others]
     return unknown + [f"{a} imports {b}" for a, b in sorted(arrows) if place.get(b, 0) >= place.get(a, 0)]
+
+
+def intruders(path: Path) -> list[str]:
+    """The files of other folders that a module of the engine imports past the folder's face."""
+    own = name_of(path)
+    found = []
+    for name in imports(path, typing=True):
+        parts = name.removeprefix("engine.").split(".")[:-1]  # the last is what is imported
+        folder = next(
+            (".".join(parts[:depth]) for depth in range(len(parts), 0, -1) if ".".join(parts[:depth]) in FACES), ""
+        )
+        inside = own == folder or own.startswith(f"{folder}.")
+        if folder and len(parts) > folder.count(".") + 1 and not inside:
+            found.append(f"{own} imports {name} past the face of {folder}")
+    return [each for each in found if not each.split(" imports ")[1].startswith(PAST_THE_FACE)]
 
 
 def strays(path: Path) -> list[str]:
@@ -102,6 +129,7 @@ def test_imports_point_downward():
         for name in imports(path)
         if ".fake" in name and not name_of(path).endswith(".fake")
     ]
+    offenders += [intruder for path in modules() for intruder in intruders(path)]
     runtimes = (path for path in (ROOT / "runtimes").rglob("*.py") if "test" not in path.parts)
     offenders += [
         f"{path.relative_to(ROOT)} imports the server"

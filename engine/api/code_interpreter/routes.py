@@ -22,8 +22,7 @@ from engine.api.http.errors import headers_of, json_response, status_of
 from engine.api.http.multipart import Form
 from engine.api.http.requests import engine_of
 from engine.api.http.tables import Table
-from engine.contexts.context import Context
-from engine.contexts.execution import Execution
+from engine.contexts import Context, Execution
 from engine.errors import ContextNotFound, PolyreplError
 from engine.models import Item
 

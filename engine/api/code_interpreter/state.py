@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from engine.api.code_interpreter.history import History
 from engine.api.http.dialect import State
-from engine.contexts.context import Context
+from engine.contexts import Context
 from engine.core import Engine
 
 NAME = "code_interpreter"

@@ -19,7 +19,7 @@ from engine.api.http.detail import problems_of, read_checked, unprocessable
 from engine.api.http.errors import headers_of, status_of
 from engine.api.http.requests import engine_of
 from engine.api.http.tables import Table
-from engine.contexts.context import Context
+from engine.contexts import Context
 from engine.core import Engine
 from engine.errors import ContextNotFound, InvalidRequest, PolyreplError, UnknownLanguage
 from engine.languages import Language

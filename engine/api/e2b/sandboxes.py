@@ -20,8 +20,7 @@ from engine.api.http.detail import read_checked
 from engine.api.http.errors import status_of
 from engine.api.http.requests import engine_of
 from engine.api.http.tables import Table
-from engine.contexts.context import Context
-from engine.contexts.registry import DELETED
+from engine.contexts import DELETED, Context
 from engine.core import Engine
 from engine.errors import ContextNotFound, InvalidRequest, PolyreplError
 from engine.validation import check_env_vars

@@ -12,11 +12,11 @@ from msgspec import UNSET
 from starlette.types import Receive, Scope, Send
 
 from engine.api.http.streaming import PING_INTERVAL, Disconnect
-from engine.contexts.execution import Execution
+from engine.contexts import Execution
 from engine.core import Engine
 from engine.errors import ContextNotFound
 from engine.models import Cleared, Event, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout
-from engine.output.engine_errors import EngineFailed
+from engine.output import EngineFailed
 
 _FIELDS = (
     "text",

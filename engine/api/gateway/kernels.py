@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.api.gateway.seed import Seed
-from engine.contexts.context import Context
+from engine.contexts import Context
 from engine.core import Engine
 from engine.errors import (
     ContextExists,

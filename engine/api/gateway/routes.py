@@ -17,7 +17,7 @@ from engine.api.gateway.swagger import SWAGGER_JSON, SWAGGER_YAML
 from engine.api.http.reason import json_answer, refusal
 from engine.api.http.requests import engine_of, read_bytes
 from engine.api.http.tables import Table
-from engine.contexts.context import Context
+from engine.contexts import Context
 from engine.errors import ContextNotFound, FieldError, InvalidRequest, KernelStartFailed, UnknownLanguage
 
 VERSION = "2.21.1"  # of the jupyter_server whose API this is

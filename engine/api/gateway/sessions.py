@@ -6,7 +6,7 @@ import uuid
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from engine.contexts.context import Context
+from engine.contexts import Context
 from engine.errors import NotFound
 
 _MAX_SESSIONS = 10_000  # of which a context may have any number; the oldest goes

@@ -8,7 +8,7 @@ from engine.api.gateway.kernels import check_settings
 from engine.api.gateway.seed import Seed
 from engine.api.gateway.sessions import Sessions
 from engine.api.http.dialect import State
-from engine.contexts.context import Context
+from engine.contexts import Context
 from engine.core import Engine
 
 NAME = "gateway"

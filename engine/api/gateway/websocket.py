@@ -13,12 +13,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from engine.api.gateway.errors import render
 from engine.api.gateway.kernels import find_context
-from engine.contexts.context import Context
-from engine.contexts.observers import Observer
+from engine.contexts import Context, Observer
 from engine.core import Engine
 from engine.errors import InvalidRequest, PolyreplError, TooManyRequests
-from engine.jupyter.client_frames import V1, Outgoing, read_frame
-from engine.jupyter.messages import Channel
+from engine.jupyter import V1, Channel, Outgoing, read_frame
 
 _HIGH, _LOW = 4 * 1024 * 1024, 1024 * 1024  # bytes that wait for a client: from where to where it counts as behind
 _FLUSH_WAIT = 5.0  # seconds that a kernel has to read a control request before the next frame is looked at

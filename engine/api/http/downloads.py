@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.api.http.streaming import Disconnect
 from engine.errors import RangeNotSatisfiable
-from engine.workspaces.files import OpenFile
+from engine.workspaces import OpenFile
 
 OCTETS = "application/octet-stream"
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")

@@ -1,1 +1,5 @@
 """The dialect of KernelBox."""
+
+from engine.api.kernelbox.dialect import KERNELBOX
+
+__all__ = ["KERNELBOX"]

@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec import UNSET
 
-from engine.contexts.execution import Execution
-from engine.jupyter.mime import to_bundle
+from engine.contexts import Execution
+from engine.jupyter import to_bundle
 from engine.models import Cleared, ErrorInfo, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout
 
 MARKER = "\n...[truncated by kernelbox]..."  # what its clients look for

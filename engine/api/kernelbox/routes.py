@@ -20,9 +20,7 @@ from engine.api.http.requests import engine_of
 from engine.api.http.tables import Table
 from engine.api.kernelbox.results import attempt_of, result_of
 from engine.api.kernelbox.state import NAME, state_of
-from engine.contexts.context import Context
-from engine.contexts.execution import Execution
-from engine.contexts.registry import DELETED
+from engine.contexts import DELETED, Context, Execution
 from engine.core import Engine
 from engine.errors import (
     ContextExists,
@@ -32,7 +30,7 @@ from engine.errors import (
     PolyreplError,
 )
 from engine.validation import CONTEXT_ID
-from engine.workspaces.labels import Labels
+from engine.workspaces import Labels
 
 MAX_ATTEMPTS = 100
 Tags = dict[str, str]

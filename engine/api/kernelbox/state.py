@@ -7,7 +7,7 @@ from collections import Counter
 from starlette.requests import Request
 
 from engine.api.http.dialect import State
-from engine.contexts.context import Context
+from engine.contexts import Context
 from engine.core import Engine
 
 NAME = "kernelbox"

@@ -14,9 +14,9 @@ import msgspec
 from msgspec import UNSET
 
 from engine.errors import FieldError, InvalidRequest
-from engine.jupyter.mime import FIELDS
+from engine.jupyter import FIELDS
 from engine.models import FileChange, Item, Result
-from engine.output.normalizer import strip_ansi
+from engine.output import strip_ansi
 
 SCHEME = "polyrepl"
 MAX_TEXT = 20_000  # characters of each text: some 5,000 tokens

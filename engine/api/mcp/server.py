@@ -35,7 +35,7 @@ from engine.api.mcp.content import (
     stream_uri,
 )
 from engine.api.mcp.definitions import definitions
-from engine.contexts.execution import Execution
+from engine.contexts import Execution
 from engine.core import Engine
 from engine.errors import ContextNotFound, FieldError, InvalidRequest, NotFound, PolyreplError
 from engine.models import FileInfo, Stderr, Stdout

@@ -10,9 +10,8 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.api.dialects import Surfaces
-from engine.api.gateway.dialect import GATEWAY
-from engine.api.notebook.kernels import NotebookKernels
-from engine.api.notebook.routes import is_served
+from engine.api.gateway import GATEWAY
+from engine.api.notebook import NotebookKernels, is_served
 from engine.errors import Forbidden, NotFound, PolyreplError, RequestTooLarge, Unauthorized
 from engine.settings import Settings
 

@@ -6,7 +6,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engine.api.gateway.errors import is_gateway_path
+from engine.api.gateway import is_gateway_path
 from engine.settings import Settings
 
 

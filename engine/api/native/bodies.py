@@ -9,7 +9,7 @@ from msgspec import Meta
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
 from engine.options import BODY_FIELDS, ExecuteOptions, from_body
-from engine.packages.names import MAX_PACKAGES
+from engine.packages import MAX_PACKAGES
 from engine.validation import CONTEXT_ID
 
 

@@ -13,7 +13,7 @@ from engine.api.http.openapi import Answer, Operation
 from engine.api.http.requests import engine_of, read_body
 from engine.api.native.answers import BAD_QUERY, BUSY, ENDED, ENDING, KERNEL_NOT_STARTED, LANGUAGE, NO_CONTEXT
 from engine.api.native.bodies import ContextBody
-from engine.contexts.context import Context
+from engine.contexts import Context
 from engine.models import ContextInfo, LanguageInfo
 
 

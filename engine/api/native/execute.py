@@ -25,12 +25,12 @@ from engine.api.http.streaming import (
 )
 from engine.api.native.answers import BAD_QUERY, BUSY, ENDING, NO_CONTEXT, STREAMS
 from engine.api.native.bodies import ExecuteBody, InputBody
-from engine.contexts.execution import Execution
+from engine.contexts import Execution
 from engine.core import Engine
 from engine.errors import ContextNotFound
 from engine.models import AnyEvent, Failed, Result, Status, Stderr, Stdout
 from engine.options import DESCRIPTIONS
-from engine.output.engine_errors import EngineError, EngineFailed
+from engine.output import EngineError, EngineFailed
 
 _NO_EXECUTION = Answer("The execution does not exist, or is no longer kept", Problem)
 _NO_OPTION = Answer("The language does not support `variables`, `checkpoint` or `on_error`", Problem)

@@ -17,7 +17,7 @@ from engine.api.http.requests import engine_of, whole_number
 from engine.api.native.answers import BAD_QUERY, BUSY, ENDING, LANGUAGE, NO_CONTEXT, NO_FILE, NO_ROOM, NOT_A_FILE
 from engine.errors import FieldError, InvalidRequest
 from engine.models import FileInfo, FileList
-from engine.workspaces.files import Files
+from engine.workspaces import Files
 
 DEFAULT_LIMIT = 1000
 MAX_LIMIT = 10_000

@@ -17,8 +17,7 @@ from msgspec import UNSET
 
 from engine.api.notebook.notebook import Cell, Notebook, Operation
 from engine.api.notebook.request_variable import assignment
-from engine.contexts.context import Context
-from engine.contexts.execution import Execution
+from engine.contexts import Context, Execution
 from engine.core import Engine
 from engine.errors import (
     BadNotebook,
@@ -30,9 +29,8 @@ from engine.errors import (
     ShuttingDown,
     UnknownLanguage,
 )
-from engine.jupyter.mime import to_bundle
-from engine.kernels.kernel import Kernel
-from engine.kernels.silent import run_silently
+from engine.jupyter import to_bundle
+from engine.kernels import Kernel, run_silently
 from engine.languages import Language
 from engine.log import get_logger
 

@@ -32,7 +32,7 @@ _NO_LENGTH = (204, 304)
 _CLIENT_GONE = 499
 
 
-def load(settings: Settings) -> Notebook | None:
+def load_notebook(settings: Settings) -> Notebook | None:
     """The notebook of the settings; None where there is none. Raises BadNotebook."""
     location = settings.notebook
     if location is None:

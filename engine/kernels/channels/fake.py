@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from engine.jupyter.messages import Channel
-from engine.kernels.channels import Channels, Listener, Receiver
+from engine.jupyter import Channel
+from engine.kernels.channels.channels import Channels, Listener, Receiver
 
 
 class Peer(Protocol):

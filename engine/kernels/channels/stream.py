@@ -15,9 +15,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.errors import MessageError
-from engine.jupyter.frames import MAX_FRAME, Decoder, Frame, encode
-from engine.jupyter.messages import Channel, Session
-from engine.kernels.channels import Channels, Receiver
+from engine.jupyter import MAX_FRAME, Channel, Frame, FrameDecoder, Session, encode_frame
+from engine.kernels.channels.channels import Channels, Receiver
 
 # Both bound what one kernel can do before the other tasks of the loop get their turn.
 _READ_BYTES = 256 * 1024
@@ -51,7 +50,7 @@ class StreamChannels(Channels):
         self._socket = sock
         self._hand_over = receiver.receive
         self._session = Session(b"")
-        self._decoder = Decoder()
+        self._decoder = FrameDecoder()
         self._loop = asyncio.get_running_loop()
         self._heard = asyncio.Event()  # a message came, or none ever will
         self._learns_pid = bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED))
@@ -88,11 +87,11 @@ class StreamChannels(Channels):
     ) -> str:
         """The caller may close `fds` at once. A kernel that leaves too much unread counts as broken."""
         msg_id, parts = self._session.build_parts(msg_type, content, metadata=metadata)
-        self._put(encode(channel, parts), fds)
+        self._put(encode_frame(channel, parts), fds)
         return msg_id
 
     def forward(self, channel: Channel, parts: Sequence[bytes]) -> None:
-        self._put(encode(channel, parts), ())
+        self._put(encode_frame(channel, parts), ())
 
     def pause(self, paused: bool) -> None:
         if paused == self._is_paused or self._is_over or self._end_timer is not None:

@@ -10,8 +10,8 @@ from typing import Any
 import zmq
 
 from engine.errors import MessageError
-from engine.jupyter.messages import DELIMITER, Channel, Message, Session
-from engine.kernels.channels import Channels, Receiver
+from engine.jupyter import DELIMITER, Channel, Message, Session
+from engine.kernels.channels.channels import Channels, Receiver
 
 # Jupyter messaging protocol, "Wire protocol": the names of the ports in connection info
 _PORTS = {

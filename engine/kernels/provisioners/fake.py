@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.jupyter.messages import Channel, Message
+from engine.jupyter import Channel, Message
 from engine.kernels.channels import Listener
-from engine.kernels.provisioners import Exit, MakeProvisioner, Provisioner
+from engine.kernels.provisioners.provisioner import Exit, MakeProvisioner, Provisioner
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 
-from engine.kernels.provisioners import KERNEL_MARK, Exit, Provisioner
 from engine.kernels.provisioners.confinement import UNCONFINED, Confinement
 from engine.kernels.provisioners.process import end_marked, fork_name, name_of
+from engine.kernels.provisioners.provisioner import KERNEL_MARK, Exit, Provisioner
 from engine.kernels.provisioners.zygote import ForkRequest, Zygote, ZygoteFailed
 from engine.metrics import Metrics
 

@@ -8,7 +8,7 @@ import os
 import signal
 from pathlib import Path
 
-from engine.kernels.provisioners import FORK_NAME, KERNEL_MARK
+from engine.kernels.provisioners.provisioner import FORK_NAME, KERNEL_MARK
 
 _PIPE_BYTES = 65536
 _END_ROUNDS = 5

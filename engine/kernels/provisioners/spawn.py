@@ -13,9 +13,9 @@ from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 
-from engine.kernels.provisioners import KERNEL_MARK, Exit, Provisioner
 from engine.kernels.provisioners.confinement import UNCONFINED, Confinement
 from engine.kernels.provisioners.process import Pipe, end_marked
+from engine.kernels.provisioners.provisioner import KERNEL_MARK, Exit, Provisioner
 
 _LAST_OUTPUT_CHARS = 16 * 1024
 

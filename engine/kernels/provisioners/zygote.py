@@ -15,8 +15,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
-from engine.kernels.provisioners import Exit
 from engine.kernels.provisioners.confinement import Confinement
+from engine.kernels.provisioners.provisioner import Exit
 from engine.kernels.provisioners.zygote_process import ZygoteProcess
 
 _MAX_WATCHED = 200

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from engine.kernels.provisioners import Exit
+from engine.kernels.provisioners.provisioner import Exit
 
 _MAX_MESSAGE = 1 << 16
 _ANCILLARY = socket.CMSG_SPACE(4 * 4)

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from jupyter_client.kernelspec import KernelSpec
 
 from engine.errors import FieldError
-from engine.kernels.backend import Backend, FileHolder
-from engine.kernels.kernel import Kernel
-from engine.kernels.provisioners.zygotes import Waker
+from engine.kernels import Backend, FileHolder, Kernel
+from engine.kernels.provisioners import Waker
 from engine.kernels.remote.channels import RemoteChannels
 from engine.kernels.remote.files import RemoteFiles
 from engine.kernels.remote.provisioner import RemoteProvisioner
@@ -17,8 +16,7 @@ from engine.kernels.remote.server import RemoteServer, remote_problem
 from engine.languages import BUILTIN, Language
 from engine.metrics import Metrics
 from engine.settings import Settings
-from engine.workspaces.run_directory import RunDir
-from engine.workspaces.workspace import Workspace
+from engine.workspaces import RunDir, Workspace
 
 
 class RemoteJupyter(Backend):

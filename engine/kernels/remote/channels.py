@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import MessageError
-from engine.jupyter.messages import Channel, Message, Session
-from engine.jupyter.websocket_frames import V1, Parts, decode_legacy, decode_v1, encode_legacy, encode_v1
+from engine.jupyter import V1, Channel, Message, Parts, Session, decode_legacy, decode_v1, encode_legacy, encode_v1
 from engine.kernels.channels import Channels, Receiver
 from engine.kernels.remote.conversation import DEAD, GONE, Conversation
 from engine.kernels.remote.provisioner import RemoteProvisioner

@@ -12,8 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from engine.jupyter.messages import Channel, Message, Session
-from engine.jupyter.websocket_frames import Parts
+from engine.jupyter import Channel, Message, Parts, Session
 from engine.kernels.remote.cells import REPLAY, cell, keep_messages
 from engine.kernels.remote.losses import Numbers
 from engine.kernels.remote.replay import KEPT_BYTES, messages_of, question, read_answer

@@ -15,12 +15,10 @@ from typing import Any
 import msgspec
 
 from engine.errors import FileConflict, FileTooLarge, NotSupported
-from engine.kernels.backend import FileHolder
-from engine.kernels.kernel import Kernel
+from engine.kernels import FileHolder, Kernel, evaluate_silently
 from engine.kernels.remote.cells import expression, reach_file
-from engine.kernels.silent import evaluate_silently
 from engine.models import FileInfo, FileList
-from engine.workspaces.files import DESCRIPTIONS, OpenFile, checked, explained
+from engine.workspaces import FILE_TYPES, OpenFile, checked_path, file_error
 
 _TURN_WAIT = 10.0  # seconds that a step waits for the cells before it
 _TIMEOUT = 30.0  # seconds of one step
@@ -64,22 +62,22 @@ class RemoteFiles:
         self._max_file_bytes = max_file_bytes
 
     async def list(self, path: str = "", *, recursive: bool = False, limit: int = 1000, after: str = "") -> FileList:
-        names = checked(path, is_directory=True)
-        last = list(checked(after, is_directory=True))
+        names = checked_path(path, is_directory=True)
+        last = list(checked_path(after, is_directory=True))
         limit = min(limit, _MAX_LISTED)
         found = await self._reach("list", path, names, recursive=recursive, limit=limit, after=last)
         items = [_entry(each).info() for each in found]
         return FileList(items=items[:limit], truncated=len(items) > limit)
 
     async def read(self, path: str) -> OpenFile:
-        names = checked(path)
+        names = checked_path(path)
         return RemoteFile(self, path, names, _entry(await self._reach("look", path, names)))
 
     async def read_part(self, path: str, names: tuple[str, ...], start: int, size: int) -> bytes:
         return base64.b64decode(await self._reach("read", path, names, start=start, size=min(size, _CHUNK)))
 
     async def write(self, path: str, chunks: AsyncIterable[bytes]) -> tuple[FileInfo, bool]:
-        names = checked(path)
+        names = checked_path(path)
         part = f".{uuid.uuid4().hex}.part"
         size = 0
         try:
@@ -97,16 +95,16 @@ class RemoteFiles:
         return _entry(entry).info(), bool(is_new)
 
     async def delete(self, path: str, *, recursive: bool = False) -> None:
-        await self._reach("delete", path, checked(path), recursive=recursive)
+        await self._reach("delete", path, checked_path(path), recursive=recursive)
 
     async def _reach(self, action: str, path: str, names: tuple[str, ...], **given: Any) -> Any:
         """Have the kernel do it, in a turn of its own."""
         async with self._holder.turn(_TURN_WAIT) as kernel:
             answer = await self._ask(kernel, action, names, given)
         if answer.instead:
-            raise FileConflict(path, DESCRIPTIONS[answer.instead])
+            raise FileConflict(path, FILE_TYPES[answer.instead])
         if answer.errno:
-            raise explained(OSError(answer.errno, answer.reason), path)
+            raise file_error(OSError(answer.errno, answer.reason), path)
         return answer.done
 
     async def _ask(self, kernel: Kernel, action: str, names: tuple[str, ...], given: dict[str, Any]) -> _Answer:

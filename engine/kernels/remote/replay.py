@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 
 from engine.errors import MessageError
-from engine.jupyter.messages import Channel, Message
-from engine.jupyter.websocket_frames import Parts
+from engine.jupyter import Channel, Message, Parts
 from engine.kernels.remote.losses import Numbers
 
 KEPT_BYTES = 16 * 1024 * 1024  # of a kernel's latest messages, in its own memory

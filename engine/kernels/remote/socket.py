@@ -8,8 +8,7 @@ import socket
 from functools import cache
 from typing import TYPE_CHECKING
 
-from engine.jupyter.frames import MAX_FRAME
-from engine.jupyter.websocket_frames import V1
+from engine.jupyter import MAX_FRAME, V1
 from engine.kernels.remote.server import RemoteServer
 
 if TYPE_CHECKING:  # an optional dependency, loaded when it is needed

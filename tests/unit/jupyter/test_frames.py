@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import MessageError
-from engine.jupyter.frames import MAX_FRAME, MAX_PARTS, VERSION, Decoder, Frame, encode
+from engine.jupyter.frames import MAX_FRAME, MAX_PARTS, VERSION, Frame, FrameDecoder, encode_frame
 from engine.jupyter.messages import Channel
 
 frames = st.builds(Frame, st.sampled_from(Channel), st.lists(st.binary(max_size=300), min_size=4, max_size=8))
 
 
 def decode(*pieces: bytes) -> list[Frame]:
-    decoder = Decoder()
+    decoder = FrameDecoder()
     found: list[Frame] = []
     for piece in pieces:
         decoder.feed(piece)
@@ -34,25 +34,25 @@ def head(length: int, *, version: int = VERSION, channel: int = 1, count: int = 
 
 @given(st.lists(frames, max_size=5))
 def test_what_one_side_encodes_the_other_decodes(sent: list[Frame]):
-    assert decode(b"".join(encode(*frame) for frame in sent)) == sent
+    assert decode(b"".join(encode_frame(*frame) for frame in sent)) == sent
 
 
 @given(st.lists(frames, min_size=1, max_size=4))
 def test_a_stream_that_comes_byte_by_byte_gives_the_same_frames(sent: list[Frame]):
-    stream = b"".join(encode(*frame) for frame in sent)
+    stream = b"".join(encode_frame(*frame) for frame in sent)
     assert decode(*(stream[at : at + 1] for at in range(len(stream)))) == sent
 
 
 @given(st.lists(frames, min_size=1, max_size=6), st.lists(st.integers(0, 3000), max_size=12))
 def test_a_stream_cut_anywhere_gives_the_same_frames(sent: list[Frame], cuts: list[int]):
-    stream = b"".join(encode(*frame) for frame in sent)
+    stream = b"".join(encode_frame(*frame) for frame in sent)
     places = sorted({0, len(stream), *(cut % len(stream) for cut in cuts)})
     pieces = [stream[start:end] for start, end in itertools.pairwise(places)]
     assert decode(*pieces) == sent
 
 
 def test_parts_are_bytes_whether_a_frame_came_whole_or_in_pieces():
-    stream = encode(Channel.IOPUB, [b"h", b"p", b"m", b"c", b"buffer"])
+    stream = encode_frame(Channel.IOPUB, [b"h", b"p", b"m", b"c", b"buffer"])
     for pieces in ([stream], [stream[:11], stream[11:]]):
         ((channel, parts),) = decode(*pieces)
         assert channel is Channel.IOPUB
@@ -61,7 +61,7 @@ def test_parts_are_bytes_whether_a_frame_came_whole_or_in_pieces():
 
 def test_a_large_frame_in_pieces_is_held_once():
     parts = [b"{}", b"{}", b"{}", b"x" * 12_000_000]
-    stream = encode(Channel.IOPUB, parts)
+    stream = encode_frame(Channel.IOPUB, parts)
     pieces = [stream[at : at + 200_000] for at in range(0, len(stream), 200_000)]
     tracemalloc.start()
     try:
@@ -74,7 +74,7 @@ def test_a_large_frame_in_pieces_is_held_once():
 def test_a_claimed_length_costs_no_memory():
     tracemalloc.start()
     try:
-        decoder = Decoder()
+        decoder = FrameDecoder()
         decoder.feed(head(MAX_FRAME) + b"abc")
         assert decoder.take() is None
         assert tracemalloc.get_traced_memory()[1] < 100_000
@@ -102,8 +102,8 @@ NO_FRAMES = {
 @pytest.mark.parametrize("name", NO_FRAMES)
 def test_what_is_no_frame_is_refused_with_its_reason_and_so_is_all_that_follows(name: str):
     junk, reason = NO_FRAMES[name]
-    decoder = Decoder()
-    good = encode(Channel.SHELL, [b"{}"] * 4)
+    decoder = FrameDecoder()
+    good = encode_frame(Channel.SHELL, [b"{}"] * 4)
     decoder.feed(good + junk)
     assert decoder.take() == (Channel.SHELL, [b"{}"] * 4)
     for _ in range(2):
@@ -115,7 +115,7 @@ def test_what_is_no_frame_is_refused_with_its_reason_and_so_is_all_that_follows(
 
 @given(st.lists(st.binary(max_size=64), max_size=8))
 def test_any_bytes_are_frames_or_a_message_error(pieces: list[bytes]):
-    decoder = Decoder()
+    decoder = FrameDecoder()
     try:
         for piece in pieces:
             decoder.feed(piece)
@@ -128,4 +128,4 @@ def test_any_bytes_are_frames_or_a_message_error(pieces: list[bytes]):
 @pytest.mark.parametrize("parts", [[], [b"{}"] * 3, [b""] * (MAX_PARTS + 1), [b"", b"", b"", bytes(MAX_FRAME)]])
 def test_a_frame_that_the_other_side_would_refuse_is_not_made(parts: list[bytes]):
     with pytest.raises(MessageError, match="cannot be sent"):
-        encode(Channel.SHELL, parts)
+        encode_frame(Channel.SHELL, parts)

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.kernels.preludes import preludes
+from engine.kernels.preludes import preludes_of
 
 VALUES = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=30)
 
 
 @given(st.dictionaries(st.sampled_from(["PRELUDE_A", "PRELUDE_B"]), VALUES, min_size=1))
 def test_values_of_any_kind_are_set_and_put_back(env: dict[str, str]) -> None:
-    cells = preludes("python", env)
+    cells = preludes_of("python", env)
     assert cells
     names: dict[str, object] = {}
     before = dict(os.environ)
@@ -30,7 +30,7 @@ def test_values_of_any_kind_are_set_and_put_back(env: dict[str, str]) -> None:
 
 def test_what_the_cell_itself_assigned_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRELUDE_A", "before")
-    cells = preludes("Python", {"PRELUDE_A": "during"})
+    cells = preludes_of("Python", {"PRELUDE_A": "during"})
     assert cells
     exec(cells.before, {})
     os.environ["PRELUDE_A"] = "own"
@@ -39,4 +39,4 @@ def test_what_the_cell_itself_assigned_stays(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_no_other_language_has_them() -> None:
-    assert preludes("cobol", {"A": "b"}) is None
+    assert preludes_of("cobol", {"A": "b"}) is None

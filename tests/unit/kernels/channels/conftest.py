@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine.errors import MessageError
-from engine.jupyter.frames import VERSION, Decoder, Frame, encode
+from engine.jupyter.frames import VERSION, Frame, FrameDecoder, encode_frame
 from engine.jupyter.messages import Channel, Message
 from engine.kernels.channels.stream import StreamChannels, stream_pair
 
@@ -32,7 +32,7 @@ def message(
     """A message as a kernel sends it."""
     head = header or json.dumps({"msg_id": "k1", "msg_type": msg_type}).encode()
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return encode(channel, [head, parent, b"{}", body])
+    return encode_frame(channel, [head, parent, b"{}", body])
 
 
 class Wire:
@@ -47,7 +47,7 @@ class Wire:
         self.broken: list[str] = []
         self.listener: Callable[[Message], None] = self.messages.append
         self._changed = asyncio.Event()
-        self._decoder = Decoder()
+        self._decoder = FrameDecoder()
         self.channels = StreamChannels(self.ours, self)
 
     def receive(self, message: Message) -> None:

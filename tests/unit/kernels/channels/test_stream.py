@@ -11,7 +11,7 @@ import pytest
 
 import engine.kernels.channels.stream
 from engine.errors import MessageError
-from engine.jupyter.frames import MAX_FRAME, VERSION, encode
+from engine.jupyter.frames import MAX_FRAME, VERSION, encode_frame
 from engine.jupyter.messages import Channel
 from tests.unit.kernels.channels.conftest import HEAD, STARTING, message
 
@@ -116,7 +116,7 @@ BAD_HEADERS = [b"", b"no JSON", b"[]", b"{}", b'{"msg_id":"1"}', b'{"msg_id":1,"
 @pytest.mark.parametrize("header", BAD_HEADERS, ids=lambda header: repr(header[:20]))
 async def test_a_message_with_a_bad_header_is_left_out_and_told_of(wire, header: bytes):
     made = await wire().start()
-    bad = encode(Channel.IOPUB, [header, b"{}", b"{}", b"{}"])
+    bad = encode_frame(Channel.IOPUB, [header, b"{}", b"{}", b"{}"])
     made.peer.sendall(bad + message("stream", {}, parent=b"no JSON") + message("stream", {"text": "good"}))
     await made.until(lambda: made.messages)
     assert made.texts() == ["good"]
@@ -127,7 +127,7 @@ async def test_a_message_with_a_bad_header_is_left_out_and_told_of(wire, header:
 
 async def test_a_kernel_that_sends_nothing_but_bad_headers_is_broken(wire):
     made = await wire().start()
-    made.peer.sendall(encode(Channel.IOPUB, [b"", b"", b"", b""]) * 5000)
+    made.peer.sendall(encode_frame(Channel.IOPUB, [b"", b"", b"", b""]) * 5000)
     await made.until(lambda: made.broken)
     assert "messages that are none" in made.broken[0]
     assert len(made.bad) == engine.kernels.channels.stream._MAX_BAD + 1

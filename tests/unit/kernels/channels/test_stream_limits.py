@@ -14,7 +14,7 @@ import threading
 import pytest
 
 import engine.kernels.channels.stream
-from engine.jupyter.frames import Decoder, Frame
+from engine.jupyter.frames import Frame, FrameDecoder
 from engine.jupyter.messages import Channel, Message
 from tests.unit.kernels.channels.conftest import HEAD, STARTING, message
 
@@ -94,7 +94,7 @@ async def test_descriptors_go_with_their_request_and_may_be_closed_at_once(wire,
     def kernel() -> tuple[list[Frame], list[int]]:
         found: list[Frame] = []
         fds: list[int] = []
-        decoder = Decoder()
+        decoder = FrameDecoder()
         while not fds:
             data, came, _, _ = socket.recv_fds(made.peer, 1 << 18, 4)
             fds += came
