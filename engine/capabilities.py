@@ -11,6 +11,7 @@ from engine.languages import BUILTIN, Language, Languages
 from engine.models import LanguageInfo
 from engine.options import ExecuteOptions
 from engine.settings import Settings
+from engine.workspaces import RunDir
 
 _NO_BRANCHES = "a process of its kernel cannot be copied; one of our Python kernel can"
 
@@ -86,6 +87,9 @@ class Capabilities:
     def check_settings(self, settings: Settings, backends: Iterable[Backend]) -> None:
         """Raises InvalidRequest that names each setting for which there is nothing. Blocks."""
         wrong = [*self.wrong_settings(settings), *(each for backend in backends for each in backend.wrong_settings())]
+        # Looked at last: it makes the directory.
+        if not wrong and (problem := RunDir.problem(settings.run_dir)) is not None:
+            wrong = [FieldError("run_dir", problem)]
         if wrong:
             raise InvalidRequest(*wrong, message="; ".join(f"{each.field}: {each.error}" for each in wrong))
 
@@ -107,6 +111,16 @@ class Capabilities:
         """Raises NotSupported where the kernel cannot tell them."""
         if not self.tells_variables(language):
             raise NotSupported("Listing variables", language.name, "only our Python and TypeScript kernels tell them")
+
+    def check_timeout(self, timeout: float | None, language: Language, *, most: float) -> float:
+        """Seconds that an execution may run; without `timeout`, the default of where the language runs.
+
+        Raises InvalidRequest for what is not above 0 and at most `most`, the setting max_timeout."""
+        if timeout is None:
+            return language.backend.default_timeout
+        if not 0 < timeout <= most:
+            raise InvalidRequest(FieldError("timeout_ms", f"must be between 1 and {round(most * 1000)}"))
+        return timeout
 
     def check_options(self, language: Language, options: ExecuteOptions) -> None:
         """Raises InvalidRequest or NotSupported for an option that the kernel of this language does not support."""
