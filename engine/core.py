@@ -216,13 +216,14 @@ class Engine:
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         beside: str | None = None,
+        labels: Mapping[str, str] | None = None,
         only_new: bool = False,
     ) -> Context:
         """Make a context, or find it, and return when its kernel is ready.
 
         `cwd`: an absolute path of an existing directory; None: a directory of its own, removed with the context. `env`:
         variables of a new context's kernel, from its start on. `beside`: another id, whose working directory a new id shares.
-        `only_new`: an id that has a context already is refused.
+        `labels`: added to its own before its kernel starts. `only_new`: an id that has a context already is refused.
         Raises what `execute` raises, ContextExists, and KernelStartFailed."""
         found = self.check_language(language)
         check_context_id(context_id)
@@ -233,7 +234,7 @@ class Engine:
         if only_new and any(context.id == context_id for context in self.contexts):
             raise ContextExists(context_id or "")
         context, is_new = self.contexts.get_or_create(
-            context_id or str(uuid.uuid4()), found, path, check_env_vars(env), beside
+            context_id or str(uuid.uuid4()), found, path, check_env_vars(env), beside, labels
         )
         try:
             await context.ready()
