@@ -15,6 +15,8 @@ from engine.log import get_logger
 from engine.models import ContextState
 from engine.workspaces import Workspace
 
+_UNUSED_DEATHS = 3  # in a row, of kernels that ran no cell, after which none is started that nobody needs
+
 
 class KernelSource(Protocol):
     """Where a kernel comes from: it is started, or it is a copy of another one."""
@@ -59,6 +61,7 @@ class KernelSlot:
         self._starting: asyncio.Task[Kernel] | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._closed: PolyreplError | None = None  # why
+        self._unused_deaths = 0  # in a row
         if kernel is not None:
             self._fill(kernel)
 
@@ -111,6 +114,7 @@ class KernelSlot:
         What there is, or is being started, ends first, and so does what is in `after`. Raises why the slot is closed."""
         self._check_open()
         self._empty(after)
+        self._unused_deaths = 0
         self.state_of_next = "restarted"  # until it is there
         return self._start(source or self._language.backend, state)
 
@@ -179,8 +183,17 @@ class KernelSlot:
         kernel.exited.add_done_callback(lambda _: self._revive(kernel))
 
     def _revive(self, dead: Kernel) -> None:
-        """A kernel that somebody watches is replaced at once; others are when they are needed."""
-        if self._kernel is dead and self._observers and self._closed is None:
+        """A kernel that somebody watches is replaced at once; others are when they are needed, and so are those that only die."""
+        if self._kernel is not dead or self._closed is not None:
+            return
+        self._unused_deaths = 0 if dead.execution_count else self._unused_deaths + 1
+        if not self._observers:
+            return
+        if self._unused_deaths > _UNUSED_DEATHS:
+            name = self._language.kernel_name
+            get_logger().warning("kernel_not_revived", context=self._context_id, kernel=name)
+            self._observers.say_status("dead")
+        else:
             self._observers.say_status("restarting")
             self.begin()
 

@@ -42,6 +42,12 @@ async def run(engine: Engine, code: str = "x", context_id: str = "c", **options:
     return execution.result()
 
 
+def statuses(client: Client) -> list[str]:
+    """The execution states that a client was sent."""
+    contents = [json.loads(message.encode(None))["content"] for message in client.sent]
+    return [content["execution_state"] for content in contents if "execution_state" in content]
+
+
 class Slow(FakeChannels):
     """Kernels that come up when `opened` is set, even if nobody waits for them any more."""
 
@@ -121,6 +127,22 @@ class TestContextsOfTheSameId:
         has_run.set()
         await deleting
         assert fake.engine.executions.get(result.execution_id).status == "ok"
+
+
+class TestKernelsThatOnlyDie:
+    async def test_a_watched_one_is_replaced_a_few_times_and_then_by_the_next_cell(self, fake_engine):
+        fake = await fake_engine()
+        await fake.engine.create_context(context_id="c")
+        context, client = only(fake.engine), Client("watcher")
+        context.observe(client)
+        for count in range(1, 5):
+            await until(lambda: len(fake.kernels) == count and context._slot.has_living)  # noqa: B023
+            fake.kernels[-1]._on_death(1)
+        await until(lambda: statuses(client)[-1] == "dead" or len(fake.kernels) > 4)
+        assert (len(fake.kernels), context.state) == (4, "dead")
+        assert (await run(fake.engine)).status == "ok"
+        fake.kernels[-1]._on_death(1)
+        await until(lambda: len(fake.kernels) == 6 and context._slot.has_living)
 
 
 class TestWhatComesTooLate:
