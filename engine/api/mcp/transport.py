@@ -48,7 +48,7 @@ class McpState(State):
         if self._over.is_set():
             await errors.render(ShuttingDown())(scope, receive, send)
             return
-        if self._manager is None:
+        if self._manager is None or _has_failed(self._manager):
             self._manager = asyncio.create_task(self._start(self._engine))
         manager = await asyncio.shield(self._manager)
         await manager.handle_request(scope, receive, send)
@@ -66,12 +66,17 @@ class McpState(State):
         running = asyncio.Event()
         self._runner = asyncio.create_task(self._run(manager, running))
         await running.wait()
+        if self._runner.done():
+            self._runner.result()
         return manager
 
     async def _run(self, manager: StreamableHTTPSessionManager, running: asyncio.Event) -> None:
-        async with manager.run():
-            running.set()
-            await self._over.wait()
+        try:
+            async with manager.run():
+                running.set()
+                await self._over.wait()
+        finally:
+            running.set()  # whoever waits for it sees that it failed
 
     async def aclose(self) -> None:
         """End all sessions. May be called again."""
@@ -80,6 +85,10 @@ class McpState(State):
             await asyncio.wait({self._manager})
         if self._runner is not None:
             await asyncio.wait({self._runner})
+
+
+def _has_failed(starting: asyncio.Task[StreamableHTTPSessionManager]) -> bool:
+    return starting.done() and (starting.cancelled() or starting.exception() is not None)
 
 
 class _Endpoint:
