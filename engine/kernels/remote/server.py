@@ -62,6 +62,7 @@ class RemoteServer:
         self._deletions: set[asyncio.Task[None]] = set()
         self._check: asyncio.Task[str | None] | None = None
         self._check_until = 0.0
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<RemoteServer {self.url}, {len(self._deletions)} deletions>"
@@ -168,6 +169,8 @@ class RemoteServer:
                 await self._request("DELETE", f"/api/kernels/{quote(kernel_id)}", timeout=_DELETE_WAIT, absent=None)
             except ConnectionError as error:
                 reason = str(error)
+                if self._closed:
+                    break
             else:
                 return
         get_logger().warning("remote_kernel_left", remote_kernel=kernel_id, reason=reason)
@@ -182,6 +185,7 @@ class RemoteServer:
                 task.cancel()
             if left:
                 await asyncio.wait(left)
+        self._closed = True  # from here on: the deletions were requests too
         if self._client is not None:
             client, self._client = self._client, None
             await client.aclose()
@@ -190,6 +194,8 @@ class RemoteServer:
         """One request; the decoded JSON of the answer. `absent=None`: 404 is an answer too, None."""
         import httpx
 
+        if self._closed:
+            raise ConnectionError(f"{self.url} is not asked any more: the connections to it are closed")
         if self._client is None:
             limits = httpx.Limits(max_connections=100, max_keepalive_connections=20)
             self._client = httpx.AsyncClient(headers=self.headers, limits=limits, trust_env=False)
