@@ -56,6 +56,7 @@ class ZmqChannels(Channels):
         self._greeted = False
         self._drain_scheduled = False
         self._closed = False
+        self._stdin_changed = asyncio.Event()
 
     async def open(self) -> None:
         """Wait for the kernel's greeting (`iopub_welcome`, JEP 65), or nudge it until it answers on shell and iopub."""
@@ -72,21 +73,22 @@ class ZmqChannels(Channels):
             self.send(Channel.SHELL, "kernel_info_request", {})
 
     async def open_stdin(self) -> None:
-        if Channel.STDIN in self._sockets:
+        """Return once the kernel has taken the connection, or the channels are closed: it has died."""
+        if self._closed or Channel.STDIN in self._sockets:
             return
         socket = self._connect(Channel.STDIN, connect=False)
         monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        connected = asyncio.Event()
-        self._loop.add_reader(_fd(monitor), connected.set)
+        self._loop.add_reader(_fd(monitor), self._stdin_changed.set)
         try:
             self._dial(Channel.STDIN)
             async with asyncio.timeout(_HANDSHAKE_TIMEOUT):
-                while not _is_readable(monitor):
-                    await connected.wait()
-                    connected.clear()
+                while not self._closed and not _is_readable(monitor):
+                    self._stdin_changed.clear()
+                    await self._stdin_changed.wait()
         finally:
             self._loop.remove_reader(_fd(monitor))
-            socket.disable_monitor()
+            if not socket.closed:
+                socket.disable_monitor()
             monitor.close(0)
 
     def send(
@@ -122,6 +124,7 @@ class ZmqChannels(Channels):
 
     async def aclose(self) -> None:
         self._closed = True
+        self._stdin_changed.set()
         while self._sockets:
             _, socket = self._sockets.popitem()
             self._loop.remove_reader(_fd(socket))

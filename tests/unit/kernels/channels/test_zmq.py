@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -33,5 +34,19 @@ async def test_what_is_sent_after_the_end_opens_no_socket(tmp_path: Path):
     channels.forward(Channel.SHELL, [b"{}", b"{}", b"{}", b"{}"])
     left = dict(channels._sockets)
     await channels.aclose()  # before the assertion: the context waits for what is open
+    context.term()
+    assert left == {}
+
+
+async def test_the_end_of_a_kernel_ends_the_wait_for_its_stdin(tmp_path: Path):
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    channels = ZmqChannels(connection_info(tmp_path), Nobody(), context=context)
+    opening = asyncio.create_task(channels.open_stdin())
+    await asyncio.sleep(0)
+    await channels.aclose()
+    await opening
+    await channels.open_stdin()
+    left = dict(channels._sockets)
+    await channels.aclose()
     context.term()
     assert left == {}
