@@ -125,6 +125,8 @@ class ZygoteProcess:
         """The process is a zombie: take what it still had said, then collect it."""
         assert self._process is not None
         self._receive()
+        if self._socket is None:  # released, as its last message was none
+            return
         self._read_output()
         ended = Exit(self._process.wait())
         said = self._last_output.decode(errors="replace").strip().splitlines()

@@ -17,6 +17,7 @@ from engine.kernels.provisioners import Exit
 from engine.kernels.provisioners.confinement import UNCONFINED
 from engine.kernels.provisioners.fork import ForkProvisioner
 from engine.kernels.provisioners.zygote import ForkRequest, Zygote, ZygoteFailed, ZygoteState
+from engine.kernels.provisioners.zygote_process import ZygoteProcess
 from engine.kernels.provisioners.zygotes import Zygotes
 from engine.metrics import Metrics
 from tests.harness.scripted_zygote import HELLO, command
@@ -317,3 +318,22 @@ async def test_a_provisioner_without_a_zygote_still_learns_of_the_end(start: Sta
         assert await provisioner.wait() is None
     assert provisioner.exit == Exit(None)
     await provisioner.cleanup()
+
+
+async def test_nonsense_as_the_last_message_is_why_it_ended():
+    reasons: list[str] = []
+
+    class Reader:
+        def take(self, message: dict[str, Any], fds: list[int]) -> None:
+            raise ValueError("nonsense")
+
+        def note_dead(self, reason: str) -> None:
+            reasons.append(reason)
+            process.release()
+
+    process = ZygoteProcess(Reader())
+    process.run(command([{"raw": "{}"}, {"exit": 3}]), preload=[], env=dict(os.environ))
+    assert process.pid is not None
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    process._note_end()  # both are there; the loop has looked at neither yet
+    assert reasons == ["sent what is no message: ValueError nonsense"]
