@@ -11,6 +11,7 @@ from engine.languages import BUILTIN, Language, Languages
 from engine.models import LanguageInfo
 from engine.options import ExecuteOptions
 from engine.settings import Settings
+from engine.workspaces import RunDir
 
 _NO_BRANCHES = "a process of its kernel cannot be copied; one of our Python kernel can"
 
@@ -86,6 +87,9 @@ class Capabilities:
     def check_settings(self, settings: Settings, backends: Iterable[Backend]) -> None:
         """Raises InvalidRequest that names each setting for which there is nothing. Blocks."""
         wrong = [*self.wrong_settings(settings), *(each for backend in backends for each in backend.wrong_settings())]
+        # Looked at last: it makes the directory.
+        if not wrong and (problem := RunDir.problem(settings.run_dir)) is not None:
+            wrong = [FieldError("run_dir", problem)]
         if wrong:
             raise InvalidRequest(*wrong, message="; ".join(f"{each.field}: {each.error}" for each in wrong))
 

@@ -60,6 +60,7 @@ class Engine:
         self._branching: Branching | None = None
         self._installations: Installations | None = None
         self._closed = False
+        self._ending: asyncio.Task[None] | None = None
 
     @property
     def contexts(self) -> Contexts:
@@ -111,14 +112,14 @@ class Engine:
 
     def zygotes(self) -> Zygotes | None:
         """What python kernels are forked from; None where they are spawned."""
-        if self.run_dir is None:
+        if self.run_dir is None or self._closed:
             raise ShuttingDown
         python = self.check_language("python")
         return python.backend.zygotes(python)
 
     async def backend_problems(self) -> dict[str, str | None]:
         """What is wrong at the moment with the backends that the settings have languages run on; None if nothing is."""
-        if self.run_dir is None:
+        if self.run_dir is None or self._closed:
             raise ShuttingDown
         return {backend.name: await backend.check() for backend in self.backends if backend.kernel_names}
 
@@ -154,11 +155,16 @@ class Engine:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End every execution, context and kernel; nothing is left behind. May be called again."""
-        if self._closed or self._contexts is None:
+        """End every execution, context and kernel; nothing is left behind. Every call waits for the same end."""
+        if self._contexts is None:
             return
-        self._closed = True
-        await asyncio.gather(self._contexts.aclose(), self.pool.aclose())
+        if self._ending is None:
+            self._closed = True
+            self._ending = asyncio.create_task(self._end(self._contexts))
+        await asyncio.shield(self._ending)
+
+    async def _end(self, contexts: Contexts) -> None:
+        await asyncio.gather(contexts.aclose(), self.pool.aclose())
         for backend in self.backends:
             await backend.aclose()
         if self.run_dir is not None:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from engine import __version__
 from engine.core import Engine
-from engine.errors import KernelStartFailed
+from engine.errors import InvalidRequest, KernelStartFailed
 from engine.kernels import missing_modules
 from engine.settings import Settings
 from engine.workspaces import RunDir
@@ -49,8 +49,7 @@ def examine(settings: Settings) -> list[Finding]:
     return [
         Finding("machine", True, f"{platform.platform()}, {os.cpu_count()} cores, uid {os.getuid()}"),
         *_languages(settings),
-        _zygote(settings),
-        *backend_findings(settings),
+        *_trials(settings),
         _pool(settings),
         _run_dir(settings),
         _pidfd(),
@@ -68,6 +67,15 @@ def _languages(settings: Settings) -> list[Finding]:
         detail = f"kernelspec {info.kernel}{version} ({names})" if info.available else f"{info.reason} ({names})"
         findings.append(Finding(f"language {info.name}", info.available, detail, needed=info.name in _NEEDED))
     return findings
+
+
+def _trials(settings: Settings) -> list[Finding]:
+    """What has to be started to see whether it works; nothing is with settings that no server takes."""
+    try:
+        Engine(settings).check_settings()
+    except InvalidRequest as error:
+        return [Finding("settings", False, error.explanation, needed=True)]
+    return [_zygote(settings), *backend_findings(settings)]
 
 
 def _zygote(settings: Settings) -> Finding:

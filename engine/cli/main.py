@@ -86,7 +86,10 @@ def _explain(error: Exception) -> str:
     problems = []
     for found in error.errors():
         name = ".".join(map(str, found["loc"]))
-        problems.append(f"{name}: {found['msg']}" if name else str(found["msg"]).removeprefix("Value error, "))
+        problem = str(found["msg"]).removeprefix("Value error, ")
+        if found["type"] == "extra_forbidden":
+            problem = "there is no such setting"
+        problems.append(f"{name}: {problem}" if name else problem)
     return "; ".join(problems)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ParamSpec, TypeVar
@@ -112,7 +112,8 @@ class Brancher:
 
     async def copy_files(self, source: Workspace, target: Workspace, *, context_id: str) -> Copied:
         """Copy the directories that are ours. Raises CannotBranch where there is too much in them, or no room for it."""
-        target.prepare()
+        with _room(context_id):
+            target.prepare()
         done = Copied()
         pairs = [(source.tmp, target.tmp), (source.packages, target.packages)]
         if target.is_own:
@@ -120,14 +121,10 @@ class Brancher:
         for origin, place in pairs:
             if not holds_anything(origin):
                 continue
-            try:
+            with _room(context_id):
                 copied = await in_thread(
                     copy_directory, origin, place, max_bytes=self._max_copy_bytes - done.bytes, timeout=self.timeout
                 )
-            except TooMuchToCopy as error:
-                raise CannotBranch(context_id, [Obstacle("files", f"{error} in its directories")]) from None
-            except OSError as error:
-                raise CannotBranch(context_id, [Obstacle("files", error.strerror or "cannot be copied")]) from None
             done = Copied(done.files + copied.files, done.bytes + copied.bytes, done.skipped + copied.skipped)
         return done
 
@@ -158,7 +155,8 @@ class Brancher:
         force: bool,
         reseed: bool,
     ) -> tuple[Kernel, list[Obstacle]]:
-        directory = self._run_dir.new_kernel_dir()
+        with _room(context_id):
+            directory = self._run_dir.new_kernel_dir()
         content = {
             "directories": _directories(source, target),
             "env": {KERNEL_MARK: directory.name},
@@ -199,6 +197,17 @@ async def in_thread(work: Callable[P, Value], *args: P.args, **keywords: P.kwarg
         if not working.cancelled():
             working.exception()
         raise
+
+
+@contextlib.contextmanager
+def _room(context_id: str) -> Iterator[None]:
+    """Raises CannotBranch where the block finds too much to copy, or no room for it."""
+    try:
+        yield
+    except TooMuchToCopy as error:
+        raise CannotBranch(context_id, [Obstacle("files", f"{error} in its directories")]) from None
+    except OSError as error:
+        raise CannotBranch(context_id, [Obstacle("files", error.strerror or "cannot be copied")]) from None
 
 
 def holds_anything(directory: Path) -> bool:

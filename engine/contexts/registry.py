@@ -13,7 +13,7 @@ from typing import Protocol
 from engine.contexts.branches import Brancher
 from engine.contexts.checkpoints import Checkpoints
 from engine.contexts.context import Context, ContextOptions
-from engine.errors import ContextExists, ContextNotFound, PolyreplError, ShuttingDown, TooManyContexts
+from engine.errors import ContextExists, ContextNotFound, PolyreplError, ShuttingDown, StorageFull, TooManyContexts
 from engine.kernels import Kernel, Member, Pool
 from engine.languages import Language
 from engine.workspaces import RunDir, Workspace
@@ -94,9 +94,10 @@ class Contexts:
         env: dict[str, str] | None = None,
         beside: str | None = None,
     ) -> tuple[Context, bool]:
-        """The context of (id, language), made where there is none, and whether it was. Raises TooManyContexts or ShuttingDown.
+        """The context of (id, language), made where there is none, and whether it was.
 
-        `env`: variables of its kernel from the start. `beside`: another id, whose working directory a new id shares."""
+        `env`: variables of its kernel from the start. `beside`: another id, whose working directory a new id shares.
+        Raises TooManyContexts, StorageFull or ShuttingDown."""
         key = context_id, language.name
         context = self._by_key.get(key)
         if context is not None:
@@ -123,7 +124,7 @@ class Contexts:
     def add_branch(self, context_id: str, source: Context) -> Context:
         """A new context to become a copy of another: with directories of its own, but for a working directory that its user named.
 
-        Raises ContextExists, TooManyContexts or ShuttingDown."""
+        Raises ContextExists, TooManyContexts, StorageFull or ShuttingDown."""
         if self._closed:
             raise ShuttingDown
         if context_id in self._workspaces:
@@ -151,7 +152,10 @@ class Contexts:
         return context
 
     def _new_workspace(self, context_id: str, cwd: Path | None, member: Member | None) -> Workspace:
-        workspace = member.workspace if member else self._run_dir.new_workspace(context_id, cwd)
+        try:
+            workspace = member.workspace if member else self._run_dir.new_workspace(context_id, cwd)
+        except OSError as error:
+            raise StorageFull(error.strerror or "the disk is full", what="the files of this context") from None
         self._workspaces[context_id] = workspace
         return workspace
 

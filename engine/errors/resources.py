@@ -162,9 +162,9 @@ class IdempotencyConflict(Conflict):
 
 
 class StorageFull(PolyreplError):
-    """There is no room for a file. `reason` says of what."""
+    """There is no room for a file, or for the directory of a context: `what`. `reason` says why."""
 
     remedy = "Delete files that are no longer needed."
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"No room for this file: {reason}")
+    def __init__(self, reason: str, *, what: str = "this file") -> None:
+        super().__init__(f"No room for {what}: {reason}")

@@ -109,7 +109,8 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:
 
 async def _on_unexpected_error(request: Request, error: Exception) -> Response:
     get_logger().error("request_failed", path=request.url.path, exc_info=error)
-    return _refuse(request, 500, "Internal error", {})
+    # uvicorn ends the connection after this answer: a client must not send the next request on it.
+    return _refuse(request, 500, "Internal error", {"Connection": "close"})
 
 
 class _Nowhere:

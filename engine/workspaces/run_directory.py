@@ -25,10 +25,7 @@ class RunDir:
     Raises PermissionError when the base belongs to somebody else or others may enter it, and OSError."""
 
     def __init__(self, base: Path | None = None) -> None:
-        base = base or _default_base()
-        base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check_private(base)
-        self._base = base.resolve()
+        self._base = _open_base(base).resolve()
         self._remove_stale()
         self._lock: int | None
         self.path, self._lock = _claim(self._base)
@@ -43,6 +40,15 @@ class RunDir:
         except BaseException:
             self.close()
             raise
+
+    @staticmethod
+    def problem(base: Path | None) -> str | None:
+        """Why a server cannot have its directory under `base`, which is made if it is not there; None if it can. Blocks."""
+        try:
+            base = _open_base(base)
+        except OSError as error:
+            return str(error) if error.strerror is None else f"cannot use {error.filename}: {error.strerror}"
+        return None if os.access(base, os.W_OK | os.X_OK) else f"cannot write to {base}"
 
     def new_kernel_dir(self) -> Path:
         """A directory for one kernel's sockets and connection file."""
@@ -103,6 +109,14 @@ class RunDir:
         link = path / _ELSEWHERE
         if link.is_symlink():
             self.remove(link.readlink())
+
+
+def _open_base(base: Path | None) -> Path:
+    """The base, made if it is not there. Raises PermissionError unless it is private, and OSError."""
+    base = base or _default_base()
+    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check_private(base)
+    return base
 
 
 def _default_base() -> Path:

@@ -18,6 +18,18 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize(
+    ("place", "said"),
+    [("file", "File exists"), ("file/run", "Not a directory"), ("open", "0700"), ("/proc/run", "/proc/run")],
+)
+async def test_a_run_directory_that_cannot_be_used_is_refused_at_start(tmp_path: Path, place: str, said: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "open").mkdir(mode=0o755)
+    engine = Engine(Settings(run_dir=tmp_path / place))
+    with pytest.raises(InvalidRequest, match=f"run_dir: .*{said}"):
+        await engine.__aenter__()
+
+
+@pytest.mark.parametrize(
     ("settings", "field", "name", "allowed"),
     [
         ({"pool_languages": "pyhton"}, "pool_languages", "'pyhton'", "python, py, "),

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from engine.api.http.streaming import PING_INTERVAL, Disconnect
 from engine.contexts import Execution
 from engine.core import Engine
-from engine.errors import ContextNotFound
+from engine.errors import NotFound
 from engine.models import Cleared, Event, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout
 from engine.output import EngineFailed
 
@@ -62,7 +62,7 @@ class Lines:
             await send({"type": "http.response.body", "body": b""})
 
     async def _interrupt(self) -> None:
-        with contextlib.suppress(ContextNotFound):
+        with contextlib.suppress(NotFound):  # its context was deleted, and the execution with it
             await self._engine.interrupt(self._execution.id)
 
     async def _send(self, send: Send, lines: Iterator[Line] | list[Line]) -> None:

@@ -27,7 +27,7 @@ from engine.api.native.answers import BAD_QUERY, BUSY, ENDING, NO_CONTEXT, STREA
 from engine.api.native.bodies import ExecuteBody, InputBody
 from engine.contexts import Execution
 from engine.core import Engine
-from engine.errors import ContextNotFound
+from engine.errors import NotFound
 from engine.models import AnyEvent, Failed, Result, Status, Stderr, Stdout
 from engine.options import DESCRIPTIONS
 from engine.output import EngineError, EngineFailed
@@ -94,7 +94,7 @@ async def execute(request: Request) -> ASGIApp:
 
 
 async def _interrupt(engine: Engine, execution: Execution) -> None:
-    with contextlib.suppress(ContextNotFound):
+    with contextlib.suppress(NotFound):  # its context was deleted, and the execution with it
         await engine.interrupt(execution.id)
 
 
@@ -163,7 +163,7 @@ async def _script_events(engine: Engine, execution: Execution, *, fresh: bool) -
         yield _script_event({"type": 2, "code": 0 if execution.status == "ok" else 1})
     finally:
         if fresh:
-            with contextlib.suppress(ContextNotFound):
+            with contextlib.suppress(NotFound):  # its context was deleted, and the execution with it
                 await engine.delete_context(execution.context_id)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -48,6 +50,22 @@ class TestDisconnect:
             await the_execution(fake.engine).wait()
             await client.task
         assert the_execution(fake.engine).status == "interrupted"
+
+    @pytest.mark.parametrize("accept", [SSE, NDJSON, "*/*"])
+    async def test_a_reader_may_leave_in_the_moment_in_which_the_context_is_deleted(self, api, accept: str):
+        fake = await api(SCRIPT)
+        body = {"code": "loop", "on_disconnect": "interrupt"}
+        client = Client(fake.client._transport.app, "/execute", body, accept)
+        await until(lambda: fake.kernels and the_execution(fake.engine).journal.last >= 2)
+        failed: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
+        client.leave()
+        (context,) = fake.engine.contexts
+        async with asyncio.timeout(10):
+            await fake.engine.delete_context(context.id)
+            await client.task
+        gc.collect()  # what a task failed with is said when nothing has it any more
+        assert failed == []
 
     @pytest.mark.parametrize("accept", [SSE, NDJSON, "*/*"])
     async def test_a_reader_that_stays_to_the_end_interrupts_nothing(self, api, accept: str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import time
@@ -24,6 +25,7 @@ from engine.errors import (
     NotSupported,
     QueueFull,
     ShuttingDown,
+    StorageFull,
     TooManyContexts,
 )
 from engine.kernels.kernel import Kernel
@@ -32,6 +34,7 @@ from engine.kernels.memory import Memory
 from engine.kernels.provisioners.fake import Say
 from engine.languages import Language
 from engine.models import Obstacle, Result, Stdout
+from engine.workspaces import RunDir
 from tests.unit.contexts.conftest import ABLE, REFUSED, SCRIPT
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("adopted")]
@@ -268,3 +271,21 @@ class TestApi:
         answer = await app.client.post(path, json=body)
         assert answer.status_code == 400
         assert [each["field"] for each in answer.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize("place", ["new_kernel_dir", "new_context_dir"])
+async def test_a_full_disk_refuses_a_branch_and_leaves_the_original_as_it_is(
+    fake_engine, monkeypatch: pytest.MonkeyPatch, place: str
+):
+    fake = await fake_engine(SCRIPT)
+    await run(fake.engine)
+
+    def full(*_: object) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RunDir, place, full)
+    with pytest.raises((CannotBranch, StorageFull), match="No space left") as refused:
+        await fake.engine.branching.fork("c", new_id="d")
+    assert isinstance(refused.value, CannotBranch if place == "new_kernel_dir" else StorageFull)
+    assert [context.id for context in fake.engine.contexts] == ["c"]
+    assert (await run(fake.engine)).context_state == "preserved"

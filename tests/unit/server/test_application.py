@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from engine.errors import PolyreplError, ShuttingDown
 from engine.kernels.provisioners.fake import Hold, Say
 from engine.server.app import create_app
 from engine.server.application import Application
+from engine.workspaces import RunDir
 from tests.conftest import MakeEngine
+from tests.harness.in_process import serve
 from tests.harness.notebooks import raw
 
 pytestmark = pytest.mark.anyio
@@ -143,3 +146,30 @@ async def test_what_has_ended_prepares_nothing(make_fake: MakeEngine) -> None:
     await application.aclose()
     with pytest.raises(ShuttingDown):
         await application.served()
+
+
+@pytest.mark.parametrize("path", ["/execute", "/contexts", "/api/kernels", "/e2b/execute"])
+async def test_a_disk_without_room_for_a_context_is_said_so(api, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    fake = await api()
+
+    def full(*_: object) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RunDir, "new_context_dir", full)
+    response = await fake.client.post(path, json={"code": "x"} if "execute" in path else {})
+    assert response.status_code in (500, 507)
+    assert "No room for the files of this context: No space left on device" in response.text
+
+
+def test_a_failure_of_ours_ends_the_connection_and_says_so(
+    make_fake: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uvicorn ends it; a client that does not know sends its next request into a connection that is gone."""
+    engine = make_fake().engine
+    monkeypatch.setattr(engine, "execute", None)  # it cannot be called
+    with serve(engine) as live, httpx.Client(base_url=live.url) as client:
+        for _ in range(3):
+            response = client.post("/execute", json={"code": "x"})
+            assert response.status_code == 500
+            assert response.headers["connection"] == "close"
+            assert client.get("/healthz").status_code == 200
