@@ -190,7 +190,8 @@ class Engine:
         found = self.check_language(language)
         check_text("code", code)
         options = options.replace(**keywords).checked()
-        request = Request(code, self.check_timeout(options.timeout, found), options)
+        most = self.settings.max_timeout
+        request = Request(code, self.capabilities.check_timeout(options.timeout, found, most=most), options)
         check_context_id(context_id)
         await self.capabilities.check_usable(found)
         self.capabilities.check_options(found, options)
@@ -279,15 +280,6 @@ class Engine:
     def check_language(self, language: str | None) -> Language:
         """The language that a name means. Raises UnknownLanguage."""
         return self.capabilities.find(language)
-
-    def check_timeout(self, timeout: float | None, language: Language | None = None) -> float:
-        """Raises InvalidRequest for what is not above 0 and at most the setting max_timeout. Seconds."""
-        if timeout is None:
-            return self.settings.default_timeout if language is None else language.backend.default_timeout
-        if not 0 < timeout <= self.settings.max_timeout:
-            most = round(self.settings.max_timeout * 1000)
-            raise InvalidRequest(FieldError("timeout_ms", f"must be between 1 and {most}"))
-        return timeout
 
 
 def _places(
