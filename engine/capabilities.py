@@ -112,6 +112,16 @@ class Capabilities:
         if not self.tells_variables(language):
             raise NotSupported("Listing variables", language.name, "only our Python and TypeScript kernels tell them")
 
+    def check_timeout(self, timeout: float | None, language: Language, *, most: float) -> float:
+        """Seconds that an execution may run; without `timeout`, the default of where the language runs.
+
+        Raises InvalidRequest for what is not above 0 and at most `most`, the setting max_timeout."""
+        if timeout is None:
+            return language.backend.default_timeout
+        if not 0 < timeout <= most:
+            raise InvalidRequest(FieldError("timeout_ms", f"must be between 1 and {round(most * 1000)}"))
+        return timeout
+
     def check_options(self, language: Language, options: ExecuteOptions) -> None:
         """Raises InvalidRequest or NotSupported for an option that the kernel of this language does not support."""
         if options.env_vars:

@@ -60,6 +60,7 @@ class Engine:
         self._branching: Branching | None = None
         self._installations: Installations | None = None
         self._closed = False
+        self._ending: asyncio.Task[None] | None = None
 
     @property
     def contexts(self) -> Contexts:
@@ -111,14 +112,14 @@ class Engine:
 
     def zygotes(self) -> Zygotes | None:
         """What python kernels are forked from; None where they are spawned."""
-        if self.run_dir is None:
+        if self.run_dir is None or self._closed:
             raise ShuttingDown
         python = self.check_language("python")
         return python.backend.zygotes(python)
 
     async def backend_problems(self) -> dict[str, str | None]:
         """What is wrong at the moment with the backends that the settings have languages run on; None if nothing is."""
-        if self.run_dir is None:
+        if self.run_dir is None or self._closed:
             raise ShuttingDown
         return {backend.name: await backend.check() for backend in self.backends if backend.kernel_names}
 
@@ -154,11 +155,16 @@ class Engine:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End every execution, context and kernel; nothing is left behind. May be called again."""
-        if self._closed or self._contexts is None:
+        """End every execution, context and kernel; nothing is left behind. Every call waits for the same end."""
+        if self._contexts is None:
             return
-        self._closed = True
-        await asyncio.gather(self._contexts.aclose(), self.pool.aclose())
+        if self._ending is None:
+            self._closed = True
+            self._ending = asyncio.create_task(self._end(self._contexts))
+        await asyncio.shield(self._ending)
+
+    async def _end(self, contexts: Contexts) -> None:
+        await asyncio.gather(contexts.aclose(), self.pool.aclose())
         for backend in self.backends:
             await backend.aclose()
         if self.run_dir is not None:
@@ -184,7 +190,8 @@ class Engine:
         found = self.check_language(language)
         check_text("code", code)
         options = options.replace(**keywords).checked()
-        request = Request(code, self.check_timeout(options.timeout, found), options)
+        most = self.settings.max_timeout
+        request = Request(code, self.capabilities.check_timeout(options.timeout, found, most=most), options)
         check_context_id(context_id)
         await self.capabilities.check_usable(found)
         self.capabilities.check_options(found, options)
@@ -273,15 +280,6 @@ class Engine:
     def check_language(self, language: str | None) -> Language:
         """The language that a name means. Raises UnknownLanguage."""
         return self.capabilities.find(language)
-
-    def check_timeout(self, timeout: float | None, language: Language | None = None) -> float:
-        """Raises InvalidRequest for what is not above 0 and at most the setting max_timeout. Seconds."""
-        if timeout is None:
-            return self.settings.default_timeout if language is None else language.backend.default_timeout
-        if not 0 < timeout <= self.settings.max_timeout:
-            most = round(self.settings.max_timeout * 1000)
-            raise InvalidRequest(FieldError("timeout_ms", f"must be between 1 and {most}"))
-        return timeout
 
 
 def _places(

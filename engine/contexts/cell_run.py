@@ -9,11 +9,19 @@ from engine.contexts.checkpoints import Checkpoint, Checkpoints
 from engine.contexts.execution import Execution, Request
 from engine.contexts.kernel_slot import KernelSlot
 from engine.contexts.outcome import ending_of, engine_error, has_failed
-from engine.errors import ContextEnded, KernelDied, KernelStartFailed, NotSupported, PolyreplError, ShuttingDown
+from engine.errors import (
+    ContextEnded,
+    KernelDied,
+    KernelStartFailed,
+    KernelTimeout,
+    NotSupported,
+    PolyreplError,
+    ShuttingDown,
+)
 from engine.kernels import Kernel, Outcome, Preludes, Run, preludes_of, put_back, run_silently
 from engine.log import get_logger
 from engine.models import ContextState, ErrorInfo, Status
-from engine.workspaces import Workspace, watch
+from engine.workspaces import Watch, Workspace, watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,7 @@ class CellRun:
         self.execution = execution
         self._checkpoints = checkpoints
         self._settings = settings
+        self._watch: Watch | None = None  # not the execution's, which is kept for long
 
     def __repr__(self) -> str:
         return f"<CellRun {self.execution!r}>"
@@ -69,7 +78,7 @@ class CellRun:
         if request is None:  # interrupted while the kernel was starting
             return
         if self._settings.watched is not None:
-            self.execution.watch = await watch(self._settings.watched, request.options.files)
+            self._watch = await watch(self._settings.watched, request.options.files)
         if not (request.options.checkpoint or request.options.rolls_back):
             await self._run_on(slot, kernel, request, None)
             return
@@ -110,8 +119,8 @@ class CellRun:
             state = "lost"
         if checkpoint is not None and request.options.rolls_back and has_failed(execution, outcome):
             state = await self._roll_back(slot, checkpoint, state, before)
-        if execution.watch is not None and state != "rolled_back":
-            execution.files = await execution.watch.changes()
+        if self._watch is not None and state != "rolled_back":
+            execution.files = await self._watch.changes()
         status, error = ending_of(execution, outcome, state, death=death)
         self._end(status, state, error)
 
@@ -121,7 +130,11 @@ class CellRun:
         around = preludes_of(kernel.spec.language, request.options.env_vars or {})
         if around is None:
             raise NotSupported("env_vars", language, "its kernel does not take them")
-        if not await run_silently(kernel, around.before):
+        try:
+            is_set = await run_silently(kernel, around.before)
+        except KernelTimeout:  # it may still set them
+            is_set = False
+        if not is_set:
             await put_back(kernel, around.after)
             raise NotSupported("env_vars", language, "its kernel failed to set them")
         return around

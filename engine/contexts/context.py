@@ -164,8 +164,10 @@ class Context:
         )
 
     def submit(self, execution: Execution) -> None:
-        """Queue an execution. Raises QueueFull."""
+        """Queue an execution, and start the context's first kernel if there is none yet. Raises QueueFull."""
         self._queue.submit(CellRun(execution, self.checkpoints, self._cells))
+        if self._slot.state is SlotState.EMPTY:
+            self._slot.begin()
 
     @contextlib.asynccontextmanager
     async def turn(self, timeout: float) -> AsyncIterator[Kernel]:

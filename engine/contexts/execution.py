@@ -36,7 +36,6 @@ from engine.models import (
 from engine.options import DEFAULTS, ExecuteOptions
 from engine.output import FindHint, Journal, Normalizer, OutputLimits, traceback_text
 from engine.validation import check_text
-from engine.workspaces import Watch
 
 END_OF_INPUT = "\x04"  # as an input_reply: ipykernel and our kernels read it as end of input
 
@@ -88,7 +87,6 @@ class Execution:
         self.deadline_passed = False
         self.checkpoint: str | UnsetType = UNSET
         self.files: list[FileChange] | UnsetType = UNSET
-        self.watch: Watch | None = None
         self.journal = Journal(max_events=max_events, max_bytes=limits.output_bytes)
         self.request: Request | None = request
         self._stdin = deque(request.options.stdin or ())
@@ -166,7 +164,8 @@ class Execution:
 
     def attach(self, run: Run) -> None:
         """Its cell was handed to a kernel."""
-        self._run = run
+        if not self.is_finished:
+            self._run = run
 
     def receive(self, message: Message) -> None:
         """Take a message of this cell; those after its end (threads that outlive it) are still added."""
@@ -218,7 +217,7 @@ class Execution:
         if error is not None:
             self.journal.append(self._normalizer.fail(error))
         self.status, self.context_state = status, context_state
-        self.request = None
+        self.request = self._run = None  # it may be kept for long, its kernel is not
         self._awaits_input = False
         self.journal.append(
             Done(

@@ -82,6 +82,7 @@ class Relay:
 
     async def _forward(self, kernel: Kernel) -> None:
         if self.request.msg_type == "shutdown_request":
+            self._finish()  # first: the end of the context would answer it a second time
             self._relays.shut_down(self.session, self.request)
             return
         kernel.forward(self.request.channel, self.request.parts)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
+from jupyter_client.kernelspec import KernelSpecManager
 
 from tests.harness.branches import Branch
 from tests.harness.client import Client, Repl
@@ -17,9 +18,16 @@ TOKEN = "token-that-no-kernel-may-see"
 SECRET = "secret-of-the-operator"
 
 
+def installed(*kernelspecs: str) -> list[str]:
+    """Those of these kernelspecs that this machine has: a server refuses to start with any other."""
+    there = KernelSpecManager().find_kernel_specs()
+    return [name for name in kernelspecs if name in there]
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """With a token, secrets in its environment, and two foreign kernels: bash over ipc, and stock ipykernel over tcp as `stock`."""
+    """With a token, secrets in its environment, and foreign kernels: bash over ipc, stock ipykernel over tcp as `stock`, and those for
+    R and Java where they are installed."""
     prefix = tmp_path_factory.mktemp("kernels")
     for module, *options in (("bash_kernel.install",), ("ipykernel", "install", "--name", "stock")):
         command = [sys.executable, "-m", module, *options, "--prefix", str(prefix)]
@@ -30,9 +38,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "DATABASE_URL": f"postgres://polyrepl:{SECRET}@localhost/",
     }
-    with Server(
-        settings={"token": TOKEN, "kernelspecs": "bash,stock,ir,java", "tcp_kernelspecs": "stock,java"}, env=env
-    ) as server:
+    offered = ["bash", "stock", *installed("ir", "java")]
+    tcp = [name for name in ("stock", "java") if name in offered]
+    settings = {"token": TOKEN, "kernelspecs": ",".join(offered), "tcp_kernelspecs": ",".join(tcp)}
+    with Server(settings=settings, env=env) as server:
         yield server
 
 

@@ -1,6 +1,6 @@
 """The README is true: its session is run and compared, its tables are compared with the code.
 
-`python tests/test_readme.py` writes the answers and the settings table anew, for a person to read before committing them."""
+`python tests/real/test_readme.py` writes the answers and the settings table anew, for a person to read before committing them."""
 
 from __future__ import annotations
 

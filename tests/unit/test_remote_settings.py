@@ -54,5 +54,5 @@ async def test_python_stays_here_while_r_is_remote(tmp_path: Path) -> None:
     async with Engine(settings) as engine:
         kernels = {info.name: info.kernel for info in engine.capabilities.infos()}
         assert (kernels["python"], kernels["r"]) == ("polyrepl-python", "jupyter:ir")
-        assert engine.check_timeout(None, engine.check_language("r")) == 7.0
-        assert engine.check_timeout(None, engine.check_language("python")) == 5.0
+        assert engine.check_language("r").backend.default_timeout == 7.0
+        assert engine.check_language("python").backend.default_timeout == 5.0

@@ -100,7 +100,7 @@ class Conflict(ApiError):
 
 
 class StorageFull(ApiError):
-    """There is no room for a file."""
+    """There is no room for a file, or for the directory of a context: `what`."""
 
 
 class KernelStartFailed(KernelError):

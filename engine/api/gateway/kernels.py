@@ -126,6 +126,7 @@ async def start_kernel(
     except TooManyContexts:
         raise ResourceLimit from None
     await _run_seed(engine, seed, context)
+    check_alive(engine, context)
     return context
 
 
@@ -173,6 +174,7 @@ async def _run_seed(engine: Engine, seed: Seed, context: Context) -> None:
     timeout = min(_SEED_TIMEOUT, engine.settings.max_timeout)
     try:
         for code in await seed.cells():
+            check_alive(engine, context)  # code for an id that has ended would make a new context
             execution = await engine.execute(
                 code, language=context.language.name, context_id=context.id, timeout=timeout
             )

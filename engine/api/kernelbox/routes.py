@@ -147,21 +147,29 @@ async def _make(engine: Engine, labels: Labels) -> Context:
     return context
 
 
-async def _session(engine: Engine, name: str, tags: Tags | None = None) -> str:
-    """The id of the kernel of that name, which is made where there is none."""
+async def _session(engine: Engine, name: str, tags: Tags | None = None) -> Context:
+    """A context of the kernel of that name, which is made where there is none."""
     known = _contexts(engine, name)
     if known:
-        return known[0].id
+        return known[0]
     try:
-        return (await _make(engine, Labels(name=name, session_name=name, tags=tags or {}, maker=NAME))).id
+        return await _make(engine, Labels(name=name, session_name=name, tags=tags or {}, maker=NAME))
     except ContextExists:  # made by somebody else meanwhile
-        return _contexts(engine, name)[0].id
+        return _contexts(engine, name)[0]
 
 
-async def _run(engine: Engine, context_id: str, body: ExecuteBody) -> Json:
-    execution = await _submit(engine, context_id, body)
+async def _run(engine: Engine, context: Context, body: ExecuteBody) -> Json:
+    """Run code in the kernel of a context. Raises ContextNotFound if that kernel has ended."""
+    _check_there(context)
+    execution = await _submit(engine, context.id, body)
     await execution.wait()
     return result_of(execution, engine.settings.kernelbox_output_chars)
+
+
+def _check_there(context: Context) -> None:
+    """Raises ContextNotFound if the kernel of this context has ended. Another kernel may have its id by now."""
+    if context.workspace.is_gone:
+        raise ContextNotFound(context.id)
 
 
 async def _submit(engine: Engine, context_id: str, body: ExecuteBody) -> Execution:
@@ -178,14 +186,15 @@ async def _submit(engine: Engine, context_id: str, body: ExecuteBody) -> Executi
     )
 
 
-async def _retry(request: Request, context_id: str, body: RetryBody) -> Json:
+async def _retry(request: Request, context: Context, body: RetryBody) -> Json:
     engine, state = engine_of(request), state_of(request)
     allowed = body.max_attempts or engine.settings.kernelbox_attempts
     replacements = iter(body.replacement_codes)
     attempts: list[Json] = []
     while True:
-        state.attempts[context_id] += 1
-        result = await _run(engine, context_id, body)
+        _check_there(context)
+        state.attempts[context.id] += 1
+        result = await _run(engine, context, body)
         attempts.append(attempt_of(len(attempts) + 1, body.code, result))
         if result["status"] == "success" or len(attempts) == allowed:
             break
@@ -242,20 +251,20 @@ async def delete_kernel(request: Request) -> Response:
 async def execute_in_kernel(request: Request) -> Response:
     context = _found(request)[0]
     body = await read_checked(request, ExecuteBody)
-    return json_response(await _run(engine_of(request), context.id, body))
+    return json_response(await _run(engine_of(request), context, body))
 
 
 async def retry_in_kernel(request: Request) -> Response:
     context = _found(request)[0]
     body = await read_checked(request, RetryBody)
-    return json_response(await _retry(request, context.id, body))
+    return json_response(await _retry(request, context, body))
 
 
 async def get_session(request: Request) -> Response:
     body = await read_checked(request, SessionBody, optional=True)
     engine = engine_of(request)
     return json_response(
-        _model(request, engine.contexts.get(await _session(engine, request.path_params["name"], body.tags)))
+        _model(request, engine.contexts.get((await _session(engine, request.path_params["name"], body.tags)).id))
     )
 
 
@@ -267,8 +276,8 @@ async def execute_in_session(request: Request) -> Response:
 
 async def retry_in_session(request: Request) -> Response:
     body = await read_checked(request, RetryBody)
-    context_id = await _session(engine_of(request), request.path_params["name"])
-    return json_response(await _retry(request, context_id, body))
+    context = await _session(engine_of(request), request.path_params["name"])
+    return json_response(await _retry(request, context, body))
 
 
 async def index(request: Request) -> Response:

@@ -205,6 +205,7 @@ def _become(
     """Be the branch: have everything that was shared with the parent exchanged, and unwind to the loop."""
     told: dict[str, Any] = {"lost": []}
     try:
+        descriptors = inventory.remaining(survey.descriptors)
         stream, stdout_reader, stdout, stderr_reader, stderr = map(os.dup, fds)
         for fd, number in ((stdout, 1), (stderr, 2)):
             os.dup2(fd, number)
@@ -213,7 +214,7 @@ def _become(
         name_process(plan.tag)
         _mark(plan.env)
         _leave_parent(kernel, transport, drop_tasks=survey.has_tasks)
-        told["lost"] = reopening.reopen(survey.descriptors, plan.directories)
+        told["lost"] = reopening.reopen(descriptors, plan.directories)
         told["lost"] += _move(kernel, plan)
         if plan.reseed:
             reseed()

@@ -164,6 +164,21 @@ def descriptors(own: Collection[int]) -> Descriptors:
     return found
 
 
+def remaining(found: Descriptors) -> Descriptors:
+    """What is left of them in a process that was just forked: libraries close files of theirs there (os.register_at_fork).
+
+    Their numbers are free then, and the next file or socket that is opened has one of them."""
+    files = [file for file in found.files if _leads_to(file.fd) == file.path]
+    return Descriptors(files, [fd for fd in found.unusable if _leads_to(fd) is not None], found.findings)
+
+
+def _leads_to(fd: int) -> str | None:
+    try:
+        return os.readlink(f"{_FD}/{fd}")
+    except OSError:
+        return None
+
+
 def _look_at(fd: int, found: Descriptors) -> None:
     info = os.fstat(fd)
     path = os.readlink(f"{_FD}/{fd}")

@@ -281,6 +281,20 @@ class TestFiles:
         assert branch.value("open('log').read()") == "both\nbranch\n"
         assert context.value("open('log').read()") == "both\nparent\n"
 
+    def test_a_file_that_its_library_closes_in_every_fork_is_no_matter(self, context: Branch):
+        # The branch's own stream gets the number of the first descriptor that is free.
+        context.does(
+            "import os\nlog = open('log', 'a')\nlog.write('x'); log.flush()\nos.register_at_fork(after_in_child=log.close)"
+        )
+        answer = context.forked()
+        assert answer["not_carried"] == []
+        branch = Branch(context.client, "python", answer["id"])
+        assert branch.value("log.closed, open('log').read()") == (True, "x")
+
+    def test_the_fonts_that_matplotlib_has_open_are_not_mentioned(self, context: Branch):
+        context.does("import matplotlib.pyplot as plt\nplt.plot([1, 2]);")
+        assert [each for each in context.forked()["not_carried"] if each["kind"] == "file"] == []
+
     def test_a_temporary_file_without_a_name_is_copied(self, context: Branch):
         context.does("import tempfile\nf = tempfile.TemporaryFile()\nf.write(b'abc'); f.flush()")
         branch = context.fork()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 
 import pytest
 
+from engine.api.gateway.seed import Seed
 from engine.kernels.provisioners.fake import Hold, Say
 
 pytestmark = pytest.mark.anyio
@@ -181,6 +183,24 @@ class TestKernels:
         is_refusal(response, 500, "Internal Server Error")
         assert "OddError: no" in response.json()["message"]
         assert len(fake.engine.contexts) == 0
+
+    async def test_a_kernel_that_is_deleted_before_its_seed_is_not_made_again(self, api, monkeypatch):
+        is_read, is_gone = asyncio.Event(), asyncio.Event()
+
+        async def cells(seed: Seed) -> list[str]:
+            is_read.set()
+            await is_gone.wait()
+            return ["a"]
+
+        monkeypatch.setattr(Seed, "cells", cells)
+        fake = await api()
+        starting = asyncio.create_task(fake.client.post("/api/kernels"))
+        await is_read.wait()
+        (kernel,) = (await fake.client.get("/api/kernels")).json()
+        assert (await fake.client.delete(f"/api/kernels/{kernel['id']}")).status_code == 204
+        is_gone.set()
+        assert (await starting).status_code == 404
+        assert (len(fake.engine.contexts), len(fake.kernels)) == (0, 1)
 
 
 class TestKernelspecs:

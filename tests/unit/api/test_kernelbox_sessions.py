@@ -81,6 +81,35 @@ class TestRetry:
         told = (await client.post("/sessions/t/execute_with_retry", json=body)).json()
         assert [each["status"] for each in told["attempts"]] == ["timeout", "success"]
 
+    async def test_a_kernel_that_is_deleted_meanwhile_is_not_made_again(self, api):
+        fake = await api(SCRIPT)
+        await fake.client.post("/kernels", json={"name": "k"})
+        body = {"code": "hold", "max_attempts": 3, "on_error_code": "84"}
+        retrying = asyncio.create_task(fake.client.post("/kernels/k/execute/retry", json=body))
+        await fake.busy()
+        await fake.client.delete("/kernels/k")
+        response = await retrying
+        assert (response.status_code, response.json()) == (404, {"detail": "Unknown kernel: k"})
+        assert (len(fake.engine.contexts), len(fake.kernels)) == (0, 1)
+
+    async def test_code_that_comes_slowly_does_not_make_a_deleted_kernel_again(self, api):
+        fake = await api(SCRIPT)
+        await fake.client.post("/kernels", json={"name": "k"})
+        has_begun, is_gone = asyncio.Event(), asyncio.Event()
+
+        async def slow_body():
+            yield b'{"code": '
+            has_begun.set()
+            await is_gone.wait()
+            yield b'"84"}'
+
+        sending = asyncio.create_task(fake.client.post("/kernels/k/execute", content=slow_body()))
+        await has_begun.wait()
+        await fake.client.delete("/kernels/k")
+        is_gone.set()
+        assert (await sending).status_code == 404
+        assert len(fake.engine.contexts) == 0
+
     @pytest.mark.parametrize("value", [0, kernelbox.MAX_ATTEMPTS + 1, "many"])
     async def test_a_wrong_number_of_attempts_is_refused(self, client, value: object):
         await client.post("/sessions/demo")

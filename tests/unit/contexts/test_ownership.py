@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
+import weakref
 from typing import Any
 
 import pytest
@@ -10,8 +13,12 @@ import pytest
 from engine.contexts.context import Context
 from engine.core import Engine
 from engine.errors import ContextEnded, KernelStartFailed, PolyreplError, ShuttingDown
+from engine.jupyter.messages import Channel
+from engine.kernels import preludes_of
 from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.provisioners.fake import FakeKernel, FakeProvisioner, Hold, Say
+from tests.harness.waiting import until
+from tests.unit.contexts.world import Client, request
 
 pytestmark = pytest.mark.anyio
 
@@ -154,6 +161,47 @@ class TestWhatComesTooLate:
         for late in (context.ready(), context.restart()):
             with pytest.raises(ContextEnded, match="'c' was deleted"):
                 await late
+
+    async def test_a_client_that_shuts_its_kernel_down_in_turn_gets_one_answer(self, fake_engine):
+        fake = await fake_engine()
+        await run(fake.engine)
+        client = Client("session")
+        only(fake.engine).observe(client)
+        only(fake.engine).relay(client, request("shutdown_request", Channel.SHELL))
+        await until(lambda: client.reason is not None)
+        sent = [json.loads(message.encode(None)) for message in client.sent]
+        replies = [message["content"] for message in sent if message["msg_type"] == "shutdown_reply"]
+        assert (replies, client.done) == ([{"status": "ok", "restart": False}], 1)
+
+    async def test_variables_that_are_set_too_late_do_not_stay_in_the_kernel(self, fake_engine, monkeypatch):
+        monkeypatch.setattr("engine.kernels.silent._TIMEOUT", 0.05)
+        script: dict[str, Any] = {preludes_of("python", {"A": "b"}).before: [Hold()]}
+        fake = await fake_engine(script)
+        await fake.engine.create_context(context_id="c", language="ipykernel")
+        result = await run(fake.engine, language="ipykernel", env_vars={"A": "b"})
+        assert (result.status, result.error.name, result.context_state) == ("error", "NotSupported", "lost")
+        assert living(fake.kernels) == []
+
+    async def test_a_kept_execution_keeps_no_kernel(self, fake_engine):
+        fake = await fake_engine()
+        result = await run(fake.engine)
+        kernel = weakref.ref(only(fake.engine).kernel)
+        await only(fake.engine).restart()
+        fake.kernels.clear()
+        await until(lambda: gc.collect() >= 0 and kernel() is None)
+        assert fake.engine.executions.get(result.execution_id).status == "ok"
+
+    async def test_whoever_ends_the_engine_a_second_time_waits_for_the_same_end(self, fake_engine):
+        fake = await fake_engine(pool_max=1, pool_min=1, pool_languages=["python"])
+        await until(lambda: fake.kernels)
+        first = asyncio.create_task(fake.engine.aclose())
+        await asyncio.sleep(0)
+        first.cancel()
+        await fake.engine.aclose()
+        assert first.cancelled()
+        assert (living(fake.kernels), fake.engine.run_dir.path.exists()) == ([], False)
+        with pytest.raises(ShuttingDown):
+            fake.engine.prepare()
 
     async def test_a_server_that_shuts_down_says_so(self, make_fake):
         fake = make_fake()

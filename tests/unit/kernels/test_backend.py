@@ -133,7 +133,7 @@ async def test_what_a_backend_cannot_do_is_refused_before_anything_is_started(tm
         python = engine.check_language("python")
         assert isinstance(python.backend, RemoteJupyter)
         assert python.kernel_name == "jupyter:python3"
-        assert engine.check_timeout(None, python) == 7.0
+        assert python.backend.default_timeout == 7.0
         with pytest.raises(InvalidRequest) as refused:
             await engine.create_context(cwd="/tmp")
         assert refused.value.explanation == "cwd: 'python' runs on a remote Jupyter, which decides that"
