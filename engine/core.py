@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Unpack
 
@@ -156,19 +156,12 @@ class Engine:
 
     async def aclose(self) -> None:
         """End every execution, context and kernel; nothing is left behind. Every call waits for the same end."""
-        if self._contexts is None:
+        if self._contexts is None or self._pool is None or self.run_dir is None:
             return
         if self._ending is None:
             self._closed = True
-            self._ending = asyncio.create_task(self._end(self._contexts))
+            self._ending = asyncio.create_task(_end(self._contexts, self._pool, self.backends, self.run_dir))
         await asyncio.shield(self._ending)
-
-    async def _end(self, contexts: Contexts) -> None:
-        await asyncio.gather(contexts.aclose(), self.pool.aclose())
-        for backend in self.backends:
-            await backend.aclose()
-        if self.run_dir is not None:
-            await asyncio.to_thread(self.run_dir.close)
 
     async def execute(
         self,
@@ -297,6 +290,13 @@ def _places(
         only=settings.local_languages,
     )
     return [local, *others], languages
+
+
+async def _end(contexts: Contexts, pool: Pool, backends: Iterable[Backend], run_dir: RunDir) -> None:
+    await asyncio.gather(contexts.aclose(), pool.aclose())
+    for backend in backends:
+        await backend.aclose()
+    await asyncio.to_thread(run_dir.close)
 
 
 def _output_limits(settings: Settings) -> OutputLimits:

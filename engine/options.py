@@ -127,11 +127,6 @@ class BodyField(NamedTuple):
     description: str
 
 
-def milliseconds(timeout: float) -> int:
-    """Seconds as the API has them."""
-    return max(1, round(timeout * 1000))
-
-
 def seconds(timeout_ms: int | None) -> float | None:
     """Milliseconds of a body as the engine has them; no number is too large."""
     return None if timeout_ms is None else min(timeout_ms, _MOST_MS) / 1000
@@ -167,13 +162,3 @@ def from_body(body: object, names: Iterable[str] = BODY_FIELDS, **more: Any) -> 
     if "timeout" in given:
         given["timeout"] = seconds(given["timeout"])
     return ExecuteOptions(**given, **more)
-
-
-def to_body(options: ExecuteOptions) -> dict[str, Any]:
-    """The fields of a body that says these options; defaults are left out."""
-    said = {BODY_FIELDS[name].name: getattr(options, name) for name in BODY_FIELDS}
-    default = {BODY_FIELDS[name].name: getattr(DEFAULTS, name) for name in BODY_FIELDS}
-    body = {name: value for name, value in said.items() if value != default[name]}
-    if options.timeout is not None:
-        body["timeout_ms"] = milliseconds(options.timeout)
-    return body

@@ -49,6 +49,7 @@ FILE_TYPES = {
     "other": "is a pipe, a socket or a device",
 }
 Value = TypeVar("Value")
+Opened = TypeVar("Opened", "LocalFile", "_StagedFile")
 
 
 class OpenFile(Protocol):
@@ -117,11 +118,11 @@ class LocalFiles:
 
     async def read(self, path: str) -> OpenFile:
         names = checked_path(path)
-        return await self._run(path, lambda: self._open(path, names))
+        return await self._run_open(path, lambda: self._open(path, names))
 
     async def write(self, path: str, chunks: AsyncIterable[bytes]) -> tuple[FileInfo, bool]:
         names = checked_path(path)
-        staged = await self._run(path, lambda: self._stage(path, names))
+        staged = await self._run_open(path, lambda: self._stage(path, names))
         try:
             async for part in _large(chunks):
                 await self._run(path, lambda part=part: staged.append(part))  # type: ignore[misc]
@@ -141,6 +142,15 @@ class LocalFiles:
             if self._workspace.is_gone or not self._workspace.root.exists():
                 raise ContextEnded(self._context_id) from None
             raise file_error(error, path) from None
+
+    async def _run_open(self, path: str, work: Callable[[], Opened]) -> Opened:
+        """The same for what has to be closed: when the caller is cancelled, it is closed as soon as it is there."""
+        opening = asyncio.ensure_future(self._run(path, work))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close)
+            raise
 
     @contextlib.contextmanager
     def _root(self) -> Iterator[int]:
@@ -218,9 +228,9 @@ class LocalFile:
 
     async def aclose(self) -> None:
         # In a thread: one that reads still, for a caller that was cancelled, is waited for.
-        await asyncio.shield(asyncio.to_thread(self._close))
+        await asyncio.shield(asyncio.to_thread(self.close))
 
-    def _close(self) -> None:
+    def close(self) -> None:
         with self._lock:
             if self._fd is not None:
                 os.close(self._fd)
@@ -303,6 +313,11 @@ class _StagedFile:
                     os.unlink(self._name, dir_fd=self._staging)
             os.close(self._staging)
             os.close(self._root)
+
+
+def _close(opening: asyncio.Future[LocalFile] | asyncio.Future[_StagedFile]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def _below(names: tuple[str, ...], last: tuple[str, ...]) -> tuple[str, ...]:

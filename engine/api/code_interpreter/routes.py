@@ -185,11 +185,11 @@ async def get_history(request: Request) -> Response:
 
 async def upload_file(request: Request) -> Response:
     context = _contexts(request)[0]
-    form = Form(request)
-    async for part in form.files():
+    files = engine_of(request).files(context.id)  # now: the id may be another session's when the file has come
+    async for part in Form(request).files():
         if part.field != "file":
             continue
-        info, _ = await engine_of(request).files(context.id).write(part.filename, part.chunks)
+        info, _ = await files.write(part.filename, part.chunks)
         _note(request, context, f"upload_file({info.path!r})", f"{info.size} bytes")
         return json_response({"filename": info.path, "size": info.size, "session_id": context.id})
     raise Unprocessable([{"type": "missing", "loc": ["body", "file"], "msg": "Field required", "input": None}])

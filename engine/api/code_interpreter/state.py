@@ -20,9 +20,7 @@ class CodeInterpreterState(State):
 
     def history(self, context: Context) -> History:
         """That of all contexts with its id. One of a context that has ended is not kept."""
-        if any(each.id == context.id for each in self._engine.contexts):
-            return self._histories.setdefault(context.id, History())
-        return History()
+        return History() if context.workspace.is_gone else self._histories.setdefault(context.id, History())
 
     def note_ended(self, context: Context) -> None:
         if all(each.id != context.id for each in self._engine.contexts):

@@ -21,7 +21,7 @@ class State:
         """Raises PolyreplError when the settings leave nothing to serve. It may read files and URLs, and block."""
 
     async def aclose(self) -> None:
-        """Let go of it, before the engine ends. May be called again."""
+        """Let go of it. The engine has ended by now. May be called again."""
 
 
 class Dialect:

@@ -55,6 +55,7 @@ class ZmqChannels(Channels):
         self._answered: asyncio.Future[None] = self._loop.create_future()  # shell reaches the kernel
         self._greeted = False
         self._drain_scheduled = False
+        self._closed = False
 
     async def open(self) -> None:
         """Wait for the kernel's greeting (`iopub_welcome`, JEP 65), or nudge it until it answers on shell and iopub."""
@@ -99,15 +100,18 @@ class ZmqChannels(Channels):
     ) -> str:
         assert not fds, "zmq carries no descriptors"
         msg_id, frames = self._session.build(msg_type, content, metadata=metadata)
-        socket = self._sockets.get(channel) or self._connect(channel)
-        socket.send_multipart(frames, copy=True)
-        # The descriptor is edge-triggered and sending consumes edges: look once ourselves.
-        self._schedule_drain()
+        self._put(channel, frames)
         return msg_id
 
     def forward(self, channel: Channel, parts: Sequence[bytes]) -> None:
+        self._put(channel, [DELIMITER, self._session.sign(parts[:4]), *parts])
+
+    def _put(self, channel: Channel, frames: Sequence[bytes]) -> None:
+        if self._closed:  # a socket that is made now would stay, and the end of the zmq context waits for all of them
+            return
         socket = self._sockets.get(channel) or self._connect(channel)
-        socket.send_multipart([DELIMITER, self._session.sign(parts[:4]), *parts], copy=True)
+        socket.send_multipart(frames, copy=True)
+        # The descriptor is edge-triggered and sending consumes edges: look once ourselves.
         self._schedule_drain()
 
     async def drain(self) -> None:
@@ -117,6 +121,7 @@ class ZmqChannels(Channels):
         self._drain()
 
     async def aclose(self) -> None:
+        self._closed = True
         while self._sockets:
             _, socket = self._sockets.popitem()
             self._loop.remove_reader(_fd(socket))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
 from engine.api.code_interpreter.history import MAX_ENTRIES, MAX_TEXT, Entry, History
+from engine.api.code_interpreter.state import CodeInterpreterState
 from engine.kernels.provisioners.fake import Die, Hold, Say
 
 pytestmark = pytest.mark.anyio
@@ -326,6 +329,35 @@ class TestService:
 
     async def test_the_surface_can_be_switched_off(self, api):
         assert "code" in (await (await api(surfaces=["native"])).client.get(URL)).json()
+
+
+class TestSessionsOfTheSameId:
+    async def test_a_file_that_comes_slowly_does_not_reach_the_session_after(self, client, session):
+        has_begun, is_gone = asyncio.Event(), asyncio.Event()
+
+        async def slow_body() -> AsyncIterator[bytes]:
+            yield b"--b\r\n"
+            has_begun.set()
+            await is_gone.wait()
+            yield b'Content-Disposition: form-data; name="file"; filename="mine"\r\n\r\nsecret\r\n--b--\r\n'
+
+        headers = {"content-type": "multipart/form-data; boundary=b"}
+        sending = asyncio.create_task(client.post(f"{URL}/s1/files", content=slow_body(), headers=headers))
+        await has_begun.wait()
+        assert (await client.post(URL, json={"session_id": "s1"})).status_code == 201
+        is_gone.set()
+        assert (await sending).status_code == 409
+        assert (await client.get("/contexts/s1/files")).json()["items"] == []
+        assert (await client.get(f"{URL}/s1/history")).json() == {"entries": []}
+
+    async def test_what_was_run_in_one_is_not_in_the_history_of_the_next(self, fake_engine):
+        engine = (await fake_engine()).engine
+        state = CodeInterpreterState(engine)
+        earlier = await engine.create_context(context_id="s1")
+        await engine.delete_context("s1")
+        present = await engine.create_context(context_id="s1")
+        state.history(earlier).add(Entry("", "secret", "python"))
+        assert state.history(present).last(10) == []
 
 
 class TestOtherDialects:

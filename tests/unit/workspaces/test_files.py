@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from engine.workspaces.directories import split
 from engine.workspaces.files import LocalFiles
 from engine.workspaces.run_directory import RunDir
 from engine.workspaces.workspace import Workspace
+from tests.harness.waiting import until
 from tests.unit.workspaces.conftest import LIMITS
 
 pytestmark = pytest.mark.anyio
@@ -45,6 +47,32 @@ async def paths(files: LocalFiles, path: str = "", **options) -> list[str]:
 
 def left_over(workspace: Workspace) -> list[str]:
     return [path.name for path in workspace.root.rglob("*.part")]
+
+
+class SlowWorkspace(Workspace):
+    """Its directories are there when `may_go_on` is set."""
+
+    def prepare(self) -> None:
+        self.is_asked.set()
+        self.may_go_on.wait(10)
+        super().prepare()
+
+
+class TestCancelling:
+    @pytest.mark.parametrize("action", ["read", "write"])
+    async def test_what_is_opened_for_a_caller_that_has_gone_is_closed(self, workspace: Workspace, action: str):
+        await LocalFiles("c", workspace, LIMITS).write("file", parts(b"text"))
+        slow = SlowWorkspace(workspace.root, workspace.cwd, workspace.tmp)
+        slow.is_asked, slow.may_go_on = threading.Event(), threading.Event()
+        files = LocalFiles("c", slow, LIMITS)
+        before = os.listdir("/proc/self/fd")
+        working = asyncio.create_task(files.read("file") if action == "read" else files.write("file", parts(b"new")))
+        await asyncio.to_thread(slow.is_asked.wait, 10)
+        working.cancel()
+        await asyncio.wait({working})
+        slow.may_go_on.set()
+        await until(lambda: os.listdir("/proc/self/fd") == before)
+        assert (working.cancelled(), left_over(workspace)) == (True, [])
 
 
 class TestPaths:
