@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -129,34 +130,35 @@ class Engine:
 
     async def __aenter__(self) -> Engine:
         self.check_settings()
-        self.run_dir = RunDir(self.settings.run_dir)
+        run_dir = self.run_dir = RunDir(self.settings.run_dir)
+        try:
+            self._open(run_dir)
+        except BaseException:
+            ending = _end(self._contexts, self._pool, self.backends, run_dir)
+            self._contexts = self._pool = self.run_dir = None
+            await asyncio.shield(ending)
+            raise
+        return self
+
+    def _open(self, run_dir: RunDir) -> None:
         kept = [language for name in self.settings.pool_languages if (language := self.languages.find(name))]
-        self._pool = Pool(self.settings, kept=kept, run_dir=self.run_dir, metrics=self.metrics, load=self)
+        self._pool = Pool(self.settings, kept=kept, run_dir=run_dir, metrics=self.metrics, load=self)
         for backend in self.backends:
-            backend.open(self.run_dir, self._pool)
-        brancher = Brancher(self.settings, run_dir=self.run_dir, metrics=self.metrics)
-        self._contexts = Contexts(
-            max_contexts=self.settings.max_contexts,
-            idle_timeout=self.settings.context_idle_timeout,
-            options=_context_options(self.settings, self._limits),
-            run_dir=self.run_dir,
-            pool=self._pool,
-            brancher=brancher,
-            listener=self.books,
-        )
+            backend.open(run_dir, self._pool)
+        brancher = Brancher(self.settings, run_dir=run_dir, metrics=self.metrics)
+        self._contexts = _contexts(self.settings, self._limits, run_dir, self._pool, brancher, self.books)
         self.books.pool = self._pool
         self._branching = Branching(self._contexts, brancher, self.capabilities)
-        self._installations = Installations(self.settings, self._contexts, self.run_dir, self.capabilities)
+        self._installations = Installations(self.settings, self._contexts, run_dir, self.capabilities)
         self._pool.start()
         self._contexts.start()
-        return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
         """End every execution, context and kernel; nothing is left behind. Every call waits for the same end."""
-        if self._contexts is None or self._pool is None or self.run_dir is None:
+        if self.run_dir is None:
             return
         if self._ending is None:
             self._closed = True
@@ -216,13 +218,14 @@ class Engine:
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         beside: str | None = None,
+        labels: Mapping[str, str] | None = None,
         only_new: bool = False,
     ) -> Context:
         """Make a context, or find it, and return when its kernel is ready.
 
         `cwd`: an absolute path of an existing directory; None: a directory of its own, removed with the context. `env`:
         variables of a new context's kernel, from its start on. `beside`: another id, whose working directory a new id shares.
-        `only_new`: an id that has a context already is refused.
+        `labels`: added to its own before its kernel starts. `only_new`: an id that has a context already is refused.
         Raises what `execute` raises, ContextExists, and KernelStartFailed."""
         found = self.check_language(language)
         check_context_id(context_id)
@@ -233,7 +236,7 @@ class Engine:
         if only_new and any(context.id == context_id for context in self.contexts):
             raise ContextExists(context_id or "")
         context, is_new = self.contexts.get_or_create(
-            context_id or str(uuid.uuid4()), found, path, check_env_vars(env), beside
+            context_id or str(uuid.uuid4()), found, path, check_env_vars(env), beside, labels
         )
         try:
             await context.ready()
@@ -292,11 +295,13 @@ def _places(
     return [local, *others], languages
 
 
-async def _end(contexts: Contexts, pool: Pool, backends: Iterable[Backend], run_dir: RunDir) -> None:
-    await asyncio.gather(contexts.aclose(), pool.aclose())
-    for backend in backends:
-        await backend.aclose()
-    await asyncio.to_thread(run_dir.close)
+async def _end(contexts: Contexts | None, pool: Pool | None, backends: Iterable[Backend], run_dir: RunDir) -> None:
+    """End what there is of an engine, the rest also if one part of it cannot be ended."""
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.to_thread, run_dir.close)
+        for backend in backends:
+            stack.push_async_callback(backend.aclose)
+        await asyncio.gather(*(each.aclose() for each in (contexts, pool) if each is not None))
 
 
 def _output_limits(settings: Settings) -> OutputLimits:
@@ -305,6 +310,20 @@ def _output_limits(settings: Settings) -> OutputLimits:
         item_bytes=settings.max_item_bytes,
         items=settings.max_items,
         output_bytes=settings.max_output_bytes,
+    )
+
+
+def _contexts(
+    settings: Settings, limits: OutputLimits, run_dir: RunDir, pool: Pool, brancher: Brancher, listener: Bookkeeping
+) -> Contexts:
+    return Contexts(
+        max_contexts=settings.max_contexts,
+        idle_timeout=settings.context_idle_timeout,
+        options=_context_options(settings, limits),
+        run_dir=run_dir,
+        pool=pool,
+        brancher=brancher,
+        listener=listener,
     )
 
 

@@ -234,9 +234,11 @@ class Checkpoints:
         task.add_done_callback(self._ending.discard)
 
     async def _end(self, kernel: Kernel | None, root: Path) -> None:
-        if kernel is not None:
-            await kernel.kill()
-        await asyncio.to_thread(self._brancher.remove_files, root)
+        try:
+            if kernel is not None:
+                await kernel.kill()
+        finally:
+            await asyncio.to_thread(self._brancher.remove_files, root)
 
     @contextlib.contextmanager
     def _at_work(self, root: Path) -> Iterator[None]:

@@ -192,10 +192,12 @@ class KernelSlot:
 
     async def _stop(self, left: Sequence[asyncio.Task[Any]], kernel: Kernel | None) -> None:
         try:
-            if kernel is not None:
-                await kernel.kill()
-            if left:
-                await asyncio.wait(left)
+            try:
+                if kernel is not None:
+                    await kernel.kill()
+            finally:
+                if left:
+                    await asyncio.wait(left)
         finally:
             if self._stopping is asyncio.current_task():
                 self._stopping = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,14 +93,16 @@ class Contexts:
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
         beside: str | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> tuple[Context, bool]:
-        """The context of (id, language), made where there is none, and whether it was.
+        """The context of (id, language), made where there is none, and whether it was. `labels`: added to its own at once.
 
         `env`: variables of its kernel from the start. `beside`: another id, whose working directory a new id shares.
         Raises TooManyContexts, StorageFull or ShuttingDown."""
         key = context_id, language.name
         context = self._by_key.get(key)
         if context is not None:
+            context.labels |= labels or {}
             return context, False
         if self._closed:
             raise ShuttingDown
@@ -119,7 +121,9 @@ class Contexts:
         for each in (context_id, beside or context_id):
             self._workspaces.setdefault(each, workspace)
         workspace.env.update(env or {})
-        return self._add(context_id, language, workspace, member.kernel if member else None), True
+        context = self._add(context_id, language, workspace, member.kernel if member else None)
+        context.labels |= labels or {}
+        return context, True
 
     def add_branch(self, context_id: str, source: Context) -> Context:
         """A new context to become a copy of another: with directories of its own, but for a working directory that its user named.

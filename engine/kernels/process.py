@@ -91,10 +91,12 @@ class KernelProcess:
     async def kill(self) -> None:
         """End the process and everything it started, at once, and release what it held."""
         self.was_killed = True
-        await self.provisioner.kill()
-        if self._watcher is not None:
-            await asyncio.wait({self._watcher}, timeout=_EXIT_WAIT)
-        await self._release()
+        try:
+            await self.provisioner.kill()
+        finally:
+            if self._watcher is not None:
+                await asyncio.wait({self._watcher}, timeout=_EXIT_WAIT)
+            await self._release()
 
     def end_broken(self, error: MessageError) -> None:
         """Nothing that the process sends can be understood any more: end it, and what waits for it ends with its death."""
@@ -179,11 +181,20 @@ class KernelProcess:
         return ended
 
     async def _release(self) -> None:
-        await self.provisioner.cleanup()
-        if self.channels is not None:
-            await self.channels.aclose()
-        if self._stream is not None:
-            self._stream.close()
+        """Let go of everything; a step that fails keeps none of the others from being done."""
+        try:
+            await self.provisioner.cleanup()
+        finally:
+            try:
+                if self.channels is not None:
+                    await self.channels.aclose()
+            finally:
+                self._remove_files()
+
+    def _remove_files(self) -> None:
+        with contextlib.suppress(OSError):
+            if self._stream is not None:
+                self._stream.close()
         with contextlib.suppress(OSError):
             for path in self._directory.iterdir():
                 path.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from engine.errors import (
     PolyreplError,
     ShuttingDown,
 )
+from engine.kernels import Pool
 from engine.kernels.provisioners.fake import Ask, Die, Hold, Misbehave, Say
 from engine.models import InputRequest, Result, Stdout
 from tests.harness.waiting import until
@@ -51,6 +52,21 @@ async def fields(call: Any) -> dict[str, str]:
     with pytest.raises(InvalidRequest) as caught:
         await call
     return {wrong.field: wrong.error for wrong in caught.value.errors}
+
+
+async def test_a_start_that_fails_leaves_no_run_directory(make_fake, monkeypatch: pytest.MonkeyPatch):
+    def refuse(self: Pool) -> None:
+        raise OSError("refused")
+
+    fake = make_fake()
+    monkeypatch.setattr(Pool, "start", refuse)
+    with pytest.raises(OSError, match="refused"):
+        await fake.engine.__aenter__()
+    assert list(fake.engine.settings.run_dir.glob("s-*")) == []
+    assert not fake.engine.is_ready
+    monkeypatch.undo()
+    async with fake.engine as engine:
+        assert (await run(engine, "1")).status == "ok"
 
 
 class TestTimeout:

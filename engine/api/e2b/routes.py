@@ -82,15 +82,14 @@ class Sandbox:
 
         Its default contexts share one working directory."""
         own = contexts_of(self._engine, self.id)
-        context = await self._engine.create_context(
+        return await self._engine.create_context(
             language=language.name,
             context_id=context_id,
             cwd=cwd,
             env=own[0].workspace.env if own else None,
             beside=self.id if context_id else None,
+            labels={LABEL: self.id, LANGUAGE_LABEL: _told(name, language)},
         )
-        context.labels |= {LABEL: self.id, LANGUAGE_LABEL: _told(name, language)}
-        return context
 
     def _default_id(self, name: str) -> str:
         return f"{self.id}:{_APART}" if _ALIASES.get(name, name) == _APART else self.id

@@ -99,8 +99,7 @@ async def create_sandbox(request: Request) -> Response:
     body = await read_checked(request, SandboxBody)
     engine, sandbox_id = engine_of(request), uuid.uuid4().hex[:_ID_CHARACTERS]
     env = check_env_vars(body.envVars)
-    context = await engine.create_context(context_id=sandbox_id, cwd=DEFAULT_CWD, env=env)
-    context.labels[LABEL] = sandbox_id
+    await engine.create_context(context_id=sandbox_id, cwd=DEFAULT_CWD, env=env, labels={LABEL: sandbox_id})
     return JSONResponse(_described(engine, sandbox_id), 201)
 
 

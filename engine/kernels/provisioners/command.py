@@ -39,12 +39,19 @@ async def run_command(
     try:
         code = await process.wait()
     finally:
-        await asyncio.shield(_end(process))
+        await asyncio.shield(_release(process, output))
+    return code, output.tail("stdout"), output.tail("stderr")
+
+
+async def _release(process: SpawnProvisioner, output: _Output) -> None:
+    """End the command and all that it started; one step, so that a second cancellation leaves nothing of it out."""
+    try:
+        await _end(process)
+    finally:
         for _ in range(_LAST_READS):  # what is left in the pipes
             output.drain_process_output()
-        await asyncio.shield(process.cleanup())
+        await process.cleanup()
         output.close()
-    return code, output.tail("stdout"), output.tail("stderr")
 
 
 async def _end(process: SpawnProvisioner) -> None:

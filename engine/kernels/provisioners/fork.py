@@ -201,9 +201,11 @@ class ForkProvisioner(Provisioner):
 
     async def cleanup(self, restart: bool = False) -> None:
         mark, self._mark = self._mark, ""
-        if mark and self._may_have_orphans:
-            await asyncio.to_thread(end_marked, mark)
-        self._close_pipes()
+        try:
+            if mark and self._may_have_orphans:
+                await asyncio.to_thread(end_marked, mark)
+        finally:
+            self._close_pipes()
 
     def _close_pipes(self) -> None:
         while self._pipes:

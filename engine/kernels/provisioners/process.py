@@ -58,7 +58,7 @@ def end_marked(mark: str) -> None:
         if not found:
             return
         for pid in found:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # a set-user-id program
                 os.kill(pid, signal.SIGKILL)
 
 

@@ -166,7 +166,9 @@ class SpawnProvisioner(Provisioner):
 
     async def cleanup(self, restart: bool = False) -> None:
         mark, self._mark = self._mark, ""
-        if mark:
-            await asyncio.to_thread(end_marked, mark)
-        for fd in list(self._pipes):
-            self._close_pipe(fd)
+        try:
+            if mark:
+                await asyncio.to_thread(end_marked, mark)
+        finally:
+            for fd in list(self._pipes):
+                self._close_pipe(fd)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from engine.kernels.channels.fake import FakeChannels
+from tests.harness.waiting import until
 from tests.unit.api.test_e2b import SANDBOX, SCRIPT, TOKEN, lines, run
 
 pytestmark = pytest.mark.anyio
@@ -60,6 +64,22 @@ class TestContexts:
         assert native == ["one", "two"]
         listed = (await client.get("/e2b/contexts", headers={"E2b-Sandbox-Id": "one"})).json()
         assert [each["id"].split(":")[0] for each in listed] == ["one", "one"]
+
+    async def test_no_other_sandbox_lists_a_context_whose_kernel_still_starts(self, api):
+        opened = asyncio.Event()
+
+        class Slow(FakeChannels):
+            async def open(self) -> None:
+                await opened.wait()
+                await super().open()
+
+        fake = await api(channels=Slow)
+        making = asyncio.create_task(fake.client.post("/e2b/contexts", json={}, headers={"E2b-Sandbox-Id": "one"}))
+        await until(lambda: fake.kernels)
+        listed = [await fake.client.get("/e2b/contexts", headers={"E2b-Sandbox-Id": name}) for name in ("one", "two")]
+        opened.set()
+        made = (await making).json()
+        assert [made in each.json() for each in listed] == [True, False]
 
     async def test_a_context_is_made_used_restarted_and_removed(self, api):
         client = (await api()).client

@@ -40,6 +40,24 @@ class TestCheckpoints:
         await asyncio.wait(only(engine).checkpoints._ending)
         assert [kernel.is_alive for kernel in adopted] == [False, True]
 
+    async def test_the_files_of_one_go_also_if_its_kernel_cannot_be_ended(
+        self, engine, adopted: list[Kernel], monkeypatch: pytest.MonkeyPatch
+    ):
+        async def fail() -> None:
+            await Kernel.kill(adopted[0])
+            raise PermissionError(1, "refused")
+
+        engine = await engine()
+        await run(engine)
+        kept = (await engine.branching.keep("c")).checkpoint
+        (checkpoint,) = only(engine).checkpoints
+        monkeypatch.setattr(adopted[0], "kill", fail)
+        engine.branching.remove("c", kept)
+        (ending,) = only(engine).checkpoints._ending
+        with pytest.raises(PermissionError):
+            await ending
+        assert not checkpoint.branch.workspace.root.exists()
+
     async def test_they_end_with_their_context(self, engine, adopted: list[Kernel]):
         engine = await engine()
         await run(engine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from engine.errors import KernelDied, KernelStartFailed
 from engine.jupyter.messages import Channel, Message
 from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.kernel import Kernel, KernelState
+from engine.kernels.provisioners import process
 from engine.kernels.provisioners.fake import Ask, Die, FakeKernel, FakeProvisioner, Hold, Misbehave, Say, Script
 from engine.kernels.run import Outcome, Run
 from engine.metrics import Metrics
@@ -102,6 +104,28 @@ async def test_the_connection_file_is_private_and_goes_with_the_kernel(rig):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     await made.kernel.kill()
     assert not made.directory.exists()
+
+
+async def test_a_clean_up_that_fails_keeps_nothing_else_from_going(rig, monkeypatch: pytest.MonkeyPatch):
+    async def refuse(self: FakeProvisioner, restart: bool = False) -> None:
+        raise PermissionError(1, "refused")
+
+    made = rig()
+    kernel = await made.start()
+    monkeypatch.setattr(FakeProvisioner, "cleanup", refuse)
+    with pytest.raises(PermissionError):
+        await kernel.kill()
+    assert kernel._process.channels.closed
+    assert not made.directory.exists()
+
+
+async def test_a_process_that_may_not_be_ended_is_passed_over(monkeypatch: pytest.MonkeyPatch):
+    def refuse(pid: int, signum: int) -> None:
+        raise PermissionError(1, "refused")
+
+    monkeypatch.setattr(process, "_has", lambda entry, *_: entry.name == str(os.getpid()))
+    monkeypatch.setattr(os, "kill", refuse)
+    process.end_marked("mark")
 
 
 async def test_an_execution_is_busy_until_its_reply_and_idle_came(rig):
