@@ -21,6 +21,7 @@ from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.provisioners.fake import FakeKernel, FakeProvisioner, Script
 from engine.server.app import create_app
 from engine.settings import Settings
+from engine.workspaces import RunDir
 from tests.harness.fixtures import (  # noqa: F401 - real and programs share the session's server
     client,
     context,
@@ -68,6 +69,14 @@ def nothing_is_left() -> Iterator[None]:
     with contextlib.suppress(AssertionError):
         wait_until(lambda: not running_children(), deadline=20)
     assert (running_children(), Server.open) == ([], set())
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Iterator[RunDir]:
+    """A run directory, which ends with the test."""
+    made = RunDir(tmp_path / "run")
+    yield made
+    made.close()
 
 
 @pytest.fixture(autouse=True)

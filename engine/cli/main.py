@@ -55,8 +55,6 @@ def _load(config: Path | None, flags: dict[str, Any], *, aliases: Mapping[str, A
 
     given = {name: value for name, value in flags.items() if value is not None}
     try:
-        if "kernel_env" in given:
-            given["kernel_env"] = _json_object("kernel_env", given["kernel_env"])
         return load_settings(config, aliases=aliases, **given)
     except (ValidationError, OSError, ValueError) as error:
         raise click.ClickException(_explain(error)) from None
@@ -66,16 +64,6 @@ def _aliases() -> dict[str, Any]:
     from engine.api.dialects import settings_of
 
     return settings_of(os.environ)
-
-
-def _json_object(name: str, text: str) -> Any:
-    import json
-
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        msg = f"{name}: must be a JSON object: {error}"
-        raise ValueError(msg) from None
 
 
 def _explain(error: Exception) -> str:

@@ -27,14 +27,21 @@ def _split_pairs(value: Any) -> Any:
 
 
 def _read_object(value: Any) -> Any:
-    """Read a JSON object; anything else is left to be refused."""
-    try:
-        return json.loads(value) if isinstance(value, str) else value
-    except ValueError:
+    """Read a JSON object."""
+    if not isinstance(value, str):
         return value
+    try:
+        found = json.loads(value)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        msg = 'must be a JSON object, such as {"NAME": "value"}'
+        raise ValueError(msg)
+    return found
 
 
 Names = Annotated[list[str], NoDecode, BeforeValidator(split_names)]
 Pairs = Annotated[dict[str, str], NoDecode, BeforeValidator(_split_pairs)]
 Texts = Annotated[dict[str, str], NoDecode, BeforeValidator(_read_object)]
+Numbers = Annotated[dict[str, Annotated[int, Field(ge=0)]], NoDecode, BeforeValidator(_read_object)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

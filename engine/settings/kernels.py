@@ -5,11 +5,11 @@ from __future__ import annotations
 import resource
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator
 
-from engine.settings.fields import MIB, Names, Pairs, Seconds
+from engine.settings.fields import MIB, Names, Numbers, Pairs, Seconds, Texts
 
 
 class Kernels(BaseModel):
@@ -24,8 +24,8 @@ class Kernels(BaseModel):
     kernel_env_allow: Names = Field(
         [], description="Additional variables of the server's environment for kernels. A trailing * matches any rest."
     )
-    kernel_env: dict[str, str] = Field({}, description="Environment variables for all kernels, as a JSON object.")
-    kernel_rlimits: dict[str, Annotated[int, Field(ge=0)]] = Field(
+    kernel_env: Texts = Field({}, description="Environment variables for all kernels, as a JSON object.")
+    kernel_rlimits: Numbers = Field(
         {},
         description='Limits for each kernel process (setrlimit), as a JSON object: {"AS": 4000000000, "NPROC": 200}.',
     )

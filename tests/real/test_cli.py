@@ -223,7 +223,8 @@ def test_serve_says_that_its_port_is_taken(polyrepl: Run) -> None:
     [
         (["--port", "many"], {}, "port"),
         ([], {"POLYREPL_QUEUE_SIZE": "none"}, "queue_size"),
-        (["--kernel-env", "not json"], {}, "kernel"),
+        (["--kernel-env", "not json"], {}, "kernel_env: must be a JSON object"),
+        ([], {"POLYREPL_KERNEL_RLIMITS": "[1]"}, "kernel_rlimits: must be a JSON object"),
         (["--config", "missing.toml"], {}, "missing.toml"),
         (["--default-timeout", "50", "--max-timeout", "10"], {}, "default_timeout"),
     ],

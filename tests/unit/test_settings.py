@@ -131,3 +131,23 @@ def test_the_token_never_shows():
 
 def test_every_setting_is_described():
     assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("kernel_rlimits", '{"NOFILE": 500}', {"NOFILE": 500}),
+        ("kernel_env", '{"A": "b"}', {"A": "b"}),
+        ("gateway_headers", '{"A": "b"}', {"A": "b"}),
+    ],
+)
+def test_a_json_object_is_read_from_a_flag_as_from_a_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, value: dict[str, object]
+):
+    assert getattr(load_settings(**{name: text}), name) == value
+    monkeypatch.setenv(f"POLYREPL_{name.upper()}", text)
+    assert getattr(load_settings(), name) == value
+    for wrong in ("x", "[1]", "1"):
+        monkeypatch.setenv(f"POLYREPL_{name.upper()}", wrong)
+        with pytest.raises(ValidationError, match=f"{name}[^|]*must be a JSON object"):
+            load_settings()

@@ -92,7 +92,13 @@ def test_what_comes_right_after_is_answered_in_its_turn(fresh: Repl, dialect: Di
 
 
 def test_a_repr_that_nothing_can_stop_costs_no_state(own: Repl) -> None:
-    own.run("class Deaf:\n    def __repr__(self): return str(sum(range(3 * 10**8)))\ndeaf = Deaf(); kept = 1")
+    # Longer than the server waits, on any machine.
+    own.run(
+        "import signal, time\nclass Deaf:\n    def __repr__(self):\n"
+        "        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGALRM})\n"
+        "        time.sleep(8)\n        signal.pthread_sigmask(signal.SIG_SETMASK, before)\n        return 'deaf'\n"
+        "deaf = Deaf(); kept = 1"
+    )
     assert "could not be read" in listing(own, 409)["message"]
     result = own.run("kept", timeout_ms=120_000)
     assert (result.text, result["context_state"]) == ("1", "preserved")

@@ -108,7 +108,8 @@ def numbers(count: int) -> str:
 
 
 def test_a_kernel_that_waits_is_handed_out(server: Server, client: Client) -> None:
-    wait_until(server.kernels, what="a kernel waits")
+    ready = 'polyrepl_pool_ready{language="python"} 1.0'
+    wait_until(lambda: ready in client.http.get("/metrics").text, what="a kernel waits")
     waiting = {process.pid for process in server.kernels()}
     with socket_of(client, start(client)) as socket:
         seen = socket.done(socket.execute("import os; print(os.getpid())"))

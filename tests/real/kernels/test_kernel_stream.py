@@ -19,7 +19,7 @@ from jupyter_client.kernelspec import KernelSpec
 import engine.kernels.channels.stream
 import engine.kernels.kernel
 from engine.errors import KernelDied, KernelStartFailed, KernelTimeout, MessageError
-from engine.jupyter.frames import Decoder, encode
+from engine.jupyter import FrameDecoder, encode_frame
 from engine.jupyter.messages import Channel, Message
 from engine.kernels.channels import Receiver
 from engine.kernels.channels.stream import StreamChannels, stream_pair
@@ -267,7 +267,7 @@ async def test_a_branch_that_says_nothing_is_a_failed_start(rig: Rig):
 async def test_a_process_nobody_can_name_is_not_adopted(rig: Rig):
     ours, theirs = stream_pair()
     branch = rig.make(Other())
-    theirs.sendall(encode(Channel.IOPUB, [b'{"msg_id":"1","msg_type":"status"}', b"{}", b"{}", b"{}"]))
+    theirs.sendall(encode_frame(Channel.IOPUB, [b'{"msg_id":"1","msg_type":"status"}', b"{}", b"{}", b"{}"]))
     with theirs, pytest.raises(KernelStartFailed, match="not known"):
         await branch.adopt(ours, channels=rig.connect, timeout=20)
 
@@ -285,7 +285,7 @@ class Signalled(FakeProvisioner):
         await super().launch_kernel(cmd, **kwargs)
         self.peer = kwargs["stream"].dup()
         assert self.peer is not None
-        self.peer.sendall(encode(Channel.IOPUB, [b'{"msg_id":"1","msg_type":"status"}', b"{}", b"{}", b"{}"]))
+        self.peer.sendall(encode_frame(Channel.IOPUB, [b'{"msg_id":"1","msg_type":"status"}', b"{}", b"{}", b"{}"]))
         return kwargs["connection_info"]
 
     async def send_signal(self, signum: int) -> None:
@@ -306,7 +306,7 @@ async def test_an_interrupt_is_sent_after_its_request_and_waits_for_nothing_else
     assert interrupting.done() == (size == 10)  # the kernel has not said that the cell has begun
 
     def read() -> str:
-        decoder = Decoder()
+        decoder = FrameDecoder()
         while (frame := decoder.take()) is None:
             decoder.feed(peer.recv(1 << 16))
         return json.loads(frame.parts[3])["code"]

@@ -149,6 +149,13 @@ class TestQueue:
             await ended(execution)
         assert (await run(fake.engine, "x")).status == "ok"
 
+    async def test_the_kernel_of_a_new_context_starts_with_its_first_execution(self, fake_engine):
+        fake = await fake_engine()
+        execution = await fake.engine.execute("1", context_id="c")
+        assert only(fake.engine).state == "starting"
+        assert (await ended(execution)).status == "ok"
+        assert len(fake.kernels) == 1
+
     async def test_a_burst_on_a_new_context_starts_one_kernel(self, fake_engine):
         fake = await fake_engine()
         executions = await asyncio.gather(*(fake.engine.execute(str(n), context_id="c") for n in range(10)))

@@ -84,8 +84,8 @@ class Heard:
             self.text += message.content["text"]
 
 
-async def test_a_further_backend_takes_its_languages_and_starts_their_kernels(tmp_path: Path) -> None:
-    settings, metrics, run_dir = Settings(), Metrics(), RunDir(tmp_path / "run")
+async def test_a_further_backend_takes_its_languages_and_starts_their_kernels(run_dir: RunDir) -> None:
+    settings, metrics = Settings(), Metrics()
     local = Local(settings, kernelspecs=KernelSpecs(settings), metrics=metrics)
     moon = Moon(settings, metrics=metrics)
     languages = Languages(local=local, others=[moon])
@@ -103,11 +103,10 @@ async def test_a_further_backend_takes_its_languages_and_starts_their_kernels(tm
     labels = {"language": "python", "way": "rocket"}
     assert metrics.registry.get_sample_value("polyrepl_kernel_starts_total", labels) == 1
     await kernel.kill()
-    run_dir.close()
 
 
-async def test_a_death_that_nobody_wanted_is_counted_whatever_backend_started_the_kernel(tmp_path: Path) -> None:
-    metrics, run_dir = Metrics(), RunDir(tmp_path / "run")
+async def test_a_death_that_nobody_wanted_is_counted_whatever_backend_started_the_kernel(run_dir: RunDir) -> None:
+    metrics = Metrics()
     moon = Moon(Settings(), metrics=metrics)
     moon.open(run_dir, Pool())
     python = Language("python", "moon python", placed_on=moon)
@@ -119,7 +118,6 @@ async def test_a_death_that_nobody_wanted_is_counted_whatever_backend_started_th
         await asyncio.wait({killed.exited, died.exited})
     await asyncio.sleep(0)
     assert metrics.registry.get_sample_value("polyrepl_kernel_deaths_total", {"language": "python"}) == 1
-    run_dir.close()
 
 
 def test_a_language_without_an_engine_runs_nowhere() -> None:
@@ -143,7 +141,7 @@ async def test_what_a_backend_cannot_do_is_refused_before_anything_is_started(tm
 
 
 async def test_a_kernel_that_is_spawned_as_it_cannot_be_forked_is_confined_no_less(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[Any] = []
 
@@ -157,7 +155,7 @@ async def test_a_kernel_that_is_spawned_as_it_cannot_be_forked_is_confined_no_le
 
     monkeypatch.setattr(Local, "_run", fail)
     monkeypatch.setattr(Local, "zygotes", lambda self, language: Ready())
-    settings, run_dir = Settings(kernel_memory=2**30, kernel_rlimits={"NPROC": 200}), RunDir(tmp_path / "run")
+    settings = Settings(kernel_memory=2**30, kernel_rlimits={"NPROC": 200})
     local = Local(settings, kernelspecs=KernelSpecs(settings), metrics=Metrics())
     local.open(run_dir, Pool())
     with pytest.raises(KernelStartFailed, match="refused"):
@@ -168,7 +166,6 @@ async def test_a_kernel_that_is_spawned_as_it_cannot_be_forked_is_confined_no_le
     limits = spawned._confinement.rlimits
     assert limits["NPROC"] == (200, 200)
     assert limits["DATA"][0] > 2**30
-    run_dir.close()
 
 
 def test_fakes_are_made_by_what_the_engine_takes() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from engine.workspaces.files import FileLimits, LocalFiles
@@ -14,8 +12,8 @@ LIMITS = FileLimits(file_bytes=1000, files=10, bytes=2000)
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return RunDir(tmp_path / "run").new_workspace("c")
+def workspace(run_dir: RunDir) -> Workspace:
+    return run_dir.new_workspace("c")
 
 
 @pytest.fixture

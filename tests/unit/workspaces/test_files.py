@@ -332,11 +332,11 @@ class TestQuotas:
         with pytest.raises(StorageFull, match="10 files"):
             await files.write("one-more", parts(b""))
 
-    async def test_in_a_directory_of_the_users_only_single_files_are_bounded(self, tmp_path: Path):
+    async def test_in_a_directory_of_the_users_only_single_files_are_bounded(self, tmp_path: Path, run_dir: RunDir):
         (tmp_path / "theirs").mkdir()
         (tmp_path / "theirs/data").write_bytes(b"x" * 5000)
         (tmp_path / "link").symlink_to(tmp_path / "theirs")
-        workspace = RunDir(tmp_path / "run").new_workspace("c", tmp_path / "link")
+        workspace = run_dir.new_workspace("c", tmp_path / "link")
         files = LocalFiles("c", workspace, LIMITS)
         await files.write("new/a", parts(b"x"))
         assert await paths(files, recursive=True) == ["data", "new", "new/a"]
