@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,7 +16,6 @@ from engine.errors import KernelDied, KernelStartFailed
 from engine.jupyter.messages import Channel, Message
 from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.kernel import Kernel, KernelState
-from engine.kernels.provisioners import process
 from engine.kernels.provisioners.fake import Ask, Die, FakeKernel, FakeProvisioner, Hold, Misbehave, Say, Script
 from engine.kernels.run import Outcome, Run
 from engine.metrics import Metrics
@@ -117,15 +115,6 @@ async def test_a_clean_up_that_fails_keeps_nothing_else_from_going(rig, monkeypa
         await kernel.kill()
     assert kernel._process.channels.closed
     assert not made.directory.exists()
-
-
-async def test_a_process_that_may_not_be_ended_is_passed_over(monkeypatch: pytest.MonkeyPatch):
-    def refuse(pid: int, signum: int) -> None:
-        raise PermissionError(1, "refused")
-
-    monkeypatch.setattr(process, "_has", lambda entry, *_: entry.name == str(os.getpid()))
-    monkeypatch.setattr(os, "kill", refuse)
-    process.end_marked("mark")
 
 
 async def test_an_execution_is_busy_until_its_reply_and_idle_came(rig):
