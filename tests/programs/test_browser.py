@@ -84,6 +84,6 @@ def test_redoc_shows_the_operations_and_asks_no_other_host(open_server: Server, 
     path = visit.page.get_by_text("/contexts/{context_id}/restart", exact=True)
     sync_api.expect(path.first).to_be_attached(timeout=DEADLINE)
     assert "polyrepl" in visit.page.locator("h1").first.inner_text()
-    assert "Run code, and wait for its result or follow its events" in visit.page.inner_text("body")
+    assert "Run code and return its result, or stream its events" in visit.page.inner_text("body")
     assert visit.hosts - {""} == {urlsplit(open_server.url).netloc}
     assert visit.complaints == []

@@ -53,7 +53,11 @@ class TestR:
         assert sandbox.run_code(code, language="r", envs={"MINE": 'it\'s "x"'}).logs.stdout == ['yes it\'s "x"']
         assert sandbox.run_code(code, language="r").logs.stdout == ["yes none"]
         listed = {each.language for each in sandbox.list_code_contexts()}
-        assert listed == {"python", "javascript", "r"}
+        assert {
+            "python",
+            "javascript",
+            "r",
+        } <= listed  # contexts of no sandbox are listed, too, and the server is shared
 
 
 @pytest.mark.skipif(shutil.which("java") is None, reason="Java is not installed: apt-get install default-jre-headless")
