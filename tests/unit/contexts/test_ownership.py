@@ -95,6 +95,20 @@ class TestStartsThatFail:
             await fake.engine.create_context(context_id="broken")
         assert list(fake.engine.contexts) == []
 
+    async def test_a_new_context_that_another_client_uses_by_now_is_not_its_makers_any_more(self, fake_engine):
+        fake = await fake_engine(dict(NO_START))
+        creating = asyncio.create_task(fake.engine.create_context(context_id="c"))
+        while not list(fake.engine.contexts):
+            await asyncio.sleep(0)
+        context = only(fake.engine)
+        client = Client("s")
+        context.observe(client)
+        with pytest.raises(KernelStartFailed):
+            await creating
+        assert only(fake.engine) is context
+        assert context.workspace.cwd.is_dir()
+        assert client.reason is None
+
 
 class TestContextsOfTheSameId:
     async def test_a_late_shutdown_of_an_earlier_one_leaves_the_present_one_alone(self, fake_engine):
