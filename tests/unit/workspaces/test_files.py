@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from engine.errors import (
     StorageFull,
 )
 from engine.workspaces.directories import split
-from engine.workspaces.files import LocalFiles
+from engine.workspaces.files import LocalFiles, _close
 from engine.workspaces.run_directory import RunDir
 from engine.workspaces.workspace import Workspace
 from tests.harness.waiting import until
@@ -60,7 +61,16 @@ class SlowWorkspace(Workspace):
 
 class TestCancelling:
     @pytest.mark.parametrize("action", ["read", "write"])
-    async def test_what_is_opened_for_a_caller_that_has_gone_is_closed(self, workspace: Workspace, action: str):
+    async def test_what_is_opened_for_a_caller_that_has_gone_is_closed(
+        self, workspace: Workspace, action: str, monkeypatch: pytest.MonkeyPatch
+    ):
+        opened = asyncio.Event()
+
+        def close(opening: asyncio.Future[Any]) -> None:
+            _close(opening)
+            opened.set()
+
+        monkeypatch.setattr("engine.workspaces.files._close", close)
         await LocalFiles("c", workspace, LIMITS).write("file", parts(b"text"))
         slow = SlowWorkspace(workspace.root, workspace.cwd, workspace.tmp)
         slow.is_asked, slow.may_go_on = threading.Event(), threading.Event()
@@ -71,8 +81,10 @@ class TestCancelling:
         working.cancel()
         await asyncio.wait({working})
         slow.may_go_on.set()
-        await until(lambda: os.listdir("/proc/self/fd") == before)
-        assert (working.cancelled(), left_over(workspace)) == (True, [])
+        async with asyncio.timeout(10):
+            await opened.wait()
+        await until(lambda: (os.listdir("/proc/self/fd"), left_over(workspace)) == (before, []))
+        assert working.cancelled()
 
 
 class TestPaths:
