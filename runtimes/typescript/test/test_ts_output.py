@@ -36,7 +36,7 @@ def test_many_small_writes_are_coalesced(kernel):
 
 
 def test_late_output_belongs_to_the_cell_that_started_it(kernel):
-    first = kernel.send("setTimeout(() => console.log('from the first'), 50); 0")
+    first = kernel.send("setTimeout(() => console.log('from the first'), 1000); 0")
     kernel.collect(first)
     kernel.run("'second'")
     message = kernel.wait_for(lambda m: m["msg_type"] == "stream")

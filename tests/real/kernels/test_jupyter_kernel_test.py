@@ -176,6 +176,10 @@ class _Welcome(jupyter_kernel_test.IopubWelcomeTests):
     def setUpClass(cls) -> None:
         cls.km = manager_of(cls.kernel_name)
         cls.km.start_kernel()
+        first = cls.km.client()  # whose kernel says that it is starting; the welcome comes first only after that
+        first.start_channels()
+        first.wait_for_ready(timeout=60)
+        first.stop_channels()
         cls.kc = cls.km.client()
 
     @classmethod
