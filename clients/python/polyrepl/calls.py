@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar
 from urllib.parse import quote
 
 from polyrepl import models, results
@@ -90,6 +90,22 @@ def milliseconds(timeout: float | None) -> int | None:
     return None if timeout is None else max(1, round(timeout * 1000))
 
 
+class RunOptions(TypedDict, total=False):
+    """How code is run, as `Client.run_code` and `Client.stream` take it. Seconds."""
+
+    language: str | None
+    context_id: str | None
+    env_vars: Mapping[str, str] | None
+    timeout: float | None
+    stdin: Sequence[str] | None
+    variables: bool
+    checkpoint: bool
+    rollback: bool
+    data: bool
+    files: bool
+    deadline: float | None
+
+
 def execute(
     code: str,
     *,
@@ -105,9 +121,8 @@ def execute(
     data: bool = False,
     files: bool = False,
     deadline: float | None = None,
-    headers: Mapping[str, str] | None = None,
 ) -> Call[results.Result]:
-    """Code to run. With its key (Idempotency-Key) it may be sent again, and runs once."""
+    """Code to run, with the options of `RunOptions`. With its key (Idempotency-Key) it may be sent again, and runs once."""
     fields = {
         "code": code,
         "language": language,
@@ -125,7 +140,7 @@ def execute(
         "/execute",
         results.Result,
         fields,
-        headers={"Idempotency-Key": key, **(headers or {})},
+        headers={"Idempotency-Key": key},
         deadline=deadline if deadline is not None else (timeout or EXECUTION) + _SLACK,
         is_repeatable=True,
     )

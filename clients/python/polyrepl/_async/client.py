@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from polyrepl import calls, results, transport
 from polyrepl._async.connection import AsyncConnection
@@ -60,48 +60,25 @@ class AsyncClient:
         self,
         code: str,
         *,
-        language: str | None = None,
-        context_id: str | None = None,
-        env_vars: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        stdin: Sequence[str] | None = None,
-        variables: bool = False,
-        checkpoint: bool = False,
-        rollback: bool = False,
-        data: bool = False,
-        files: bool = False,
         on_stdout: Callable[[str], object] | None = None,
         on_stderr: Callable[[str], object] | None = None,
         on_item: Callable[[results.Item], object] | None = None,
         on_input: Callable[[InputRequest], AsyncInput] | None = None,
         on_event: Callable[[Event], object] | None = None,
         idempotency_key: str | None = None,
-        deadline: float | None = None,
+        **options: Unpack[calls.RunOptions],
     ) -> Result:
         """Run code and return its result, also when the code failed: see `Result.error` and `Result.raise_for_error`.
 
         `timeout`: seconds the code may run; `deadline`: seconds this call may take, by default a minute more. `stdin`: lines for
         input(). `rollback`: code that fails leaves no trace. `variables`, `files`, `checkpoint`, `data`: what the result also
         tells. The callbacks get output as it comes; `on_input` answers input()."""
-        wishes: dict[str, Any] = {
-            "language": language,
-            "context_id": context_id,
-            "env_vars": env_vars,
-            "timeout": timeout,
-            "stdin": stdin,
-            "variables": variables,
-            "checkpoint": checkpoint,
-            "rollback": rollback,
-            "data": data,
-            "files": files,
-            "deadline": deadline,
-        }
         key = idempotency_key or transport.new_key()
         if not (on_stdout or on_stderr or on_item or on_input or on_event):
-            return await self._connection.send(calls.execute(code, key=key, **wishes))
-        if on_input is None and stdin is None:
-            wishes["stdin"] = []  # nobody answers: input() is told so at once
-        async with self.stream(code, idempotency_key=key, **wishes) as stream:
+            return await self._connection.send(calls.execute(code, key=key, **options))
+        if on_input is None and options.get("stdin") is None:
+            options["stdin"] = []  # nobody answers: input() is told so at once
+        async with self.stream(code, idempotency_key=key, **options) as stream:
             async for event in stream:
                 if on_event is not None:
                     await async_settled(on_event(event))
@@ -120,38 +97,14 @@ class AsyncClient:
         self,
         code: str,
         *,
-        language: str | None = None,
-        context_id: str | None = None,
-        env_vars: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        stdin: Sequence[str] | None = None,
-        variables: bool = False,
-        checkpoint: bool = False,
-        rollback: bool = False,
-        data: bool = False,
-        files: bool = False,
         idempotency_key: str | None = None,
-        deadline: float | None = None,
+        **options: Unpack[calls.RunOptions],
     ) -> AsyncEventStream:
         """Run code and iterate over its events as they happen. A connection that breaks is made anew, and no event is lost.
 
         async with client.stream("for n in range(3): print(n)") as events:
             async for event in events: ..."""
-        call = calls.execute(
-            code,
-            key=idempotency_key or transport.new_key(),
-            language=language,
-            context_id=context_id,
-            env_vars=env_vars,
-            timeout=timeout,
-            stdin=stdin,
-            variables=variables,
-            checkpoint=checkpoint,
-            rollback=rollback,
-            data=data,
-            files=files,
-            deadline=deadline,
-        )
+        call = calls.execute(code, key=idempotency_key or transport.new_key(), **options)
         return AsyncEventStream(self._connection, transport.Follower(call))
 
     async def languages(self) -> list[LanguageInfo]:

@@ -141,9 +141,8 @@ class Executions(_Resource):
             env_vars=env_vars,
             timeout=timeout,
             stdin=stdin,
-            headers={"Prefer": "respond-async"},
         )
-        return await self._send(call)
+        return await self._send(dataclasses.replace(call, headers={**call.headers, "Prefer": "respond-async"}))
 
     async def get(self, execution_id: str) -> Result:
         """The execution as it stands now."""
