@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import model_validator
 from pydantic_settings import (
@@ -26,6 +26,7 @@ class Settings(Logging, Outputs, Contexts, KernelBox, Gateway, Packages, Remote,
     """What a server or an engine is run with. Seconds and bytes throughout; a list is also read from "a,b,c"."""
 
     model_config = SettingsConfigDict(env_prefix="POLYREPL_", extra="forbid", frozen=True)
+    _aliases: ClassVar[Mapping[str, Any]] = {}  # settings from the variables of other programs
 
     if TYPE_CHECKING:
         # Without pydantic's plugin, as users have it, a type checker sees no default in `Field(default, ...)`.
@@ -58,8 +59,9 @@ class Settings(Logging, Outputs, Contexts, KernelBox, Gateway, Packages, Remote,
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order of precedence: flags, environment, TOML file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        """Order of precedence: flags, environment, other programs' variables, TOML file."""
+        aliases = InitSettingsSource(settings_cls, dict(cls._aliases))
+        return init_settings, env_settings, aliases, TomlConfigSettingsSource(settings_cls)
 
 
 def load_settings(config: Path | None = None, *, aliases: Mapping[str, Any] | None = None, **flags: Any) -> Settings:
@@ -73,17 +75,6 @@ def load_settings(config: Path | None = None, *, aliases: Mapping[str, Any] | No
 
     class LoadedSettings(Settings):
         model_config = SettingsConfigDict(toml_file=config)
-
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            given = InitSettingsSource(settings_cls, dict(aliases or {}))
-            return init_settings, env_settings, given, TomlConfigSettingsSource(settings_cls)
+        _aliases: ClassVar[Mapping[str, Any]] = aliases or {}
 
     return LoadedSettings(**flags)
