@@ -103,7 +103,7 @@ class Assistance:
 
         Raises ContextNotFound, UnknownLanguage, NotSupported, ContextBusy, VariablesUnavailable or KernelDied."""
         capabilities = self._capabilities
-        contexts = self._contexts.get(context_id, None if language is None else capabilities.find(language).name)
+        contexts = self._contexts.get(context_id, capabilities.name_of(language))
         able = [context for context in contexts if capabilities.tells_variables(context.language)]
         if not able:
             capabilities.check_variables(contexts[0].language)
@@ -118,9 +118,7 @@ class Assistance:
         self, context_id: str, question: str, content: dict[str, Any], language: str | None
     ) -> Message | None:
         """The reply of the context's kernel, of several languages the oldest's; None while no kernel runs."""
-        context = self._contexts.get(context_id, None if language is None else self._capabilities.find(language).name)[
-            0
-        ]
+        context = self._contexts.get(context_id, self._capabilities.name_of(language))[0]
         try:
             reply = await context.ask(question, content, patience=_PATIENCE, timeout=_TIMEOUT)
             if reply is not None and reply.content.get("status") == "error":

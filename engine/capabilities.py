@@ -30,6 +30,10 @@ class Capabilities:
             raise UnknownLanguage(name or "", allowed=self.names())
         return found
 
+    def name_of(self, name: str | None) -> str | None:
+        """The name that contexts of a language are known by; None, for all languages, stays None. Raises UnknownLanguage."""
+        return None if name is None else self.find(name).name
+
     def names(self) -> list[str]:
         """Every name that a request may use on this machine."""
         names: list[str] = []

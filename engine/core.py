@@ -248,8 +248,7 @@ class Engine:
 
     async def delete_context(self, context_id: str, language: str | None = None) -> None:
         """End the contexts of an id, of one language or of all, and forget their executions. Raises ContextNotFound."""
-        name = None if language is None else self.check_language(language).name
-        contexts = self.contexts.get(context_id, name)
+        contexts = self.contexts.get(context_id, self.capabilities.name_of(language))
         await asyncio.wait([self.contexts.end(context, DELETED, asked_for=True) for context in contexts])
 
     async def interrupt(self, execution_id: str) -> Execution:
@@ -264,12 +263,12 @@ class Engine:
         """The files of a context, which all its languages share. `creates`: it is made where there is none, of that language.
 
         Raises ContextNotFound, UnknownLanguage, TooManyContexts or ShuttingDown."""
-        found = None if language is None else self.check_language(language)
-        if creates and found is not None:
+        if creates and language is not None:
+            found = self.check_language(language)
             check_context_id(context_id)
             context, _ = self.contexts.get_or_create(context_id, found)
         else:
-            context = self.contexts.get(context_id, found.name if found else None)[0]
+            context = self.contexts.get(context_id, self.capabilities.name_of(language))[0]
         context.last_activity = datetime.now(UTC)
         return context.language.backend.files(context)
 

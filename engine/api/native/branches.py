@@ -73,7 +73,7 @@ def _context_id(request: Request) -> str:
 def _language(request: Request, named: str | None = None) -> str | None:
     """The name of the language that the body, or else the query, asks for. Raises UnknownLanguage."""
     language = named if named is not None else request.query_params.get("language")
-    return None if language is None else engine_of(request).check_language(language).name
+    return engine_of(request).capabilities.name_of(language)
 
 
 OPERATIONS: list[Operation] = [

@@ -71,8 +71,7 @@ async def interrupt_context(request: Request) -> Response:
 def _found(request: Request) -> list[Context]:
     """The contexts of the id in the path, of all its languages or of the one in the query."""
     engine = engine_of(request)
-    language = request.query_params.get("language")
-    name = engine.check_language(language).name if language is not None else None
+    name = engine.capabilities.name_of(request.query_params.get("language"))
     return engine.contexts.get(request.path_params["context_id"], name)
 
 

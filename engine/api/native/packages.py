@@ -23,7 +23,7 @@ async def install_packages(request: Request) -> ASGIApp:
     installation = engine.installations.start(
         request.path_params["context_id"],
         body.packages,
-        language=None if body.language is None else engine.check_language(body.language).name,
+        language=engine.capabilities.name_of(body.language),
         timeout=seconds(body.timeout_ms),
     )
     cancel = partial(installation.cancel, "was stopped: its client went away")
