@@ -155,7 +155,9 @@ class Backend(ABC):
         timeout: float,
     ) -> Kernel:
         """A kernel that `source` has forked, at the other end of `stream`. `directory`: its own, whose name it was given;
-        `pipes`: the readers of its stdout and stderr. All of these are its own from now on. Raises KernelStartFailed."""
+        `pipes`: the readers of its stdout and stderr. All of these are its own from now on. Raises KernelStartFailed.
+
+        Only a backend with kernels that can be forked has this."""
         raise NotImplementedError
 
     def is_current(self, kernel: Kernel) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,21 +25,21 @@ class State:
         """Let go of it. The engine has ended by now. May be called again."""
 
 
-class Dialect:
+class Dialect(ABC):
     """One API. There is one object of each class; what changes while a server runs is in its State."""
 
     name: str
 
-    def routes(self) -> list[BaseRoute]:
-        raise NotImplementedError
+    @abstractmethod
+    def routes(self) -> list[BaseRoute]: ...
 
+    @abstractmethod
     def owns(self, scope: Scope) -> bool:
         """Whether a request is for this dialect, so that refusals are in its words."""
-        raise NotImplementedError
 
+    @abstractmethod
     def render(self, error: PolyreplError) -> Response:
         """An error of the core in the words of this dialect."""
-        raise NotImplementedError
 
     def refuse(self, status: int, message: str, headers: Mapping[str, str]) -> Response:
         """A status without an error of ours, such as a path that does not exist."""
