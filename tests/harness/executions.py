@@ -6,15 +6,37 @@ import asyncio
 import contextlib
 from typing import Any
 
-from engine.contexts.execution import Execution
+from engine.contexts import Context, Execution
 from engine.core import Engine
 from engine.models import Event, Result, Stdout
 
 
-async def run(engine: Engine, code: str, *, context_id: str = "c", **options: Any) -> Result:
-    execution = await engine.execute(code, context_id=context_id, **options)
-    await execution.wait()
+async def run(
+    engine: Engine, code: str = "x", context_id: str | None = "c", *, within: float = 10, **options: Any
+) -> Result:
+    """Run code to its end, and return its result. `within`: seconds."""
+    return await ended(await engine.execute(code, context_id=context_id, **options), within=within)
+
+
+async def ended(execution: Execution, *, within: float = 10) -> Result:
+    """Wait for the end, and return the result."""
+    async with asyncio.timeout(within):
+        await execution.wait()
     return execution.result()
+
+
+async def held(engine: Engine, code: str = "loop", context_id: str | None = "c", **options: Any) -> Execution:
+    """Start code that prints and then holds; return when it holds."""
+    execution = await engine.execute(code, context_id=context_id, **options)
+    async with asyncio.timeout(10):
+        await printed(execution)
+    return execution
+
+
+def only(engine: Engine, context_id: str = "c") -> Context:
+    """The only context of an id."""
+    (context,) = engine.contexts.get(context_id)
+    return context
 
 
 async def printed(execution: Execution) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from engine.core import Engine
 from engine.models import InputRequest, Result
-from tests.harness.executions import event, printed, run, text_of
+from tests.harness import executions
+from tests.harness.executions import event, printed, text_of
 from tests.harness.jupyter import CHANNELS, GATEWAY, LEGACY, engine_on, remote_jupyter
 from tests.harness.proxy import Proxy, proxy_to
 
@@ -21,6 +23,7 @@ KEPT = "engine.kernels.remote.conversation.KEPT_BYTES"
 WAITING = "import os, time\nwhile not os.path.exists({path!r}): time.sleep(0.01)\n"
 
 pytestmark = pytest.mark.anyio
+run = partial(executions.run, within=100)
 
 
 @pytest.fixture(scope="module")

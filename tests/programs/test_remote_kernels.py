@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ from engine.kernels.remote import channels as remote_channels
 from engine.kernels.remote.conversation import Conversation
 from engine.kernels.remote.server import RemoteServer
 from engine.settings import Settings
+from tests.harness import executions
 from tests.harness.dialects import PYTHON
-from tests.harness.executions import printed, run, text_of
+from tests.harness.executions import printed, text_of
 from tests.harness.jupyter import CHANNELS, GATEWAY, SERVER, TOKEN, RemoteJupyter, engine_on, remote_jupyter
 from tests.harness.proxy import Proxy, proxy_to
 from tests.harness.waiting import until_elsewhere
 
 pytestmark = pytest.mark.anyio
+run = partial(executions.run, within=100)
 
 
 @pytest.fixture(scope="module")

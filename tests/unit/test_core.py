@@ -23,6 +23,7 @@ from engine.errors import (
 from engine.kernels import Pool
 from engine.kernels.provisioners.fake import Ask, Die, Hold, Misbehave, Say
 from engine.models import InputRequest, Result, Stdout
+from tests.harness.executions import ended, run
 from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -36,16 +37,6 @@ SCRIPT = {
     "ask": [Ask("name? ")],
     "ask three": [Ask("1"), Ask("2"), Ask("3")],
 }
-
-
-async def ended(execution: Execution) -> Result:
-    async with asyncio.timeout(15):
-        await execution.wait()
-    return execution.result()
-
-
-async def run(engine: Engine, code: str, **options: Any) -> Result:
-    return await ended(await engine.execute(code, **{"context_id": "c", **options}))
 
 
 async def fields(call: Any) -> dict[str, str]:

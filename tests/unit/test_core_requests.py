@@ -13,7 +13,8 @@ from engine.errors import (
     InvalidRequest,
     UnknownLanguage,
 )
-from tests.unit.test_core import ended, fields, run
+from tests.harness.executions import ended, run
+from tests.unit.test_core import fields
 
 pytestmark = pytest.mark.anyio
 

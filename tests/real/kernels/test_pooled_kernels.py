@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from engine.core import Engine
-from engine.models import Result
 from engine.settings import Settings
+from tests.harness import executions
+from tests.harness.pools import hits, ready
 from tests.harness.processes import is_running
 from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
-
-
-async def run(engine: Engine, code: str, **options: Any) -> Result:
-    execution = await engine.execute(code, **options)
-    async with asyncio.timeout(30):
-        await execution.wait()
-    return execution.result()
-
-
-def ready(engine: Engine, language: str = "python") -> int:
-    return int(engine.metrics.registry.get_sample_value("polyrepl_pool_ready", {"language": language}) or 0)
-
-
-def hits(engine: Engine, language: str = "python") -> int:
-    labels = {"language": language, "outcome": "hit"}
-    return int(engine.metrics.registry.get_sample_value("polyrepl_pool_takes_total", labels) or 0)
+run = partial(executions.run, context_id=None, within=30)  # each in a context of its own
 
 
 @pytest.fixture

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from engine.contexts.context import Context
-from engine.contexts.execution import Execution
 from engine.core import Engine
 from engine.errors import (
     CannotBranch,
@@ -33,41 +31,18 @@ from engine.kernels.local import Local
 from engine.kernels.memory import Memory
 from engine.kernels.provisioners.fake import Say
 from engine.languages import Language
-from engine.models import Obstacle, Result, Stdout
+from engine.models import Obstacle
 from engine.workspaces import RunDir
+from tests.harness.executions import held, only, run
 from tests.unit.contexts.conftest import ABLE, REFUSED, SCRIPT
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("adopted")]
-
-
-async def run(engine: Engine, code: str = "x", context_id: str = "c", **options: Any) -> Result:
-    return await ended(await engine.execute(code, context_id=context_id, **options))
-
-
-async def ended(execution: Execution) -> Result:
-    async with asyncio.timeout(10):
-        await execution.wait()
-    return execution.result()
-
-
-async def held(engine: Engine, code: str = "loop", **options: Any) -> Execution:
-    execution = await engine.execute(code, context_id="c", **options)
-    async with asyncio.timeout(10):
-        async for entry in execution.follow():
-            if entry and isinstance(entry[1], Stdout):
-                return execution
-    raise AssertionError(execution)
 
 
 async def never_comes(self: Local, language: Language, stream: socket.socket, **keywords: Any) -> Kernel:
     """In the place of `Local.adopt`: the process does not say a word."""
     stream.close()
     raise KernelStartFailed("python", "no answer")
-
-
-def only(engine: Engine, context_id: str = "c") -> Context:
-    (context,) = engine.contexts.get(context_id)
-    return context
 
 
 def short(engine: Engine) -> None:

@@ -23,8 +23,9 @@ from engine.kernels.kernel import Kernel
 from engine.kernels.local import Local
 from engine.kernels.provisioners.fake import Die
 from engine.models import Obstacle
+from tests.harness.executions import ended, held, only, run
 from tests.unit.contexts.conftest import REFUSED, SCRIPT
-from tests.unit.contexts.test_branches import ended, held, never_comes, only, run
+from tests.unit.contexts.test_branches import never_comes
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("adopted")]
 

@@ -9,8 +9,9 @@ import pytest
 from engine.errors import ContextNotFound, PolyreplError, ShuttingDown
 from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.provisioners.fake import Say
+from tests.harness.executions import ended, held, only, run
 from tests.harness.waiting import until
-from tests.unit.contexts.test_contexts import SCRIPT, codes, ended, held, only, run
+from tests.unit.contexts.test_contexts import SCRIPT, codes
 
 pytestmark = pytest.mark.anyio
 

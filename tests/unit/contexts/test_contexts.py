@@ -5,49 +5,21 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from engine.contexts.execution import Execution
 from engine.contexts.registry import Context
 from engine.core import Engine
 from engine.errors import ContextNotFound, KernelStartFailed, QueueFull, TooManyContexts
 from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.provisioners.fake import Die, FakeKernel, Hold, Say
-from engine.models import Result, Stdout
+from tests.harness.executions import ended, held, only, run
 from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 READY = Say("stream", {"name": "stdout", "text": "ready\n"})
 SCRIPT = {"loop": [READY, Hold()], "stubborn": [READY, Hold(ignore_interrupts=True)], "die": [READY, Die()]}
-
-
-async def run(engine: Engine, code: str, context_id: str = "c", **options: Any) -> Result:
-    execution = await engine.execute(code, context_id=context_id, **options)
-    return await ended(execution)
-
-
-async def ended(execution: Execution) -> Result:
-    async with asyncio.timeout(10):
-        await execution.wait()
-    return execution.result()
-
-
-async def held(engine: Engine, code: str = "loop", context_id: str = "c", **options: Any) -> Execution:
-    """Start code and return when the cell holds."""
-    execution = await engine.execute(code, context_id=context_id, **options)
-    async with asyncio.timeout(10):
-        async for entry in execution.follow():
-            if entry and isinstance(entry[1], Stdout):
-                return execution
-    raise AssertionError(execution)
-
-
-def only(engine: Engine, context_id: str = "c") -> Context:
-    (context,) = engine.contexts.get(context_id)
-    return context
 
 
 def codes(kernel: FakeKernel) -> list[str]:

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from engine.contexts.context import Context
-from engine.core import Engine
 from engine.errors import ContextEnded, KernelStartFailed, PolyreplError, ShuttingDown
 from engine.jupyter.messages import Channel
 from engine.kernels import preludes_of
 from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.provisioners.fake import FakeKernel, FakeProvisioner, Hold, Say
+from tests.harness.executions import only, run
 from tests.harness.waiting import until
 from tests.unit.contexts.world import Client, request
 
@@ -26,20 +25,8 @@ READY = Say("stream", {"name": "stdout", "text": "ready\n"})
 NO_START: dict[str, Any] = {"start fails": []}
 
 
-def only(engine: Engine, context_id: str = "c") -> Context:
-    (context,) = engine.contexts.get(context_id)
-    return context
-
-
 def living(kernels: list[FakeKernel]) -> list[FakeKernel]:
     return [kernel for kernel in kernels if not kernel._stopped]
-
-
-async def run(engine: Engine, code: str = "x", context_id: str = "c", **options: Any) -> Any:
-    execution = await engine.execute(code, context_id=context_id, **options)
-    async with asyncio.timeout(10):
-        await execution.wait()
-    return execution.result()
 
 
 def statuses(client: Client) -> list[str]:

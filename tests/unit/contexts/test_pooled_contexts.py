@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from engine.core import Engine
 from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.provisioners.fake import Hold, Say
-from engine.models import Result
+from tests.harness import executions
+from tests.harness.pools import hits, ready
 from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
+run = partial(executions.run, context_id=None)  # each in a context of its own
 
 READY = Say("stream", {"name": "stdout", "text": "ready\n"})
-
-
-async def run(engine: Engine, code: str, **options: Any) -> Result:
-    execution = await engine.execute(code, **options)
-    async with asyncio.timeout(30):
-        await execution.wait()
-    return execution.result()
-
-
-def ready(engine: Engine, language: str = "python") -> int:
-    return int(engine.metrics.registry.get_sample_value("polyrepl_pool_ready", {"language": language}) or 0)
-
-
-def hits(engine: Engine, language: str = "python") -> int:
-    labels = {"language": language, "outcome": "hit"}
-    return int(engine.metrics.registry.get_sample_value("polyrepl_pool_takes_total", labels) or 0)
 
 
 POOLED = {"pool_max": 2, "pool_languages": "python"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -13,43 +12,11 @@ from websockets.exceptions import InvalidStatus
 from engine.core import Engine
 from engine.jupyter.client_frames import V1
 from engine.kernels.channels.fake import FakeChannels
-from engine.kernels.provisioners.fake import Ask, Die, FakeKernel, FakeProvisioner, Hold, Say
+from engine.kernels.provisioners.fake import FakeProvisioner
 from engine.settings import Settings
 from tests.harness.in_process import serve
 from tests.harness.websocket import WAIT, Gateway, Socket, state, text, types
-
-ERROR = Say("error", {"ename": "OddError", "evalue": "no", "traceback": ["OddError: no"]})
-SCRIPT = {
-    "hello": [Say("stream", {"name": "stdout", "text": "hello\n"})],
-    "hold": [Hold()],
-    "bad": [ERROR],
-    "ask": [Ask("name? ")],
-    "die": [Die()],
-    "flood": [Say("stream", {"name": "stdout", "text": "x" * 1_000_000})] * 60,
-    "more": [Say("stream", {"name": "stdout", "text": "y" * 1_000_000})] * 7,
-    "large": [Say("stream", {"name": "stdout", "text": "z" * 9_000_000})],
-    "kernel_info_request": [Say("kernel_info_reply", {"status": "ok"})],
-}
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    kernels: list[FakeKernel] = []
-    settings = Settings(
-        run_dir=tmp_path_factory.mktemp("gateway") / "run", pool_max=0, websocket_buffer_bytes=6 * 1024 * 1024
-    )
-    engine = Engine(settings, provisioner=FakeProvisioner.of(SCRIPT, kernels), channels=FakeChannels)
-    with serve(engine) as live:
-        gateway = Gateway(live, kernels)
-        yield gateway
-        gateway.http.close()
-
-
-@pytest.fixture
-def kernel(gateway: Gateway) -> Iterator[str]:
-    kernel_id = gateway.start()
-    yield kernel_id
-    gateway.http.delete(f"/api/kernels/{kernel_id}")
+from tests.unit.api.websocket.conftest import SCRIPT
 
 
 def test_a_cell_runs_and_its_messages_come_on_their_channels(gateway: Gateway, kernel: str) -> None:

@@ -5,21 +5,11 @@ from __future__ import annotations
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
-import httpx
 import pytest
 
-from tests.unit.api.test_files_api import URL, is_problem, put
+from tests.unit.api.files.conftest import URL, is_problem, put
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def client(api) -> httpx.AsyncClient:
-    made = (
-        await api(max_request_bytes=2048, max_file_bytes=10_000, max_context_files=6, max_context_bytes=20_000)
-    ).client
-    await made.post("/contexts", json={"context_id": "demo"})
-    return made
 
 
 class TestDownload:

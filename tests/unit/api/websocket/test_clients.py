@@ -3,38 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from engine.core import Engine
-from engine.kernels.channels.fake import FakeChannels
-from engine.kernels.provisioners.fake import FakeKernel, FakeProvisioner
-from engine.settings import Settings
-from tests.harness.in_process import serve
 from tests.harness.websocket import Gateway, state, text, types
-from tests.unit.api.test_gateway_socket import SCRIPT
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    kernels: list[FakeKernel] = []
-    settings = Settings(
-        run_dir=tmp_path_factory.mktemp("gateway") / "run", pool_max=0, websocket_buffer_bytes=6 * 1024 * 1024
-    )
-    engine = Engine(settings, provisioner=FakeProvisioner.of(SCRIPT, kernels), channels=FakeChannels)
-    with serve(engine) as live:
-        gateway = Gateway(live, kernels)
-        yield gateway
-        gateway.http.close()
-
-
-@pytest.fixture
-def kernel(gateway: Gateway) -> Iterator[str]:
-    kernel_id = gateway.start()
-    yield kernel_id
-    gateway.http.delete(f"/api/kernels/{kernel_id}")
 
 
 def test_what_comes_while_a_session_is_away_is_kept_for_it(gateway: Gateway, kernel: str) -> None:
