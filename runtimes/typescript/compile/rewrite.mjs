@@ -4,17 +4,16 @@
  * whose every synchronous stretch the evaluator runs on its own. Worker thread, pure.
  */
 
-import { parse } from '../vendor/acorn/acorn.mjs';
 import { Edits, Rendering } from './edits.mjs';
+import { importAsCall } from './imports.mjs';
 import {
-  assignmentsToConstants, awaitsAtTopLevel, boundNames, childrenOf, forAwaitBelow, isAwaitUsing, isFunction, isUsing,
-  loopHead, opensOwnScope,
+  assignmentsToConstants, awaitsAtTopLevel, boundNames, childrenOf, finalExpression, forAwaitBelow, isAwaitUsing,
+  isDecoration, isFunction, isUsing, loopHead, opensOwnScope,
 } from './syntax-tree.mjs';
 
 /** The only name the kernel adds for generated code; see the main thread's `context/scope.mjs`. */
 const SCOPE = '__polyrepl';
 
-const PARSE_OPTIONS = { ecmaVersion: 'latest', allowAwaitOutsideFunction: true, allowHashBang: true };
 /** Statements that automatic semicolon insertion may have ended. */
 const UNTERMINATED = new Set([
   'ExpressionStatement', 'VariableDeclaration', 'ReturnStatement', 'ThrowStatement', 'BreakStatement',
@@ -42,18 +41,6 @@ const HELPERS = new Set([
  * Parse as a module, or as a sloppy script where only that is valid. Throws acorn's error of the module parse.
  * @param {string} source
  */
-export function parseJavaScript(source) {
-  try {
-    return parse(source, { ...PARSE_OPTIONS, sourceType: 'module' });
-  } catch (error) {
-    try {
-      return parse(source, { ...PARSE_OPTIONS, sourceType: 'script' });
-    } catch {
-      throw error;
-    }
-  }
-}
-
 /**
  * @param {string} source
  * @param {{ast: object, isTransformed?: boolean, isCompiled?: boolean}} options - the parsed source; whether TypeScript
@@ -207,19 +194,8 @@ class CellRewriter {
   }
 
   #import(node) {
-    const parts = [];
-    let namespace = null;
-    for (const { type, local, imported } of node.specifiers) {
-      this.#names.add(local.name);
-      if (type === 'ImportNamespaceSpecifier') namespace = local.name;
-      else parts.push(`${type === 'ImportDefaultSpecifier' ? 'default' : imported.raw ?? imported.name}:${local.name}`);
-    }
-    const call = `yield ${SCOPE}.load(${node.source.raw},${importAttributes(node)},${wantedNames(node)})`;
-    let text = namespace === null ? `${call};` : `${namespace}=${call};`;
-    if (parts.length > 0) {
-      text = namespace === null ? `({${parts.join()}}=${call});` : `${text}({${parts.join()}}=${namespace});`;
-    }
-    this.edits.replace(node.start, node.end, text);
+    for (const { local } of node.specifiers) this.#names.add(local.name);
+    this.edits.replace(node.start, node.end, importAsCall(node, `yield ${SCOPE}.load`));
   }
 
   /** Make an implied semicolon explicit: what follows may begin with a parenthesis that was not there before. */
@@ -411,27 +387,4 @@ function openResources(name) {
 
 function closeResources(name) {
   return `}catch(error){${name}.fail(error)}finally{yield ${name}.dispose()}`;
-}
-
-/** What a legacy decorator of a class or its member becomes. */
-function isDecoration(node) {
-  const call = node.type === 'AssignmentExpression' ? node.right : node;
-  return call.type === 'CallExpression' && call.callee.name === '__decorate';
-}
-
-function finalExpression(node) {
-  if (node?.type === 'ExpressionStatement') return node.expression;
-  const isValue = node?.type === 'ExportDefaultDeclaration' && !node.declaration.id;
-  return isValue ? node.declaration : null;
-}
-
-function importAttributes(node) {
-  if (!node.attributes?.length) return 'undefined';
-  const entries = node.attributes.map(({ key, value }) => `${key.raw ?? key.name}:${value.raw}`);
-  return `{with:{${entries.join()}}}`;
-}
-
-function wantedNames(node) {
-  const named = node.specifiers.filter((specifier) => specifier.type === 'ImportSpecifier');
-  return JSON.stringify(named.map(({ imported }) => imported.name ?? imported.value));
 }

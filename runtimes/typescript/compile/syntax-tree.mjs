@@ -1,5 +1,22 @@
 /** Questions about acorn's syntax trees. Worker thread, pure. */
 
+import { parse } from '../vendor/acorn/acorn.mjs';
+
+const PARSE_OPTIONS = { ecmaVersion: 'latest', allowAwaitOutsideFunction: true, allowHashBang: true };
+
+/** The syntax tree of JavaScript: as a module if it can be one, else as a script. Throws what the module's parser throws. */
+export function parseJavaScript(source) {
+  try {
+    return parse(source, { ...PARSE_OPTIONS, sourceType: 'module' });
+  } catch (error) {
+    try {
+      return parse(source, { ...PARSE_OPTIONS, sourceType: 'script' });
+    } catch {
+      throw error;
+    }
+  }
+}
+
 /** @returns {object[]} */
 export function childrenOf(node) {
   const children = [];
@@ -116,4 +133,20 @@ function assignedPattern(node) {
     case 'ForOfStatement': case 'ForInStatement': return node.left;
     default: return null;
   }
+}
+
+/**
+ * What a legacy decorator of a class or its member becomes.
+ * @returns {boolean}
+ */
+export function isDecoration(node) {
+  const call = node.type === 'AssignmentExpression' ? node.right : node;
+  return call.type === 'CallExpression' && call.callee.name === '__decorate';
+}
+
+/** @returns {object | null} the expression that a cell with this last statement has as its value */
+export function finalExpression(node) {
+  if (node?.type === 'ExpressionStatement') return node.expression;
+  const isValue = node?.type === 'ExportDefaultDeclaration' && !node.declaration.id;
+  return isValue ? node.declaration : null;
 }

@@ -2,7 +2,8 @@
 
 import { compileTypeScript, mayNeedCompiler, restoreUsing } from '../shared/compiler.mjs';
 import { PositionMap } from '../shared/positions.mjs';
-import { parseJavaScript, rewriteCell } from './rewrite.mjs';
+import { rewriteCell } from './rewrite.mjs';
+import { parseJavaScript } from './syntax-tree.mjs';
 import { CellSyntaxError, STRIPS_TYPES, toJavaScript } from '../shared/typescript.mjs';
 
 /**
