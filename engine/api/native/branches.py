@@ -76,6 +76,14 @@ def _language(request: Request, named: str | None = None) -> str | None:
     return engine_of(request).capabilities.name_of(language)
 
 
+_NOT_BRANCHED = {
+    404: NO_CONTEXT,
+    409: CANNOT_BRANCH,
+    429: BUSY,
+    500: KERNEL_FAILED,
+    501: NOT_SUPPORTED,
+    503: ENDING,
+}
 OPERATIONS: list[Operation] = [
     Operation(
         "POST",
@@ -83,15 +91,7 @@ OPERATIONS: list[Operation] = [
         fork_context,
         "Create a context with a copy of the live state of this one",
         "branches",
-        {
-            201: Answer("The new context", BranchInfo, headers=("Location",)),
-            404: NO_CONTEXT,
-            409: CANNOT_BRANCH,
-            429: BUSY,
-            500: KERNEL_FAILED,
-            501: NOT_SUPPORTED,
-            503: ENDING,
-        },
+        {201: Answer("The new context", BranchInfo, headers=("Location",)), **_NOT_BRANCHED},
         body=ForkBody,
         body_required=False,
         parameters=(LANGUAGE,),
@@ -102,15 +102,7 @@ OPERATIONS: list[Operation] = [
         create_checkpoint,
         "Keep the current state of a context and its files",
         "branches",
-        {
-            201: Answer("The checkpoint", CheckpointInfo),
-            404: NO_CONTEXT,
-            409: CANNOT_BRANCH,
-            429: BUSY,
-            500: KERNEL_FAILED,
-            501: NOT_SUPPORTED,
-            503: ENDING,
-        },
+        {201: Answer("The checkpoint", CheckpointInfo), **_NOT_BRANCHED},
         body=CheckpointBody,
         body_required=False,
         parameters=(LANGUAGE,),
