@@ -195,7 +195,9 @@ class Conversation:
         """Take in a message. Raises MessageError for what is none."""
         message = self._session.parse_parts(channel, parts)
         state = _state_of(message)
-        if state in ("restarting", "dead") or (state == "starting" and self.is_ready):
+        # A new process says "starting" once, and perhaps nobody hears it. Its numbers tell, too.
+        is_new = state and self.keeps_messages and not self._numbers.is_one(_msg_id(message))
+        if is_new or state in ("restarting", "dead") or (state == "starting" and self.is_ready):
             self.release()
             self._link.note_end(DEAD if state == "dead" else RESTARTED)
         elif self._replay is not None:
@@ -269,7 +271,7 @@ class Conversation:
         get_logger().info("remote_replayed", whole=replay.is_whole, held=len(replay.held))
 
     def _take(self, message: Message) -> None:
-        msg_id = _header_decoder.decode(message.header).msg_id
+        msg_id = _msg_id(message)
         if self.keeps_messages and self._numbers.was_seen(msg_id):
             return
         number = self._numbers.note(msg_id, is_iopub=message.channel is Channel.IOPUB)
@@ -313,7 +315,7 @@ class Conversation:
         if message.msg_type != "stream" or message.content.get("name") != "stderr":
             return False
         is_its_text = str(message.content.get("text")).startswith(_LIMITS)
-        return is_its_text and not self._numbers.is_one(_header_decoder.decode(message.header).msg_id)
+        return is_its_text and not self._numbers.is_one(_msg_id(message))
 
     def _is_whole(self, below: int) -> bool:
         return self._numbers.are_known and not self._numbers.lost(below)
@@ -330,7 +332,7 @@ class Conversation:
         self._probe = ""
         if not self.is_ready:
             self.is_ready = True
-            self._numbers.begin(_header_decoder.decode(message.header).msg_id)
+            self._numbers.begin(_msg_id(message))
             self._link.note_answer()
             return
         for request_id, pending in list(self._pending.items()):
@@ -359,6 +361,10 @@ def _remember(requests: OrderedDict[str, Any], msg_id: str, value: Any) -> None:
     requests[msg_id] = value
     if len(requests) > _MAX_OWN:
         requests.popitem(last=False)
+
+
+def _msg_id(message: Message) -> str:
+    return _header_decoder.decode(message.header).msg_id
 
 
 def _ignore(message: Message, state: str, number: int) -> None:
