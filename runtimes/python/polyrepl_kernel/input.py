@@ -27,7 +27,7 @@ class Input:
 
     def prepare(self, interrupts: Interrupts) -> None:
         """Let an interrupt stop a wait for input."""
-        interrupts.may_stop(Input.raw_input, Input.getpass, Input.ask, Input._wait)
+        interrupts.places.may_stop(Input.raw_input, Input.getpass, Input.ask, Input._wait)
 
     def raw_input(self, prompt: object = "") -> str:
         """`input()`: ask the client for a line. Raises EOFError at the end of input."""

@@ -12,12 +12,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import get_ident
-from types import CodeType, FrameType, TracebackType
+from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
 from .helper import Helper
+from .places import PACKAGE, Places
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _RETRY_SECONDS = 0.005
 _LONGEST_RETRY = 0.1
 _TURN_SECONDS = 0.1  # a loop that does not come round for so long is held up by a task that never awaits
@@ -31,12 +31,7 @@ class Interrupts:
     def __init__(self, helper: Helper) -> None:
         self._helper = helper
         self._main_thread = threading.main_thread().ident
-        self._user_globals: dict[str, Any] | None = None
-        self._runners: set[CodeType] = set()
-        self._waiting: set[CodeType] = set()
-        self._hooks: set[CodeType] = set()
-        self._whole: set[CodeType] = set()
-        self._has_begun = False
+        self.places = Places()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_idle: Callable[[], None] | None = None
         self._in_cell = False
@@ -69,22 +64,6 @@ class Interrupts:
                 report(unraisable)
 
         sys.unraisablehook = unraisablehook
-
-    def runs_user_code(self, *functions: Any) -> None:
-        """Name functions that run user code; an interrupt stops what they call."""
-        self._runners.update(function.__code__ for function in functions)
-
-    def runs_hooks(self, *functions: Any) -> None:
-        """Name functions that run what is to follow a cell, and pass their errors over; before the cell they are not interrupted."""
-        self._hooks.update(function.__code__ for function in functions)
-
-    def never_tears(self, *functions: Any) -> None:
-        """Name functions that an interrupt waits for, as for code of this package: what they have made would be lost."""
-        self._whole.update(function.__code__ for function in functions)
-
-    def may_stop(self, *functions: Any) -> None:
-        """Name functions of this package that an interrupt stops like user code, because they wait."""
-        self._waiting.update(function.__code__ for function in functions)
 
     def attach(self, loop: asyncio.AbstractEventLoop, on_idle: Callable[[], None] | None) -> tuple[int, int]:
         """Become the handler of SIGINT in this process; returns the descriptors used.
@@ -129,9 +108,9 @@ class Interrupts:
         """Say that interrupts are meant for a new cell from now on; `forget_earlier`: none of the earlier ones was."""
         if signal.getsignal(signal.SIGINT) != self._on_signal:
             self.install()  # an earlier cell had replaced it
-        self._user_globals = user_globals
+        self.places.user_globals = user_globals
         self._early = self.idle and not forget_earlier
-        self._has_begun = False
+        self.places.has_begun = False
         self.idle = self.deferred = self.cancelled = self.reported = False
         self._task, self._cancels = None, False
         self._cells += 1
@@ -152,19 +131,15 @@ class Interrupts:
 
     def raise_early(self) -> None:
         """Raise the interrupt that came between the start of the cell and that of its code."""
-        self._has_begun = True
+        self.places.has_begun = True
         if self._early:
             self._early = False
             raise KeyboardInterrupt
 
     def settle(self) -> None:
         """Raise the interrupt that met code of this package; to be called where `deferred` is set and nothing is torn."""
-        if self.deferred and get_ident() == self._main_thread and not self._shields:
-            frame: FrameType | None = sys._getframe(1)
-            while frame is not None and frame.f_code not in self._runners:
-                if self._must_end(frame):
-                    return
-                frame = frame.f_back
+        may_raise = self.deferred and get_ident() == self._main_thread and not self._shields
+        if may_raise and not self.places.are_kept_whole(sys._getframe(1)):
             self._raise()
 
     def _raise(self) -> NoReturn:
@@ -176,7 +151,7 @@ class Interrupts:
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         with suppress(OSError):
             self._received.recv(4096)  # so that it is known to be handled
-        found = self._find(frame)
+        found = self.places.find(frame, is_reported=self.reported, has_task=self._task is not None)
         if found is not None:
             if not found or self._shields:
                 self._defer()
@@ -196,7 +171,7 @@ class Interrupts:
             loop.call_soon_threadsafe(self._on_idle)
         if self._forces:
             self._forces = False
-            if self._is_left_behind(frame):
+            if self.places.is_left_behind(frame):
                 self.raised += 1
                 raise KeyboardInterrupt
         if not self._turns:
@@ -211,40 +186,6 @@ class Interrupts:
         if self._turns and not self._in_cell:
             self._turns, self._forces = False, True
             os.kill(os.getpid(), signal.SIGINT)
-
-    def _is_left_behind(self, frame: FrameType | None) -> bool:
-        """Whether user code runs that no cell waits for, and nothing of this package inside it."""
-        while frame is not None and not frame.f_code.co_filename.startswith(_PACKAGE):
-            if frame.f_globals is self._user_globals:
-                return True
-            frame = frame.f_back
-        return False
-
-    def _find(self, frame: FrameType | None) -> bool | None:
-        """Whether an exception raised in this frame reaches user code, or the shell that reports its errors.
-
-        None: it would not; False: it would, but be lost on the way, or tear apart code of this package."""
-        seen = False
-        own = False
-        torn = False
-        while frame is not None:
-            code = frame.f_code
-            if code in self._runners or (code in self._hooks and self._has_begun):
-                # Around the user's own frames the runner prepares them, or the kernel reports their error.
-                return not own if seen or not self.reported else None
-            if code.co_filename.startswith(_PACKAGE):
-                own = own or code not in self._waiting
-            own = own or self._must_end(frame)
-            if frame.f_globals is self._user_globals:
-                seen, torn = True, own  # code of this package farther out only runs the loop
-            frame = frame.f_back
-        # A task that the awaiting cell has started.
-        return not torn if seen and self._task is not None else None
-
-    def _must_end(self, frame: FrameType) -> bool:
-        """Whether this is not to be torn apart, or a library's finalizer, which may pass over every exception."""
-        is_foreign_finalizer = frame.f_code.co_name == "__del__" and frame.f_globals is not self._user_globals
-        return is_foreign_finalizer or frame.f_code in self._whole
 
     def _before_fork(self) -> None:
         # What other modules do around a fork, such as taking locks, must not be torn apart either.
@@ -292,7 +233,7 @@ def without_kernel_frames(traceback: TracebackType | None) -> None:
     """Cut the frames at the end of a traceback that belong to this package: the user's code ends above them."""
     last_foreign = None
     while traceback is not None:
-        if not traceback.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        if not traceback.tb_frame.f_code.co_filename.startswith(PACKAGE):
             last_foreign = traceback
         traceback = traceback.tb_next
     if last_foreign is not None:

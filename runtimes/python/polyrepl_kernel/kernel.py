@@ -58,7 +58,7 @@ class Kernel:
         sys.stdout, sys.stderr = self.outbox.stdout, self.outbox.stderr  # type: ignore[assignment]
         self.cells.mark_threads()
         self.interrupts.prepare()
-        self.interrupts.runs_user_code(comms.handle)
+        self.interrupts.places.runs_user_code(comms.handle)
         self.input.prepare(self.interrupts)
         announce_children(self.outbox.stdout, self.outbox.stderr)
         os.register_at_fork(after_in_child=self._in_forked_child)
@@ -91,7 +91,7 @@ class Kernel:
         asyncio.set_event_loop(self.loop)
         on_idle = self._settle_idle_interrupt if transport.interrupts_early else None
         self.wakeup_fds = self.interrupts.attach(self.loop, on_idle)
-        self.interrupts.may_stop(type(transport).wait)
+        self.interrupts.places.may_stop(type(transport).wait)
         transport.start(self)
         self.helper.start()
         self.inbox.watch()

@@ -260,7 +260,7 @@ class ZMQInteractiveShell(InteractiveShell):
             raise OSError(msg)
         from pexpect.pty_spawn import spawn  # which IPython imports for its first command, too
 
-        self.interrupts.never_tears(spawn.__init__)
+        self.interrupts.places.never_tears(spawn.__init__)
         command = self.var_expand(cmd, depth=1)
         raised = self.interrupts.raised
         try:
@@ -349,9 +349,11 @@ def _interrupt_for(error: BaseException | None) -> BaseException | None:
 
 def watch(interrupts: Interrupts) -> None:
     """Tell the interrupts which functions run user code."""
-    interrupts.runs_user_code(ZMQInteractiveShell.run_code, ZMQInteractiveShell._run_code, InteractiveShell.run_code)
-    interrupts.runs_hooks(EventManager.trigger)
-    interrupts.may_stop(ZMQInteractiveShell.system_piped)
+    interrupts.places.runs_user_code(
+        ZMQInteractiveShell.run_code, ZMQInteractiveShell._run_code, InteractiveShell.run_code
+    )
+    interrupts.places.runs_hooks(EventManager.trigger)
+    interrupts.places.may_stop(ZMQInteractiveShell.system_piped)
 
 
 InteractiveShellABC.register(ZMQInteractiveShell)
