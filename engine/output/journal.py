@@ -51,7 +51,7 @@ class Journal:
         self._wake()
 
     def close(self) -> None:
-        """No reader waits any more; later events (output of threads that outlive their cell) are kept for new readers."""
+        """Nothing is added any more, and no reader waits."""
         self.closed = True
         self._wake()
 
