@@ -14,6 +14,7 @@ import uvicorn
 from engine.core import Engine
 from engine.errors import PolyreplError, ShuttingDown
 from engine.log import configure, get_logger
+from engine.server.allocator import return_memory
 from engine.server.app import create_app
 from engine.server.application import Application
 from engine.server.open_files import raise_open_files
@@ -81,6 +82,7 @@ def run_server(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit status."""
     configure(settings.log_level, settings.log_format)
     raise_open_files()
+    return_memory()
     engine = Engine(settings)
     try:
         engine.check_settings()
