@@ -12,16 +12,28 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent: int) -> bool:
-    """Ask Linux to kill this process when `parent` dies; False when that is not our parent or not Linux."""
+    """Ask Linux to kill this process when `parent` dies, more exactly: its thread that started this process.
+
+    Returns False when that is not our parent or not Linux."""
     if not sys.platform.startswith("linux") or parent <= 1 or os.getppid() != parent:
         return False
-    import ctypes
-
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+    if not _set_death_signal(signal.SIGKILL):
         return False
     if os.getppid() != parent:
         os._exit(1)  # it died before the request
     return True
+
+
+def outlive_parent() -> None:
+    """Take `die_with_parent` back: from now on the end of a stream says that the client is gone, and there is more to end."""
+    if sys.platform.startswith("linux"):
+        _set_death_signal(0)
+
+
+def _set_death_signal(number: int) -> bool:
+    import ctypes
+
+    return bool(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0) == 0)
 
 
 def end_process_group() -> NoReturn:

@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from . import confine
+from .lifetime import outlive_parent
 
 MAX_MESSAGE = 1 << 18
 _FDS = 6  # stream, stdin, and both ends of the pipes for stdout and stderr
@@ -66,6 +67,7 @@ class Zygote:
         self._kernels: set[int] = set()
         self._other_exits: OrderedDict[int, Message] = OrderedDict()
         become_subreaper()
+        outlive_parent()  # the end of the connection says that the server is gone
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that the descriptor is written to
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
