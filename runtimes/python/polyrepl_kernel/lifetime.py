@@ -9,6 +9,7 @@ import sys
 from typing import NoReturn
 
 _PR_SET_PDEATHSIG = 1
+_KILL_LATER = ("/bin/sh", ("sh", "-c", "sleep 0.5; kill -9 0"))  # its own group, which is that of the kernel
 
 
 def die_with_parent(parent: int) -> bool:
@@ -36,9 +37,24 @@ def _set_death_signal(number: int) -> bool:
     return bool(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0) == 0)
 
 
+def _ignore_sigterm() -> None:
+    import ctypes
+
+    ignore = ctypes.CDLL(None).signal  # Python's own works in the main thread only
+    ignore.argtypes, ignore.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
+    ignore(signal.SIGTERM, int(signal.SIG_IGN))
+
+
 def end_process_group() -> NoReturn:
-    """The client is gone: end this process and what it started."""
+    """The client is gone: end this process and what it started, in an order in which shared memory is removed.
+
+    Python's resource trackers ignore SIGTERM, and remove what is left once all others have ended."""
     with contextlib.suppress(OSError):
         if os.getpgid(0) == os.getpid():
-            os.killpg(0, signal.SIGKILL)
+            try:
+                _ignore_sigterm()  # and so does what is started now
+                os.posix_spawn(*_KILL_LATER, {})
+                os.killpg(0, signal.SIGTERM)
+            except (OSError, MemoryError):
+                os.killpg(0, signal.SIGKILL)
     os._exit(0)
