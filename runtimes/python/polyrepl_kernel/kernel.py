@@ -91,7 +91,7 @@ class Kernel:
         self.shell.init_environment()
         self.helper.reset()
         self.helper.on_shortage = self.reserve.spend
-        self.reserve.renew()
+        self.reserve.begin()
         self.outbox.stdout.attach(stdout)
         self.outbox.stderr.attach(stderr)
         faulthandler.enable(crash_report)

@@ -17,10 +17,16 @@ class Reserve:
 
     def __init__(self) -> None:
         self._kept: mmap.mmap | None = None
+        self._is_wanted = False
+
+    def begin(self) -> None:
+        """Keep a reserve from now on, if this process has a limit of memory."""
+        self._is_wanted = any(resource.getrlimit(each)[0] != resource.RLIM_INFINITY for each in _LIMITS)
+        self.renew()
 
     def renew(self) -> None:
-        """Keep the reserve, if it is needed and there is memory for it."""
-        if self._kept is None and any(resource.getrlimit(each)[0] != resource.RLIM_INFINITY for each in _LIMITS):
+        """Keep it again after it was spent, if there is memory for it."""
+        if self._is_wanted and self._kept is None:
             try:
                 self._kept = mmap.mmap(-1, _BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             except (OSError, MemoryError):
