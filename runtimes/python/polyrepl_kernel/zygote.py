@@ -84,7 +84,7 @@ class Zygote:
         poller.register(self._connection, select.POLLIN)
         poller.register(self._wake, select.POLLIN)
         while True:
-            for fd, _ in poller.poll(_CLEAN_UP * 1000 if self._leaving else None):
+            for fd, _ in poller.poll(self._patience()):
                 if fd == self._wake:
                     os.read(fd, 4096)
                     self._reap()
@@ -93,6 +93,13 @@ class Zygote:
                 if start is not None:
                     return start
             self._settle()
+
+    def _patience(self) -> float | None:
+        """Milliseconds until the first group has had its time; None if there is none."""
+        if not self._leaving:
+            return None
+        first = min(until for until, _ in self._leaving.values())
+        return max(0.0, first - time.monotonic()) * 1000 + 1
 
     def _receive(self) -> Start | None:
         try:
