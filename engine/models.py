@@ -19,10 +19,9 @@ Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Name = Annotated[str, Meta(max_length=1000)]
 Names = Annotated[list[Name], Meta(max_length=1000)]
 TERMINAL: frozenset[str] = frozenset({"ok", "error", "timeout", "interrupted", "died"})
-_encoder = msgspec.json.Encoder()
 
 
-def encode(value: Any, encoder: msgspec.json.Encoder = _encoder) -> bytearray:
+def encode(value: Any, encoder: msgspec.json.Encoder = msgspec.json.Encoder()) -> bytearray:  # noqa: B008 - it has no state
     """A value of any size as JSON. Raises MemoryError if there is no memory for it.
 
     `Encoder.encode` crashes the process in that case, and so does orjson: both write on where their buffer could not grow."""
