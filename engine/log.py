@@ -4,6 +4,7 @@ The logger is our own, so that a program that embeds the engine keeps its own co
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from typing import Any
@@ -17,6 +18,20 @@ finally:
         del sys.modules["rich"]
 
 _WARNING = logging.WARNING
+
+
+class _Writer:
+    """Writes lines to stderr, as structlog's loggers do. A line that cannot be written, as the terminal has closed, is lost."""
+
+    def __init__(self) -> None:
+        self._file = sys.stderr
+
+    def msg(self, message: str) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError, ValueError):
+                print(message, file=self._file, flush=True)
+
+    log = debug = info = warning = error = critical = msg
 
 
 def configure(level: str = "info", form: str = "console") -> None:
@@ -37,10 +52,12 @@ def _make(level: int, form: str) -> structlog.typing.FilteringBoundLogger:
         processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
         processors.append(
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr is not None and sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
         )
     logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
+        _Writer(),
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),
     ).bind()  # once, rather than for each line, also for those that are not shown

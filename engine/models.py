@@ -21,6 +21,15 @@ Names = Annotated[list[Name], Meta(max_length=1000)]
 TERMINAL: frozenset[str] = frozenset({"ok", "error", "timeout", "interrupted", "died"})
 
 
+def encode(value: Any, encoder: msgspec.json.Encoder = msgspec.json.Encoder()) -> bytearray:  # noqa: B008 - it has no state
+    """A value of any size as JSON. Raises MemoryError if there is no memory for it.
+
+    `Encoder.encode` crashes the process in that case, and so does orjson: both write on where their buffer could not grow."""
+    buffer = bytearray()
+    encoder.encode_into(value, buffer)
+    return buffer
+
+
 class Item(msgspec.Struct, omit_defaults=False, kw_only=True):
     """One output of a cell: its MIME bundle mapped to fields. Images and PDF are base64 text, `json` is JSON.
 

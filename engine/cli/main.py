@@ -98,9 +98,19 @@ def serve(config: Path | None, **flags: Any) -> None:
     """Serve the HTTP API.
 
     Each setting can also be given as POLYREPL_<NAME> or in the TOML file; flags win over variables, variables over the file."""
+    from engine.log import configure, get_logger
     from engine.server import run_server
+    from engine.settings import is_readable_by_others
 
-    sys.exit(run_server(_load(config, flags, aliases=_aliases())))
+    settings = _load(config, flags, aliases=_aliases())
+    configure(settings.log_level, settings.log_format)
+    if flags.get("token"):
+        get_logger().warning(
+            "token_on_command_line", remedy="Other users see it in ps. Use POLYREPL_TOKEN or --token-file."
+        )
+    if settings.token_file is not None and is_readable_by_others(settings.token_file):
+        get_logger().warning("token_file_readable_by_others", remedy=f"chmod 600 {settings.token_file}")
+    sys.exit(run_server(settings))
 
 
 @main.command()

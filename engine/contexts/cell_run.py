@@ -18,7 +18,7 @@ from engine.errors import (
     PolyreplError,
     ShuttingDown,
 )
-from engine.kernels import Kernel, Outcome, Preludes, Run, preludes_of, put_back, run_silently
+from engine.kernels import Kernel, Outcome, Preludes, Run, preludes_of, put_back, run_silently, wait_for_stop
 from engine.log import get_logger
 from engine.models import ContextState, ErrorInfo, Status
 from engine.workspaces import Watch, Workspace, watch
@@ -155,7 +155,7 @@ class CellRun:
         """The ladder: interrupt, a time of grace, kill. Returns which step was reached: DONE, DIED, or TIMEOUT for killed."""
         self.execution.deadline_passed = True
         await kernel.interrupt()
-        outcome = await run.wait(self._settings.interrupt_grace)
+        outcome = await wait_for_stop(run, kernel.pid, self._settings.interrupt_grace)
         if outcome is Outcome.TIMEOUT:
             await kernel.kill()
         return outcome

@@ -168,7 +168,7 @@ class Execution:
             self._run = run
 
     def receive(self, message: Message) -> None:
-        """Take a message of this cell; those after its end (threads that outlive it) are still added."""
+        """Take a message of this cell; those after its end (threads that outlive it) add to its result."""
         if self.is_finished:
             self._receive_late(message)
             return
@@ -181,12 +181,14 @@ class Execution:
                 self.journal.append(event, message.size)
 
     def _receive_late(self, message: Message) -> None:
-        """Output is added to what there is; an error that comes now is output as well: the end is not changed."""
+        """Output is added to the result; an error that comes now is output as well: the end is not changed.
+
+        The events have ended with `done`, for every reader."""
         if message.msg_type == "error":
-            self._append(self._normalizer.write("stderr", traceback_text(message.content) + "\n"))
+            self._normalizer.write("stderr", traceback_text(message.content) + "\n")
         elif message.msg_type not in ("execute_reply", "input_request"):
-            self._append(self._normalizer.feed(message))
-        self._append(self._normalizer.finish())
+            self._normalizer.feed(message)
+        self._normalizer.finish()
 
     def provide_input(self, value: str) -> None:
         """Answer the pending input request. Raises InputNotExpected when there is none, and InvalidRequest."""

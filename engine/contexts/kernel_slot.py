@@ -165,6 +165,8 @@ class KernelSlot:
             if self._starting is starter:
                 self._starting = None
                 self._note_failure(error)
+            elif isinstance(error, Exception):  # it failed as its directories were taken away
+                raise self._closed or ContextEnded(self._context_id) from error
             raise
         if self._starting is not starter:  # it comes too late: the slot is another's, or closed
             await kernel.kill()

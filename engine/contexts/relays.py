@@ -13,7 +13,7 @@ from engine.contexts.observers import Observer, Observers
 from engine.contexts.queue import Queue
 from engine.errors import ContextEnded, KernelDied, PolyreplError, ShuttingDown
 from engine.jupyter import Channel, ClientMessage, Message
-from engine.kernels import Kernel, Outcome, Run
+from engine.kernels import Kernel, Outcome, Run, wait_for_stop
 
 _FLUSH_WAIT = 60.0  # seconds that a kernel has to read a request that is no cell, before the next is sent
 _LOOK = 3600.0  # seconds between looks at a cell without a deadline: it ends with an interrupt, or its kernel
@@ -117,7 +117,7 @@ class Relay:
             text = f"[polyrepl: interrupted after {timeout:g} s, the setting websocket_timeout]\n"
             self._observers.say_stderr(text, self.request.parts[0])
             await kernel.interrupt()
-            outcome = await run.wait(self._relays.grace)
+            outcome = await wait_for_stop(run, kernel.pid, self._relays.grace)
         if outcome is Outcome.TIMEOUT:
             await kernel.kill()
             return Outcome.DIED

@@ -19,6 +19,7 @@ import msgspec
 from engine.errors import FieldError, InvalidRequest, MessageError
 from engine.jupyter.messages import EMPTY, PROTOCOL_VERSION, Channel
 from engine.jupyter.websocket_frames import V1, decode_v1, encode_v1
+from engine.models import encode
 
 __all__ = ["V1", "ClientMessage", "Outgoing", "read_frame"]
 
@@ -80,7 +81,7 @@ class Outgoing:
             "buffers": [],
             "channel": self.channel.value,
         }
-        text = _encoder.encode(message)
+        text = encode(message)
         buffers = self._parts[4:]
         if not buffers:
             return text.decode()

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 import msgspec
 from msgspec import UNSET
 
-from engine.models import Item
+from engine.models import Item, encode
 
 FIELDS: dict[str, str] = {
     "text/plain": "text",
@@ -64,7 +64,7 @@ def to_item(
     if extra:
         item.extra = extra
     if rest:
-        size = len(_encoder.encode(rest))
+        size = len(encode(rest, _encoder))
         if max_value_bytes is not None and size > max_value_bytes:
             omitted["metadata"] = size
         else:
@@ -97,7 +97,7 @@ def to_bundle(item: Item) -> dict[str, Any]:
 def _normalize(mime_type: str, value: Any) -> tuple[Any, int]:
     """The value in the form that an item holds, and its size in bytes."""
     if is_json(mime_type) or (mime_type not in FIELDS and not _is_text(value)):
-        return value, len(_encoder.encode(value))
+        return value, len(encode(value, _encoder))
     text = _text(value)
     if mime_type in _BINARY:
         text = "".join(text.split())  # base64 as some kernels break it into lines
@@ -116,7 +116,7 @@ def _text(value: Any) -> str:
         return value
     if isinstance(value, (bytes, bytearray, memoryview)):
         return base64.b64encode(value).decode()
-    return "".join(value) if _is_text(value) else _encoder.encode(value).decode()
+    return "".join(value) if _is_text(value) else encode(value, _encoder).decode()
 
 
 def utf8_size(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from engine.kernels.backend import Backend, FileHolder
 from engine.kernels.environment import kernel_env
+from engine.kernels.grace import wait_for_stop
 from engine.kernels.interpreters import Tool, find_node, find_npm, missing_modules
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool
@@ -38,4 +39,5 @@ __all__ = [
     "put_back",
     "read_memory",
     "run_silently",
+    "wait_for_stop",
 ]

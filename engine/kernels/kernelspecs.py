@@ -14,7 +14,7 @@ from engine.kernels.interpreters import INTERPRETERS, PYTHONS, Interpreter, Tool
 from engine.resources import kernelspecs_dir
 from engine.settings import MIB, Settings
 
-_RESERVED_MIB = 512
+_RESERVED_MIB = 512  # while a kernel starts
 CONNECTION_FILE = "{connection_file}"
 """What stands in a kernel's command for the path of its connection file, until that is known."""
 
@@ -113,9 +113,15 @@ def package_tool(spec: KernelSpec) -> Tool | None:
 
 
 def reserved_memory(spec: KernelSpec) -> int:
-    """Bytes that the interpreter and what is preloaded in it hold besides the user's data, generously."""
+    """Bytes that the interpreter and what is preloaded in it may take until it has started, generously."""
     mib = _memory(spec).get("reserved_mib")
     return (mib if isinstance(mib, int) else _RESERVED_MIB) * MIB
+
+
+def memory_slack(spec: KernelSpec) -> int:
+    """Bytes that an interpreter reserves and does not use, such as V8 for each of a user's workers."""
+    mib = _memory(spec).get("slack_mib")
+    return mib * MIB if isinstance(mib, int) else 0
 
 
 def _memory(spec: KernelSpec) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import resource
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +13,11 @@ from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _FIELD = re.compile(r"^(\w+):\s+(\d+) kB", re.MULTILINE)
-_ABORTS = (-signal.SIGABRT, -signal.SIGTRAP)
-_LAST_WORDS = re.compile(r"JavaScript heap out of memory|Fatal (process|JavaScript) out of memory|std::bad_alloc")
+# How V8 and C++ end a process, and our Python kernel itself.
+_ENDINGS = (-signal.SIGABRT, -signal.SIGTRAP, errno.ENOMEM)
+_LAST_WORDS = re.compile(
+    r"JavaScript heap out of memory|Fatal (process|JavaScript) out of memory|std::bad_alloc|The kernel is out of memory"
+)
 _RESERVED_SHARE = 10  # a tenth of all memory ...
 _MOST_RESERVED = 1024 * 1024 * 1024  # ... but no more than this is kept for what runs already
 _PLENTY = 1 << 62  # where the system does not say
@@ -50,9 +55,22 @@ def private_bytes(pid: int) -> int | None:
     return fields["Private_Dirty"] + fields.get("Private_Clean", 0)
 
 
+def limit_growth(pid: int, size: int) -> None:
+    """Let a process have `size` bytes that can be written to besides what it has now (RLIMIT_DATA), and each process that it starts
+    as much in all. A lower limit stays. Raises OSError, also if it has ended."""
+    with open(f"/proc/{pid}/statm") as file:
+        now = int(file.read().split()[5]) * resource.getpagesize()
+    soft, hard = (_lower(now + size, each) for each in resource.prlimit(pid, resource.RLIMIT_DATA))
+    resource.prlimit(pid, resource.RLIMIT_DATA, (soft, hard))
+
+
+def _lower(size: int, limit: int) -> int:
+    return size if limit in (-1, resource.RLIM_INFINITY) else min(size, limit)  # -1 before Python 3.15
+
+
 def is_out_of_memory(code: int | None, last_words: str) -> bool:
-    """Whether a process ended as V8 and C++ end one that gets no more memory: they say so in its last output, and abort."""
-    return code in _ABORTS and _LAST_WORDS.search(last_words) is not None
+    """Whether a process ended as one does that gets no more memory: it said so in its last output, and ended itself."""
+    return code in _ENDINGS and _LAST_WORDS.search(last_words) is not None
 
 
 def _machine() -> Iterator[tuple[int, int]]:

@@ -15,8 +15,8 @@ from jupyter_client.kernelspec import KernelSpec
 from engine.errors import KernelStartFailed, MessageError
 from engine.kernels.channels import Channels, MakeChannels, Receiver, stream_pair
 from engine.kernels.connection_file import connection_info, write_connection_file
-from engine.kernels.kernelspecs import CONNECTION_FILE, honours
-from engine.kernels.memory import is_out_of_memory
+from engine.kernels.kernelspecs import CONNECTION_FILE, honours, memory_slack
+from engine.kernels.memory import is_out_of_memory, limit_growth
 from engine.kernels.provisioners import Exit, OutputReader, Provisioner
 
 _EXIT_WAIT = 5.0  # seconds a killed process has to be gone
@@ -66,6 +66,7 @@ class KernelProcess:
             info = await self._launch(command, cwd=cwd, env=env, tcp=tcp)
             self._watcher = asyncio.create_task(self._watch())
             await self._open(channels, info, timeout)
+            self._limit_memory()
         except BaseException as error:
             await self._give_up(error)
             raise
@@ -153,6 +154,12 @@ class KernelProcess:
         await asyncio.shield(self._in_background(self.kill()))
         if isinstance(error, OSError):
             raise KernelStartFailed(self._spec.display_name, error.strerror or str(error)) from None
+
+    def _limit_memory(self) -> None:
+        """From now on only what its user's code takes counts: the interpreter, and what it has imported, are there."""
+        if self._memory is not None and self.provisioner.pid is not None:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+                limit_growth(self.provisioner.pid, self._memory + memory_slack(self._spec))
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -6,12 +6,10 @@ from collections import deque
 from collections.abc import Callable
 from itertools import islice
 
-import msgspec
-
-from engine.models import Event, Gap
+from engine.jupyter import utf8_size
+from engine.models import Event, Gap, Stderr, Stdout, encode
 
 _EVENT_BYTES = 200  # an event without its payload, roughly, in memory
-_encoder = msgspec.json.Encoder()
 
 
 class Journal:
@@ -42,7 +40,7 @@ class Journal:
 
     def append(self, event: Event, size: int = 0) -> None:
         """Add an event. `size`: that of the message it came from, in bytes, where that is known."""
-        size = _EVENT_BYTES + (size or len(_encoder.encode(event)))
+        size = _EVENT_BYTES + (size or _size_of(event))
         self._events.append((event, size))
         self._bytes += size
         while len(self._events) > self._max_events or (self._bytes > self._max_bytes and len(self._events) > 1):
@@ -51,7 +49,7 @@ class Journal:
         self._wake()
 
     def close(self) -> None:
-        """No reader waits any more; later events (output of threads that outlive their cell) are kept for new readers."""
+        """Nothing is added any more, and no reader waits."""
         self.closed = True
         self._wake()
 
@@ -77,3 +75,7 @@ class Journal:
     def _wake(self) -> None:
         for waker in self._wakers:
             waker()
+
+
+def _size_of(event: Event) -> int:
+    return utf8_size(event.text) if isinstance(event, (Stdout, Stderr)) else len(encode(event))

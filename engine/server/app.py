@@ -45,6 +45,7 @@ def create_app(engine: Engine) -> Starlette:
             PolyreplError: _on_error,
             HTTPException: _on_http_error,
             ClientDisconnect: _on_disconnect,
+            MemoryError: _on_memory_error,
             Exception: _on_unexpected_error,
         },
         lifespan=lifespan,
@@ -105,6 +106,12 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 async def _on_disconnect(request: Request, error: Exception) -> Response:
     """A client that goes away while it sends is no failure of ours; nobody reads this."""
     return Response(status_code=400)
+
+
+async def _on_memory_error(request: Request, error: Exception) -> Response:
+    """Without a limit on the server's memory, Linux ends a process instead."""
+    get_logger().error("out_of_memory", path=request.url.path)
+    return _refuse(request, 507, "The server has no memory for this answer", {})
 
 
 async def _on_unexpected_error(request: Request, error: Exception) -> Response:

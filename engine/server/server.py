@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import gc
+import signal
 import socket
 import ssl
+import threading
+from collections.abc import Iterator
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -14,9 +19,10 @@ import uvicorn
 from engine.core import Engine
 from engine.errors import PolyreplError, ShuttingDown
 from engine.log import configure, get_logger
+from engine.server.allocator import return_memory
 from engine.server.app import create_app
 from engine.server.application import Application
-from engine.server.open_files import raise_open_files
+from engine.server.open_files import open_standard_files, raise_open_files
 from engine.server.uvicorn_protocols import Protocol, WebSocketProtocol
 from engine.settings import Settings
 
@@ -55,6 +61,21 @@ class _Server(uvicorn.Server):
         else:
             get_logger().info("serving", **self._application.describe(url))
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End in order also when the terminal closes (SIGHUP; not if it is ignored, as under nohup), and at Ctrl-\\ (SIGQUIT)."""
+        with super().capture_signals(), contextlib.ExitStack() as restored:
+            if threading.current_thread() is threading.main_thread():
+                for number in (signal.SIGHUP, signal.SIGQUIT):
+                    if signal.getsignal(number) is signal.SIG_DFL:
+                        signal.signal(number, self.handle_exit)
+                        restored.callback(signal.signal, number, signal.SIG_DFL)
+            yield
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """uvicorn repeats the signal at the end, and SIGQUIT would write a core, with everything in memory."""
+        super().handle_exit(signal.SIGTERM if sig == signal.SIGQUIT else sig, frame)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         get_logger().info("shutting_down")
         await self._application.aclose()
@@ -78,9 +99,11 @@ def _listeners(settings: Settings) -> list[socket.socket] | None:
 
 
 def run_server(settings: Settings) -> int:
-    """Serve until SIGINT or SIGTERM; returns the exit status."""
+    """Serve until SIGINT, SIGTERM, SIGHUP or SIGQUIT; returns the exit status."""
+    open_standard_files()
     configure(settings.log_level, settings.log_format)
     raise_open_files()
+    return_memory()
     engine = Engine(settings)
     try:
         engine.check_settings()

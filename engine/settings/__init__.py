@@ -2,5 +2,6 @@
 
 from engine.settings.fields import MIB
 from engine.settings.settings import Settings, load_settings
+from engine.settings.token_file import is_readable_by_others
 
-__all__ = ["MIB", "Settings", "load_settings"]
+__all__ = ["MIB", "Settings", "is_readable_by_others", "load_settings"]

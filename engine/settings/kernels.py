@@ -32,7 +32,8 @@ class Kernels(BaseModel):
     kernel_memory: int | None = Field(
         None,
         ge=64 * MIB,
-        description="Memory limit of a kernel in bytes, in addition to its interpreter. Default: no limit.",
+        description="Memory that the code of a kernel may take, in bytes, in addition to what the kernel has when it is ready. "
+        "The same limit holds for each process that it starts. Default: no limit.",
     )
     python_kernel: Literal["polyrepl-python", "ipykernel"] = Field(
         "polyrepl-python", description="Kernelspec for python: polyrepl's own kernel, or ipykernel."

@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from engine.settings.fields import MIB, Names, split_names
+from engine.settings.token_file import read_token
 
 Surface = Literal["native", "gateway", "e2b", "kernelbox", "code_interpreter", "mcp"]
 
@@ -32,6 +33,10 @@ class Serving(BaseModel):
         False, description="Trust X-Forwarded-For and X-Forwarded-Proto headers from any client."
     )
     token: SecretStr | None = Field(None, description="Token that every request must have. Default: no authentication.")
+    token_file: Path | None = Field(
+        None, description="File with the token as its only line. Use it instead of `token`, which other users may see."
+    )
+    _read_token: str | None = PrivateAttr(None)  # from the file
     allowed_hosts: Names = Field([], description="Accepted Host headers, besides loopback names and `host`.")
     allowed_origins: Names = Field(
         [], description="Origins of web pages that may call the API. Default: the same origin only."
@@ -68,9 +73,18 @@ class Serving(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _check_token_file(self) -> Self:
+        if self.token_file is not None:
+            if self.token is not None:
+                msg = "token and token_file exclude each other: set one of them"
+                raise ValueError(msg)
+            self._read_token = read_token(self.token_file)
+        return self
+
+    @model_validator(mode="after")
     def _check_exposure(self) -> Self:
         if not self.is_loopback and not self.secret:
-            msg = f"refusing to listen on {self.host} without a token: set POLYREPL_TOKEN, or use a loopback address"
+            msg = f"refusing to listen on {self.host} without a token: set POLYREPL_TOKEN or POLYREPL_TOKEN_FILE, or use a loopback address"
             raise ValueError(msg)
         return self
 
@@ -87,6 +101,8 @@ class Serving(BaseModel):
     @property
     def secret(self) -> str | None:
         """The token in plain text, if there is one."""
+        if self._read_token is not None:
+            return self._read_token
         return self.token.get_secret_value() or None if self.token else None
 
 

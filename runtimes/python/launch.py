@@ -9,6 +9,10 @@ def _main() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [here, *(entry for entry in sys.path if entry != here)]
     try:
+        from polyrepl_kernel.lifetime import die_with_parent
+
+        # What follows takes a second, in which nothing would notice the end of the server.
+        die_with_parent(int(os.environ.get("JPY_PARENT_PID") or 0))
         from polyrepl_kernel.app import main
     finally:
         # What the kernel imports later finds its siblings through the package itself.

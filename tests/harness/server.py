@@ -89,14 +89,14 @@ class Server:
     def client(self) -> Client:
         return Client(self.url, self.token)
 
-    def terminate(self, *, deadline: float = STOP_DEADLINE) -> int:
-        """SIGTERM, and the exit status."""
+    def terminate(self, *, deadline: float = STOP_DEADLINE, by: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal that ends it; returns the exit status."""
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(by)
         try:
             return self._process.wait(deadline)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"not ended {deadline:g} s after SIGTERM:\n{self.log_text}") from None
+            raise AssertionError(f"not ended {deadline:g} s after {by.name}:\n{self.log_text}") from None
 
     def kill(self) -> None:
         self._process.kill()

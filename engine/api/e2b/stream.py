@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 from msgspec import UNSET
 from starlette.types import Receive, Scope, Send
 
@@ -15,7 +14,7 @@ from engine.api.http.streaming import PING_INTERVAL, Disconnect
 from engine.contexts import Execution
 from engine.core import Engine
 from engine.errors import NotFound
-from engine.models import Cleared, Event, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout
+from engine.models import Cleared, Event, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout, encode
 from engine.output import EngineFailed
 
 _FIELDS = (
@@ -35,7 +34,6 @@ _FIELDS = (
 _OMITTED = "application/vnd.polyrepl.omitted+json"  # in `extra`: MIME types left out at a limit, with their bytes
 # What the kernel's end is called there, whatever ended it.
 _RESTARTS = frozenset({"KernelDied", "ContextRestarted"})
-_encoder = msgspec.json.Encoder()
 
 Line = dict[str, Any]
 
@@ -66,7 +64,7 @@ class Lines:
             await self._engine.interrupt(self._execution.id)
 
     async def _send(self, send: Send, lines: Iterator[Line] | list[Line]) -> None:
-        body = b"".join(_encoder.encode(line) + b"\n" for line in (*self._count(), *lines))
+        body = b"".join(encode(line) + b"\n" for line in (*self._count(), *lines))
         if body:
             await send({"type": "http.response.body", "body": body, "more_body": True})
 

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from engine import errors
 from engine.errors import FieldError, InvalidRequest, PolyreplError
-from engine.models import Obstacle
+from engine.models import Obstacle, encode
 
 # From the most special to the most general: the first class that fits gives the status.
 STATUSES: tuple[tuple[type[PolyreplError], int], ...] = (
@@ -94,10 +94,7 @@ def refuse(status: int, message: str, headers: Mapping[str, str]) -> Response:
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(_encoder.encode(value), status, headers, "application/json")
-
-
-_encoder = msgspec.json.Encoder()
+    return Response(bytes(encode(value)), status, headers, "application/json")
 
 
 def invalid(error: ValidationError) -> InvalidRequest:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import mmap
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
@@ -10,30 +12,37 @@ import msgspec
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from engine.models import Event, Result
+from engine.models import Event, Result, encode
 
 SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"
 PING_INTERVAL = 5.0  # seconds
 _LARGE = 64 * 1024  # bytes of output from which orjson, which is faster on long strings, encodes
+_GROWTH = 12  # times these bytes are the most that orjson takes: every character an escape, in a buffer that doubles
 
-_encoder = msgspec.json.Encoder()
 OnDisconnect = Callable[[], Awaitable[object]]
 
 
 def encode_result(result: Result, size: int = 0) -> bytes:
-    """The result as JSON; `size` tells roughly how large it is."""
-    if size < _LARGE:
-        return _encoder.encode(result)
+    """The result as JSON; `size` tells roughly how large it is. Raises MemoryError."""
+    if size >= _LARGE and _can_have(_GROWTH * size):
+        with contextlib.suppress(TypeError, ValueError):  # an integer beyond 64 bits in somebody's JSON
+            return orjson.dumps(msgspec.to_builtins(result))
+    return bytes(encode(result))
+
+
+def _can_have(size: int) -> bool:
+    """Whether there is this much memory. orjson crashes the process if not."""
     try:
-        return orjson.dumps(msgspec.to_builtins(result))
-    except (TypeError, ValueError):  # an integer beyond 64 bits in somebody's JSON
-        return _encoder.encode(result)
+        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except OSError:
+        return False
+    return True
 
 
 def encode_event(number: int, event: Event) -> bytes:
     """The event as JSON, with its number as `id`."""
-    return b'{"id":%d,' % number + _encoder.encode(event)[1:]
+    return b'{"id":%d,' % number + encode(event)[1:]
 
 
 def wanted_stream(accept: str) -> str | None:

@@ -28,7 +28,7 @@ from engine.api.native.bodies import ExecuteBody, InputBody
 from engine.contexts import Execution
 from engine.core import Engine
 from engine.errors import NotFound
-from engine.models import AnyEvent, Failed, Result, Status, Stderr, Stdout
+from engine.models import AnyEvent, Failed, Result, Status, Stderr, Stdout, encode
 from engine.options import DESCRIPTIONS
 from engine.output import EngineError, EngineFailed
 
@@ -168,7 +168,7 @@ async def _script_events(engine: Engine, execution: Execution, *, fresh: bool) -
 
 
 def _script_event(event: dict[str, Any]) -> bytes:
-    return b"data: " + msgspec.json.encode(event) + b"\n\n"
+    return b"data: " + encode(event) + b"\n\n"
 
 
 OPERATIONS: list[Operation] = [

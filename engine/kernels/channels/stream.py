@@ -26,6 +26,7 @@ _MAX_WAITING = MAX_FRAME  # bytes that a kernel has not read yet
 _MAX_BAD = 100  # messages that are none before a kernel counts as broken
 _END_WAIT = 1.0  # seconds from the end of the stream to the end of the process; it tells more than "closed"
 _DRAIN_BYTES = 1024 * 1024  # more than a socket holds
+_NO_MEMORY = "the server has no memory for its message"
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 
@@ -145,14 +146,17 @@ class StreamChannels(Channels):
             return 0
         try:
             data = self._receive_bytes()
+            self._decoder.feed(data)
         except BlockingIOError:
+            return 0
+        except MemoryError:
+            self._break(MessageError(_NO_MEMORY))
             return 0
         except ConnectionResetError:  # it ended with a request unread
             data = b""
         if not data:
             self._note_end()
             return 0
-        self._decoder.feed(data)
         self._deliver()
         return len(data)
 
@@ -176,12 +180,15 @@ class StreamChannels(Channels):
                 return
             try:
                 frame = self._decoder.take()
+                if frame is None:
+                    return
+                self._receive(frame)
             except MessageError as error:
                 self._break(error)
                 return
-            if frame is None:
+            except MemoryError:
+                self._break(MessageError(_NO_MEMORY))
                 return
-            self._receive(frame)
         self._has_backlog = True
         self._loop.call_soon(self._deliver)
 

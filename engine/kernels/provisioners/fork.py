@@ -194,7 +194,12 @@ class ForkProvisioner(Provisioner):
         return True
 
     async def kill(self, restart: bool = False) -> None:
-        self._signal(signal.SIGKILL)
+        """End the kernel. What it leaves in its group the zygote ends next, in an order in which shared memory is removed."""
+        if self.zygote is None:
+            self._signal(signal.SIGKILL)
+        elif self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     async def terminate(self, restart: bool = False) -> None:
         self._signal(signal.SIGTERM)

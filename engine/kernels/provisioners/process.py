@@ -6,12 +6,15 @@ import codecs
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 
 from engine.kernels.provisioners.provisioner import FORK_NAME, KERNEL_MARK
 
 _PIPE_BYTES = 65536
 _END_ROUNDS = 5
+_CLEAN_UP = 0.5  # seconds that what a kernel leaves in its process group has after SIGTERM
+_LOOK = 0.02  # seconds between two looks at it
 _COMM_BYTES = 15  # the length of a process name
 
 
@@ -42,6 +45,29 @@ def name_of(pid: int) -> str:
 def fork_name(mark: str) -> str:
     """The name that a forked kernel with this mark has."""
     return f"{FORK_NAME}{mark}"[:_COMM_BYTES]
+
+
+def end_group(leader: int) -> None:
+    """End what a process has left in its group, which it led; it is a zombie, so the number is its own. Blocks.
+
+    SIGTERM first: Python's resource trackers ignore it, and remove shared memory once all that used it have ended."""
+    until = time.monotonic() + _CLEAN_UP
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGTERM)
+        while _is_group(leader) and time.monotonic() < until:
+            time.sleep(_LOOK)
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _is_group(leader: int) -> bool:
+    """Whether a living process besides the leader is in the group."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != leader:
+            with contextlib.suppress(OSError):
+                state, _, group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+                if int(group) == leader and state != "Z":
+                    return True
+    return False
 
 
 def end_marked(mark: str) -> None:

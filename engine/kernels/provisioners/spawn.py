@@ -14,7 +14,7 @@ from typing import Any
 from jupyter_client.connect import KernelConnectionInfo
 
 from engine.kernels.provisioners.confinement import UNCONFINED, Confinement
-from engine.kernels.provisioners.process import Pipe, end_marked
+from engine.kernels.provisioners.process import Pipe, end_group, end_marked
 from engine.kernels.provisioners.provisioner import KERNEL_MARK, Exit, Provisioner
 
 _LAST_OUTPUT_CHARS = 16 * 1024
@@ -31,6 +31,7 @@ class SpawnProvisioner(Provisioner):
         self._pipes: dict[int, Pipe] = {}
         self._last: deque[str] = deque()
         self._mark = ""
+        self._ending: asyncio.Future[None] | None = None
 
     @property
     def has_process(self) -> bool:
@@ -99,16 +100,20 @@ class SpawnProvisioner(Provisioner):
 
     def _reap(self) -> None:
         """The process is a zombie now: its group can still be addressed safely, so end what it left behind, then collect it."""
-        assert self._process is not None
         assert self.pid is not None
-        assert self._ended is not None
-        if self.exit is not None:
+        if self._ending is not None:
             return
         if self._pidfd is not None:
             asyncio.get_running_loop().remove_reader(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = None
-        self._signal_group(signal.SIGKILL)
+        self._ending = asyncio.get_running_loop().run_in_executor(None, end_group, self.pid)
+        self._ending.add_done_callback(lambda _: self._collect())
+
+    def _collect(self) -> None:
+        assert self._process is not None
+        assert self.pid is not None
+        assert self._ended is not None
         _, status, usage = os.wait4(self.pid, 0)
         code = os.waitstatus_to_exitcode(status)
         self._process.returncode = code  # Popen must not wait for it again
@@ -159,7 +164,9 @@ class SpawnProvisioner(Provisioner):
                 signal.pidfd_send_signal(self._pidfd, signum)
 
     async def kill(self, restart: bool = False) -> None:
-        self._signal_group(signal.SIGKILL)
+        """End the process; what it leaves in its group ends next, in an order in which shared memory is removed."""
+        if self.pid is not None and self.exit is None:
+            os.kill(self.pid, signal.SIGKILL)  # not collected yet, so the number is its own
 
     async def terminate(self, restart: bool = False) -> None:
         self._signal_group(signal.SIGTERM)

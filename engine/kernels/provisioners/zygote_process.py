@@ -57,7 +57,7 @@ class ZygoteProcess:
             self._process = subprocess.Popen(
                 [*command, "--zygote", str(theirs.fileno()), *wanted],
                 cwd="/",
-                env=dict(env),
+                env={**env, "JPY_PARENT_PID": str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

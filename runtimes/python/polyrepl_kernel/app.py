@@ -14,7 +14,7 @@ from typing import NoReturn
 from traitlets.config import Config
 
 from .kernel import Kernel
-from .lifetime import die_with_parent
+from .lifetime import die_with_parent, outlive_parent
 from .shell import ZMQInteractiveShell, watch
 from .stdio import Capture
 from .stream import StreamTransport
@@ -91,6 +91,7 @@ def _serve_connection(path: str) -> NoReturn:
     stdout, stderr = Capture.of(1), Capture.of(2)
     if connection.get("transport") == "stream":
         transport = StreamTransport(socket.socket(fileno=connection["fd"]))
+        outlive_parent()
         kernel.serve(transport, stdout, stderr, crash_report=crash_report)
     from .zmqport import ZmqTransport
 

@@ -13,6 +13,8 @@ import time
 import traceback
 from collections.abc import Callable
 
+from .reserve import end_without_memory
+
 Callback = Callable[[], None]
 
 
@@ -29,6 +31,7 @@ class Helper:
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._wake = -1
+        self.on_shortage: Callback = end_without_memory  # called in the helper thread, after a MemoryError
         self.ident = self.native_id = 0
 
     @property
@@ -96,10 +99,14 @@ class Helper:
     def _run(self) -> None:
         self.native_id = threading.get_native_id()
         while True:
-            for fd, events in self._poller.poll(self._timeout()):
-                self._handle(fd, events)
-            for callback in self._due():
-                self._call(callback)
+            try:
+                for fd, events in self._poller.poll(self._timeout()):
+                    self._handle(fd, events)
+                for callback in self._due():
+                    if not self._call(callback):
+                        self._call(callback)
+            except MemoryError:
+                self.on_shortage()
 
     def _timeout(self) -> float | None:
         with self._lock:
@@ -127,8 +134,13 @@ class Helper:
         elif events & (select.POLLNVAL | select.POLLERR):
             self.remove(fd)  # a cell has closed it
 
-    def _call(self, callback: Callback) -> None:
+    def _call(self, callback: Callback) -> bool:
+        """Returns False after a MemoryError: there is room for another try now."""
         try:
             callback()
+        except MemoryError:
+            self.on_shortage()
+            return False
         except Exception:
             traceback.print_exc(file=sys.__stderr__)  # a fault of ours; it shall be seen, and the thread goes on
+        return True

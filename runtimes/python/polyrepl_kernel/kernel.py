@@ -22,6 +22,7 @@ from .interrupts import Interrupts
 from .outbox import Outbox
 from .packages import Packages
 from .protocol import IOPUB, Request, Session
+from .reserve import Reserve, end_without_memory
 from .shell import ZMQInteractiveShell
 from .stdio import Capture, announce_children
 from .transport import Transport
@@ -32,6 +33,7 @@ class Kernel:
 
     def __init__(self) -> None:
         self.cells = Cells()
+        self.reserve = Reserve()
         self.helper = Helper()
         self.interrupts = Interrupts(self.helper)
         self.outbox = Outbox(self.cells, self.helper, self.interrupts)
@@ -72,7 +74,10 @@ class Kernel:
         while True:
             # A task that raises SystemExit, or an interrupt that meets one, ends neither the loop nor the kernel.
             with contextlib.suppress(KeyboardInterrupt, SystemExit):
-                self.loop.run_forever()
+                try:
+                    self.loop.run_forever()
+                except MemoryError:  # of the loop itself, which has lost a callback
+                    end_without_memory()
 
     def attach(
         self, transport: Transport, stdout: Capture, stderr: Capture, *, crash_report: IO[str] | int = 2
@@ -85,6 +90,8 @@ class Kernel:
         self.output_fds = {stdout.reader, stderr.reader, *([crash_report] if isinstance(crash_report, int) else ())}
         self.shell.init_environment()
         self.helper.reset()
+        self.helper.on_shortage = self.reserve.spend
+        self.reserve.begin()
         self.outbox.stdout.attach(stdout)
         self.outbox.stderr.attach(stderr)
         faulthandler.enable(crash_report)
@@ -100,7 +107,11 @@ class Kernel:
 
     def receive(self) -> None:
         """Take in what has arrived, and work on it unless a cell runs."""
-        self.inbox.take_in()
+        try:
+            self.inbox.take_in()
+        except MemoryError:  # it stays where it is, and the loop comes back for it
+            self.reserve.spend()
+            return
         if not self.busy:
             self._context.run(self._work)
         self.inbox.watch()
@@ -131,9 +142,8 @@ class Kernel:
                 self.busy = False
                 if os.getpid() != pid:
                     raise  # a branch, which leaves its parent's frames
-                self.interrupts.end_cell()
-                self.outbox.flush_streams()
                 self.refuse(request, error)
+            self.reserve.renew()
 
     def _answer(self, request: Request) -> bool:
         """Returns whether the answer is still being made."""
@@ -168,6 +178,16 @@ class Kernel:
 
     def refuse(self, request: Request, error: BaseException) -> None:
         """Answer what failed: a request that is malformed, or a fault of ours; silence would leave the client waiting."""
+        if isinstance(error, MemoryError):
+            self.reserve.spend()
+        try:
+            self.interrupts.end_cell()
+            self.outbox.flush_streams()
+            self._send_refusal(request, error)
+        except MemoryError:
+            end_without_memory()
+
+    def _send_refusal(self, request: Request, error: BaseException) -> None:
         cell, msg_type = Cell(request), request.msg_type
         ename, evalue = type(error).__name__, str(error)
         content: dict[str, Any] = {"ename": ename, "evalue": evalue, "traceback": [f"{ename}: {evalue}"]}

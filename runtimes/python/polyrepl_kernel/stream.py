@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .lifetime import end_process_group
 from .protocol import Request
+from .reserve import end_without_memory
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -65,9 +66,12 @@ class StreamTransport:
         count = len(parts)
         length = 4 + 4 * count + sum(sizes)
         with self._send_lock:
-            self._waiting.append(_HEAD.pack(length, FRAME_VERSION, channel, count))
-            self._waiting.append(struct.pack(f"<{count}I", *sizes))
-            self._waiting.extend(parts)
+            # In one step: a MemoryError must not leave half of a frame.
+            self._waiting += [
+                _HEAD.pack(length, FRAME_VERSION, channel, count),
+                struct.pack(f"<{count}I", *sizes),
+                *parts,
+            ]
             self._waiting_bytes += length
             if not hold or self._waiting_bytes > _HOLD_BYTES:
                 self.flush()
@@ -79,18 +83,33 @@ class StreamTransport:
                 return
             waiting, self._waiting = self._waiting, []
             size, self._waiting_bytes = self._waiting_bytes, 0
-            if size <= _COPY_BYTES:
-                self._socket.sendall(b"".join(waiting))
-                return
-            small: list[bytes] = []
-            for part in waiting:
-                if len(part) < _COPY_BYTES:
-                    small.append(part)
-                    continue
-                self._socket.sendall(b"".join(small))
-                small.clear()
+            try:
+                self._send_all(waiting, size)
+            except MemoryError:  # half of a frame may be sent
+                end_without_memory()
+
+    def _send_all(self, parts: list[bytes], size: int) -> None:
+        if size <= _COPY_BYTES:
+            self._send_joined(parts)
+            return
+        small: list[bytes] = []
+        for part in parts:
+            if len(part) < _COPY_BYTES:
+                small.append(part)
+                continue
+            self._send_joined(small)
+            small.clear()
+            self._socket.sendall(part)
+        self._send_joined(small)
+
+    def _send_joined(self, parts: list[bytes]) -> None:
+        try:
+            joined = b"".join(parts)
+        except MemoryError:
+            for part in parts:
                 self._socket.sendall(part)
-            self._socket.sendall(b"".join(small))
+        else:
+            self._socket.sendall(joined)
 
     @property
     def has_partial(self) -> bool:

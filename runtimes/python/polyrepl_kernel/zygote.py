@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from . import confine
+from .lifetime import outlive_parent
 
 MAX_MESSAGE = 1 << 18
 _FDS = 6  # stream, stdin, and both ends of the pipes for stdout and stderr
@@ -27,6 +28,7 @@ _REMEMBERED_EXITS = 256
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,12}")
 _PR_SET_CHILD_SUBREAPER = 36
 _END_ROUNDS = 20
+_CLEAN_UP = 0.5  # seconds that what a kernel leaves in its process group has after SIGTERM
 
 Message = dict[str, Any]
 
@@ -64,8 +66,12 @@ class Zygote:
         self._connection = connection
         self._wake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._kernels: set[int] = set()
+        self._leaving: dict[
+            int, tuple[float, Message]
+        ] = {}  # groups of kernels that have ended: until when, and the notice
         self._other_exits: OrderedDict[int, Message] = OrderedDict()
         become_subreaper()
+        outlive_parent()  # the end of the connection says that the server is gone
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that the descriptor is written to
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
@@ -78,7 +84,7 @@ class Zygote:
         poller.register(self._connection, select.POLLIN)
         poller.register(self._wake, select.POLLIN)
         while True:
-            for fd, _ in poller.poll():
+            for fd, _ in poller.poll(self._patience()):
                 if fd == self._wake:
                     os.read(fd, 4096)
                     self._reap()
@@ -86,6 +92,14 @@ class Zygote:
                 start = self._receive()
                 if start is not None:
                     return start
+            self._settle()
+
+    def _patience(self) -> float | None:
+        """Milliseconds until the first group has had its time; None if there is none."""
+        if not self._leaving:
+            return None
+        first = min(until for until, _ in self._leaving.values())
+        return max(0.0, first - time.monotonic()) * 1000 + 1
 
     def _receive(self) -> Start | None:
         try:
@@ -157,26 +171,42 @@ class Zygote:
             self._send(ended)
 
     def _reap(self) -> None:
-        """Collect every process that ended; what a kernel left in its process group ends with it."""
-        notices = []
+        """Collect every process that ended; what a kernel left in its process group ends with it.
+
+        SIGTERM first: Python's resource trackers ignore it, and remove shared memory once all that used it have ended."""
+        first = signal.SIGKILL if _children() is None else signal.SIGTERM
         while (pid := _next_zombie()) is not None:
             if pid in self._kernels:  # it is a zombie still, so the number is nobody else's
                 with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGKILL)
+                    os.killpg(pid, first)
             _, status, usage = os.wait4(pid, 0)
             notice: Message = {"op": "exit", "pid": pid, "status": status, "peak_bytes": usage.ru_maxrss * 1024}
             if pid in self._kernels:
                 self._kernels.discard(pid)
-                notices.append(notice)
+                self._leaving[pid] = (time.monotonic() + _CLEAN_UP, notice)
             else:
                 self._other_exits[pid] = {**notice, "orphans": True}
                 if len(self._other_exits) > _REMEMBERED_EXITS:
                     self._other_exits.popitem(last=False)
-        if notices:
-            children = _children()
-            orphans = children is None or not children <= self._kernels
-            for notice in notices:
-                self._send({**notice, "orphans": orphans})
+
+    def _settle(self) -> None:
+        """Tell of the kernels that have ended once their groups are empty, or have had their time."""
+        if not self._leaving:
+            return
+        children = _children()
+        others = (children or set()) - self._kernels
+        groups = {
+            _group_of(pid) for pid in others
+        }  # a child of ours that is not collected keeps the number of its group
+        now = time.monotonic()
+        for pid, (until, notice) in list(self._leaving.items()):
+            if pid in groups:
+                if now < until:
+                    continue
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)
+            del self._leaving[pid]
+            self._send({**notice, "orphans": children is None or bool(others)})
 
     def _send(self, message: Message, *fds: int) -> None:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
@@ -187,6 +217,15 @@ class Zygote:
 
     def _end(self) -> None:
         """The server is gone: end everything that came from us, and ourselves."""
+        for pid in self._kernels:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGTERM)
+                os.kill(pid, signal.SIGKILL)
+        until = time.monotonic() + _CLEAN_UP
+        with suppress(ChildProcessError):
+            while time.monotonic() < until:
+                if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                    time.sleep(0.005)
         for _ in range(_END_ROUNDS):
             alive = self._kernels | (_children() or set())
             for pid in alive:
@@ -267,6 +306,14 @@ def _next_zombie() -> int | None:
     except ChildProcessError:
         return None
     return found.si_pid if found else None
+
+
+def _group_of(pid: int) -> int:
+    """The process group of a child; 0 if it has ended and was collected."""
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
 
 
 def _children() -> set[int] | None:

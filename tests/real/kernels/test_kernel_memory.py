@@ -57,3 +57,36 @@ async def test_python_gets_a_memory_error(engine: Engine) -> None:
     assert refused.error is not None
     assert refused.error.name == "MemoryError"
     assert (await run(engine, "1 + 1", language="python")).result().items[0].text == "2"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "grow",
+    [
+        "bytes(SIZE)",
+        "bytearray(SIZE)",
+        "[str(number) for number in range(SIZE // 75)]",
+        "__import__('mmap').mmap(-1, SIZE, 2)",
+    ],
+)
+async def test_python_may_take_what_the_limit_says_and_no_more(engine: Engine, grow: str) -> None:
+    fits = await run(engine, f"SIZE = {LIMIT * 3 // 4}\nheld = {grow}\ndel held", language="python")
+    assert fits.error is None
+    too_much = await run(engine, f"SIZE = {LIMIT * 5 // 4}\nheld = {grow}", language="python")
+    assert too_much.error is not None
+    assert too_much.error.name in ("MemoryError", "OSError")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "line", ["kept.append('x' * 100_000)", "kept.append(object())", "print(1); kept.append('x' * 100_000)"]
+)
+async def test_a_kernel_whose_memory_is_full_still_answers(engine: Engine, line: str) -> None:
+    await run(engine, "found = 1", language="python")
+    full = await run(engine, f"kept = []\nwhile True: {line}", language="python")
+    assert full.error is not None
+    assert full.error.name == "MemoryError"
+    after = await run(engine, "found", language="python")
+    assert (after.status, after.result().items[0].text) == ("ok", "1")
+    freed = await run(engine, "del kept", language="python")
+    assert freed.status == "ok"

@@ -214,7 +214,7 @@ async def test_a_cell_may_ask_only_where_somebody_can_answer(given: dict[str, An
     assert ExecuteOptions(**given).allow_stdin is allowed
 
 
-async def test_late_output_is_added_to_the_result_and_to_the_events():
+async def test_late_output_is_added_to_the_result_and_done_stays_the_last_event():
     execution, _ = running()
     printed(execution, "in time\n")
     execution.end("ok", context_state="preserved")
@@ -223,7 +223,18 @@ async def test_late_output_is_added_to_the_result_and_to_the_events():
     result = execution.result()
     assert result.logs.stdout == ["in time", "late"]
     assert [item.text for item in result.items] == ["late item"]
-    assert [kind for _, kind in events(execution, 3)] == ["Stdout", "ItemAdded"]
+    assert [kind for _, kind in events(execution)] == ["Started", "Stdout", "Done"]
+
+
+async def test_a_reader_that_is_slow_sees_done_last_whatever_comes_before_it_reads():
+    execution, _ = running()
+    reader = execution.follow()
+    assert isinstance((await anext(reader) or (0, None))[1], Started)
+    printed(execution, "in time\n")
+    execution.end("interrupted", context_state="lost")
+    printed(execution, "late\n")
+    seen = [entry[1] async for entry in reader if entry]
+    assert [type(event) for event in seen] == [Stdout, Done]
 
 
 async def test_a_late_error_does_not_change_how_it_ended():

@@ -185,6 +185,23 @@ class TestWhatComesTooLate:
             with pytest.raises(ContextEnded, match="'c' was deleted"):
                 await late
 
+    async def test_a_start_that_fails_as_its_context_is_deleted_says_that_it_was(self, fake_engine):
+        class Robbed:
+            async def start(self, *_: Any) -> Any:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    raise KernelStartFailed("python", "No such file or directory") from None
+
+        fake = await fake_engine()
+        await run(fake.engine)
+        slot = only(fake.engine)._slot
+        starting = slot.replace(Robbed())
+        await until(lambda: slot._stopping is None)
+        await fake.engine.delete_context("c")
+        with pytest.raises(ContextEnded, match="'c' was deleted"):
+            await slot.settled(starting)
+
     async def test_a_client_that_shuts_its_kernel_down_in_turn_gets_one_answer(self, fake_engine):
         fake = await fake_engine()
         await run(fake.engine)

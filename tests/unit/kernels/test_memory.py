@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from engine.kernels import memory
-from engine.kernels.memory import Memory, is_out_of_memory, private_bytes, read_memory
+from engine.kernels.memory import Memory, is_out_of_memory, limit_growth, private_bytes, read_memory
 
 GIB = 1 << 30
 
@@ -73,6 +75,8 @@ def test_a_process_that_is_gone_holds_nothing_that_could_be_told():
         (-5, "# Fatal process out of memory: Failed to reserve virtual memory for CodeRange", True),
         (-5, "# Fatal JavaScript out of memory: MarkCompactCollector: young object promotion failed", True),
         (-6, "terminate called after throwing an instance of 'std::bad_alloc'", True),
+        (12, "The kernel is out of memory\n", True),
+        (12, "", False),
         (-9, "JavaScript heap out of memory", False),
         (0, "JavaScript heap out of memory", False),
         (None, "", False),
@@ -83,3 +87,23 @@ def test_a_process_that_aborts_for_lack_of_memory_is_told_by_its_last_words(
     code: int | None, said: str, expected: bool
 ) -> None:
     assert is_out_of_memory(code, said) is expected
+
+
+def test_a_process_may_grow_by_a_size_and_a_lower_limit_stays() -> None:
+    code = "import sys; print(flush=True)\nfor line in sys.stdin:\n try: bytearray(int(line)); print('had', flush=True)\n except MemoryError: print('refused', flush=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as made:
+        assert made.stdin is not None
+        assert made.stdout is not None
+        made.stdout.readline()
+
+        def ask(size: int) -> str:
+            print(size, file=made.stdin, flush=True)
+            return made.stdout.readline().strip()
+
+        limit_growth(made.pid, 100_000_000)
+        assert [ask(80_000_000), ask(110_000_000)] == ["had", "refused"]
+        limit_growth(made.pid, 200_000_000)
+        assert ask(110_000_000) == "refused"
+        made.stdin.close()

@@ -197,3 +197,18 @@ async def test_closed_channels_take_requests_to_nowhere_and_close_again(wire):
     await made.channels.flushed(10)
     await made.channels.drain()
     assert made.ours.fileno() == -1
+
+
+@pytest.mark.parametrize("step", ["feed", "take"])
+async def test_a_message_for_which_there_is_no_memory_breaks_the_stream_and_says_so(
+    wire, step: str, monkeypatch: pytest.MonkeyPatch
+):
+    made = await wire().start()
+
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(made.channels._decoder, step, refuse)
+    made.peer.sendall(message("stream", {"text": "a"}))
+    await made.until(lambda: made.broken)
+    assert made.broken == ["the server has no memory for its message"]

@@ -1,0 +1,86 @@
+"""Memory of the server: a peak goes back to the system, and an answer for which there is none is refused, not a crash."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from engine.core import Engine
+
+pytestmark = pytest.mark.anyio
+
+LARGE = 40_000_000
+
+_SETUP = f"""
+import resource
+from engine.models import Logs, Result, encode
+from engine.api.http.streaming import encode_result
+from engine.server.allocator import return_memory
+
+def kilobytes(name):
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(name))
+
+text = "h" * {LARGE}
+result = Result(execution_id="e", context_id="c", language="python", status="ok", items=[], logs=Logs([text], []))
+"""
+_LIMIT = """
+limit = kilobytes("VmSize") * 1024 + 10_000_000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+"""
+
+
+def said(code: str) -> str:
+    """What a process of its own prints, which ends in order."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    return done.stdout.strip()
+
+
+def test_json_for_which_there_is_no_memory_is_an_error_and_no_crash():
+    attempts = """
+for attempt in (lambda: encode(text), lambda: encode([text]), lambda: encode_result(result, len(text))):
+    try:
+        attempt()
+    except MemoryError:
+        print("refused")
+"""
+    assert said(_SETUP + _LIMIT + attempts).split() == ["refused"] * 3
+
+
+def test_json_is_complete_where_there_is_memory():
+    code = "print(len(encode(text)), len(encode_result(result, len(text))))"
+    assert all(int(size) > LARGE for size in said(_SETUP + code).split())
+
+
+def test_what_large_buffers_took_is_given_back():
+    peak_and_after = """
+assert return_memory()
+small = []
+before = kilobytes("VmRSS")
+for _ in range(40):
+    kept = bytearray(3_000_000)
+    small.append(kept)
+peak = kilobytes("VmRSS")
+small = small[-1:]
+print(peak - before > 100_000, kilobytes("VmRSS") - before < 20_000)
+"""
+    assert said(_SETUP + peak_and_after) == "True True"
+
+
+async def test_an_answer_for_which_there_is_no_memory_is_refused_with_the_reason(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+):
+    fake = await api()
+
+    async def refuse(*_: Any, **__: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(Engine, "execute", refuse)
+    response = await fake.client.post("/execute", json={"code": "x"})
+    assert (response.status_code, response.json()["message"]) == (507, "The server has no memory for this answer")
+    monkeypatch.undo()
+    assert (await fake.client.post("/execute", json={"code": "x"})).status_code == 200
