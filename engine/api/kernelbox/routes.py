@@ -136,7 +136,7 @@ async def _make(engine: Engine, labels: Labels) -> Context:
     startup, code = None, engine.settings.kernelbox_startup_code
     try:
         if code:  # queued now, so that nobody else's code comes before it
-            startup = await _submit(engine, context.id, ExecuteBody(code=code))
+            startup = await _submit(engine, context.id, ExecuteBody(code=code), prepares=True)
         await context.ready()
     except Exception:
         if is_new:
@@ -172,7 +172,7 @@ def _check_there(context: Context) -> None:
         raise ContextNotFound(context.id)
 
 
-async def _submit(engine: Engine, context_id: str, body: ExecuteBody) -> Execution:
+async def _submit(engine: Engine, context_id: str, body: ExecuteBody, *, prepares: bool = False) -> Execution:
     most = engine.settings.max_timeout
     if body.timeout is not None and not body.timeout <= most:
         raise InvalidRequest(FieldError("timeout", f"must be at most {most:g}"))
@@ -183,6 +183,7 @@ async def _submit(engine: Engine, context_id: str, body: ExecuteBody) -> Executi
         context_id=context_id,
         language=engine.settings.kernelbox_kernel,
         timeout=min(engine.settings.kernelbox_timeout, most) if body.timeout is None else body.timeout,
+        prepares=prepares,
     )
 
 

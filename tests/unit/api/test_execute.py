@@ -84,7 +84,7 @@ class TestShapes:
         assert body["logs"] == {"stdout": ["some printed output"], "stderr": []}
         assert body["execution_count"] == 1  # that of the reply, which comes last
         assert set(body) == REQUIRED | {"execution_count", "duration_ms", "context_state"}
-        assert body["context_state"] == "preserved"
+        assert body["context_state"] == "created"
         assert "null" not in response.text
 
     async def test_an_error_in_the_code_is_a_200_with_an_error(self, api):
@@ -120,7 +120,7 @@ class TestShapes:
         assert (body["status"], body["error"]["name"], body["context_state"]) == (
             "timeout",
             "TimeoutError",
-            "preserved",
+            "created",
         )
 
     async def test_a_death_is_a_200_with_an_error(self, api):
