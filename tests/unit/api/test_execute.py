@@ -234,6 +234,35 @@ class TestIdempotency:
         response = await client.post("/execute", json={"code": "y"}, headers=self.KEY)
         assert (response.status_code, set(response.json())) == (422, {"message", "code", "remediation"})
 
+    async def test_a_repeat_whose_result_is_gone_is_a_410_and_runs_nothing(self, api):
+        fake = await api(max_executions=1)
+        body = {"code": "x", "context_id": "c"}
+        first = (await fake.client.post("/execute", json=body, headers=self.KEY)).json()
+        await execute(fake.client, "other", context_id="c")
+        response = await fake.client.post("/execute", json=body, headers=self.KEY)
+        assert (response.status_code, response.json()["code"]) == (410, "ResultGone")
+        assert first["execution_id"] in response.json()["message"]
+        assert len(fake.kernels[0].requests) == 2
+
+    async def test_a_key_stays_used_when_its_context_is_deleted(self, api):
+        fake = await api()
+        body = {"code": "x", "context_id": "c"}
+        await fake.client.post("/execute", json=body, headers=self.KEY)
+        await fake.client.delete("/contexts/c")
+        assert (await fake.client.post("/execute", json=body, headers=self.KEY)).status_code == 410
+        assert len(fake.kernels) == 1
+
+    async def test_a_request_that_was_refused_leaves_its_key_free(self, api):
+        fake = await api(SCRIPT, queue_size=1)
+        loop = {"code": "loop", "context_id": "c"}
+        for _ in range(2):
+            await fake.client.post("/execute", json=loop, headers={"Prefer": "respond-async"})
+            await fake.busy()
+        body = {"code": "x", "context_id": "c"}
+        assert (await fake.client.post("/execute", json=body, headers=self.KEY)).status_code == 429
+        await fake.client.post("/contexts/c/restart")
+        assert (await fake.client.post("/execute", json=body, headers=self.KEY)).json()["status"] == "ok"
+
 
 class TestResource:
     async def test_a_client_that_does_not_wait_gets_a_202_and_a_place_to_look(self, api):
