@@ -103,8 +103,6 @@ class KernelSlot:
             return self._starting
         if self._kernel is not None:
             self._mourn(self._kernel)
-            self._announced = self.inheritance.loss if self._observers else None
-            self._observers.say_status("restarting")
         return self._start(source or self._language.backend, None)
 
     def replace(
@@ -221,6 +219,8 @@ class KernelSlot:
             get_logger().warning("kernel_not_revived", context=self._context_id, kernel=name)
             self._observers.say_status("dead")
         else:
+            self._observers.say_status("restarting")
+            self._announced = self.inheritance.loss
             self.begin()
 
     def _mourn(self, dead: Kernel) -> None:
