@@ -96,7 +96,8 @@ class Grower:
     def _execute(self, code: str) -> None:
         body = {"code": code, "language": self._language, "context_id": self._context}
         result = self._http.json("POST", "/execute", body, timeout=60.0)
-        if result["status"] not in ("ok", "error") or result.get("context_state", "preserved") != "preserved":
+        is_kept = result.get("context_state", "preserved") in ("created", "preserved")
+        if result["status"] not in ("ok", "error") or not is_kept:
             msg = f"a cell ended as {result['status']}: {result.get('error')}"
             raise PeerError(msg)
 

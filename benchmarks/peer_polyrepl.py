@@ -232,7 +232,7 @@ def _answer(started: float, body: dict[str, Any]) -> Answer:
 def _remark(body: dict[str, Any]) -> str:
     """What the answer says about itself: that the context was lost before it, and what a limit cut."""
     state = body.get("context_state", "preserved")
-    remarks = [] if state == "preserved" else [f"context {state}"]
+    remarks = [] if state in ("created", "preserved") else [f"context {state}"]
     for name, cut in body.get("truncated", {}).items():
         remarks.append(f"kept {cut['kept_bytes']:,} of {cut['total_bytes']:,} bytes of {name}")
     return "; ".join(remarks)

@@ -33,12 +33,13 @@ class Fork:
             self._kept.check()
             kept = self._kept.branch
             self.branch = await self._copy(kept.kernel, kept.workspace, workspace, force=True)
-            self._target.state_of_next = "preserved"
+            self._target.inheritance = self._kept.inheritance
         else:
             async with self._source.turn(self._brancher.timeout) as kernel:
-                state = self._source.state_of_next
+                inheritance = self._source.inheritance
+                inheritance.check_copyable(self._source.id)
                 self.branch = await self._copy(kernel, self._source.workspace, workspace, force=self._force)
-                self._target.state_of_next = state
+                self._target.inheritance = inheritance
         return self.branch.kernel
 
     async def _copy(self, kernel: Kernel, here: Workspace, there: Workspace, *, force: bool) -> Branch:
@@ -82,8 +83,8 @@ class Branching:
         """Make a new context that goes on from the present state of another, or from one of its checkpoints.
 
         Waits for the cells that are queued. `force`: also without what cannot be copied, which the answer lists.
-        Raises ContextNotFound, CheckpointNotFound, NotSupported, ContextExists, ContextBusy, CannotBranch, TooManyContexts,
-        MemoryShort, QueueFull, ShuttingDown, or a KernelError."""
+        Raises ContextNotFound, CheckpointNotFound, NotSupported, ContextExists, ContextBusy, StateLost, CannotBranch,
+        TooManyContexts, MemoryShort, QueueFull, ShuttingDown, or a KernelError."""
         source = self._find(context_id, language)
         kept = None if checkpoint is None else source.checkpoints.get(checkpoint)
         self._brancher.check_memory()
@@ -92,7 +93,7 @@ class Branching:
         try:
             await target.branch_from(fork)
         except BaseException:
-            self._contexts.end(target, "could not be made", asked_for=True)
+            self._contexts.undo(target, "could not be made")
             raise
         info = BranchInfo(
             **msgspec.structs.asdict(target.info()),
@@ -111,7 +112,9 @@ class Branching:
         context = self._find(context_id, language)
         context.checkpoints.check_room()
         async with context.turn(self._brancher.timeout) as kernel:
-            checkpoint = await context.checkpoints.take(kernel, name=name, force=force)
+            inheritance = context.inheritance
+            inheritance.check_copyable(context_id)
+            checkpoint = await context.checkpoints.take(kernel, inheritance, name=name, force=force)
         return await checkpoint.info()
 
     async def list(self, context_id: str, language: str | None = None) -> list[CheckpointInfo]:

@@ -13,7 +13,7 @@ from engine.assistance import Assistance
 from engine.bookkeeping import Bookkeeping
 from engine.branching import Branching
 from engine.capabilities import Capabilities
-from engine.contexts import DELETED, Brancher, Context, ContextOptions, Contexts, Execution, Executions, Request
+from engine.contexts import DELETED, Brancher, Context, ContextOptions, Contexts, Execution, Executions, Keys, Request
 from engine.errors import (
     ContextExists,
     FieldError,
@@ -49,9 +49,7 @@ class Engine:
         self.settings = settings or Settings()
         self.metrics = Metrics()
         self.backends, self.languages = _places(self.settings, self.metrics, provisioner, channels)
-        self.executions = Executions(
-            max_finished=self.settings.max_executions, retained_bytes=self.settings.retained_bytes
-        )
+        self.executions = _executions(self.settings)
         self.books = Bookkeeping(self.executions, self.metrics)
         self._limits = _output_limits(self.settings)
         self.capabilities = Capabilities(self.languages)
@@ -179,7 +177,8 @@ class Engine:
         Without `context_id` a new context is made. Each of the options, which ExecuteOptions describes, can also be given by keyword.
         With an `idempotency_key` that was used before, the earlier execution is returned.
 
-        Raises InvalidRequest, UnknownLanguage, QueueFull, TooManyContexts, IdempotencyConflict, NotSupported or ShuttingDown."""
+        Raises InvalidRequest, UnknownLanguage, QueueFull, TooManyContexts, IdempotencyConflict, ResultGone, NotSupported or
+        ShuttingDown."""
         if self._closed:
             raise ShuttingDown
         found = self.check_language(language)
@@ -301,6 +300,11 @@ async def _end(contexts: Contexts | None, pool: Pool | None, backends: Iterable[
         for backend in backends:
             stack.push_async_callback(backend.aclose)
         await asyncio.gather(*(each.aclose() for each in (contexts, pool) if each is not None))
+
+
+def _executions(settings: Settings) -> Executions:
+    keys = Keys(max_ended=settings.max_idempotency_keys, seconds=settings.idempotency_seconds)
+    return Executions(max_finished=settings.max_executions, retained_bytes=settings.retained_bytes, keys=keys)
 
 
 def _output_limits(settings: Settings) -> OutputLimits:

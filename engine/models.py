@@ -8,9 +8,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 Status = Literal["queued", "running", "ok", "error", "timeout", "interrupted", "died"]
-# preserved: what earlier executions left is there; restarted: this one began on a fresh kernel because the earlier state was lost;
-# lost: this one lost it; rolled_back: this one failed, and the state is that from before it
-ContextState = Literal["preserved", "restarted", "lost", "rolled_back"]
+# created: this one is the first of a new context; preserved: what earlier executions left is there; restarted: this one began on a
+# fresh kernel, as the earlier state is gone; lost: this one lost it; rolled_back: this one failed, and the state is that from before it
+ContextState = Literal["created", "preserved", "restarted", "lost", "rolled_back"]
 InstallationStatus = Literal["ok", "error", "timeout", "cancelled"]
 # copied: a branch has files of its own; shared: it works in the same directory, which is one that the user named
 Files = Literal["copied", "shared"]

@@ -17,8 +17,9 @@ from engine.validation import ENV_NAME, check_env_vars, check_text
 OnError = Literal["keep", "rollback"]
 EnvName = Annotated[str, Meta(pattern=f"^{ENV_NAME}$")]
 EnvValue = Annotated[str, Meta(pattern=r"^[^\x00]*$")]
-# A body is not where these are said: a reader that can answer makes a request interactive, and the key is a header.
-_NOT_IN_BODIES = frozenset({"interactive", "idempotency_key"})
+# A body is not where these are said: a reader that can answer makes a request interactive, the key is a header, and only a dialect
+# prepares a context.
+_NOT_IN_BODIES = frozenset({"interactive", "idempotency_key", "prepares"})
 _NOT_IN_IDENTITY = _NOT_IN_BODIES | {"timeout"}  # of which a request has the one that counts
 _MOST_MS = 10**15  # larger numbers are refused all the same, and do not fit into a float
 
@@ -69,6 +70,12 @@ class ExecuteOptions(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: Annotated[
         str | None, Meta(description="A repeated request with the same key returns the first execution.")
     ] = None
+    prepares: Annotated[
+        bool,
+        Meta(
+            description="Whether the code only prepares the context. What its answer says of the state is said again."
+        ),
+    ] = False
 
     def replace(self, **keywords: Unpack[ExecuteKeywords]) -> ExecuteOptions:
         return msgspec.structs.replace(self, **keywords) if keywords else self
@@ -116,6 +123,7 @@ class ExecuteKeywords(TypedDict, total=False):
     data: bool
     files: bool | None
     idempotency_key: str | None
+    prepares: bool
 
 
 class BodyField(NamedTuple):

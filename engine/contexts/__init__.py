@@ -5,6 +5,7 @@ from engine.contexts.checkpoints import Checkpoint
 from engine.contexts.context import Context, ContextOptions
 from engine.contexts.execution import Execution, Request
 from engine.contexts.executions import Executions
+from engine.contexts.keys import Keys
 from engine.contexts.observers import Observer
 from engine.contexts.registry import DELETED, Contexts
 from engine.contexts.variables import listing_of
@@ -19,6 +20,7 @@ __all__ = [
     "Contexts",
     "Execution",
     "Executions",
+    "Keys",
     "Observer",
     "Request",
     "listing_of",

@@ -82,7 +82,7 @@ class CellRun:
         if not (request.options.checkpoint or request.options.rolls_back):
             await self._run_on(slot, kernel, request, None)
             return
-        async with self._checkpoints.before(kernel, kept=request.options.checkpoint) as checkpoint:
+        async with self._checkpoints.before(kernel, slot.inheritance, kept=request.options.checkpoint) as checkpoint:
             if request.options.checkpoint:
                 self.execution.checkpoint = checkpoint.id
             await self._run_on(slot, kernel, request, checkpoint)
@@ -107,8 +107,8 @@ class CellRun:
         execution.attach(run)
         if execution.interrupt_requested:  # while the request was on its way
             await kernel.interrupt()
-        before = state = slot.state_of_next
-        slot.state_of_next = "preserved"
+        found = slot.inheritance if request.options.prepares else slot.hand_over()
+        state = found.state
         outcome = await run.wait(request.timeout)
         if outcome is Outcome.TIMEOUT:
             outcome = await self._time_out(kernel, run)
@@ -118,11 +118,13 @@ class CellRun:
         if outcome is not Outcome.DONE:
             state = "lost"
         if checkpoint is not None and request.options.rolls_back and has_failed(execution, outcome):
-            state = await self._roll_back(slot, checkpoint, state, before)
+            state = await self._roll_back(slot, checkpoint, state)
         if self._watch is not None and state != "rolled_back":
             execution.files = await self._watch.changes()
         status, error = ending_of(execution, outcome, state, death=death)
-        self._end(status, state, error)
+        if state == "restarted":
+            execution.loss = found.loss
+        self._end(status, state, error, slot)
 
     async def _set_environment(self, kernel: Kernel, request: Request) -> Preludes:
         """Set the variables in a kernel that does not read them itself. Raises NotSupported."""
@@ -160,16 +162,14 @@ class CellRun:
             await kernel.kill()
         return outcome
 
-    async def _roll_back(
-        self, slot: KernelSlot, checkpoint: Checkpoint, state: ContextState, before: ContextState
-    ) -> ContextState:
+    async def _roll_back(self, slot: KernelSlot, checkpoint: Checkpoint, state: ContextState) -> ContextState:
         """Return to the checkpoint; what is said of the state then. Where that fails before anything was ended, it is `state`.
 
-        `before`: what the cell found, and the next one finds again."""
+        The next cell finds what this one has found, with a loss that this answer does not tell."""
         has_let_go = False
         try:
             restoration = await self._checkpoints.stage(checkpoint)
-            starting = restoration.begin(slot, state=before)
+            starting = restoration.begin(slot, checkpoint.inheritance)
             has_let_go = True
             await slot.settled(starting)
         except PolyreplError as error:
@@ -181,17 +181,17 @@ class CellRun:
         """End an execution that could not be run, or not to its end."""
         execution = self.execution
         if isinstance(error, KernelStartFailed) and not slot.has_living:
-            self._end("died", "lost", engine_error("KernelStartFailed", error.message))
+            self._end("died", "lost", engine_error("KernelStartFailed", error.message), slot)
         elif isinstance(error, PolyreplError) and execution.status == "queued":
             # Nothing was run: the context, or a checkpoint before the code, could not be branched.
             status: Status = "died" if isinstance(error, KernelDied) else "error"
             state: ContextState | None = None if slot.has_living else "lost"
-            self._end(status, state, engine_error(type(error).__name__, error.message))
+            self._end(status, state, engine_error(type(error).__name__, error.message), slot)
         else:
             get_logger().error("execution_failed", context=execution.context_id, execution=execution.id, exc_info=error)
             if slot.kernel is not None:  # what it would do next, nobody knows
                 await slot.kernel.kill()
-            self._end("died", "lost", _internal_error())
+            self._end("died", "lost", _internal_error(), slot)
 
     def _note_death(self, kernel: Kernel) -> str:
         reason = kernel.exited.result().describe() if kernel.exited.done() else "gone"
@@ -200,7 +200,12 @@ class CellRun:
         )
         return reason
 
-    def _end(self, status: Status, state: ContextState | None, error: ErrorInfo | None) -> None:
+    def _end(
+        self, status: Status, state: ContextState | None, error: ErrorInfo | None, slot: KernelSlot | None = None
+    ) -> None:
+        """`slot`: unless it has been given something else since, and knows why the state is lost."""
+        if slot is not None and state == "lost" and not self.is_finished:
+            slot.note_told()
         self.execution.end(status, context_state=state, error=error)
 
 

@@ -10,20 +10,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.contexts.branches import Branch, Brancher, holds_anything, in_thread
+from engine.contexts.inheritance import Inheritance
 from engine.contexts.kernel_slot import KernelSlot
 from engine.errors import CheckpointLost, CheckpointNotFound, PolyreplError, TooManyCheckpoints
 from engine.kernels import Kernel, private_bytes
 from engine.languages import Language
-from engine.models import CheckpointInfo, ContextState
+from engine.models import CheckpointInfo
 from engine.workspaces import Workspace, replace_contents
 
 
 class Checkpoint:
-    """A state of a context that waits: a branch of its kernel, stopped between two cells, and a copy of its files."""
+    """A state of a context that waits: a branch of its kernel, stopped between two cells, and a copy of its files.
 
-    def __init__(self, branch: Branch, *, context_id: str, language: Language, name: str | None) -> None:
+    `inheritance`: what the next cell would have found, and finds after a return."""
+
+    def __init__(
+        self, branch: Branch, inheritance: Inheritance, *, context_id: str, language: Language, name: str | None
+    ) -> None:
         self.id = str(uuid.uuid4())
         self.branch = branch
+        self.inheritance = inheritance
         self.created_at = datetime.now(UTC)
         self.is_discarded = False
         self._context_id = context_id
@@ -75,13 +81,13 @@ class Restoration:
         self._staged = staged
 
     def begin(
-        self, slot: KernelSlot, *, state: ContextState = "preserved", after: Iterable[asyncio.Task[None]] = ()
+        self, slot: KernelSlot, inheritance: Inheritance, *, after: Iterable[asyncio.Task[None]] = ()
     ) -> asyncio.Task[Kernel]:
-        """Carry it out: the slot ends what it has, and then starts from here. `state`: what the next cell is told.
+        """Carry it out: the slot ends what it has, and then starts from here. `inheritance`: what the next cell finds.
 
         Raises why the slot is closed."""
         try:
-            starting = slot.replace(self, state=state, after=after)
+            starting = slot.replace(self, inheritance=inheritance, after=after)
         except BaseException:
             self.discard()
             raise
@@ -150,19 +156,23 @@ class Checkpoints:
             raise TooManyCheckpoints(self._context_id, self._brancher.max_checkpoints)
         self._brancher.check_memory()
 
-    async def take(self, kernel: Kernel, *, name: str | None = None, force: bool = False) -> Checkpoint:
+    async def take(
+        self, kernel: Kernel, inheritance: Inheritance, *, name: str | None = None, force: bool = False
+    ) -> Checkpoint:
         """Keep the present state under a new id. Raises what `Brancher.branch` raises, TooManyCheckpoints, or why they are closed."""
         self.check_room()
         self._taking += 1
         try:
-            checkpoint = await self.take_unlisted(kernel, name=name, force=force)
+            checkpoint = await self.take_unlisted(kernel, inheritance, name=name, force=force)
         finally:
             self._taking -= 1
         self._by_id[checkpoint.id] = checkpoint
         self._brancher.metrics.checkpoints.inc()
         return checkpoint
 
-    async def take_unlisted(self, kernel: Kernel, *, name: str | None = None, force: bool = False) -> Checkpoint:
+    async def take_unlisted(
+        self, kernel: Kernel, inheritance: Inheritance, *, name: str | None = None, force: bool = False
+    ) -> Checkpoint:
         """Keep the present state for the caller alone, who discards it."""
         root = self._directory / uuid.uuid4().hex
         cwd = root / "work" if self._workspace.is_own else self._workspace.cwd
@@ -177,16 +187,18 @@ class Checkpoints:
                 kind="checkpoint",
                 force=force,
             )
-            checkpoint = Checkpoint(branch, context_id=self._context_id, language=self._language, name=name)
+            checkpoint = Checkpoint(
+                branch, inheritance, context_id=self._context_id, language=self._language, name=name
+            )
             if self._closed is not None:
                 self.discard(checkpoint)
                 raise self._closed
             return checkpoint
 
     @contextlib.asynccontextmanager
-    async def before(self, kernel: Kernel, *, kept: bool) -> AsyncIterator[Checkpoint]:
+    async def before(self, kernel: Kernel, inheritance: Inheritance, *, kept: bool) -> AsyncIterator[Checkpoint]:
         """A checkpoint for the time of the block; with `kept`, it stays and counts as one of the context's."""
-        checkpoint = await (self.take(kernel) if kept else self.take_unlisted(kernel))
+        checkpoint = await (self.take if kept else self.take_unlisted)(kernel, inheritance)
         try:
             yield checkpoint
         finally:

@@ -14,6 +14,7 @@ from msgspec import UNSET
 from engine.contexts.cell_run import CellRun, CellSettings
 from engine.contexts.checkpoints import Checkpoint, Checkpoints
 from engine.contexts.execution import Execution
+from engine.contexts.inheritance import Inheritance
 from engine.contexts.kernel_slot import KernelSlot, KernelSource, SlotState
 from engine.contexts.observers import Observer, Observers, status_message
 from engine.contexts.queue import Queue, Turn
@@ -22,7 +23,7 @@ from engine.errors import ContextBusy, ContextEnded, PolyreplError
 from engine.jupyter import ClientMessage, Message
 from engine.kernels import Kernel
 from engine.languages import Language
-from engine.models import ContextInfo, ContextState
+from engine.models import ContextInfo
 from engine.packages import Installation
 from engine.workspaces import Workspace
 
@@ -140,13 +141,13 @@ class Context:
                 return "dead" if slot is SlotState.DEAD else "idle"
 
     @property
-    def state_of_next(self) -> ContextState:
-        """What the next cell is told of the state that it finds."""
-        return self._slot.state_of_next
+    def inheritance(self) -> Inheritance:
+        """What the next cell finds of the state."""
+        return self._slot.inheritance
 
-    @state_of_next.setter
-    def state_of_next(self, state: ContextState) -> None:
-        self._slot.state_of_next = state
+    @inheritance.setter
+    def inheritance(self, inheritance: Inheritance) -> None:
+        self._slot.inheritance = inheritance
 
     def info(self) -> ContextInfo:
         return ContextInfo(
@@ -256,7 +257,7 @@ class Context:
         """Go on from a checkpoint; what runs or waits ends as interrupted. Raises what `Checkpoints.stage` and the start raise."""
         restoration = await self.checkpoints.stage(checkpoint)
         left = self._drain(ContextEnded(self.id, "was restored to a checkpoint", cell_error="ContextRestored"))
-        await self._slot.settled(restoration.begin(self._slot, after=left))
+        await self._slot.settled(restoration.begin(self._slot, checkpoint.inheritance, after=left))
 
     def shut_down(self) -> None:
         """End it for a client of its channels."""

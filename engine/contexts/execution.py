@@ -13,6 +13,7 @@ from typing import Protocol
 
 from msgspec import UNSET, UnsetType
 
+from engine.contexts.inheritance import Loss
 from engine.contexts.variables import changes_of
 from engine.errors import InputNotExpected
 from engine.following import follow
@@ -83,6 +84,7 @@ class Execution:
         self.timeout = request.timeout
         self.status: Status = "queued"
         self.context_state: ContextState | None = None
+        self.loss: Loss | None = None  # of the earlier state, which this answer is the first to tell
         self.interrupt_requested = False
         self.deadline_passed = False
         self.checkpoint: str | UnsetType = UNSET
@@ -145,6 +147,15 @@ class Execution:
     def raw_items(self) -> list[Item]:
         """Its items as they came: primary are those of an execute_result. In the result, one of them is."""
         return self._normalizer.raw_items()
+
+    @property
+    def notice(self) -> str:
+        """A line for stderr, in formats without `context_state`: that the state is lost. Empty if nothing is."""
+        if self.context_state == "lost":
+            return "[polyrepl: the state of this context is lost; the next code runs on a fresh kernel]\n"
+        if self.loss is not None:
+            return f"[polyrepl: the earlier state is lost: {self.loss}; this code ran on a fresh kernel]\n"
+        return ""
 
     @property
     def error(self) -> ErrorInfo | None:

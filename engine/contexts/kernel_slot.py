@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Any, Protocol
 
+from engine.contexts.inheritance import CREATED, PRESERVED, RESTARTED, Inheritance, Loss
 from engine.contexts.observers import Observers
 from engine.errors import ContextEnded, KernelStartFailed, PolyreplError
 from engine.kernels import Kernel
 from engine.languages import Language
 from engine.log import get_logger
-from engine.models import ContextState
 from engine.workspaces import Workspace
 
 _UNUSED_DEATHS = 3  # in a row, of kernels that ran no cell, after which none is started that nobody needs
@@ -40,7 +40,8 @@ class KernelSlot:
 
     Invariants: there is one starter at a time, `_starting`. It fills the slot itself, in the step in which it has the kernel, and
     only if it is still `_starting`; otherwise it ends what it started. What the slot does not have any more is ended by `_stopping`,
-    and no kernel is started before that is done. `state_of_next` always belongs to the kernel that the next cell will run on.
+    and no kernel is started before that is done. `inheritance` always belongs to the kernel that the next cell will run on.
+    A loss stays in it until an answer has told it.
     After `close` nothing starts, and what asks for a kernel is told why."""
 
     def __init__(
@@ -52,7 +53,7 @@ class KernelSlot:
         observers: Observers,
         kernel: Kernel | None = None,
     ) -> None:
-        self.state_of_next: ContextState = "preserved"  # what the next cell is told of the state that it finds
+        self.inheritance = CREATED
         self._context_id = context_id
         self._language = language
         self._workspace = workspace
@@ -62,6 +63,8 @@ class KernelSlot:
         self._stopping: asyncio.Task[None] | None = None
         self._closed: PolyreplError | None = None  # why
         self._unused_deaths = 0  # in a row
+        self._mourned: Kernel | None = None  # the latest whose death is in `inheritance`
+        self._announced: Loss | None = None  # the latest that observers were told of
         if kernel is not None:
             self._fill(kernel)
 
@@ -99,24 +102,45 @@ class KernelSlot:
         if self._starting is not None:
             return self._starting
         if self._kernel is not None:
-            self.state_of_next = "restarted"
+            self._mourn(self._kernel)
         return self._start(source or self._language.backend, None)
 
     def replace(
         self,
         source: KernelSource | None = None,
         *,
-        state: ContextState = "restarted",
+        inheritance: Inheritance = RESTARTED,
         after: Iterable[asyncio.Task[None]] = (),
     ) -> asyncio.Task[Kernel]:
-        """Have another kernel from now on, from `source` or a fresh one. `state`: what the next cell is told once it is there.
+        """Have another kernel from now on, from `source` or a fresh one. `inheritance`: what the next cell finds once it is there.
 
         What there is, or is being started, ends first, and so does what is in `after`. Raises why the slot is closed."""
         self._check_open()
         self._empty(after)
         self._unused_deaths = 0
-        self.state_of_next = "restarted"  # until it is there
-        return self._start(source or self._language.backend, state)
+        # Until it is there; for good if it never comes. Whoever asks for a fresh one knows that the state is gone.
+        self.inheritance = inheritance if source is None else self.inheritance.lost("its kernel could not be replaced")
+        return self._start(source or self._language.backend, inheritance)
+
+    def hand_over(self) -> Inheritance:
+        """What the cell that the kernel has just been sent finds. The next one finds what this one leaves."""
+        found, self.inheritance = self.inheritance, PRESERVED
+        return found
+
+    def note_observed(self) -> Loss | None:
+        """A client of the channels has sent the kernel a cell. Returns the loss that its output has to tell, if clients of the
+        channels were not there to see the kernel die.
+
+        Calls have not been told of it, so the next one still says `restarted`."""
+        found = self.inheritance
+        self.inheritance = PRESERVED if found.state == "created" else found.told()
+        return None if found.loss is self._announced else found.loss
+
+    def note_told(self) -> None:
+        """An answer has said that the state is lost."""
+        if self._kernel is not None and not self._kernel.is_alive:
+            self._mourn(self._kernel)
+        self.inheritance = RESTARTED
 
     async def settled(self, starting: asyncio.Task[Kernel]) -> Kernel:
         """What a start comes to. Raises what it failed with, or ContextEnded where something else has taken its place."""
@@ -150,13 +174,13 @@ class KernelSlot:
         if self._closed is not None:
             raise self._closed
 
-    def _start(self, source: KernelSource, state: ContextState | None) -> asyncio.Task[Kernel]:
+    def _start(self, source: KernelSource, inheritance: Inheritance | None) -> asyncio.Task[Kernel]:
         self._check_open()
-        self._starting = asyncio.create_task(self._run_start(source, state))
+        self._starting = asyncio.create_task(self._run_start(source, inheritance))
         self._starting.add_done_callback(_see)
         return self._starting
 
-    async def _run_start(self, source: KernelSource, state: ContextState | None) -> Kernel:
+    async def _run_start(self, source: KernelSource, inheritance: Inheritance | None) -> Kernel:
         starter = asyncio.current_task()
         try:
             await self.stopped()
@@ -172,8 +196,8 @@ class KernelSlot:
             await kernel.kill()
             raise self._closed or ContextEnded(self._context_id)
         self._starting = None
-        if state is not None:
-            self.state_of_next = state
+        if inheritance is not None:
+            self.inheritance = inheritance
         self._fill(kernel)
         return kernel
 
@@ -188,6 +212,7 @@ class KernelSlot:
         """A kernel that somebody watches is replaced at once; others are when they are needed, and so are those that only die."""
         if self._kernel is not dead or self._closed is not None:
             return
+        self._mourn(dead)
         self._unused_deaths = 0 if dead.execution_count else self._unused_deaths + 1
         if not self._observers:
             return
@@ -197,7 +222,17 @@ class KernelSlot:
             self._observers.say_status("dead")
         else:
             self._observers.say_status("restarting")
+            self._announced = self.inheritance.loss
             self.begin()
+
+    def _mourn(self, dead: Kernel) -> None:
+        """Note that the state is gone with its kernel, once for each. A kernel that has run no cell had none."""
+        if self._mourned is dead:
+            return
+        self._mourned = dead
+        if dead.execution_count or self.inheritance.state == "preserved":
+            ended = dead.exited.result().describe() if dead.exited.done() else "is gone"
+            self.inheritance = self.inheritance.lost(f"its kernel died ({ended})")
 
     def _note_failure(self, error: BaseException) -> None:
         if isinstance(error, KernelStartFailed):

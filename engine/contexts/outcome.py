@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from engine.contexts.execution import Execution
 from engine.kernels import Outcome
 from engine.models import ContextState, ErrorInfo, Status
@@ -36,8 +38,8 @@ def _timeout(execution: Execution, outcome: Outcome, fate: str) -> EngineError:
     match outcome:
         case Outcome.DONE:
             message = f"{said}; it was interrupted and {fate}"
-            traceback = execution.error.traceback if execution.error else ""
-            return EngineError("TimeoutError", message, f"{traceback}\n\nTimeoutError: {message}".lstrip())
+            traceback, hint = (execution.error.traceback, execution.error.hint) if execution.error else ("", UNSET)
+            return EngineError("TimeoutError", message, f"{traceback}\n\nTimeoutError: {message}".lstrip(), hint)
         case Outcome.TIMEOUT:
             message = f"{said} and did not stop when interrupted; its kernel was killed and {fate}"
         case Outcome.DIED:

@@ -13,6 +13,7 @@ from typing import Protocol
 from engine.contexts.branches import Brancher
 from engine.contexts.checkpoints import Checkpoints
 from engine.contexts.context import Context, ContextOptions
+from engine.contexts.inheritance import CREATED, Inheritance
 from engine.errors import ContextExists, ContextNotFound, PolyreplError, ShuttingDown, StorageFull, TooManyContexts
 from engine.kernels import Kernel, Member, Pool
 from engine.languages import Language
@@ -25,8 +26,10 @@ _CULL_INTERVAL = 30.0  # seconds, at most, between looks at what is idle
 
 @dataclass(frozen=True, slots=True)
 class _Ending:
+    """`left`: to a later context of the same id."""
+
     reason: str
-    asked_for: bool
+    left: Inheritance
 
 
 class ContextListener(Protocol):
@@ -150,8 +153,8 @@ class Contexts:
             kernel=kernel,
         )
         ending = self._endings.pop(key, None)
-        if ending is not None and not ending.asked_for:
-            context.state_of_next = "restarted"
+        if ending is not None:
+            context.inheritance = ending.left
         self._listener.context_created(context)
         return context
 
@@ -197,9 +200,7 @@ class Contexts:
         if is_last:
             workspace.is_gone = True
             self._workspaces = {each: kept for each, kept in self._workspaces.items() if kept is not workspace}
-        self._endings[key] = _Ending(reason, asked_for)
-        if len(self._endings) > _REMEMBERED_ENDINGS:
-            self._endings.popitem(last=False)
+        self._remember(key, _Ending(reason, CREATED if asked_for else context.inheritance.lost(f"it {reason}")))
         ending = context.end(reason, error)
         self._listener.context_ended(context, reason, asked_for=asked_for)
         task = self._closing[context] = asyncio.create_task(self._close(ending, workspace.root if is_last else None))
@@ -209,7 +210,21 @@ class Contexts:
     def discard(self, context: Context) -> None:
         """End a context that its maker could not start, unless somebody else uses it by now."""
         if not context.is_used:
-            self.end(context, "could not be started", asked_for=True)
+            self.undo(context, "could not be started")
+
+    def undo(self, context: Context, reason: str) -> None:
+        """End a context that its maker could not make. What its id has lost before is still to be told."""
+        key, left = (context.id, context.language.name), context.inheritance
+        if self._by_key.get(key) is context:
+            self.end(context, reason, asked_for=True)
+            if left.loss is not None:
+                self._remember(key, _Ending(reason, left))
+
+    def _remember(self, key: tuple[str, str], ending: _Ending) -> None:
+        self._endings[key] = ending
+        self._endings.move_to_end(key)
+        if len(self._endings) > _REMEMBERED_ENDINGS:
+            self._endings.popitem(last=False)
 
     async def _close(self, ending: asyncio.Task[None], root: Path | None) -> None:
         await asyncio.wait({ending})

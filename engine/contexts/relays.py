@@ -44,7 +44,7 @@ class Relay:
             kernel = await slot.living()
             if not self.is_finished:
                 self._has_begun = True
-                await (self._run if self.request.is_cell else self._forward)(kernel)
+                await (self._run(kernel, slot) if self.request.is_cell else self._forward(kernel))
         except PolyreplError as error:
             self.refuse(error)
         self._finish()
@@ -88,7 +88,7 @@ class Relay:
         kernel.forward(self.request.channel, self.request.parts)
         await kernel.flushed(_FLUSH_WAIT)
 
-    async def _run(self, kernel: Kernel) -> None:
+    async def _run(self, kernel: Kernel, slot: KernelSlot) -> None:
         content = self.request.content
         stops = bool(content.get("stop_on_error", True))
         header, parent, metadata, _, *buffers = self.request.parts
@@ -101,6 +101,9 @@ class Relay:
             run = await kernel.forward_cell(
                 self.request.msg_id, parts, self.receive, allow_stdin=bool(content.get("allow_stdin", True))
             )
+            if (loss := slot.note_observed()) is not None:
+                text = f"[polyrepl: the earlier state is lost: {loss}; this code runs on a fresh kernel]\n"
+                self._observers.say_stderr(text, header)
             outcome = await self._outcome(kernel, run)
         finally:
             self._observers.note_stopped(self)

@@ -14,6 +14,7 @@ PolyreplError
 │   ├── ContextEnded
 │   ├── ContextExists
 │   ├── CannotBranch          `obstacles` names what cannot be copied
+│   ├── StateLost             there is nothing to copy
 │   ├── CheckpointLost
 │   ├── ContextBusy           try again later (`retry_after`, seconds)
 │   ├── VariablesUnavailable
@@ -21,6 +22,7 @@ PolyreplError
 │   ├── FileConflict          something else is at that path
 │   ├── TooManyFiles          to compare them around a cell
 │   └── IdempotencyConflict
+├── ResultGone                the code has run, and its result is no longer kept
 ├── RequestTooLarge
 │   └── FileTooLarge
 ├── RangeNotSatisfiable       the part of a file that was asked for is not there
@@ -81,6 +83,8 @@ from engine.errors.resources import (
     IdempotencyConflict,
     InputNotExpected,
     NotFound,
+    ResultGone,
+    StateLost,
     StorageFull,
     TooManyFiles,
     VariablesUnavailable,
@@ -119,7 +123,9 @@ __all__ = [
     "QueueFull",
     "RangeNotSatisfiable",
     "RequestTooLarge",
+    "ResultGone",
     "ShuttingDown",
+    "StateLost",
     "StorageFull",
     "TooManyCheckpoints",
     "TooManyContexts",

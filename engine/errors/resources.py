@@ -96,6 +96,17 @@ class CannotBranch(Conflict):
         self.obstacles = list(obstacles)
 
 
+class StateLost(Conflict):
+    """The state that was to be copied is gone, and no answer has told it yet. `loss`: how and when."""
+
+    remedy = "Run code in the context, or restart it. It begins on a fresh kernel, which can be copied then."
+
+    def __init__(self, context_id: str, loss: str) -> None:
+        super().__init__(f"The state of context {context_id!r} is lost and cannot be copied: {loss}")
+        self.context_id = context_id
+        self.loss = loss
+
+
 class CheckpointLost(Conflict):
     """The process that held the checkpoint is gone."""
 
@@ -159,6 +170,18 @@ class IdempotencyConflict(Conflict):
 
     def __init__(self) -> None:
         super().__init__("Idempotency-Key was used before with a different request")
+
+
+class ResultGone(PolyreplError):
+    """The request of this Idempotency-Key has been carried out, and its result is no longer kept."""
+
+    remedy = "The code has run once. Look at the state of its context. To run it again, use a new Idempotency-Key."
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(
+            f"This Idempotency-Key was used before: execution {execution_id!r}, whose result is no longer kept"
+        )
+        self.execution_id = execution_id
 
 
 class StorageFull(PolyreplError):

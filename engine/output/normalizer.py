@@ -206,6 +206,11 @@ def _shorten(text: str) -> str:
     return f"{text[:half]}\n[... {len(text) - 2 * half} characters omitted ...]\n{text[-half:]}"
 
 
+def _name(ename: str) -> str:
+    """A name on one line, which no terminal takes for a command."""
+    return "".join(filter(str.isprintable, strip_ansi(ename[:_MAX_NAME_CHARS]))) or "Error"
+
+
 def traceback_text(content: dict[str, Any]) -> str:
     """The traceback of an error message as one string, its parts joined by newlines."""
     traceback = content.get("traceback") or []
@@ -213,10 +218,12 @@ def traceback_text(content: dict[str, Any]) -> str:
 
 
 def _error_info(content: dict[str, Any]) -> ErrorInfo:
+    hint = content.get("hint")
     return ErrorInfo(
-        name=str(content.get("ename") or "Error")[:_MAX_NAME_CHARS],
+        name=_name(str(content.get("ename") or "")),
         value=strip_ansi(str(content.get("evalue") or "")),
         traceback=strip_ansi(traceback_text(content)),
+        hint=hint[:_MAX_NAME_CHARS] if isinstance(hint, str) else UNSET,
     )
 
 

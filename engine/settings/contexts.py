@@ -66,4 +66,12 @@ class Outputs(BaseModel):
     max_executions: int = Field(
         1000, ge=1, description="Number of finished executions to keep for GET /executions/{id}."
     )
+    max_idempotency_keys: int = Field(
+        50_000,
+        ge=1,
+        description="Number of idempotency keys to remember after their executions have ended. Each takes about 500 bytes.",
+    )
+    idempotency_seconds: Seconds = Field(
+        86_400.0, description="Seconds to remember an idempotency key after its execution has ended."
+    )
     retained_bytes: int = Field(64 * MIB, ge=0, description="Bytes of finished executions to keep.")

@@ -17,6 +17,7 @@ class Dialect:
     sleep: str  # blocks for a minute without using the processor
     wait: str  # awaits for a minute
     stubborn: str  # ignores interrupts for ever
+    damage: str  # removes what every later cell needs
     throw_line_3: str  # name OddError, value "boom"
     syntax_error: str
     kill_itself: str
@@ -93,6 +94,7 @@ PYTHON = Dialect(
     sleep="import time; time.sleep(60)",
     wait="import asyncio; await asyncio.sleep(60)",
     # A function: CPython 3.11 lets an interrupt of a bare loop past its handler. Two handlers: one interrupt may follow while another is handled.
+    damage="import builtins; del builtins.__import__",
     stubborn=dedent("""\
         def spin():
             while True: int()
@@ -129,6 +131,7 @@ TYPESCRIPT = Dialect(
     print_loop="while (true) console.log('tick')",
     sleep="Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60_000)",
     wait="await new Promise((resolve) => setTimeout(resolve, 60_000))",
+    damage="Object.prototype.then = () => {}",
     stubborn="for (;;) { try { await new Promise(() => {}) } catch {} }",
     throw_line_3="class OddError extends Error { name: string = 'OddError' }\n\nthrow new OddError('boom')",
     syntax_error="1 +* 2",

@@ -27,14 +27,14 @@ OF_BRANCHES = ("keep", "keep", "return_to", "return_to", "fork", "undo", "undo_a
 
 
 class Counter:
-    """A context that counts, and what it must say. `n`: 0 where nothing was counted; `is_fresh`: its state was lost, untold yet."""
+    """A context that counts, and what it must say. `n`: 0 where nothing was counted; `found`: what the next answer says of the state."""
 
     def __init__(self, client: Client, dialect: Dialect, seed: int) -> None:
         self.dialect = dialect
         self.repl = Repl(client, dialect.name)
         self.n = 0
-        self.is_fresh = False
-        self.kept: list[tuple[str, int]] = []
+        self.found = "created"
+        self.kept: list[tuple[str, int, str]] = []
         self.done: list[str] = []
         self._random = random.Random(seed)
 
@@ -45,7 +45,7 @@ class Counter:
 
     def check(self, result: Result, status: str, state: str = "", *, counted: int | None = None) -> None:
         """`state`: other than what the cell found; `counted`: what it printed."""
-        expected = state or ("restarted" if self.is_fresh else "preserved")
+        expected = state or self.found
         printed = [str(counted)] if counted is not None else []
         told = (result.status, result["context_state"], [line for line in result.stdout if line != "begun"])
         assert told == (status, expected, printed), (self.done, result)
@@ -54,10 +54,10 @@ class Counter:
         assert events[-1]["type"] == "done"
         assert events[-1]["context_state"] == expected
         if state != "rolled_back":
-            self.is_fresh = False
+            self.found = "preserved"
 
     def lose(self) -> None:
-        self.n, self.is_fresh = 0, True
+        self.n, self.found = 0, "restarted"
 
     def count(self) -> None:
         self.n += 1
@@ -107,7 +107,7 @@ class Counter:
 
     def delete(self) -> None:
         self.repl.delete()
-        self.n, self.is_fresh, self.kept = 0, False, []
+        self.n, self.found, self.kept = 0, "created", []
         self.count()
 
     def post(self, action: str, **options: object) -> dict[str, str]:
@@ -117,21 +117,21 @@ class Counter:
 
     def keep(self) -> None:
         self.n += 1
+        found = self.found
         result = self.repl.run(COUNT[self.dialect], checkpoint=True)
         self.check(result, "ok", counted=self.n)
-        self.kept.append((result["checkpoint"], self.n - 1))
+        self.kept.append((result["checkpoint"], self.n - 1, found))
 
     def return_to(self) -> None:
         if self.kept:
-            checkpoint, self.n = self._random.choice(self.kept)
+            checkpoint, self.n, self.found = self._random.choice(self.kept)
             self.post("restore", json={"checkpoint": checkpoint})
-            self.is_fresh = False
             self.count()
 
     def fork(self) -> None:
         self.count()
         fork = Counter(self.repl.client, self.dialect, 0)
-        fork.n, fork.done = self.n, self.done
+        fork.n, fork.done, fork.found = self.n, self.done, "preserved"
         self.post("fork", json={"context_id": fork.repl.id})
         fork.count()
         fork.repl.delete()

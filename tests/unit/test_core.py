@@ -64,7 +64,7 @@ class TestTimeout:
     async def test_a_cell_that_yields_to_the_interrupt_keeps_its_state(self, fake_engine):
         fake = await fake_engine(SCRIPT)
         result = await run(fake.engine, "loop", timeout=0.1)
-        assert (result.status, result.context_state) == ("timeout", "preserved")
+        assert (result.status, result.context_state) == ("timeout", "created")
         assert result.error
         assert result.error.name == "TimeoutError"
         assert "100 ms" in result.error.value
@@ -316,5 +316,5 @@ async def test_whatever_happens_every_execution_ends_once_and_nothing_is_left(
         assert [type(event).__name__ for event in events].count("Done") == 1
         result = msgspec.json.decode(msgspec.json.encode(execution.result()), type=Result)
         assert (result.error is not msgspec.UNSET) == (result.status != "ok")
-        assert result.context_state in ("preserved", "restarted", "lost", msgspec.UNSET)
+        assert result.context_state in ("created", "preserved", "restarted", "lost", msgspec.UNSET)
     await until(lambda: asyncio.all_tasks() == before)

@@ -39,6 +39,8 @@ EXAMPLES: dict[type[PolyreplError], tuple[PolyreplError, int]] = {
         (errors.MemoryShort(10**8, 10**9), 429),
         (errors.ContextBusy("c"), 409),
         (errors.VariablesUnavailable("c", "no answer"), 409),
+        (errors.StateLost("c", "its kernel died"), 409),
+        (errors.ResultGone("e"), 410),
         (errors.RequestTooLarge(10), 413),
         (errors.NotSupported("branching", "typescript", "a Node process cannot be forked"), 501),
         (errors.Overloaded("m", retry_after=3), 429),

@@ -17,6 +17,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     403: api_errors.Forbidden,
     404: api_errors.NotFound,
     409: api_errors.Conflict,
+    410: api_errors.ResultGone,
     413: api_errors.RequestTooLarge,
     422: api_errors.IdempotencyConflict,
     429: api_errors.Overloaded,

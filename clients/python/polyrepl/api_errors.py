@@ -34,7 +34,9 @@ __all__ = [
     "QueueFull",
     "RangeNotSatisfiable",
     "RequestTooLarge",
+    "ResultGone",
     "ShuttingDown",
+    "StateLost",
     "StorageFull",
     "TooManyCheckpoints",
     "TooManyContexts",
@@ -97,6 +99,10 @@ class NotFound(ApiError):
 
 class Conflict(ApiError):
     """Base of what the resource's present state does not allow."""
+
+
+class ResultGone(ApiError):
+    """The request of this Idempotency-Key has been carried out, and its result is no longer kept."""
 
 
 class StorageFull(ApiError):
@@ -177,6 +183,10 @@ class ContextExists(Conflict):
 
 class CannotBranch(Conflict):
     """The state holds what cannot be copied into another process; `obstacles` names all of it."""
+
+
+class StateLost(Conflict):
+    """The state that was to be copied is gone, and no answer has told it yet."""
 
 
 class CheckpointLost(Conflict):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from polyrepl.values import UNSET, UnsetType, Value
 
 Status = Literal["queued", "running", "ok", "error", "timeout", "interrupted", "died"]
-ContextState = Literal["preserved", "restarted", "lost", "rolled_back"]
+ContextState = Literal["created", "preserved", "restarted", "lost", "rolled_back"]
 InstallationStatus = Literal["ok", "error", "timeout", "cancelled"]
 Files = Literal["copied", "shared"]
 Count = int

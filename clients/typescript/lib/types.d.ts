@@ -1,6 +1,6 @@
 /** The values of the API as they are on the wire; `/openapi.json` of a server describes them too. */
 export type Status = 'queued' | 'running' | 'ok' | 'error' | 'timeout' | 'interrupted' | 'died';
-export type ContextState = 'preserved' | 'restarted' | 'lost' | 'rolled_back';
+export type ContextState = 'created' | 'preserved' | 'restarted' | 'lost' | 'rolled_back';
 /** One output. Images and PDF are base64; `extra` holds every other MIME type. */
 export interface Item {
     is_primary: boolean;

@@ -146,7 +146,7 @@ async def execute(request: Request) -> Response:
 
 def _entry(execution: Execution, code: str) -> Entry:
     """What a cell did; an error is told on stderr, as a program's is."""
-    error, stderr = execution.error, execution.stderr
+    error, stderr = execution.error, execution.notice + execution.stderr
     if execution.status == "timeout":
         stderr += f"Execution timed out after {float(execution.timeout)}s"
     elif error is not None:

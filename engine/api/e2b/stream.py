@@ -94,7 +94,11 @@ class Lines:
                 yield _text_line("stderr", f"[... {missed} outputs omitted: they were read too slowly ...]\n", 0)
 
     def _last_lines(self) -> Iterator[Line]:
-        """What was displayed and changed later is told once more, as it is in the end; clients can only add results."""
+        """What was displayed and changed later is told once more, as it is in the end; clients can only add results.
+
+        A loss of the state is told on stderr."""
+        if self._execution.notice:
+            yield _text_line("stderr", self._execution.notice, 0)
         for item in self._updated.values():
             yield _result_line(item)
         yield {"type": "end_of_execution"}

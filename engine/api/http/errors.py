@@ -26,6 +26,7 @@ STATUSES: tuple[tuple[type[PolyreplError], int], ...] = (
     (errors.NotFound, 404),
     (errors.IdempotencyConflict, 422),
     (errors.Conflict, 409),
+    (errors.ResultGone, 410),
     (errors.RequestTooLarge, 413),
     (errors.RangeNotSatisfiable, 416),
     (errors.StorageFull, 507),

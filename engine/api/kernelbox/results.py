@@ -18,12 +18,13 @@ def result_of(execution: Execution, limit: int) -> Json:
     """A finished execution. `limit`: characters of each text; 0 for no limit."""
     outputs = _Outputs(limit)
     outputs.read(execution)
+    outputs.add_notice(execution.notice)
     values = [item.text for item in execution.raw_items if item.is_primary]
     duration = execution.duration or 0.0
     return {
         "status": {"ok": "success", "timeout": "timeout"}.get(execution.status, "error"),
         "output": outputs.limited(execution.stdout),
-        "stderr": outputs.limited(execution.stderr),
+        "stderr": execution.notice + outputs.limited(execution.stderr),
         "error": None if execution.error is None else _error(execution.error),
         "return_value": values[-1] if values and values[-1] is not UNSET else None,
         "execution_count": execution.execution_count,
@@ -71,6 +72,11 @@ class _Outputs:
         items = execution.raw_items
         if len(items) > len(self._by_index):  # the events of the oldest are lost, they are not
             self.items[:0] = map(self._item, items[: len(items) - len(self._by_index)])
+
+    def add_notice(self, notice: str) -> None:
+        """Tell on stderr, before all else, what the server has to say."""
+        if notice:
+            self.items.insert(0, self._output("stream", notice, name="stderr"))
 
     def _item(self, item: Item) -> Json:
         text = None if item.text is UNSET else item.text

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from engine.api.http.detail import Unprocessable, detail, problems_of, read_checked, unprocessable
 from engine.api.http.errors import headers_of, json_response, status_of
 from engine.api.http.requests import engine_of
+from engine.api.http.streaming import Disconnect
 from engine.api.http.tables import Table
 from engine.api.kernelbox.results import attempt_of, result_of
 from engine.api.kernelbox.state import NAME, state_of
@@ -33,6 +34,7 @@ from engine.validation import CONTEXT_ID
 from engine.workspaces import Labels
 
 MAX_ATTEMPTS = 100
+_CLIENT_GONE = 499
 Tags = dict[str, str]
 Json = dict[str, Any]
 
@@ -136,7 +138,7 @@ async def _make(engine: Engine, labels: Labels) -> Context:
     startup, code = None, engine.settings.kernelbox_startup_code
     try:
         if code:  # queued now, so that nobody else's code comes before it
-            startup = await _submit(engine, context.id, ExecuteBody(code=code))
+            startup = await _submit(engine, context.id, ExecuteBody(code=code), prepares=True)
         await context.ready()
     except Exception:
         if is_new:
@@ -162,7 +164,11 @@ async def _run(engine: Engine, context: Context, body: ExecuteBody) -> Json:
     """Run code in the kernel of a context. Raises ContextNotFound if that kernel has ended."""
     _check_there(context)
     execution = await _submit(engine, context.id, body)
-    await execution.wait()
+    try:
+        await execution.wait()
+    except asyncio.CancelledError:
+        await context.interrupt(execution)
+        raise
     return result_of(execution, engine.settings.kernelbox_output_chars)
 
 
@@ -172,7 +178,7 @@ def _check_there(context: Context) -> None:
         raise ContextNotFound(context.id)
 
 
-async def _submit(engine: Engine, context_id: str, body: ExecuteBody) -> Execution:
+async def _submit(engine: Engine, context_id: str, body: ExecuteBody, *, prepares: bool = False) -> Execution:
     most = engine.settings.max_timeout
     if body.timeout is not None and not body.timeout <= most:
         raise InvalidRequest(FieldError("timeout", f"must be at most {most:g}"))
@@ -183,10 +189,23 @@ async def _submit(engine: Engine, context_id: str, body: ExecuteBody) -> Executi
         context_id=context_id,
         language=engine.settings.kernelbox_kernel,
         timeout=min(engine.settings.kernelbox_timeout, most) if body.timeout is None else body.timeout,
+        prepares=prepares,
     )
 
 
-async def _retry(request: Request, context: Context, body: RetryBody) -> Json:
+async def _retry(request: Request, context: Context, body: RetryBody) -> Response:
+    """Try until an attempt succeeds. When the client goes away, the attempt that runs is stopped, and there is no other."""
+    trying = asyncio.ensure_future(_attempts(request, context, body))
+
+    async def give_up() -> None:
+        trying.cancel()
+
+    async with Disconnect(request.receive, give_up):
+        await asyncio.wait({trying})
+    return Response(status_code=_CLIENT_GONE) if trying.cancelled() else json_response(trying.result())
+
+
+async def _attempts(request: Request, context: Context, body: RetryBody) -> Json:
     engine, state = engine_of(request), state_of(request)
     allowed = body.max_attempts or engine.settings.kernelbox_attempts
     replacements = iter(body.replacement_codes)
@@ -257,7 +276,7 @@ async def execute_in_kernel(request: Request) -> Response:
 async def retry_in_kernel(request: Request) -> Response:
     context = _found(request)[0]
     body = await read_checked(request, RetryBody)
-    return json_response(await _retry(request, context, body))
+    return await _retry(request, context, body)
 
 
 async def get_session(request: Request) -> Response:
@@ -277,7 +296,7 @@ async def execute_in_session(request: Request) -> Response:
 async def retry_in_session(request: Request) -> Response:
     body = await read_checked(request, RetryBody)
     context = await _session(engine_of(request), request.path_params["name"])
-    return json_response(await _retry(request, context, body))
+    return await _retry(request, context, body)
 
 
 async def index(request: Request) -> Response:

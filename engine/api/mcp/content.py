@@ -171,7 +171,7 @@ class _Shown:
             yield f"[{self._result.status}] {error.name}: {capped(error.value)[0]}"
             yield capped(error.traceback)[0]
             yield f"[hint] {error.hint}" if error.hint is not UNSET else ""
-        if self._result.context_state not in (UNSET, "preserved"):
+        if self._result.context_state not in (UNSET, "created", "preserved"):
             yield f"[context {self._result.context_id}: state {self._result.context_state}]"
 
     def structured(self) -> dict[str, Any]:

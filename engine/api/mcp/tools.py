@@ -160,7 +160,7 @@ class ShownExecution(msgspec.Struct, kw_only=True):
     error: ShownError | UnsetType = UNSET
     execution_count: int | UnsetType = UNSET
     duration_ms: float | UnsetType = UNSET
-    context_state: Literal["preserved", "restarted", "lost", "rolled_back"] | UnsetType = UNSET
+    context_state: Literal["created", "preserved", "restarted", "lost", "rolled_back"] | UnsetType = UNSET
     checkpoint: str | UnsetType = UNSET
     files: list[ShownFile] | UnsetType = UNSET
 

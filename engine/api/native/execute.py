@@ -160,6 +160,8 @@ async def _script_events(engine: Engine, execution: Execution, *, fresh: bool) -
                     yield _script_event({"type": 3, "data": "timeout"})
                 case (_, Failed(traceback=traceback)):
                     yield _script_event({"type": 3, "data": traceback})
+        if execution.notice:
+            yield _script_event({"type": 1, "data": execution.notice})
         yield _script_event({"type": 2, "code": 0 if execution.status == "ok" else 1})
     finally:
         if fresh:

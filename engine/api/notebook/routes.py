@@ -25,7 +25,7 @@ from engine.api.http.requests import engine_of, read_bytes
 from engine.api.http.streaming import Disconnect
 from engine.api.notebook.kernels import NotebookKernels, Reply
 from engine.api.notebook.notebook import Endpoint, Notebook, parse_notebook
-from engine.errors import BadNotebook, FieldError, InvalidRequest, Overloaded, PolyreplError
+from engine.errors import BadNotebook, FieldError, Forbidden, InvalidRequest, Overloaded, PolyreplError
 from engine.settings import Settings
 
 _NO_LENGTH = (204, 304)
@@ -63,7 +63,7 @@ def routes(kernels: NotebookKernels, settings: Settings) -> list[BaseRoute]:
     async def answer_source(request: Request) -> Response:
         return Response(notebook.raw, media_type="application/x-ipynb+json")
 
-    found: list[BaseRoute] = [_Endpoints(kernels), Route("/_api/spec/swagger.json", answer_swagger)]
+    found: list[BaseRoute] = [_Endpoints(kernels, settings), Route("/_api/spec/swagger.json", answer_swagger)]
     if settings.allow_notebook_download:
         found.append(Route("/_api/source", answer_source))
     if settings.static_path is not None:
@@ -85,8 +85,9 @@ def is_served(scope: Scope, kernels: NotebookKernels) -> bool:
 class _Endpoints(BaseRoute):
     """All endpoints of a notebook, as one route."""
 
-    def __init__(self, kernels: NotebookKernels) -> None:
+    def __init__(self, kernels: NotebookKernels, settings: Settings) -> None:
         self._kernels = kernels
+        self._serves_all_pages = "*" in settings.allowed_origins
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         found = self._kernels.notebook.find(raw_path(scope)) if scope["type"] == "http" else None
@@ -108,6 +109,9 @@ class _Endpoints(BaseRoute):
             return Response()
         if request.method not in endpoint.methods:
             return Response(status_code=405, headers={"Allow": ", ".join([*endpoint.methods, "OPTIONS"])})
+        if not self._serves_all_pages and _is_of_another_page(request):
+            msg = "Pages of other origins may not run the notebook's cells; see the setting allowed_origins"
+            raise Forbidden(msg)
         bundle = await _bundle(request)
         asking = asyncio.ensure_future(self._kernels.answer(endpoint.operations[request.method], bundle))
 
@@ -117,6 +121,13 @@ class _Endpoints(BaseRoute):
         async with Disconnect(request.receive, give_up):
             await asyncio.wait({asking})
         return Response(status_code=_CLIENT_GONE) if asking.cancelled() else _response(asking.result())
+
+
+def _is_of_another_page(request: Request) -> bool:
+    """Whether a page of another origin caused this: by a link, an image and the like. A browser says so (Fetch Metadata).
+
+    With an Origin header it is a request that the guard has looked at already."""
+    return "origin" not in request.headers and request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
 
 
 def _response(reply: Reply) -> Response:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Coroutine, Iterator
 from typing import IO, Any, NoReturn
 
-from . import comms, control, requests
+from . import comms, control, damage, requests
 from .cells import Cell, Cells
 from .execution import Execution
 from .helper import Helper
@@ -191,6 +191,7 @@ class Kernel:
         cell, msg_type = Cell(request), request.msg_type
         ename, evalue = type(error).__name__, str(error)
         content: dict[str, Any] = {"ename": ename, "evalue": evalue, "traceback": [f"{ename}: {evalue}"]}
+        damage.add_advice(content, self.shell.user_ns)
         self.outbox.status(cell, "busy")
         if msg_type == "execute_request":
             self.outbox.send(cell, IOPUB, "error", content, hold=True)

@@ -24,6 +24,7 @@ from IPython.utils.process import system
 from traitlets import Any as AnyTrait
 from traitlets import CBool, Instance, Type, default
 
+from . import damage
 from .compiler import CellCompiler
 from .formatting import DisplayFormatter
 from .imports import pose_as_notebook
@@ -322,7 +323,8 @@ class ZMQInteractiveShell(InteractiveShell):
         self._last_traceback = stb
         if self.displayhook.is_sending:
             self._last_traceback_during_displayhook = True
-        error = {"ename": str(etype.__name__), "evalue": _text_of(evalue), "traceback": stb}
+        error: dict[str, Any] = {"ename": str(etype.__name__), "evalue": _text_of(evalue), "traceback": stb}
+        damage.add_advice(error, self.user_ns)
         self.last_error = error
         self.kernel.outbox.publish("error", error, hold=True)
 

@@ -6,7 +6,7 @@ import { localPath, withoutVersion } from '../modules/local-files.mjs';
 import { isKernelFile, isRuntimeFile } from '../shared/platform.mjs';
 import { PositionMaps } from '../shared/positions.mjs';
 import {
-  arrayJoin, arrayPush, errorToString, regExpExec, stringIncludes, stringSplit, stringStartsWith,
+  arrayJoin, arrayPush, errorToString, hasOwn, objectPrototype, regExpExec, stringIncludes, stringSplit, stringStartsWith,
 } from '../shared/primordials.mjs';
 
 const CELL_FILE = /^(?:cell|uncounted)_\d+\.ts$/;
@@ -143,5 +143,8 @@ function messageOf(error) {
 }
 
 function failure(ename, evalue, traceback) {
-  return { status: 'error', ename, evalue, traceback };
+  if (!hasOwn(objectPrototype, 'then')) return { status: 'error', ename, evalue, traceback };
+  const hint = 'This context is damaged: earlier code set Object.prototype.then, so that no await ends. Restart the context.';
+  arrayPush(traceback, hint);
+  return { status: 'error', ename, evalue, traceback, hint };
 }

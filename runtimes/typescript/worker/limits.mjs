@@ -135,13 +135,14 @@ export function limitBundle(data, itemBytes) {
 
 /**
  * Cut what an error says of itself to what one message may carry of a stream.
- * @param {{ename: string, evalue: string, traceback: string[]}} error
+ * @param {{ename: string, evalue: string, traceback: string[], hint?: string}} error `hint`: of our own, and short
  */
-export function limitError({ ename, evalue, traceback }) {
+export function limitError({ ename, evalue, traceback, hint }) {
   return {
     ename: headOf(ename, MESSAGE_BYTES),
     evalue: headOf(evalue, MESSAGE_BYTES),
     traceback: headOf(traceback.join('\n'), MESSAGE_BYTES).split('\n'),
+    hint,
   };
 }
 

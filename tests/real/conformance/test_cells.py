@@ -45,7 +45,7 @@ def test_names_of_one_context_are_unknown_in_another(
 
 def test_a_call_without_a_context_id_gets_a_context_of_its_own(client: Client, dialect: Dialect) -> None:
     result = client.execute("5", language=dialect.name)
-    assert (result.text, result["context_state"]) == ("5", "preserved")
+    assert (result.text, result["context_state"]) == ("5", "created")
     assert client.delete(result["context_id"]) == 204
 
 
@@ -106,6 +106,16 @@ def test_a_syntax_error_is_named_and_located(repl: Repl, dialect: Dialect) -> No
     assert (result.status, result.error) == ("error", "SyntaxError")
     assert {"python": "line 2", "typescript": ":2"}[dialect.name] in result.traceback
     assert "\x1b" not in result.traceback
+
+
+def test_a_damaged_interpreter_says_that_a_restart_mends_it(fresh: Repl, dialect: Dialect) -> None:
+    fresh.run(dialect.damage, timeout_ms=2000)
+    result = fresh.run("1", timeout_ms=2000)
+    assert "Restart the context." in result["error"]["hint"]
+    assert result.traceback.count("Restart the context.") == 1
+    assert fresh.client.http.post(f"/contexts/{fresh.id}/restart").status_code == 200
+    following = fresh.run("6 * 7")
+    assert (following.text, following["context_state"]) == ("42", "restarted")
 
 
 def test_an_error_keeps_the_state(repl: Repl, dialect: Dialect) -> None:

@@ -64,6 +64,7 @@ def test_variables_are_restored_after_an_error(repl: Repl, dialect: Dialect) -> 
 
 @pytest.mark.parametrize("way", ["loop", "wait"])
 def test_variables_are_restored_after_a_timeout(repl: Repl, dialect: Dialect, way: str) -> None:
+    repl.run("1")
     result = repl.run(getattr(dialect, way), env_vars={"TERM": "changed", "ONCE": "x"}, timeout_ms=300)
     assert (result.status, result["context_state"]) == ("timeout", "preserved")
     assert repl.run(dialect.env("TERM")).stdout != ["changed"]

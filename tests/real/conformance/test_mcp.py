@@ -229,7 +229,7 @@ async def test_code_that_fails_is_an_error_with_its_traceback(server: Server):
         assert result.structured_content["error"]["name"] == "ZeroDivisionError"
         stopped = await session.call_tool("execute_code", {"code": "while True: pass", "timeout_ms": 300})
         assert stopped.structured_content["status"] == "timeout"
-        assert stopped.structured_content["context_state"] == "preserved"
+        assert stopped.structured_content["context_state"] == "created"
 
 
 async def test_an_unknown_tool_is_named(server: Server):

@@ -59,7 +59,7 @@ class TestRealKernels:
                 (context,) = engine.contexts.get(context_id)
                 cwd, tmp, number = result.logs.stdout[0].split()
                 assert (Path(cwd), Path(tmp)) == (context.workspace.cwd, context.workspace.tmp)
-                assert (result.execution_count, result.context_state) == (1, "preserved")
+                assert (result.execution_count, result.context_state) == (1, "created")
                 drawn.add(number)
             assert hits(engine) == len(drawn) == 2
 

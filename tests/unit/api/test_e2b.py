@@ -132,7 +132,9 @@ class TestLines:
     async def test_a_kernel_that_dies_is_a_restart_and_the_next_call_runs_on_a_fresh_one(self, api):
         client = (await api(SCRIPT)).client
         found = await run(client, "die")
-        assert [line["type"] for line in found] == ["number_of_executions", "stdout", "error", "end_of_execution"]
+        kinds = ["number_of_executions", "stdout", "error", "stderr", "end_of_execution"]
+        assert [line["type"] for line in found] == kinds
+        assert "state of this context is lost" in found[3]["text"]
         assert (found[2]["name"], found[2]["value"]) == ("ContextRestarting", "Context was restarted")
         assert "SIGKILL" in found[2]["traceback"]
         assert (await run(client, "1"))[0] == {"type": "number_of_executions", "execution_count": 1}

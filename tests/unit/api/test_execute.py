@@ -84,7 +84,7 @@ class TestShapes:
         assert body["logs"] == {"stdout": ["some printed output"], "stderr": []}
         assert body["execution_count"] == 1  # that of the reply, which comes last
         assert set(body) == REQUIRED | {"execution_count", "duration_ms", "context_state"}
-        assert body["context_state"] == "preserved"
+        assert body["context_state"] == "created"
         assert "null" not in response.text
 
     async def test_an_error_in_the_code_is_a_200_with_an_error(self, api):
@@ -120,7 +120,7 @@ class TestShapes:
         assert (body["status"], body["error"]["name"], body["context_state"]) == (
             "timeout",
             "TimeoutError",
-            "preserved",
+            "created",
         )
 
     async def test_a_death_is_a_200_with_an_error(self, api):
@@ -233,6 +233,35 @@ class TestIdempotency:
         await client.post("/execute", json={"code": "x"}, headers=self.KEY)
         response = await client.post("/execute", json={"code": "y"}, headers=self.KEY)
         assert (response.status_code, set(response.json())) == (422, {"message", "code", "remediation"})
+
+    async def test_a_repeat_whose_result_is_gone_is_a_410_and_runs_nothing(self, api):
+        fake = await api(max_executions=1)
+        body = {"code": "x", "context_id": "c"}
+        first = (await fake.client.post("/execute", json=body, headers=self.KEY)).json()
+        await execute(fake.client, "other", context_id="c")
+        response = await fake.client.post("/execute", json=body, headers=self.KEY)
+        assert (response.status_code, response.json()["code"]) == (410, "ResultGone")
+        assert first["execution_id"] in response.json()["message"]
+        assert len(fake.kernels[0].requests) == 2
+
+    async def test_a_key_stays_used_when_its_context_is_deleted(self, api):
+        fake = await api()
+        body = {"code": "x", "context_id": "c"}
+        await fake.client.post("/execute", json=body, headers=self.KEY)
+        await fake.client.delete("/contexts/c")
+        assert (await fake.client.post("/execute", json=body, headers=self.KEY)).status_code == 410
+        assert len(fake.kernels) == 1
+
+    async def test_a_request_that_was_refused_leaves_its_key_free(self, api):
+        fake = await api(SCRIPT, queue_size=1)
+        loop = {"code": "loop", "context_id": "c"}
+        for _ in range(2):
+            await fake.client.post("/execute", json=loop, headers={"Prefer": "respond-async"})
+            await fake.busy()
+        body = {"code": "x", "context_id": "c"}
+        assert (await fake.client.post("/execute", json=body, headers=self.KEY)).status_code == 429
+        await fake.client.post("/contexts/c/restart")
+        assert (await fake.client.post("/execute", json=body, headers=self.KEY)).json()["status"] == "ok"
 
 
 class TestResource:

@@ -13,6 +13,7 @@ from engine.api.dialects import settings_of
 from engine.api.kernelbox import routes as kernelbox
 from engine.settings import load_settings
 from tests.unit.api.test_kernelbox import KERNEL, SCRIPT, is_refused, run
+from tests.unit.api.test_streaming import Client
 
 pytestmark = pytest.mark.anyio
 
@@ -91,6 +92,18 @@ class TestRetry:
         response = await retrying
         assert (response.status_code, response.json()) == (404, {"detail": "Unknown kernel: k"})
         assert (len(fake.engine.contexts), len(fake.kernels)) == (0, 1)
+
+    async def test_retries_end_with_their_client(self, api):
+        fake = await api(SCRIPT)
+        await fake.client.post("/kernels", json={"name": "k"})
+        body = {"code": "hold", "max_attempts": 3, "on_error_code": "84"}
+        client = Client(fake.client._transport.app, "/kernels/k/execute/retry", body)
+        await fake.busy()
+        client.leave()
+        async with asyncio.timeout(10):
+            await client.task
+        assert (await run(fake.client, "84", "k"))["status"] == "success"
+        assert [request[0]["code"] for request in fake.kernels[0].requests] == ["hold", "84"]
 
     async def test_code_that_comes_slowly_does_not_make_a_deleted_kernel_again(self, api):
         fake = await api(SCRIPT)

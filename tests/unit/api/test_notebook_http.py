@@ -293,6 +293,18 @@ async def test_a_page_of_another_origin_finds_nothing(serve: Serve) -> None:
     assert (await served.get("/hello", headers={"Origin": "http://elsewhere"})).status_code == 404
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+async def test_a_request_that_another_page_causes_runs_no_cell(serve: Serve, site: str) -> None:
+    served = await serve()
+    before = len(served.kernels[0].requests)
+    response = await served.get("/hello", headers={"Sec-Fetch-Site": site})
+    assert (response.status_code, len(served.kernels[0].requests)) == (403, before)
+    for own in ("same-origin", "none"):
+        assert (await served.get("/hello", headers={"Sec-Fetch-Site": own})).status_code == 200
+    served = await serve(allowed_origins="*")
+    assert (await served.get("/hello", headers={"Sec-Fetch-Site": site})).status_code == 200
+
+
 async def test_a_request_with_a_bad_body_is_refused_before_a_kernel_is_used(serve: Serve) -> None:
     served = await serve(max_request_bytes=1024)
     before = len(served.kernels[0].requests)

@@ -73,7 +73,7 @@ class TestStreams:
         assert events[1] == {"id": 2, "type": "stdout", "text": "ready\n"}
         assert events[5]["item"] == {"is_primary": True, "text": "2"}
         done = events[-1]
-        assert (done["status"], done["primary_index"], done["context_state"]) == ("ok", 1, "preserved")
+        assert (done["status"], done["primary_index"], done["context_state"]) == ("ok", 1, "created")
         assert response.headers["location"] == f"/executions/{events[0]['execution_id']}"
 
     @both
@@ -280,9 +280,10 @@ class TestScriptStream:
         ]
 
     async def test_a_death_is_an_error(self, api):
-        ready, error, code = await self.events((await api(SCRIPT)).client, "die")
+        ready, error, told, code = await self.events((await api(SCRIPT)).client, "die")
         assert (ready["type"], error["type"], code) == (0, 3, {"type": 2, "code": 1})
         assert "KernelDied" in error["data"]
+        assert (told["type"], "state of this context is lost" in told["data"]) == (1, True)
 
     async def test_without_a_context_id_nothing_is_kept(self, api):
         fake = await api(SCRIPT)

@@ -93,8 +93,23 @@ async def fork_of_a_checkpoint(scene: Scene) -> None:
     await scene.engine.branching.fork(scene.id, new_id=scene.new_id, checkpoint=scene.checkpoint)
 
 
+async def fork_after_a_death(scene: Scene) -> None:
+    await scene.die()
+    await scene.engine.branching.fork(scene.id, new_id=scene.new_id)
+
+
 async def keep(scene: Scene) -> None:
     await scene.engine.branching.keep(scene.id)
+
+
+async def keep_after_a_death(scene: Scene) -> None:
+    await scene.die()
+    await scene.engine.branching.keep(scene.id)
+
+
+async def cell_that_rolls_back_after_a_death(scene: Scene) -> None:
+    await scene.die()
+    await scene.run("fail", on_error="rollback")
 
 
 async def restore(scene: Scene) -> None:
@@ -243,6 +258,10 @@ async def disturb_interrupt(scene: Scene) -> None:
 async def disturb_create_another(scene: Scene) -> None:
     scene.world.script.pop(NO_START, None)
     await scene.engine.create_context(context_id=scene.other_id)
+
+
+async def disturb_death(scene: Scene) -> None:
+    await scene.die()
 
 
 async def disturb_delete_another(scene: Scene) -> None:

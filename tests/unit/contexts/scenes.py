@@ -94,20 +94,30 @@ class Scene:
             assert client.reason is not None or self.original in living, "a client of a context that is gone is kept"
 
     async def probe(self) -> None:
-        """Ask each context what it has, and whether it tells that."""
+        """Ask each context what it has, and whether it tells that; then each checkpoint."""
         for context in list(self.engine.contexts):
-            before = [execution for execution in self.executions if execution.context_id == context.id]
-            execution = await self.run("probe", context.id)
-            assert execution.status == "ok", execution.error
-            ran = codes(fake_of(context.kernel))
-            assert ran[-1] == "probe", "another kernel answers than the context's own"
-            has_state = "mark" in ran
-            state = execution.context_state
-            if context is self.original:
-                told = any(each.context_state == "restarted" and self.codes[each] in ran for each in before)
-                assert (state == "preserved") == (has_state or told), (state, ran)
-            elif {context, self.original} & self.restarted or any(each.context_state == "lost" for each in before):
-                assert state == "preserved" or not has_state, (state, ran)
-            else:
-                assert state == "preserved", "it is new, and nothing was lost"
-            assert "probe" not in ran[:-1]
+            await self._probe(context)
+            for checkpoint in context.checkpoints:
+                await context.restore(checkpoint)
+                execution = await self.run("probe again", context.id)
+                has_run = codes(fake_of(context.kernel))[:-1] != []
+                assert (execution.context_state == "preserved") == has_run, (checkpoint, execution.context_state)
+
+    async def _probe(self, context: Context) -> None:
+        before = [execution for execution in self.executions if execution.context_id == context.id]
+        execution = await self.run("probe", context.id)
+        assert execution.status == "ok", execution.error
+        ran = codes(fake_of(context.kernel))
+        assert ran[-1] == "probe", "another kernel answers than the context's own"
+        has_state = "mark" in ran
+        state = execution.context_state
+        assert state != "preserved" or len(ran) > 1, "its kernel has run nothing"
+        if context is self.original:
+            told = any(each.context_state == "restarted" and self.codes[each] in ran for each in before)
+            assert (state == "preserved") == (has_state or told), (state, ran)
+            assert state != "created", ran
+        elif {context, self.original} & self.restarted or any(each.context_state == "lost" for each in before):
+            assert state == "preserved" or not has_state, (state, ran)
+        else:
+            assert state == ("preserved" if len(ran) > 1 else "created"), "it is new, and nothing was lost"
+        assert "probe" not in ran[:-1]

@@ -221,7 +221,7 @@ class TestCells:
         engine = await engine()
         monkeypatch.setattr(Checkpoints, "stage", stage)
         result = await run(engine, "fail", on_error="rollback")
-        assert (result.status, result.context_state) == ("error", "preserved")
+        assert (result.status, result.context_state) == ("error", "created")
         result = await run(engine, "die", on_error="rollback")
         assert (result.status, result.context_state) == ("died", "lost")
 
@@ -231,7 +231,7 @@ class TestCells:
         assert (result.status, result.error.name) == ("error", "CannotBranch")
         assert "poller" in result.error.value
         assert fake.kernels[0].requests == []
-        assert (await run(fake.engine)).context_state == "preserved"
+        assert (await run(fake.engine)).context_state == "created"
 
     async def test_a_checkpoint_that_does_not_come_up_leaves_the_state_and_the_code_alone(
         self, engine, monkeypatch: pytest.MonkeyPatch

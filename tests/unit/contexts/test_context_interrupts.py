@@ -22,7 +22,7 @@ class TestInterrupt:
         execution = await held(fake.engine)
         await fake.engine.interrupt(execution.id)
         result = await ended(execution)
-        assert (result.status, result.context_state) == ("interrupted", "preserved")
+        assert (result.status, result.context_state) == ("interrupted", "created")
         assert result.error
         assert result.error.name == "KeyboardInterrupt"
         assert (await run(fake.engine, "x")).context_state == "preserved"
@@ -156,7 +156,7 @@ class TestEnd:
         fake = await fake_engine()
         await run(fake.engine, "x")
         await fake.engine.delete_context("c")
-        assert (await run(fake.engine, "x")).context_state == "preserved"
+        assert (await run(fake.engine, "x")).context_state == "created"
 
     async def test_deleting_one_language_leaves_the_other(self, fake_engine):
         fake = await fake_engine()

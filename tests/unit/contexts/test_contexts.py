@@ -32,7 +32,7 @@ class TestIdentity:
         results = [await run(fake.engine, "x") for _ in range(3)]
         assert len(fake.kernels) == 1
         assert [result.execution_count for result in results] == [1, 2, 3]
-        assert {result.context_state for result in results} == {"preserved"}
+        assert [result.context_state for result in results] == ["created", "preserved", "preserved"]
 
     async def test_without_an_id_every_execution_has_a_context_of_its_own(self, fake_engine):
         fake = await fake_engine()

@@ -9,7 +9,8 @@ import pytest
 
 from engine.contexts.execution import END_OF_INPUT, Execution, Request
 from engine.contexts.executions import Executions
-from engine.errors import ExecutionNotFound, IdempotencyConflict, InputNotExpected
+from engine.contexts.keys import Keys
+from engine.errors import ExecutionNotFound, IdempotencyConflict, InputNotExpected, ResultGone
 from engine.jupyter.messages import Channel, Message
 from engine.models import Done, ErrorInfo, Event, InputRequest, Started, Stdout
 from engine.options import ExecuteOptions
@@ -271,13 +272,25 @@ async def test_it_shows_its_state():
     assert repr(execution) == f"<Execution {execution.id} running, 1 events>"
 
 
+def kept(
+    *, max_finished: int = 10, retained_bytes: int = 10**9, max_keys: int = 10, seconds: float = 1000
+) -> Executions:
+    keys = Keys(max_ended=max_keys, seconds=seconds)
+    return Executions(max_finished=max_finished, retained_bytes=retained_bytes, keys=keys)
+
+
+def finish(executions: Executions, execution: Execution) -> None:
+    execution.end("ok", context_state="preserved")
+    executions.note_finished(execution)
+
+
 class TestRetention:
     async def test_an_unknown_id_is_not_found(self):
         with pytest.raises(ExecutionNotFound, match="nope"):
-            Executions(max_finished=1, retained_bytes=1).get("nope")
+            kept(max_finished=1, retained_bytes=1).get("nope")
 
     async def test_the_oldest_finished_ones_go_and_running_ones_stay(self):
-        executions = Executions(max_finished=2, retained_bytes=10**9)
+        executions = kept(max_finished=2)
         active, *finished = [make() for _ in range(5)]
         executions.add(active)
         for execution in finished:
@@ -293,7 +306,7 @@ class TestRetention:
             assert executions.get(execution.id) is execution
 
     async def test_finished_ones_are_kept_within_a_number_of_bytes_but_the_last_always(self):
-        executions = Executions(max_finished=100, retained_bytes=50_000)
+        executions = kept(max_finished=100, retained_bytes=50_000)
         made = []
         for _ in range(5):
             execution, _run = running()
@@ -305,22 +318,8 @@ class TestRetention:
         assert 1 <= len(executions) < 5
         assert executions.get(made[-1].id) is made[-1]
 
-    async def test_a_key_finds_its_execution_as_long_as_it_is_kept(self):
-        executions = Executions(max_finished=1, retained_bytes=10**9)
-        first, second = make(), make()
-        executions.add(first, key="k", fingerprint=b"a")
-        assert executions.find_key("k", b"a") is first
-        assert executions.find_key("other", b"a") is None
-        with pytest.raises(IdempotencyConflict):
-            executions.find_key("k", b"b")
-        executions.add(second)
-        for execution in (first, second):
-            execution.end("ok", context_state="preserved")
-            executions.note_finished(execution)
-        assert executions.find_key("k", b"b") is None
-
     async def test_the_finished_ones_of_an_ended_context_are_forgotten(self):
-        executions = Executions(max_finished=10, retained_bytes=10**9)
+        executions = kept(max_finished=10)
         execution = make()
         executions.add(execution, key="k", fingerprint=b"a")
         execution.end("ok", context_state="preserved")
@@ -330,7 +329,60 @@ class TestRetention:
         assert len(executions) == 1
         executions.forget_context("c")
         assert len(executions) == 0
-        assert executions.find_key("k", b"b") is None
+        with pytest.raises(ResultGone):
+            executions.find_key("k", b"a")
+
+
+class TestKeys:
+    async def test_a_key_finds_its_execution_and_refuses_another_request(self):
+        executions, execution = kept(), make()
+        executions.add(execution, key="k", fingerprint=b"a")
+        for _ in range(2):
+            assert executions.find_key("k", b"a") is execution
+            assert executions.find_key("other", b"a") is None
+            with pytest.raises(IdempotencyConflict):
+                executions.find_key("k", b"b")
+            finish(executions, execution)
+
+    async def test_a_key_outlives_its_result(self):
+        executions = kept(max_finished=1)
+        first, second = make(), make()
+        executions.add(first, key="k", fingerprint=b"a")
+        executions.add(second)
+        finish(executions, first)
+        finish(executions, second)
+        with pytest.raises(ResultGone, match=first.id):
+            executions.find_key("k", b"a")
+        with pytest.raises(IdempotencyConflict):
+            executions.find_key("k", b"b")
+
+    async def test_the_oldest_keys_of_ended_executions_go_and_running_ones_stay(self):
+        executions = kept(max_keys=2)
+        running, *ended = [make() for _ in range(4)]
+        for number, execution in enumerate((running, *ended)):
+            executions.add(execution, key=f"k{number}", fingerprint=b"a")
+        for execution in ended:
+            finish(executions, execution)
+        found = [executions.find_key(f"k{number}", b"a") for number in range(4)]
+        assert found == [running, None, *ended[1:]]
+
+    async def test_a_key_is_forgotten_some_time_after_the_end_of_its_execution(self, monkeypatch: pytest.MonkeyPatch):
+        now = 1000.0
+        monkeypatch.setattr("engine.contexts.keys.time.monotonic", lambda: now)
+        executions, execution = kept(seconds=60), make()
+        executions.add(execution, key="k", fingerprint=b"a")
+        now += 100
+        finish(executions, execution)
+        now += 59
+        assert executions.find_key("k", b"a") is execution
+        now += 2
+        assert executions.find_key("k", b"a") is None
+
+    async def test_a_long_key_takes_no_more_than_a_short_one(self):
+        keys = Keys(max_ended=10, seconds=1000)
+        keys.add("k" * 100_000, b"a", "e")
+        assert keys.find("k" * 100_000) is not None
+        assert {len(digest) for digest in keys._running} == {32}
 
 
 BASE: dict[str, Any] = {"code": "x", "timeout": 1.0, "env_vars": {"A": "1", "B": "2"}, "stdin": ("a",)}

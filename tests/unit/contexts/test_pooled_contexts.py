@@ -33,7 +33,7 @@ class TestContexts:
         assert context.kernel.is_alive
         assert context.workspace.cwd.is_dir()
         result = await run(fake.engine, "x", context_id="c")
-        assert (result.context_state, result.execution_count) == ("preserved", 1)
+        assert (result.context_state, result.execution_count) == ("created", 1)
         await until(lambda: ready(fake.engine) == 2)
         assert len(fake.kernels) == 3
 

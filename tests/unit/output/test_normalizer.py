@@ -179,6 +179,29 @@ def test_an_error_told_twice_is_one_event():
     assert len(fed.events) == 1
 
 
+@pytest.mark.parametrize(
+    ("ename", "name"),
+    [
+        ("\x1b[31mRed\x1b[0mError", "RedError"),
+        ("\x1b]0;title\x07E", "E"),
+        ("A\x9b31mB\r\n\x08C", "A31mBC"),
+        ("\x1b", "Error"),
+        ("Ünïcode Error", "Ünïcode Error"),
+    ],
+)
+def test_the_name_of_an_error_is_one_line_that_no_terminal_takes_for_a_command(ename: str, name: str):
+    fed = Fed(message("error", {"ename": ename, "evalue": "v", "traceback": []}))
+    assert fed.normalizer.error.name == name
+
+
+@pytest.mark.parametrize(
+    ("sent", "hint"), [("Restart the context.", "Restart the context."), (3, UNSET), (None, UNSET)]
+)
+def test_a_kernel_may_say_what_to_do_about_an_error(sent: Any, hint: Any):
+    fed = Fed(message("error", {"ename": "E", "evalue": "v", "traceback": [], "hint": sent}))
+    assert fed.normalizer.error.hint == hint
+
+
 @pytest.mark.parametrize("field", ["ename", "evalue", "traceback"])
 def test_an_endless_error_is_shortened(field: str):
     content = {"ename": "E", "evalue": "v", "traceback": ["t"]}

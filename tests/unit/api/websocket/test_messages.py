@@ -127,6 +127,22 @@ def test_the_death_of_a_watched_kernel_is_told_and_the_next_one_starts_at_once(g
         gateway.live.wait_until(lambda: len(gateway.kernels) > count)
 
 
+def test_a_client_that_was_not_there_at_the_death_is_told_by_its_first_cell(gateway: Gateway, kernel: str) -> None:
+    with gateway.socket(kernel) as socket:
+        assert text(socket.done(socket.execute("hello"))) == "hello\n"
+    (context,) = gateway.live.engine.contexts.get(kernel)
+    gateway.live.wait_until(lambda: not context.observers)
+    gateway.live.call(lambda: gateway.kernels[-1]._on_death(-9))
+    gateway.live.wait_until(lambda: context.state == "dead")
+    with gateway.socket(kernel) as socket:
+        told = text(socket.done(socket.execute("hello")))
+        assert told.startswith("[polyrepl: the earlier state is lost: its kernel died (killed by SIGKILL) at ")
+        assert told.endswith("\nhello\n")
+        assert text(socket.done(socket.execute("hello"))) == "hello\n"
+    answer = gateway.http.post("/execute", json={"context_id": kernel, "code": "hello"}).json()
+    assert answer["context_state"] == "restarted"
+
+
 def test_a_restart_keeps_the_socket_and_answers_what_waits(gateway: Gateway, kernel: str) -> None:
     with gateway.socket(kernel) as socket:
         held = socket.execute("hold")
