@@ -60,6 +60,7 @@ class Kernel:
         self.interrupts.prepare()
         self.interrupts.runs_user_code(comms.handle)
         self.input.prepare(self.interrupts)
+        self.packages.watch_imports()
         announce_children(self.outbox.stdout, self.outbox.stderr)
         os.register_at_fork(after_in_child=self._in_forked_child)
 

@@ -1,4 +1,4 @@
-"""The packages of a context: layers in a directory of its own, put on ``sys.path`` as they appear."""
+"""The packages of a context: an environment of its own, put on ``sys.path`` when it appears."""
 
 from __future__ import annotations
 
@@ -6,55 +6,80 @@ import importlib
 import os
 import site
 import sys
-import sysconfig
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+
+from .package_env import interpreter_sites, readdress, site_of
 
 VARIABLE = "POLYREPL_PACKAGES"
 _SITES = ("site-packages", "dist-packages")
 
 
 class Packages:
-    """Looks, before each cell, whether the directory that the environment names has changed."""
+    """Looks, before each cell and before an import fails, whether the environment that a variable names has changed.
+
+    As the last finder of ``sys.meta_path`` it lets a cell import what the same cell has installed."""
 
     def __init__(self) -> None:
         self._directory = ""
         self._seen: int | None = None
 
-    def refresh(self) -> None:
-        """Have all layers on ``sys.path``, newest first, behind the standard library and before the interpreter's packages."""
+    def watch_imports(self) -> None:
+        """Be asked for the modules that nobody else finds."""
+        sys.meta_path.append(self)  # type: ignore[arg-type]
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find a module in packages that were not there before."""
+        return PathFinder.find_spec(name) if path is None and self.refresh() else None
+
+    def refresh(self) -> bool:
+        """Have the packages on ``sys.path``, behind the standard library and before the interpreter's own; returns whether they
+        have changed."""
         directory = os.environ.get(VARIABLE, "")
         if not directory:
-            return
+            return False
         try:
-            seen: int | None = os.stat(directory).st_mtime_ns
+            seen: int | None = os.stat(site_of(directory)).st_mtime_ns
         except (OSError, ValueError):
             seen = None
         if (directory, seen) == (self._directory, self._seen):
-            return
+            return False
         before = self._directory
         self._directory, self._seen = directory, seen
-        if seen is not None or before:
-            self._apply(directory, before)
+        if seen is None and not before:
+            return False
+        self._apply(directory, before, is_there=seen is not None)
+        return True
 
-    def _apply(self, directory: str, before: str) -> None:
+    def _apply(self, directory: str, before: str, *, is_there: bool) -> None:
         ours = tuple(f"{place}{os.sep}" for place in (directory, before) if place)
-        sites = _sites(directory)
+        sites = [site_of(directory)] if is_there else []
         entries = [entry for entry in sys.path if not (isinstance(entry, str) and entry.startswith(ours))]
         names = [os.path.basename(entry) if isinstance(entry, str) else "" for entry in entries]
         place = next((n for n, name in enumerate(names) if name in _SITES), len(entries))
         sys.path[:] = [*entries[:place], *sites, *entries[place:]]
         _tell_children(sites, ours)
         importlib.invalidate_caches()
+        if directory != before:
+            readdress(directory)
         for each in sites:
+            _mark_replacements(directory, each)
             site.addsitedir(each)  # it is there already: this is for the .pth files in it
 
 
-def _sites(directory: str) -> list[str]:
+def _mark_replacements(directory: str, packages: str) -> None:
+    """Let the server know that a fork of an interpreter that has imported its own packages cannot have these."""
     try:
-        numbers = sorted((int(name) for name in os.listdir(directory) if name.isdigit()), reverse=True)
+        names = {
+            name for name in os.listdir(packages) if not name.endswith(("-info", ".pth")) and name != "__pycache__"
+        }
+        if any(not names.isdisjoint(os.listdir(place)) for place in interpreter_sites() if place != packages):
+            os.close(os.open(os.path.join(os.path.dirname(directory), "replaces"), os.O_WRONLY | os.O_CREAT, 0o600))
     except OSError:
-        return []
-    layers = [os.path.join(directory, str(number)) for number in numbers]
-    return [sysconfig.get_path("purelib", "posix_prefix", {"base": each, "platbase": each}) for each in layers]
+        return
 
 
 def _tell_children(sites: list[str], ours: tuple[str, ...]) -> None:
