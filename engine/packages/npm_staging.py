@@ -217,9 +217,10 @@ def _read_json(root: int, name: str, most: int) -> Json:
         return {}
     except OSError as error:
         sys.exit(f"error: {name} of the working directory cannot be read: {error.strerror}")
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        sys.exit(f"error: {name} of the working directory is not a regular file")
     with open(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            sys.exit(f"error: {name} of the working directory is not a regular file")
         text = file.read(most + 1)
     if len(text) > most:
         sys.exit(f"error: {name} of the working directory is larger than {most} bytes")

@@ -45,8 +45,8 @@ class PipInstaller:
         if prepared.pip is None:
             raise ToolMissing(f"pip is not installed: {self._python} -m ensurepip, or install it as your system has it")
         # -I: no directory and no variable of anybody adds code to pip.
-        pip = [prepared.python, "-I", self._program, "run", prepared.pip]
-        wheels = () if self._builds else ("--only-binary", ":all:")
+        pip = [prepared.python, "-I", self._program, "run", prepared.pip, "builds" if self._builds else "wheels"]
+        wheels = () if self._builds else ("--prefer-binary",)
         wanted = located(packages, workspace)
         await run(
             [*pip, "install", "--no-user", "--progress-bar", "off", *_QUIET, *wheels, "--", *wanted], trusted=True

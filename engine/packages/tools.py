@@ -104,6 +104,12 @@ _COMPLAINTS: tuple[tuple[str, str, str], ...] = (
         "Ask for other versions: these packages cannot be installed together.",
     ),
     (
+        "BuildRefused",
+        r"ERROR: A package has no wheel and would have to be built",
+        "The server has credentials of a registry, which a build could read. Ask for a version with a wheel, or let the operator set "
+        "package_scripts.",
+    ),
+    (
         "BuildFailed",
         r"Failed building wheel|subprocess-exited-with-error|metadata-generation-failed|Failed to build|npm error code ELIFECYCLE",
         "The package has to be built here, and that failed: ask for a version with a wheel for this interpreter.",

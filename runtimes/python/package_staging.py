@@ -2,7 +2,7 @@
 
     package_staging.py prepare STAGING ENVIRONMENT
     package_staging.py commit STAGING ENVIRONMENT
-    package_staging.py run PIP ARGUMENT...
+    package_staging.py run PIP builds|wheels ARGUMENT...
 
 `prepare` makes a new virtual environment in STAGING for pip to install into. Beside the interpreter's packages it sees copies of the
 metadata in ENVIRONMENT, the context's own, and nothing else of it: no code, no .pth file. `commit` moves what was installed into
@@ -27,6 +27,7 @@ from collections.abc import Iterable
 from importlib.metadata import Distribution, distributions
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.append(_HERE)
@@ -79,9 +80,10 @@ def _read(directory: str, name: str) -> bytes:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=within)
     finally:
         os.close(within)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(f"{name} is not a regular file")
     with open(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(f"{name} is not a regular file")
         text = file.read(MAX_METADATA + 1)
     if len(text) > MAX_METADATA:
         raise OSError(f"{name} is larger than {MAX_METADATA} bytes")
@@ -179,15 +181,29 @@ def _merge(source: str, target: str) -> None:
             shutil.move(entry.path, place)
 
 
-def run(pip: str, *arguments: str) -> None:
-    """Be pip, with the variables that stdin holds as JSON: who reads this process's environment in /proc does not see them."""
+def run(pip: str, builds: str, *arguments: str) -> None:
+    """Be pip, with the variables that stdin holds as JSON: who reads this process's environment in /proc does not see them.
+
+    Unless `builds` is "builds", it runs no code of packages, which could read those variables."""
     os.environ.update(json.load(sys.stdin.buffer))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    if builds != "builds":
+        sys.addaudithook(_refuse_builds)
     sys.path.remove(_HERE)
     if pip != "pip":
         sys.path.insert(0, pip)
     sys.argv[:] = ["pip", *arguments]
     runpy.run_module("pip", run_name="__main__", alter_sys=True)
+
+
+def _refuse_builds(event: str, arguments: tuple[Any, ...]) -> None:
+    """pip starts interpreters for builds, and for nothing else."""
+    if event == "subprocess.Popen" and "python" in os.path.basename(os.fsdecode(arguments[0] or sys.executable)):
+        print(
+            "ERROR: A package has no wheel and would have to be built", file=sys.stderr
+        )  # pip prints no reason of ours
+        msg = "builds are off"
+        raise PermissionError(msg)
 
 
 if __name__ == "__main__":

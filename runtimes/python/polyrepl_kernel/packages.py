@@ -73,13 +73,17 @@ class Packages:
 def _mark_replacements(directory: str, packages: str) -> None:
     """Let the server know that a fork of an interpreter that has imported its own packages cannot have these."""
     try:
-        names = {
-            name for name in os.listdir(packages) if not name.endswith(("-info", ".pth")) and name != "__pycache__"
-        }
-        if any(not names.isdisjoint(os.listdir(place)) for place in interpreter_sites() if place != packages):
+        names = _modules_in(packages)
+        if any(not names.isdisjoint(_modules_in(place)) for place in interpreter_sites() if place != packages):
             os.close(os.open(os.path.join(os.path.dirname(directory), "replaces"), os.O_WRONLY | os.O_CREAT, 0o600))
     except OSError:
         return
+
+
+def _modules_in(place: str) -> set[str]:
+    """Names of modules and packages, whatever kind of file they are."""
+    names = (name for name in os.listdir(place) if not name.endswith(("-info", ".pth")))
+    return {name.partition(".")[0] for name in names} - {"__pycache__"}
 
 
 def _tell_children(sites: list[str], ours: tuple[str, ...]) -> None:
