@@ -6,9 +6,7 @@ import importlib
 import os
 import site
 import sys
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+from importlib.machinery import PathFinder
 
 from .package_env import interpreter_sites, readdress, site_of
 
@@ -17,42 +15,39 @@ _SITES = ("site-packages", "dist-packages")
 
 
 class Packages:
-    """Looks, before each cell and before an import fails, whether the environment that a variable names has changed.
+    """Looks, around each cell and before each import, whether the environment that a variable names has changed.
 
-    As the last finder of ``sys.meta_path`` it lets a cell import what the same cell has installed."""
+    As a finder of ``sys.meta_path`` it lets a cell import what the same cell has installed."""
 
     def __init__(self) -> None:
         self._directory = ""
         self._seen: int | None = None
 
     def watch_imports(self) -> None:
-        """Be asked for the modules that nobody else finds."""
-        sys.meta_path.append(self)  # type: ignore[arg-type]
+        """Be asked before ``sys.path`` is searched."""
+        place = next((n for n, finder in enumerate(sys.meta_path) if finder is PathFinder), len(sys.meta_path))
+        sys.meta_path.insert(place, self)
 
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Find a module in packages that were not there before."""
-        return PathFinder.find_spec(name) if path is None and self.refresh() else None
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        """Find nothing: the finder of ``sys.path`` comes next."""
+        if path is None:
+            self.refresh()
 
-    def refresh(self) -> bool:
-        """Have the packages on ``sys.path``, behind the standard library and before the interpreter's own; returns whether they
-        have changed."""
+    def refresh(self) -> None:
+        """Have the packages on ``sys.path``, behind the standard library and before the interpreter's own."""
         directory = os.environ.get(VARIABLE, "")
         if not directory:
-            return False
+            return
         try:
             seen: int | None = os.stat(site_of(directory)).st_mtime_ns
         except (OSError, ValueError):
             seen = None
         if (directory, seen) == (self._directory, self._seen):
-            return False
+            return
         before = self._directory
         self._directory, self._seen = directory, seen
-        if seen is None and not before:
-            return False
-        self._apply(directory, before, is_there=seen is not None)
-        return True
+        if seen is not None or before:
+            self._apply(directory, before, is_there=seen is not None)
 
     def _apply(self, directory: str, before: str, *, is_there: bool) -> None:
         ours = tuple(f"{place}{os.sep}" for place in (directory, before) if place)
