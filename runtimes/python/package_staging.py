@@ -184,11 +184,12 @@ def _merge(source: str, target: str) -> None:
 def run(pip: str, builds: str, *arguments: str) -> None:
     """Be pip, with the variables that stdin holds as JSON: who reads this process's environment in /proc does not see them.
 
-    Unless `builds` is "builds", it runs no code of packages, which could read those variables."""
-    os.environ.update(json.load(sys.stdin.buffer))
+    Unless `builds` is "builds", no process that pip starts has them, and no code of packages runs."""
+    secret = json.load(sys.stdin.buffer)
+    os.environ.update(secret)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     if builds != "builds":
-        sys.addaudithook(_refuse_builds)
+        sys.addaudithook(_Guard(secret))
     sys.path.remove(_HERE)
     if pip != "pip":
         sys.path.insert(0, pip)
@@ -196,14 +197,27 @@ def run(pip: str, builds: str, *arguments: str) -> None:
     runpy.run_module("pip", run_name="__main__", alter_sys=True)
 
 
-def _refuse_builds(event: str, arguments: tuple[Any, ...]) -> None:
-    """pip starts interpreters for builds, and for nothing else."""
-    if event == "subprocess.Popen" and "python" in os.path.basename(os.fsdecode(arguments[0] or sys.executable)):
-        print(
-            "ERROR: A package has no wheel and would have to be built", file=sys.stderr
-        )  # pip prints no reason of ours
-        msg = "builds are off"
-        raise PermissionError(msg)
+class _Guard:
+    """Watches the processes that pip starts: an interpreter is a build, and others (git, keyring) get an environment of their own."""
+
+    def __init__(self, secret: Iterable[str]) -> None:
+        self._secret = list(secret)
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "subprocess.Popen":
+            return
+        program, _, _, env = arguments
+        if "python" in os.path.basename(os.fsdecode(program)):
+            print(
+                "ERROR: A package has no wheel and would have to be built", file=sys.stderr
+            )  # pip shows no reason of ours
+            msg = "builds are off"
+            raise PermissionError(msg)
+        if not isinstance(env, dict):  # it would have all of ours: lsb_release, of which pip would tell the registry
+            msg = "no process inherits the credentials of registries"
+            raise PermissionError(msg)
+        for name in self._secret:
+            env.pop(name, None)
 
 
 if __name__ == "__main__":

@@ -165,3 +165,22 @@ def test_pip_is_shown_metadata_of_a_context_and_no_code(tmp_path: Path) -> None:
     command = [prepared["python"], "-I", PIP[2], "run", prepared["pip"], "wheels", "list", "--format", "freeze"]
     listed = subprocess.run(command, input="{}", capture_output=True, text=True, timeout=60, check=False)
     assert "there==1.0" in listed.stdout
+
+
+def test_a_users_own_environment_keeps_its_pip(tmp_path: Path) -> None:
+    mine, packages = tmp_path / "mine", tmp_path / "packages"
+    write(mine / "pyvenv.cfg", "")
+    write(mine / "bin" / "python", "#!/bin/sh\necho mine\n")
+    (mine / "bin" / "python").chmod(0o755)
+    variables = {**os.environ, "POLYREPL_PYTHON": sys.executable, "POLYREPL_PACKAGES": str(packages)}
+
+    def prefix_of(pip: Path | str) -> str:
+        """The environment that a pip at this place installs into."""
+        write(tmp_path / "pip" / "__main__.py", "import sys; print(sys.prefix)")
+        command = [str(data_dir() / "runtimes" / "bin" / "context-python"), str(pip)]
+        return subprocess.run(
+            command, env=variables, capture_output=True, text=True, timeout=60, check=True
+        ).stdout.strip()
+
+    assert prefix_of(mine / "lib" / "python3" / "site-packages" / "pip") == "mine"
+    assert prefix_of(tmp_path / "pip") == str(packages)
