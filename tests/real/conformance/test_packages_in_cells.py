@@ -89,6 +89,7 @@ def test_programs_of_packages_are_on_the_path_and_run_in_a_branch_of_the_context
     fork = Repl(repl.client, "python", repl.client.http.post(f"/contexts/{repl.id}/fork", json={}).json()["id"])
     repl.delete()
     assert fork.run("!inner-program").stdout == ["hello"]
+    assert fork.run(f"import os; {repl.id[:40]!r} in str(os.environ)").text == "False"
     fork.delete()
 
 
