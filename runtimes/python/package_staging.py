@@ -35,6 +35,7 @@ from polyrepl_kernel.package_env import LINKS, interpreter_sites, make, readdres
 
 MAX_DISTRIBUTIONS = 5000
 MAX_METADATA = 4 * 1024 * 1024
+MAX_ALL_METADATA = 64 * 1024 * 1024
 _ENVIRONMENTS_OWN = ("python", "activate", "Activate")
 _MARK = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -64,11 +65,15 @@ def _copy_metadata(origin: str, seen: str) -> None:
         names = sorted(name for name in os.listdir(origin) if name.endswith(".dist-info"))
     except OSError:
         return
+    room = MAX_ALL_METADATA
     for name in names[:MAX_DISTRIBUTIONS]:
         try:
             text = _read(os.path.join(origin, name), "METADATA")
         except OSError:  # no distribution, or none that could be read
             continue
+        room -= len(text)
+        if room < 0:
+            return
         os.mkdir(os.path.join(seen, name), 0o700)
         Path(seen, name, "METADATA").write_bytes(text)
 

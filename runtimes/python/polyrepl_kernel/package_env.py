@@ -13,6 +13,7 @@ import sysconfig
 
 _OURS = (_HERE := os.path.dirname(os.path.abspath(__file__)), os.path.dirname(_HERE))
 _HEAD_BYTES = 1024
+_MAX_SCRIPT_BYTES = 1024 * 1024  # what installers write is far smaller
 # Also as installers write it where the path is too long for a first line: '''exec' /path/bin/python "$0" "$@".
 _INTERPRETER = re.compile(rb"""\A(#!|#!/bin/sh\n'''exec' ["']?)/[^\n"']*?(/bin/python[\d.]*)""")
 _SITE = sysconfig.get_path("purelib", "posix_prefix", {"base": "", "platbase": ""})  # asking takes longer than a cell
@@ -49,7 +50,7 @@ def readdress(directory: str) -> None:
     """Have the programs in an environment run under its own interpreter: they, or the environment, come from elsewhere."""
     with contextlib.suppress(OSError):
         for entry in os.scandir(os.path.join(directory, "bin")):
-            if entry.is_file(follow_symlinks=False):
+            if entry.is_file(follow_symlinks=False) and entry.stat().st_size <= _MAX_SCRIPT_BYTES:
                 with open(entry, "r+b") as file:
                     head = file.read(_HEAD_BYTES)
                     changed = _INTERPRETER.sub(rb"\1" + os.fsencode(directory).replace(b"\\", rb"\\") + rb"\2", head)
