@@ -14,6 +14,7 @@ def _main() -> None:
     packages = Packages()
     packages.refresh()
     packages.watch_imports()
+    packages.child_starts()  # for good: nobody tells it of cells
     runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)
 
 

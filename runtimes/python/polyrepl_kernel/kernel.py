@@ -61,7 +61,7 @@ class Kernel:
         self.interrupts.runs_user_code(comms.handle)
         self.input.prepare(self.interrupts)
         self.packages.watch_imports()
-        announce_children(self.outbox.stdout, self.outbox.stderr)
+        announce_children(self.outbox.stdout, self.outbox.stderr, self.packages)
         os.register_at_fork(after_in_child=self._in_forked_child)
 
     def serve(

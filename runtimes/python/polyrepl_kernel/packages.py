@@ -15,13 +15,14 @@ _SITES = ("site-packages", "dist-packages")
 
 
 class Packages:
-    """Looks, around each cell and before each import, whether the environment that a variable names has changed.
+    """Looks before each cell whether the environment that a variable names has changed, and more often where one starts processes.
 
     As a finder of ``sys.meta_path`` it lets a cell import what the same cell has installed."""
 
     def __init__(self) -> None:
         self._directory = ""
         self._seen: int | None = None
+        self._may_change = False
 
     def watch_imports(self) -> None:
         """Be asked before ``sys.path`` is searched."""
@@ -30,7 +31,17 @@ class Packages:
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         """Find nothing: the finder of ``sys.path`` comes next."""
-        if path is None:
+        if path is None and self._may_change:
+            self.refresh()
+
+    def child_starts(self) -> None:
+        """Expect changes: this process starts one that may be an installer."""
+        self._may_change = True
+
+    def settle(self) -> None:
+        """Look again at the end of a cell that has started processes: the server has to know before a restart."""
+        if self._may_change:
+            self._may_change = False
             self.refresh()
 
     def refresh(self) -> None:
