@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Sequence
 
 from engine.capabilities import Capabilities
@@ -12,7 +13,7 @@ from engine.kernels import Tool
 from engine.kernels.provisioners import Confinement
 from engine.languages import Language
 from engine.log import get_logger
-from engine.packages import Installation, check_packages, hint_of, installer_env, installer_of
+from engine.packages import Installation, check_packages, hint_of, installer_of, tool_variables
 from engine.settings import Settings
 from engine.workspaces import RunDir
 
@@ -28,6 +29,8 @@ class Installations:
         self._run_dir = run_dir
         self._capabilities = capabilities
         self._server_env = dict(os.environ)
+        # Not that of kernels, nor that of other servers.
+        self._cache = run_dir.path / f"downloads-{secrets.token_hex(8)}"
         self._running: set[Installation] = set()
 
     def __len__(self) -> int:
@@ -67,20 +70,17 @@ class Installations:
         return installation
 
     def _make(self, context: Context, tool: Tool, packages: list[str], timeout: float | None) -> Installation:
-        settings, workspace = self._settings, context.workspace
+        settings = self._settings
         most = settings.package_timeout
+        staging = self._run_dir.path / f"install-{secrets.token_hex(8)}"
+        variables = tool_variables(tool, settings, tmp_dir=staging, cache_dir=self._cache, server_env=self._server_env)
         return Installation(
-            installer_of(tool, settings),
+            installer_of(tool, settings, variables),
             packages,
             tool=tool,
             target=context,
-            env=installer_env(
-                tool,
-                settings,
-                tmp_dir=workspace.root / "installing" / "tmp",
-                cache_dir=self._run_dir.cache,
-                server_env=self._server_env,
-            ),
+            variables=variables,
+            staging=staging,
             confinement=Confinement.of(settings.kernel_rlimits),
             timeout=most if timeout is None else min(timeout, most),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from engine.kernels.interpreters import find_node
@@ -23,11 +23,14 @@ def kernel_env(
     cache_dir: Path,
     server_env: Mapping[str, str],
     own_env: Mapping[str, str] | None = None,
+    programs: Sequence[Path] = (),
 ) -> dict[str, str]:
-    """All variables of a new kernel. Later ones win: allow-list, our own, the kernelspec's, the setting `kernel_env`, `own_env`."""
+    """All variables of a new kernel. Later ones win: allow-list, our own, the kernelspec's, the setting `kernel_env`, `own_env`.
+
+    `programs`: directories that come first on PATH."""
     patterns = (*_ALLOWED, *settings.kernel_env_allow)
     env = {name: value for name, value in server_env.items() if any(_matches(name, pattern) for pattern in patterns)}
-    env["PATH"] = _path(settings, env.get("PATH", os.defpath))
+    env["PATH"] = os.pathsep.join([*map(str, programs), _path(settings, env.get("PATH", os.defpath))])
     env["TMPDIR"] = str(tmp_dir)
     env["IPYTHONDIR"] = str(cache_dir / "ipython")
     env["MPLCONFIGDIR"] = str(cache_dir / "matplotlib")

@@ -17,9 +17,10 @@ from jupyter_client.kernelspec import KernelSpec
 from engine.errors import FieldError, KernelStartFailed
 from engine.kernels.backend import Backend, FileHolder
 from engine.kernels.channels import Channels, MakeChannels, Receiver, StreamChannels, ZmqChannels
+from engine.kernels.context_packages import package_programs, package_variables
 from engine.kernels.environment import kernel_env, zygote_env
 from engine.kernels.kernel import Kernel
-from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool, reserved_memory
+from engine.kernels.kernelspecs import KernelSpecs, honours, is_ours, reserved_memory
 from engine.kernels.provisioners import (
     KERNEL_MARK,
     Confinement,
@@ -209,13 +210,16 @@ class Local(Backend):
     ) -> Kernel:
         directory = self.run_dir.new_kernel_dir()
         kernel = self._kernel(spec, provisioner, directory)
+        ours = is_ours(spec)  # the interpreter of others has packages of its own
+        packages = package_variables(self._settings, workspace) if ours else {}
         env = kernel_env(
             self._settings,
-            spec_env={**spec.env, KERNEL_MARK: kernel.name, **self._packages_env(spec, workspace)},
+            spec_env={**spec.env, KERNEL_MARK: kernel.name, **packages},
             tmp_dir=workspace.tmp,
             cache_dir=self.run_dir.cache,
             server_env=self._server_env,
             own_env=workspace.env,
+            programs=package_programs(workspace) if ours else (),
         )
         await kernel.start(
             self._kernelspecs.command(spec),
@@ -226,11 +230,6 @@ class Local(Backend):
             tcp=language.kernel_name in self._settings.tcp_kernelspecs,
         )
         return kernel
-
-    def _packages_env(self, spec: KernelSpec, workspace: Workspace) -> dict[str, str]:
-        if not self._settings.packages or package_tool(spec) != "pip":
-            return {}
-        return {"POLYREPL_PACKAGES": str(workspace.packages / "python")}
 
     def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path) -> Kernel:
         return Kernel(spec, provisioner, directory, metrics=self._metrics, memory=self._settings.kernel_memory)

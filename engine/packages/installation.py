@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import re
+import contextlib
+import json
+import shutil
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -29,13 +31,13 @@ from engine.models import (
 )
 from engine.output import Journal, strip_ansi
 from engine.packages.tools import Installer, Outcome, ToolFailed, ToolMissing, explain
+from engine.packages.variables import CREDENTIALS, Variables
 from engine.workspaces import Workspace
 
 _MAX_EVENTS = 2000
 _MAX_LOG_BYTES = 1024 * 1024
 _LOG_LINES = 100
 _LINE_CHARS = 2000
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 
 
 class Target(Protocol):
@@ -71,7 +73,8 @@ class Installation:
         *,
         tool: Tool,
         target: Target,
-        env: Mapping[str, str],
+        variables: Variables,
+        staging: Path,
         confinement: Confinement,
         timeout: float,
     ) -> None:
@@ -84,7 +87,13 @@ class Installation:
         self.result: InstallationResult | None = None
         self._installer = installer
         self.workspace = target.workspace
-        self._env = {**env, KERNEL_MARK: f"install-{target.workspace.root.name}"}
+        self._staging = staging
+        self._env = {
+            **variables.plain,
+            "TMPDIR": str(staging / "tmp"),
+            KERNEL_MARK: f"install-{target.workspace.root.name}",
+        }
+        self._secret = json.dumps(variables.secret).encode()
         self._confinement = confinement
         self._timeout = timeout
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
@@ -150,7 +159,7 @@ class Installation:
         try:
             async with asyncio.timeout(self._timeout):
                 self._prepare()
-                outcome = await self._installer.install(self.packages, self.workspace, self._command)
+                outcome = await self._installer.install(self.packages, self.workspace, self._staging, self._command)
             status = "ok"
         except TimeoutError:
             message = f"The installation exceeded its timeout of {round(self._timeout * 1000)} ms and was stopped"
@@ -166,11 +175,14 @@ class Installation:
             error = explain(failed.output)
         except (OSError, ValueError) as failure:
             error = InstallationError("InstallationFailed", str(failure)[:1000], "The log tells more.")
+        with contextlib.suppress(asyncio.CancelledError):  # what has ended is not cancelled any more
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, self._staging, ignore_errors=True))
         self._end(status, outcome, error)
 
     def _prepare(self) -> None:
         self.workspace.prepare()
-        Path(self._env["TMPDIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._staging.mkdir(mode=0o700)
+        self._staging.joinpath("tmp").mkdir(mode=0o700)
 
     def _cancelled(self) -> InstallationError:
         return InstallationError("InstallationCancelled", f"The installation {self._reason}", "Start it again.")
@@ -201,10 +213,15 @@ class Installation:
         self.journal.append(Installed(result=self.result))
         self.journal.close()
 
-    async def _command(self, command: Sequence[str], cwd: Path, *, shown: bool = True) -> str:
+    async def _command(self, command: Sequence[str], *, shown: bool = True, trusted: bool = False) -> str:
         """Run a command and, if it is to be shown, tell what it prints; returns the end of its stdout. Raises ToolFailed."""
         code, stdout, stderr = await run_command(
-            command, cwd=cwd, env=self._env, confinement=self._confinement, reader=self if shown else None
+            command,
+            cwd=self._staging,
+            env=self._env,
+            confinement=self._confinement,
+            reader=self if shown else None,
+            given=self._secret if trusted else b"{}",
         )
         if code != 0:
             raise ToolFailed(stderr + stdout)
@@ -220,4 +237,4 @@ class Installation:
 
 def _without_secrets(text: str) -> str:
     """Without the credentials of URLs."""
-    return _CREDENTIALS.sub("***", text)
+    return CREDENTIALS.sub("***", text)

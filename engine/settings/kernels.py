@@ -115,7 +115,10 @@ class Packages(BaseModel):
     package_sources: Literal["registry", "any"] = Field(
         "registry", description="Allowed sources of packages: configured registries only, or also URLs, git and files."
     )
-    package_scripts: bool = Field(False, description="Run the installation scripts of npm packages.")
+    package_scripts: bool = Field(
+        False,
+        description="Run the installation scripts of npm packages, and build Python packages even if the server has credentials for pip.",
+    )
     package_timeout: Seconds = Field(300.0, description="Timeout of an installation, in seconds.")
     max_installations: int = Field(
         2, ge=1, description="Maximum number of concurrent installations, one in each context."

@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 # A build that writes down its process, starts a child that leaves its group, and never ends.
@@ -25,14 +26,17 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 """
 
 
-def wheel(directory: Path, name: str, version: str, source: str) -> str:
-    """A wheel with one module; returns its path."""
+def wheel(directory: Path, name: str, version: str, source: str, *, programs: Mapping[str, str] | None = None) -> str:
+    """A wheel with one module; returns its path. `programs`: what each of them calls."""
     path = directory / f"{name}-{version}-py3-none-any.whl"
     info = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{name}.py", source)
         archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        if programs:
+            lines = "".join(f"{program} = {call}\n" for program, call in programs.items())
+            archive.writestr(f"{info}/entry_points.txt", f"[console_scripts]\n{lines}")
         archive.writestr(f"{info}/RECORD", "".join(f"{each},,\n" for each in (f"{name}.py", f"{info}/METADATA")))
     return str(path)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+import errno
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -27,20 +29,42 @@ class LineReader(Protocol):
 
 
 async def run_command(
-    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], confinement: Confinement, reader: LineReader | None
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    confinement: Confinement,
+    reader: LineReader | None,
+    given: bytes = b"",
 ) -> tuple[int | None, str, str]:
-    """Run a command to its end; returns its exit code and the ends of its stdout and stderr. `reader` gets each line.
+    """Run a command to its end; returns its exit code and the ends of its stdout and stderr. `reader` gets each line, and the
+    command `given` through its stdin (at most what a pipe holds, 64 KiB).
 
     When this is cancelled, the command is asked to stop, and killed where it does not; it, its process group and what left that with
     the command's environment are gone on return. Raises OSError where it cannot be started."""
     process = SpawnProvisioner(confinement=confinement, kernel_spec=KernelSpec())
     output = process.reader = _Output(process, reader)
-    await process.launch_kernel(list(command), cwd=cwd, env=dict(env), connection_info={})
+    with _pipe_with(given) as stdin:
+        await process.launch_kernel(list(command), cwd=cwd, env=dict(env), connection_info={}, stdin=stdin)
     try:
         code = await process.wait()
     finally:
         await asyncio.shield(_release(process, output))
     return code, output.tail("stdout"), output.tail("stderr")
+
+
+@contextlib.contextmanager
+def _pipe_with(given: bytes) -> Iterator[int]:
+    """The end of a pipe from which these bytes can be read once. Raises OSError if a pipe does not hold them."""
+    reader, writer = os.pipe()
+    try:
+        os.set_blocking(writer, False)
+        with open(writer, "wb", buffering=0) as file:
+            if given and file.write(given) != len(given):
+                raise OSError(errno.E2BIG, "The variables of the command are too long")
+        yield reader
+    finally:
+        os.close(reader)
 
 
 async def _release(process: SpawnProvisioner, output: _Output) -> None:

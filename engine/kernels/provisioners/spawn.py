@@ -46,7 +46,7 @@ class SpawnProvisioner(Provisioner):
             cmd,
             cwd=kwargs["cwd"],
             env={**kwargs["env"], "JPY_PARENT_PID": str(os.getpid())},
-            stdin=subprocess.DEVNULL,
+            stdin=kwargs.get("stdin", subprocess.DEVNULL),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,

@@ -260,8 +260,8 @@ def _move(kernel: Kernel, plan: Plan) -> list[tuple[str, str]]:
         lost.append(("directory", here))
         os.chdir(next((new for _, new in plan.directories if os.path.isdir(new)), "/"))
     for name, value in list(os.environ.items()):
-        elsewhere = plan.moved(value)
-        if elsewhere is not None:
+        elsewhere = os.pathsep.join(plan.moved(path) or path for path in value.split(os.pathsep))  # PATH is several
+        if elsewhere != value:
             os.environ[name] = elsewhere
     os.environ.update(plan.env)
     if tempfile.tempdir:

@@ -146,6 +146,7 @@ class Execution:
         kernel, cell = self._kernel, self._cell
         if os.getpid() != self._pid:
             os._exit(0)  # a fork of user code that came back from its cell: the parent answers
+        kernel.packages.settle()
         reply = self._reply(result)
         metadata: dict[str, Any] = {}
         if self._before is not None:

@@ -62,7 +62,8 @@ class Kernel:
         self.interrupts.prepare()
         self.interrupts.places.runs_user_code(comms.handle)
         self.input.prepare(self.interrupts)
-        announce_children(self.outbox.stdout, self.outbox.stderr)
+        self.packages.watch_imports()
+        announce_children(self.outbox.stdout, self.outbox.stderr, self.packages)
         os.register_at_fork(after_in_child=self._in_forked_child)
 
     def serve(

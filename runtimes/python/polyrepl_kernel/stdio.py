@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from .cells import Cell, Cells
 from .helper import Helper
@@ -237,14 +237,21 @@ class OutStream(io.TextIOBase):
 OutStream.__module__ = "ipykernel.iostream"
 
 
-def announce_children(*streams: OutStream) -> None:
-    """Tell the streams whenever this process is about to start another one."""
+class Listener(Protocol):
+    """Who has to know of child processes."""
+
+    def child_starts(self) -> None:
+        """This process is about to start another one."""
+
+
+def announce_children(*listeners: Listener) -> None:
+    """Tell the listeners whenever this process is about to start another one."""
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event in _STARTS_A_CHILD:
             # A hook that raises would forbid the child.
             with suppress(Exception):
-                for stream in streams:
-                    stream.child_starts()
+                for listener in listeners:
+                    listener.child_starts()
 
     sys.addaudithook(hook)

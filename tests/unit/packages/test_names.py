@@ -9,7 +9,8 @@ import pytest
 from engine.errors import InvalidRequest
 from engine.kernels.provisioners.fake import Say
 from engine.packages.names import MAX_LENGTH, MAX_PACKAGES, Tool, check_packages, hint_of, missing_package
-from engine.packages.tools import explain, installer_env
+from engine.packages.tools import explain
+from engine.packages.variables import tool_variables
 from engine.settings import Settings
 
 GOOD: list[tuple[Tool, str]] = [
@@ -112,7 +113,7 @@ def test_a_tool_gets_the_registry_and_no_secrets_and_no_other_place() -> None:
     }  # fmt: skip
 
     def env(tool: Tool) -> dict[str, str]:
-        return installer_env(tool, Settings(), tmp_dir=Path("/t"), cache_dir=Path("/c"), server_env=server)
+        return tool_variables(tool, Settings(), tmp_dir=Path("/t"), cache_dir=Path("/c"), server_env=server).plain
 
     pip, npm = env("pip"), env("npm")
     assert (pip["PIP_INDEX_URL"], pip["HTTPS_PROXY"], pip["HOME"]) == ("https://mirror", "http://proxy", "/h")

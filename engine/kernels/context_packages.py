@@ -1,0 +1,41 @@
+"""A context's packages as its kernels know them: variables and programs by which pip, uv and npm in a cell install into the context."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from engine.kernels.interpreters import find_node
+from engine.resources import data_dir
+from engine.settings import Settings
+from engine.workspaces import Workspace
+
+
+def package_variables(settings: Settings, workspace: Workspace) -> dict[str, str]:
+    """The variables of kernels. Nothing that they name has to be there: the programs make it."""
+    python = workspace.packages / "python"
+    npmrc = _operators_npmrc(settings.node)
+    return {
+        "POLYREPL_PACKAGES": str(python),
+        "POLYREPL_PYTHON": str(settings.python),
+        "PIP_PYTHON": str(_programs() / "context-python"),
+        "UV_PYTHON": str(python / "bin" / "python"),
+        "npm_config_prefix": str(workspace.packages / "npm"),
+        **({} if npmrc is None else {"npm_config_globalconfig": npmrc}),
+    }
+
+
+def package_programs(workspace: Workspace) -> list[Path]:
+    """Directories of programs: those that packages bring, and what stands in for installers."""
+    return [workspace.packages / "python" / "bin", workspace.packages / "npm" / "bin", _programs()]
+
+
+@cache
+def _operators_npmrc(configured: Path | None) -> str | None:
+    """Where npm has its configuration for all users, which it would otherwise look for below the context's prefix."""
+    node = find_node(configured)
+    return None if node is None else str(node.resolve().parent.parent / "etc" / "npmrc")
+
+
+def _programs() -> Path:
+    return data_dir() / "runtimes" / "bin"
