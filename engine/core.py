@@ -13,11 +13,22 @@ from engine.assistance import Assistance
 from engine.bookkeeping import Bookkeeping
 from engine.branching import Branching
 from engine.capabilities import Capabilities
-from engine.contexts import DELETED, Brancher, Context, ContextOptions, Contexts, Execution, Executions, Request
+from engine.contexts import (
+    DELETED,
+    Brancher,
+    Budgets,
+    Context,
+    ContextOptions,
+    Contexts,
+    Execution,
+    Executions,
+    Request,
+)
 from engine.errors import (
     ContextExists,
     FieldError,
     InvalidRequest,
+    Overloaded,
     ShuttingDown,
 )
 from engine.installations import Installations
@@ -48,6 +59,7 @@ class Engine:
     ) -> None:
         self.settings = settings or Settings()
         self.metrics = Metrics()
+        self.budgets = Budgets(self.settings, self.metrics)
         self.backends, self.languages = _places(self.settings, self.metrics, provisioner, channels)
         self.executions = Executions(
             max_finished=self.settings.max_executions, retained_bytes=self.settings.retained_bytes
@@ -146,7 +158,8 @@ class Engine:
         for backend in self.backends:
             backend.open(run_dir, self._pool)
         brancher = Brancher(self.settings, run_dir=run_dir, metrics=self.metrics)
-        self._contexts = _contexts(self.settings, self._limits, run_dir, self._pool, brancher, self.books)
+        options = _context_options(self.settings, self._limits, self.budgets)
+        self._contexts = _contexts(self.settings, options, run_dir, self._pool, brancher, self.books)
         self.books.pool = self._pool
         self._branching = Branching(self._contexts, brancher, self.capabilities)
         self._installations = Installations(self.settings, self._contexts, run_dir, self.capabilities)
@@ -179,7 +192,8 @@ class Engine:
         Without `context_id` a new context is made. Each of the options, which ExecuteOptions describes, can also be given by keyword.
         With an `idempotency_key` that was used before, the earlier execution is returned.
 
-        Raises InvalidRequest, UnknownLanguage, QueueFull, TooManyContexts, IdempotencyConflict, NotSupported or ShuttingDown."""
+        Raises InvalidRequest, UnknownLanguage, QueueFull, TooManyBytes, TooManyContexts, IdempotencyConflict, NotSupported or
+        ShuttingDown."""
         if self._closed:
             raise ShuttingDown
         found = self.check_language(language)
@@ -196,7 +210,7 @@ class Engine:
             known = self.executions.find_key(key, fingerprint)
             if known is not None:
                 return known
-        context, _ = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found)
+        context, is_new = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found)
         execution = Execution(
             request,
             context_id=context.id,
@@ -206,7 +220,12 @@ class Engine:
             find_hint=self.installations.find_hint(context.id, found),
             listener=self.books,
         )
-        context.submit(execution)
+        try:
+            context.submit(execution)
+        except Overloaded:
+            if is_new:
+                self.contexts.discard(context)
+            raise
         self.executions.add(execution, key=key, fingerprint=fingerprint)
         return execution
 
@@ -313,12 +332,12 @@ def _output_limits(settings: Settings) -> OutputLimits:
 
 
 def _contexts(
-    settings: Settings, limits: OutputLimits, run_dir: RunDir, pool: Pool, brancher: Brancher, listener: Bookkeeping
+    settings: Settings, options: ContextOptions, run_dir: RunDir, pool: Pool, brancher: Brancher, listener: Bookkeeping
 ) -> Contexts:
     return Contexts(
         max_contexts=settings.max_contexts,
         idle_timeout=settings.context_idle_timeout,
-        options=_context_options(settings, limits),
+        options=options,
         run_dir=run_dir,
         pool=pool,
         brancher=brancher,
@@ -326,9 +345,11 @@ def _contexts(
     )
 
 
-def _context_options(settings: Settings, limits: OutputLimits) -> ContextOptions:
+def _context_options(settings: Settings, limits: OutputLimits, budgets: Budgets) -> ContextOptions:
     return ContextOptions(
         queue_size=settings.queue_size,
+        queue_bytes=settings.queue_bytes,
+        queues=budgets.queues,
         interrupt_grace=settings.interrupt_grace,
         kept_messages=settings.websocket_buffer_bytes,
         observed_timeout=settings.websocket_timeout,

@@ -1,6 +1,7 @@
 """Contexts and executions: a kernel, its queue, and what is run on it."""
 
 from engine.contexts.branches import Branch, Brancher
+from engine.contexts.budgets import Budget, Budgets, Share
 from engine.contexts.checkpoints import Checkpoint
 from engine.contexts.context import Context, ContextOptions
 from engine.contexts.execution import Execution, Request
@@ -13,6 +14,8 @@ __all__ = [
     "DELETED",
     "Branch",
     "Brancher",
+    "Budget",
+    "Budgets",
     "Checkpoint",
     "Context",
     "ContextOptions",
@@ -21,5 +24,6 @@ __all__ = [
     "Executions",
     "Observer",
     "Request",
+    "Share",
     "listing_of",
 ]

@@ -9,6 +9,7 @@ import uuid
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import Protocol
 
 from msgspec import UNSET, UnsetType
@@ -47,6 +48,17 @@ class Request:
     code: str
     timeout: float
     options: ExecuteOptions = DEFAULTS
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that it takes, roughly."""
+        options = self.options
+        size = getsizeof(self.code)
+        if options.stdin:
+            size += sum(map(getsizeof, options.stdin))
+        if options.env_vars:
+            size += sum(getsizeof(name) + getsizeof(value) for name, value in options.env_vars.items())
+        return size
 
     def fingerprint(self, *identity: str | None) -> bytes:
         """Equal for requests that ask for the same."""
@@ -218,6 +230,7 @@ class Execution:
             self.journal.append(self._normalizer.fail(error))
         self.status, self.context_state = status, context_state
         self.request = self._run = None  # it may be kept for long, its kernel is not
+        self._stdin.clear()
         self._awaits_input = False
         self.journal.append(
             Done(

@@ -28,6 +28,7 @@ PolyreplError
 ├── NotSupported              the kernel of this language cannot do it
 ├── Overloaded                try again later (`retry_after`, seconds)
 │   ├── QueueFull
+│   ├── TooManyBytes
 │   ├── TooManyContexts
 │   ├── TooManyRequests
 │   ├── KernelsBusy
@@ -51,6 +52,7 @@ from engine.errors.limits import (
     Overloaded,
     QueueFull,
     ShuttingDown,
+    TooManyBytes,
     TooManyCheckpoints,
     TooManyContexts,
     TooManyInstallations,
@@ -121,6 +123,7 @@ __all__ = [
     "RequestTooLarge",
     "ShuttingDown",
     "StorageFull",
+    "TooManyBytes",
     "TooManyCheckpoints",
     "TooManyContexts",
     "TooManyFiles",

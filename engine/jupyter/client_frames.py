@@ -39,6 +39,11 @@ class ClientMessage:
     parts: list[bytes]
 
     @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(map(len, self.parts))
+
+    @property
     def is_cell(self) -> bool:
         return self.channel is Channel.SHELL and self.msg_type == "execute_request"
 

@@ -40,6 +40,18 @@ class Contexts(BaseModel):
         30.0, description="Seconds that a branch or a checkpoint waits for its turn, and timeout of each of its steps."
     )
     queue_size: int = Field(32, ge=1, description="Maximum number of waiting executions per context.")
+    queue_bytes: int = Field(
+        32 * MIB,
+        ge=1024,
+        description="Maximum size of the requests that wait or run in a context, in bytes of memory. "
+        "An empty queue takes any request.",
+    )
+    total_queue_bytes: int = Field(
+        256 * MIB,
+        ge=1024,
+        description="Maximum size of the requests that wait or run in all contexts. "
+        "The first 256 KiB of each context do not count.",
+    )
     default_timeout: Seconds = Field(30.0, description="Default timeout of executions, in seconds.")
     max_timeout: Seconds = Field(3600.0, description="Maximum timeout of an execution, in seconds.")
     interrupt_grace: Seconds = Field(

@@ -36,6 +36,7 @@ __all__ = [
     "RequestTooLarge",
     "ShuttingDown",
     "StorageFull",
+    "TooManyBytes",
     "TooManyCheckpoints",
     "TooManyContexts",
     "TooManyFiles",
@@ -117,6 +118,10 @@ class KernelTimeout(KernelError):
 
 class QueueFull(Overloaded):
     """The queue of the context is full."""
+
+
+class TooManyBytes(Overloaded):
+    """A request has no room beside those that wait already."""
 
 
 class TooManyContexts(Overloaded):

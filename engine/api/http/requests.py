@@ -20,7 +20,7 @@ def engine_of(request: Request) -> Engine:
 
 
 async def read_body(request: Request, model: type[Body], *, optional: bool = False) -> Body:
-    """The request's JSON body. Raises InvalidRequest that names every wrong field, or RequestTooLarge."""
+    """The request's JSON body. Raises InvalidRequest that names every wrong field, RequestTooLarge or TooManyBytes."""
     raw = await _read(request, engine_of(request).settings.max_request_bytes)
     if optional and not raw.strip():
         raw = b"{}"
@@ -31,19 +31,23 @@ async def read_body(request: Request, model: type[Body], *, optional: bool = Fal
 
 
 async def read_bytes(request: Request) -> bytes:
-    """The request's body as it is. Raises RequestTooLarge."""
+    """The request's body as it is. Raises RequestTooLarge or TooManyBytes."""
     return await _read(request, engine_of(request).settings.max_request_bytes)
 
 
 async def _read(request: Request, limit: int) -> bytes:
     chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise RequestTooLarge(limit)
-        chunks.append(chunk)
-    return b"".join(chunks)
+    share = engine_of(request).budgets.incoming.share()
+    try:
+        async for chunk in request.stream():
+            if share.held + len(chunk) > limit:
+                raise RequestTooLarge(limit)
+            share.check(len(chunk))
+            share.take(len(chunk))
+            chunks.append(chunk)
+        return b"".join(chunks)
+    finally:
+        share.give(share.held)
 
 
 def whole_number(text: str, field: str) -> int:
