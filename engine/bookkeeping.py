@@ -44,6 +44,10 @@ class Bookkeeping:
         if self.pool is not None:
             self.pool.note_free_core()
 
+    def execution_grew(self, execution: Execution) -> None:
+        """Weigh it anew (`ExecutionListener`)."""
+        self._executions.note_grown(execution)
+
     def context_created(self, context: Context) -> None:
         """Count a context (`ContextListener`)."""
         self._metrics.contexts.labels(context.language.name).inc()

@@ -62,8 +62,11 @@ class Engine:
         self.budgets = Budgets(self.settings, self.metrics)
         self.backends, self.languages = _places(self.settings, self.metrics, provisioner, channels)
         self.executions = Executions(
-            max_finished=self.settings.max_executions, retained_bytes=self.settings.retained_bytes
+            max_finished=self.settings.max_executions,
+            retained_bytes=self.settings.retained_bytes,
+            total_bytes=self.settings.total_output_bytes,
         )
+        self.metrics.held_bytes.labels("outputs").set_function(lambda: self.executions.size)
         self.books = Bookkeeping(self.executions, self.metrics)
         self._limits = _output_limits(self.settings)
         self.capabilities = Capabilities(self.languages)

@@ -50,6 +50,10 @@ class Journal:
             self._first += 1
         self._wake()
 
+    def cap(self) -> None:
+        """Keep no more bytes than now, whatever comes."""
+        self._max_bytes = min(self._max_bytes, self._bytes)
+
     def close(self) -> None:
         """No reader waits any more; later events (output of threads that outlive their cell) are kept for new readers."""
         self.closed = True

@@ -165,6 +165,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     _taken_at_ping = 0
     _incoming: Share | None = None
     _complete = 0  # bytes of whole messages
+    _is_refused = False  # what still comes is thrown away, up to the end
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Joiner(transport, self.loop))
@@ -177,12 +178,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._incoming.give(self._incoming.held)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
         if self._incoming is not None:
             try:
                 self._incoming.check(len(data))
             except TooManyBytes as error:
+                self._is_refused = True
                 self._cut(error.message[:_REASON_BYTES])
-                self.transport.pause_reading()
                 return
             self._incoming.take(len(data))
         super().data_received(data)

@@ -76,4 +76,11 @@ class Outputs(BaseModel):
     max_executions: int = Field(
         1000, ge=1, description="Number of finished executions to keep for GET /executions/{id}."
     )
-    retained_bytes: int = Field(64 * MIB, ge=0, description="Bytes of finished executions to keep.")
+    retained_bytes: int = Field(
+        64 * MIB, ge=0, description="Bytes of finished executions to keep, output after their end included."
+    )
+    total_output_bytes: int = Field(
+        512 * MIB,
+        ge=1024,
+        description="Bytes to keep of the output of all executions. Above it, running code keeps 1 MiB of new output.",
+    )
