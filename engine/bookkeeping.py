@@ -25,6 +25,7 @@ class Bookkeeping:
         self.pool: Pool | None = None
         self._executions = executions
         self._metrics = metrics
+        metrics.held_bytes.labels("outputs").set_function(lambda: executions.size)
 
     def execution_ended(self, execution: Execution) -> None:
         """Count an execution that has ended, and begin to keep it (`ExecutionListener`)."""

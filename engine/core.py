@@ -28,7 +28,6 @@ from engine.errors import (
     ContextExists,
     FieldError,
     InvalidRequest,
-    Overloaded,
     ShuttingDown,
 )
 from engine.installations import Installations
@@ -61,12 +60,7 @@ class Engine:
         self.metrics = Metrics()
         self.budgets = Budgets(self.settings, self.metrics)
         self.backends, self.languages = _places(self.settings, self.metrics, provisioner, channels)
-        self.executions = Executions(
-            max_finished=self.settings.max_executions,
-            retained_bytes=self.settings.retained_bytes,
-            total_bytes=self.settings.total_output_bytes,
-        )
-        self.metrics.held_bytes.labels("outputs").set_function(lambda: self.executions.size)
+        self.executions = _executions(self.settings)
         self.books = Bookkeeping(self.executions, self.metrics)
         self._limits = _output_limits(self.settings)
         self.capabilities = Capabilities(self.languages)
@@ -223,12 +217,7 @@ class Engine:
             find_hint=self.installations.find_hint(context.id, found),
             listener=self.books,
         )
-        try:
-            context.submit(execution)
-        except Overloaded:
-            if is_new:
-                self.contexts.discard(context)
-            raise
+        self.contexts.submit(execution, context, is_new=is_new)
         self.executions.add(execution, key=key, fingerprint=fingerprint)
         return execution
 
@@ -331,6 +320,14 @@ def _output_limits(settings: Settings) -> OutputLimits:
         item_bytes=settings.max_item_bytes,
         items=settings.max_items,
         output_bytes=settings.max_output_bytes,
+    )
+
+
+def _executions(settings: Settings) -> Executions:
+    return Executions(
+        max_finished=settings.max_executions,
+        retained_bytes=settings.retained_bytes,
+        total_bytes=settings.total_output_bytes,
     )
 
 

@@ -89,6 +89,10 @@ class Metrics:
             "polyrepl_bad_messages", "Messages from kernels that were not valid.", registry=self.registry
         )
 
+        self.mcp_sessions = Gauge("polyrepl_mcp_sessions", "MCP sessions.", registry=self.registry)
+        self.mcp_sessions_evicted = Counter(
+            "polyrepl_mcp_sessions_evicted", "MCP sessions ended to make room for others.", registry=self.registry
+        )
         self.held_bytes = Gauge(
             "polyrepl_held_bytes",
             "Bytes in memory; purpose: queues (requests that wait or run), incoming (requests that are being received) "

@@ -56,6 +56,14 @@ class Gateway(BaseModel):
         return self
 
 
+class Mcp(BaseModel):
+    max_mcp_sessions: int = Field(
+        1000,
+        ge=1,
+        description="Maximum number of MCP sessions. A new session replaces the one that is idle for longest.",
+    )
+
+
 class KernelBox(BaseModel):
     kernelbox_timeout: Seconds = Field(
         60.0, description="Default timeout, in seconds, for executions requested through the KernelBox API."

@@ -21,7 +21,7 @@ def engine_of(request: Request) -> Engine:
 
 async def read_body(request: Request, model: type[Body], *, optional: bool = False) -> Body:
     """The request's JSON body. Raises InvalidRequest that names every wrong field, RequestTooLarge or TooManyBytes."""
-    raw = await _read(request, engine_of(request).settings.max_request_bytes)
+    raw = await read_bytes(request)
     if optional and not raw.strip():
         raw = b"{}"
     try:
@@ -32,12 +32,14 @@ async def read_body(request: Request, model: type[Body], *, optional: bool = Fal
 
 async def read_bytes(request: Request) -> bytes:
     """The request's body as it is. Raises RequestTooLarge or TooManyBytes."""
-    return await _read(request, engine_of(request).settings.max_request_bytes)
+    return await read_within(request, engine_of(request))
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def read_within(request: Request, engine: Engine) -> bytes:
+    """A body within the limits of an engine. Raises RequestTooLarge or TooManyBytes."""
     chunks: list[bytes] = []
-    share = engine_of(request).budgets.incoming.share()
+    limit = engine.settings.max_request_bytes
+    share = engine.budgets.incoming.share()
     try:
         async for chunk in request.stream():
             if share.held + len(chunk) > limit:

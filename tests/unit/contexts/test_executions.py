@@ -260,41 +260,13 @@ async def test_it_shows_its_state():
     assert repr(execution) == f"<Execution {execution.id} running, 1 events>"
 
 
-def retention(*, max_finished: int = 100, retained_bytes: int = 10**9, total_bytes: int = 10**9) -> Executions:
-    return Executions(max_finished=max_finished, retained_bytes=retained_bytes, total_bytes=total_bytes)
-
-
-class Ledger:
-    """Keeps executions as the engine does."""
-
-    def __init__(self, executions: Executions) -> None:
-        self.executions = executions
-
-    def execution_grew(self, execution: Execution) -> None:
-        self.executions.note_grown(execution)
-
-    def execution_ended(self, execution: Execution) -> None:
-        self.executions.note_finished(execution)
-
-    def running(self) -> Execution:
-        execution = Execution(asked(), context_id="c", language="python", limits=LIMITS, max_events=1000, listener=self)
-        self.executions.add(execution)
-        execution.start()
-        return execution
-
-    def finished(self) -> Execution:
-        execution = self.running()
-        execution.end("ok", context_state="preserved")
-        return execution
-
-
 class TestRetention:
     async def test_an_unknown_id_is_not_found(self):
         with pytest.raises(ExecutionNotFound, match="nope"):
-            retention(max_finished=1, retained_bytes=1).get("nope")
+            Executions(max_finished=1, retained_bytes=1, total_bytes=10**9).get("nope")
 
     async def test_the_oldest_finished_ones_go_and_running_ones_stay(self):
-        executions = retention(max_finished=2, retained_bytes=10**9)
+        executions = Executions(max_finished=2, retained_bytes=10**9, total_bytes=10**9)
         active, *finished = [make() for _ in range(5)]
         executions.add(active)
         for execution in finished:
@@ -310,7 +282,7 @@ class TestRetention:
             assert executions.get(execution.id) is execution
 
     async def test_finished_ones_are_kept_within_a_number_of_bytes_but_the_last_always(self):
-        executions = retention(max_finished=100, retained_bytes=50_000)
+        executions = Executions(max_finished=100, retained_bytes=50_000, total_bytes=10**9)
         made = []
         for _ in range(5):
             execution, _run = running()
@@ -322,61 +294,8 @@ class TestRetention:
         assert 1 <= len(executions) < 5
         assert executions.get(made[-1].id) is made[-1]
 
-    async def test_output_that_comes_after_the_end_is_weighed_as_it_comes(self):
-        ledger = Ledger(retention(retained_bytes=400_000))
-        quiet, *noisy = [ledger.finished() for _ in range(8)]
-        for execution in noisy:
-            for _ in range(20):
-                printed(execution, "x" * 10_000)
-                assert ledger.executions.size <= 400_000 + execution.size
-        with pytest.raises(ExecutionNotFound):
-            ledger.executions.get(quiet.id)
-        assert ledger.executions.get(noisy[-1].id) is noisy[-1]
-        assert ledger.executions.size == sum(each.size for each in noisy if each.id in ledger.executions._by_id)
-
-    async def test_late_output_has_the_limits_of_its_execution(self):
-        execution = Ledger(retention()).finished()
-        for _ in range(50):
-            printed(execution, "x" * 10_000)
-            say(execution, "display_data", data={"text/plain": "y" * 10_000}, metadata={})
-        assert execution.size <= 2 * LIMITS.output_bytes
-        cut = execution.result().truncated
-        assert cut["stdout"].total_bytes == 500_000
-
-    async def test_above_the_total_what_runs_and_grows_keeps_nothing_more_and_says_what_is_missing(self):
-        ledger = Ledger(retention(total_bytes=1_500_000))
-        first, second = ledger.running(), ledger.running()
-        for execution in (first, second):
-            for _ in range(90):
-                say(execution, "display_data", data={"text/plain": "y" * 10_000}, metadata={})
-        most = ledger.executions.size
-        for _ in range(90):
-            say(second, "display_data", data={"text/plain": "y" * 10_000}, metadata={})
-            printed(second, "x" * 10_000)
-        assert ledger.executions.size - most < 100_000
-        second.end("ok", context_state="preserved")
-        result = second.result()
-        assert result.truncated["items"].total == 180
-        assert result.truncated["stdout"].total_bytes == 900_000
-        assert [each.status for each in (first, second)] == ["running", "ok"]
-
-    async def test_above_the_total_each_execution_still_keeps_a_little(self):
-        ledger = Ledger(retention(total_bytes=1_000_000))
-        large, small = ledger.running(), ledger.running()
-        for _ in range(90):
-            say(large, "display_data", data={"text/plain": "y" * 10_000}, metadata={})
-        printed(small, "hello")
-        small.end("ok", context_state="preserved")
-        assert small.stdout == "hello"
-        assert not small.was_truncated
-
-    async def test_the_lines_for_input_go_with_the_end(self):
-        execution, _ = running(stdin=["x" * 1000] * 3)
-        execution.end("ok", context_state="preserved")
-        assert not execution._stdin
-
     async def test_a_key_finds_its_execution_as_long_as_it_is_kept(self):
-        executions = retention(max_finished=1, retained_bytes=10**9)
+        executions = Executions(max_finished=1, retained_bytes=10**9, total_bytes=10**9)
         first, second = make(), make()
         executions.add(first, key="k", fingerprint=b"a")
         assert executions.find_key("k", b"a") is first
@@ -390,7 +309,7 @@ class TestRetention:
         assert executions.find_key("k", b"b") is None
 
     async def test_the_finished_ones_of_an_ended_context_are_forgotten(self):
-        executions = retention(max_finished=10, retained_bytes=10**9)
+        executions = Executions(max_finished=10, retained_bytes=10**9, total_bytes=10**9)
         execution = make()
         executions.add(execution, key="k", fingerprint=b"a")
         execution.end("ok", context_state="preserved")
