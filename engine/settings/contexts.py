@@ -52,6 +52,9 @@ class Contexts(BaseModel):
         description="Maximum size of the requests that wait or run in all contexts. "
         "The first 256 KiB of each context do not count.",
     )
+    max_label_chars: int = Field(
+        16 * 1024, ge=256, description="Maximum number of characters in the name, and in the tags, of a context."
+    )
     default_timeout: Seconds = Field(30.0, description="Default timeout of executions, in seconds.")
     max_timeout: Seconds = Field(3600.0, description="Maximum timeout of an execution, in seconds.")
     interrupt_grace: Seconds = Field(
