@@ -350,6 +350,7 @@ def _context_options(settings: Settings, limits: OutputLimits, budgets: Budgets)
         queue_size=settings.queue_size,
         queue_bytes=settings.queue_bytes,
         queues=budgets.queues,
+        websockets=budgets.websockets,
         interrupt_grace=settings.interrupt_grace,
         kept_messages=settings.websocket_buffer_bytes,
         observed_timeout=settings.websocket_timeout,

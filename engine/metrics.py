@@ -95,8 +95,8 @@ class Metrics:
         )
         self.held_bytes = Gauge(
             "polyrepl_held_bytes",
-            "Bytes in memory; purpose: queues (requests that wait or run), incoming (requests that are being received) "
-            "or outputs (of executions).",
+            "Bytes in memory; purpose: queues (requests that wait or run), incoming (requests that are being received), "
+            "websockets (messages that wait for clients) or outputs (of executions).",
             ["purpose"],
             registry=self.registry,
         )

@@ -102,7 +102,7 @@ class Share:
 
 
 class Budgets:
-    """All of a server: of requests that are being received, and of those that wait or run."""
+    """All of a server: of requests that are being received, of those that wait or run, and of messages that wait for websockets."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.incoming = Budget(
@@ -114,4 +114,11 @@ class Budgets:
         )
         self.queues = Budget(
             settings.total_queue_bytes, metrics, purpose="queues", what="All queues together hold", spared=256 * _KIB
+        )
+        self.websockets = Budget(
+            settings.total_websocket_bytes,
+            metrics,
+            purpose="websockets",
+            what="Messages that wait for websockets have",
+            spared=256 * _KIB,
         )

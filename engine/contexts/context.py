@@ -35,15 +35,20 @@ class ContextOptions:
     """What contexts are run with. Seconds; the output limits are sent to kernels that apply them themselves.
 
     `queue_bytes`: of the requests of one context, which are a share of `queues`, those of all; `kept_messages`: bytes kept for each
-    observer that is away; `observed_timeout`: of the cells of observers, None for none."""
+    observer that is away, within `websockets`, what waits for all observers; `observed_timeout`: of their cells, None for none."""
 
     queue_size: int
     queue_bytes: int
     queues: Budget
+    websockets: Budget
     interrupt_grace: float
     kernel_limits: dict[str, int]
     kept_messages: int = 0
     observed_timeout: float | None = None
+
+    def observers(self) -> Observers:
+        """Those of a context."""
+        return Observers(max_kept=self.kept_messages, share=self.websockets.share())
 
     def queue(self, slot: KernelSlot, context_id: str) -> Queue:
         """A queue for a context."""
@@ -80,7 +85,7 @@ class Context:
         self.workspace = workspace
         self.checkpoints = checkpoints
         self.created_at = datetime.now(UTC)
-        self.observers = Observers(max_kept=options.kept_messages)
+        self.observers = options.observers()
         self.installation: Installation | None = None
         self._owner = owner
         self._slot = KernelSlot(context_id, language, workspace, observers=self.observers, kernel=kernel)

@@ -60,7 +60,9 @@ class ClientMessage:
 
 
 class Outgoing:
-    """A message for clients, encoded at most once for all of them that speak the same form."""
+    """A message for clients, encoded at most once for all of them that speak the same form. `holders`: for how many it waits."""
+
+    holders = 0
 
     def __init__(self, channel: Channel, parts: Sequence[bytes]) -> None:
         self.channel = channel

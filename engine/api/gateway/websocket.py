@@ -48,7 +48,8 @@ class _Client(Observer):
     """Sends what waits for it, one message after the other, and hands on what comes.
 
     A client that asked for the output itself slows the kernel down when it is behind. Any other one, or one that reads nothing at
-    all, is closed once more than `limit` bytes wait; what it missed is kept for its session.
+    all, is closed once more than `limit` bytes wait, or as much as the server keeps for all clients; what it missed is
+    kept for its session.
 
     A shell request that has no room in the queue waits here, and nothing is read behind it: the network holds what its client sends,
     in order, and nothing is lost. (A refusal would run the cells behind the refused one without it.) What is for control or stdin
@@ -61,6 +62,7 @@ class _Client(Observer):
         self.session = session
         self._websocket = websocket
         self._context = context
+        self._held = context.observers.held
         self._subprotocol = subprotocol
         self._limit = limit
         self._allowed = math.inf  # while it is given what its session has missed
@@ -75,6 +77,7 @@ class _Client(Observer):
         self._writing: asyncio.Task[None] | None = None
 
     def deliver(self, message: Outgoing) -> None:
+        self._held.hold(message)
         self._queue.append(message)
         self._bytes += message.size
         self._largest = max(self._largest, message.size)
@@ -83,11 +86,13 @@ class _Client(Observer):
             self._asked.set()
         if not self._is_behind and self._bytes > _HIGH:
             self._set_behind(True)
-        if self._bytes - self._largest > self._allowed:
+        if self._bytes - self._largest > self._allowed or (self._is_behind and not self._held.has_room):
             self._give_up()
 
     def take(self) -> list[Outgoing]:
         taken = list(self._queue)
+        for message in taken:
+            self._held.drop(message)
         self._queue.clear()
         self._bytes = 0
         return taken
@@ -155,6 +160,7 @@ class _Client(Observer):
             return False
         if self._queue and self._queue[0] is message:
             self._queue.popleft()
+            self._held.drop(message)
             self._bytes -= message.size
             if not self._queue:
                 self._largest = 0
