@@ -72,6 +72,8 @@ class Share:
     def check(self, size: int, *, times: int = 1) -> None:
         """Raises TooManyBytes where `size` more bytes have no room. `times`: how often the limits may be used, before that."""
         budget, after = self._budget, self.held + size
+        if after <= self._limit and budget.held + size <= budget.limit:
+            return
         if self.held and after > times * self._limit:
             budget.refused.inc()
             raise TooManyBytes(self._what, size, self.held, times * self._limit)
@@ -81,14 +83,18 @@ class Share:
 
     def take(self, size: int) -> None:
         """Hold `size` more bytes, whether there is room or not."""
-        self._budget.held += self._counted(self.held + size)
-        self.held += size
+        self._hold(self.held + size)
 
     def give(self, size: int) -> None:
         """Hold `size` bytes less."""
-        self._budget.held += self._counted(self.held - size)
-        self.held -= size
+        self._hold(self.held - size)
         self._budget.wake()
+
+    def _hold(self, size: int) -> None:
+        spared = self._budget.spared
+        if size > spared or self.held > spared:
+            self._budget.held += self._counted(size)
+        self.held = size
 
     def _counted(self, after: int) -> int:
         """By how many bytes the budget changes when the share holds `after` bytes."""
