@@ -25,6 +25,7 @@ class Bookkeeping:
         self.pool: Pool | None = None
         self._executions = executions
         self._metrics = metrics
+        metrics.held_bytes.labels("outputs").set_function(lambda: executions.size)
 
     def execution_ended(self, execution: Execution) -> None:
         """Count an execution that has ended, and begin to keep it (`ExecutionListener`)."""
@@ -43,6 +44,10 @@ class Bookkeeping:
         self._executions.note_finished(execution)
         if self.pool is not None:
             self.pool.note_free_core()
+
+    def execution_grew(self, execution: Execution) -> None:
+        """Weigh it anew (`ExecutionListener`)."""
+        self._executions.note_grown(execution)
 
     def context_created(self, context: Context) -> None:
         """Count a context (`ContextListener`)."""

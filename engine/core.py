@@ -13,7 +13,18 @@ from engine.assistance import Assistance
 from engine.bookkeeping import Bookkeeping
 from engine.branching import Branching
 from engine.capabilities import Capabilities
-from engine.contexts import DELETED, Brancher, Context, ContextOptions, Contexts, Execution, Executions, Keys, Request
+from engine.contexts import (
+    DELETED,
+    Brancher,
+    Budgets,
+    Context,
+    ContextOptions,
+    Contexts,
+    Execution,
+    Executions,
+    Keys,
+    Request,
+)
 from engine.errors import (
     ContextExists,
     FieldError,
@@ -48,6 +59,7 @@ class Engine:
     ) -> None:
         self.settings = settings or Settings()
         self.metrics = Metrics()
+        self.budgets = Budgets(self.settings, self.metrics)
         self.backends, self.languages = _places(self.settings, self.metrics, provisioner, channels)
         self.executions = _executions(self.settings)
         self.books = Bookkeeping(self.executions, self.metrics)
@@ -144,7 +156,8 @@ class Engine:
         for backend in self.backends:
             backend.open(run_dir, self._pool)
         brancher = Brancher(self.settings, run_dir=run_dir, metrics=self.metrics)
-        self._contexts = _contexts(self.settings, self._limits, run_dir, self._pool, brancher, self.books)
+        options = _context_options(self.settings, self._limits, self.budgets)
+        self._contexts = _contexts(self.settings, options, run_dir, self._pool, brancher, self.books)
         self.books.pool = self._pool
         self._branching = Branching(self._contexts, brancher, self.capabilities)
         self._installations = Installations(self.settings, self._contexts, run_dir, self.capabilities)
@@ -177,8 +190,8 @@ class Engine:
         Without `context_id` a new context is made. Each of the options, which ExecuteOptions describes, can also be given by keyword.
         With an `idempotency_key` that was used before, the earlier execution is returned.
 
-        Raises InvalidRequest, UnknownLanguage, QueueFull, TooManyContexts, IdempotencyConflict, ResultGone, NotSupported or
-        ShuttingDown."""
+        Raises InvalidRequest, UnknownLanguage, QueueFull, TooManyBytes, TooManyContexts, IdempotencyConflict, ResultGone,
+        NotSupported or ShuttingDown."""
         if self._closed:
             raise ShuttingDown
         found = self.check_language(language)
@@ -195,7 +208,7 @@ class Engine:
             known = self.executions.find_key(key, fingerprint)
             if known is not None:
                 return known
-        context, _ = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found)
+        context, is_new = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found)
         execution = Execution(
             request,
             context_id=context.id,
@@ -205,7 +218,7 @@ class Engine:
             find_hint=self.installations.find_hint(context.id, found),
             listener=self.books,
         )
-        context.submit(execution)
+        self.contexts.submit(execution, context, is_new=is_new)
         self.executions.add(execution, key=key, fingerprint=fingerprint)
         return execution
 
@@ -302,11 +315,6 @@ async def _end(contexts: Contexts | None, pool: Pool | None, backends: Iterable[
         await asyncio.gather(*(each.aclose() for each in (contexts, pool) if each is not None))
 
 
-def _executions(settings: Settings) -> Executions:
-    keys = Keys(max_ended=settings.max_idempotency_keys, seconds=settings.idempotency_seconds)
-    return Executions(max_finished=settings.max_executions, retained_bytes=settings.retained_bytes, keys=keys)
-
-
 def _output_limits(settings: Settings) -> OutputLimits:
     return OutputLimits(
         stream_bytes=settings.max_stream_bytes,
@@ -316,13 +324,22 @@ def _output_limits(settings: Settings) -> OutputLimits:
     )
 
 
+def _executions(settings: Settings) -> Executions:
+    return Executions(
+        max_finished=settings.max_executions,
+        retained_bytes=settings.retained_bytes,
+        total_bytes=settings.total_output_bytes,
+        keys=Keys(max_ended=settings.max_idempotency_keys, seconds=settings.idempotency_seconds),
+    )
+
+
 def _contexts(
-    settings: Settings, limits: OutputLimits, run_dir: RunDir, pool: Pool, brancher: Brancher, listener: Bookkeeping
+    settings: Settings, options: ContextOptions, run_dir: RunDir, pool: Pool, brancher: Brancher, listener: Bookkeeping
 ) -> Contexts:
     return Contexts(
         max_contexts=settings.max_contexts,
         idle_timeout=settings.context_idle_timeout,
-        options=_context_options(settings, limits),
+        options=options,
         run_dir=run_dir,
         pool=pool,
         brancher=brancher,
@@ -330,9 +347,12 @@ def _contexts(
     )
 
 
-def _context_options(settings: Settings, limits: OutputLimits) -> ContextOptions:
+def _context_options(settings: Settings, limits: OutputLimits, budgets: Budgets) -> ContextOptions:
     return ContextOptions(
         queue_size=settings.queue_size,
+        queue_bytes=settings.queue_bytes,
+        queues=budgets.queues,
+        websockets=budgets.websockets,
         interrupt_grace=settings.interrupt_grace,
         kept_messages=settings.websocket_buffer_bytes,
         observed_timeout=settings.websocket_timeout,

@@ -89,6 +89,24 @@ class Metrics:
             "polyrepl_bad_messages", "Messages from kernels that were not valid.", registry=self.registry
         )
 
+        self.mcp_sessions = Gauge("polyrepl_mcp_sessions", "MCP sessions.", registry=self.registry)
+        self.mcp_sessions_evicted = Counter(
+            "polyrepl_mcp_sessions_evicted", "MCP sessions ended to make room for others.", registry=self.registry
+        )
+        self.held_bytes = Gauge(
+            "polyrepl_held_bytes",
+            "Bytes in memory; purpose: queues (requests that wait or run), incoming (requests that are being received), "
+            "websockets (messages that wait for clients) or outputs (of executions).",
+            ["purpose"],
+            registry=self.registry,
+        )
+        self.refused = Counter(
+            "polyrepl_refused",
+            "Requests refused for lack of room; purpose as above.",
+            ["purpose"],
+            registry=self.registry,
+        )
+
         self._ended: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
 
     def note_ended(self, language: str, status: str, seconds: float) -> None:

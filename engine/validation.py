@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 
 from engine.errors import FieldError, InvalidRequest
@@ -11,6 +12,7 @@ from engine.errors import FieldError, InvalidRequest
 _NOT_TEXT = "holds half of a surrogate pair, which is no character"
 CONTEXT_ID = r"[A-Za-z0-9_.:~-]{1,128}"
 MAX_NAME = 200  # characters of the name of a variable, or of a part of one, that is looked for
+MAX_ENV = 1024 * 1024  # characters of all variables of a request; an operating system takes no more
 ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
@@ -35,8 +37,16 @@ def check_text(field: str, value: str) -> None:
         raise InvalidRequest(FieldError(field, _NOT_TEXT))
 
 
+def check_size(field: str, texts: Iterable[str], most: int) -> None:
+    """Raises InvalidRequest where texts that are kept have more than `most` characters together."""
+    size = sum(map(len, texts))
+    if size > most:
+        raise InvalidRequest(FieldError(field, f"has {size} characters in all, and may have {most}"))
+
+
 def check_env_vars(env_vars: Mapping[str, str] | None) -> dict[str, str]:
     """Names as POSIX has them; values are text without NUL. Raises InvalidRequest that names every wrong one (never a value)."""
+    check_size("env_vars", chain.from_iterable((env_vars or {}).items()), MAX_ENV)
     errors = []
     for name, value in (env_vars or {}).items():
         if not re.fullmatch(ENV_NAME, name):

@@ -1,6 +1,7 @@
 """Contexts and executions: a kernel, its queue, and what is run on it."""
 
 from engine.contexts.branches import Branch, Brancher
+from engine.contexts.budgets import Budget, Budgets, Share
 from engine.contexts.checkpoints import Checkpoint
 from engine.contexts.context import Context, ContextOptions
 from engine.contexts.execution import Execution, Request
@@ -14,6 +15,8 @@ __all__ = [
     "DELETED",
     "Branch",
     "Brancher",
+    "Budget",
+    "Budgets",
     "Checkpoint",
     "Context",
     "ContextOptions",
@@ -23,5 +26,6 @@ __all__ = [
     "Keys",
     "Observer",
     "Request",
+    "Share",
     "listing_of",
 ]

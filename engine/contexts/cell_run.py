@@ -42,6 +42,7 @@ class CellRun:
 
     def __init__(self, execution: Execution, checkpoints: Checkpoints, settings: CellSettings) -> None:
         self.execution = execution
+        self.size = execution.request.size if execution.request is not None else 0
         self._checkpoints = checkpoints
         self._settings = settings
         self._watch: Watch | None = None  # not the execution's, which is kept for long

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from msgspec import UNSET
 
+from engine.contexts.budgets import Budget, Share
 from engine.contexts.cell_run import CellRun, CellSettings
 from engine.contexts.checkpoints import Checkpoint, Checkpoints
 from engine.contexts.execution import Execution
@@ -20,7 +21,7 @@ from engine.contexts.observers import Observer, Observers, status_message
 from engine.contexts.queue import Queue, Turn
 from engine.contexts.relays import Relays
 from engine.errors import ContextBusy, ContextEnded, PolyreplError
-from engine.jupyter import ClientMessage, Message
+from engine.jupyter import Message
 from engine.kernels import Kernel
 from engine.languages import Language
 from engine.models import ContextInfo
@@ -34,13 +35,26 @@ _STOPPED_INSTALLATION = "was stopped with its context, which was ended, restarte
 class ContextOptions:
     """What contexts are run with. Seconds; the output limits are sent to kernels that apply them themselves.
 
-    `kept_messages`: bytes kept for each observer that is away; `observed_timeout`: of the cells of observers, None for none."""
+    `queue_bytes`: of the requests of one context, which are a share of `queues`, those of all; `kept_messages`: bytes kept for each
+    observer that is away, within `websockets`, what waits for all observers; `observed_timeout`: of their cells, None for none."""
 
     queue_size: int
+    queue_bytes: int
+    queues: Budget
+    websockets: Budget
     interrupt_grace: float
     kernel_limits: dict[str, int]
     kept_messages: int = 0
     observed_timeout: float | None = None
+
+    def observers(self) -> Observers:
+        """Those of a context."""
+        return Observers(max_kept=self.kept_messages, share=self.websockets.share())
+
+    def queue(self, slot: KernelSlot, context_id: str) -> Queue:
+        """A queue for a context."""
+        share = Share(self.queues, self.queue_bytes, f"The queue of context {context_id!r} holds")
+        return Queue(slot, context_id=context_id, size=self.queue_size, share=share)
 
 
 class Owner(Protocol):
@@ -72,17 +86,17 @@ class Context:
         self.workspace = workspace
         self.checkpoints = checkpoints
         self.created_at = datetime.now(UTC)
-        self.observers = Observers(max_kept=options.kept_messages)
+        self.observers = options.observers()
         self.installation: Installation | None = None
         self._owner = owner
         self._slot = KernelSlot(context_id, language, workspace, observers=self.observers, kernel=kernel)
-        self._queue = Queue(self._slot, context_id=context_id, size=options.queue_size)
+        self._queue = options.queue(self._slot, context_id)
         self._cells = CellSettings(
             interrupt_grace=options.interrupt_grace,
             kernel_limits=options.kernel_limits,
             watched=workspace if language.backend.watches_files else None,
         )
-        self._relays = Relays(
+        self.relays = Relays(
             self, self._slot, self._queue, timeout=options.observed_timeout, grace=options.interrupt_grace
         )
         self._ended: PolyreplError | None = None  # why
@@ -165,7 +179,7 @@ class Context:
         )
 
     def submit(self, execution: Execution) -> None:
-        """Queue an execution, and start the context's first kernel if there is none yet. Raises QueueFull."""
+        """Queue an execution, and start the context's first kernel if there is none yet. Raises QueueFull or TooManyBytes."""
         self._queue.submit(CellRun(execution, self.checkpoints, self._cells))
         if self._slot.state is SlotState.EMPTY:
             self._slot.begin()
@@ -210,11 +224,6 @@ class Context:
         self.observers.join(observer)
         if self._ended is None and not self._slot.has_living:
             self._slot.begin()
-
-    def relay(self, observer: Observer, request: ClientMessage) -> None:
-        """Hand an observer's message to the kernel, as `Relays.relay` says."""
-        self.last_activity = datetime.now(UTC)
-        self._relays.relay(observer, request)
 
     async def flushed(self, timeout: float) -> None:
         """Return once the kernel has read what it was sent, or after `timeout` seconds."""

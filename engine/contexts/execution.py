@@ -9,6 +9,7 @@ import uuid
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import Protocol
 
 from msgspec import UNSET, UnsetType
@@ -38,6 +39,7 @@ from engine.options import DEFAULTS, ExecuteOptions
 from engine.output import FindHint, Journal, Normalizer, OutputLimits, traceback_text
 from engine.validation import check_text
 
+_WEIGHED_EVERY = 64 * 1024  # bytes of messages
 END_OF_INPUT = "\x04"  # as an input_reply: ipykernel and our kernels read it as end of input
 
 
@@ -49,6 +51,17 @@ class Request:
     timeout: float
     options: ExecuteOptions = DEFAULTS
 
+    @property
+    def size(self) -> int:
+        """Bytes of memory that it takes, roughly."""
+        options = self.options
+        size = getsizeof(self.code)
+        if options.stdin:
+            size += sum(map(getsizeof, options.stdin))
+        if options.env_vars:
+            size += sum(getsizeof(name) + getsizeof(value) for name, value in options.env_vars.items())
+        return size
+
     def fingerprint(self, *identity: str | None) -> bytes:
         """Equal for requests that ask for the same."""
         asked = (identity, self.code, self.timeout, self.options.identity())
@@ -56,7 +69,10 @@ class Request:
 
 
 class ExecutionListener(Protocol):
-    """Whoever wants to know that executions have ended."""
+    """Whoever wants to know that executions have ended, and how large they are."""
+
+    def execution_grew(self, execution: Execution) -> None:
+        """Called when it may hold more: after each 64 KiB of messages, and after each message that comes late."""
 
     def execution_ended(self, execution: Execution) -> None:
         """Called once for each, with its result complete."""
@@ -99,6 +115,7 @@ class Execution:
         self._listener = listener
         self._run: Run | None = None
         self._awaits_input = False
+        self._unweighed = 0  # bytes of messages since its listener was last told
         self._started_at = 0.0
         self._duration: float | None = None
         self._waiters: list[asyncio.Future[None]] = []
@@ -190,6 +207,19 @@ class Execution:
                 self._answer_input(event)
             elif not (isinstance(event, Failed) and self.deadline_passed):
                 self.journal.append(event, message.size)
+        self._unweighed += message.size or _WEIGHED_EVERY  # unknown, of what did not come from the kernel
+        if self._unweighed >= _WEIGHED_EVERY:
+            self._tell_growth()
+
+    def _tell_growth(self) -> None:
+        self._unweighed = 0
+        if self._listener is not None:
+            self._listener.execution_grew(self)
+
+    def cap(self) -> None:
+        """Keep no more output than now; what comes is counted in `truncated`, and readers get a `Gap` instead of older events."""
+        self._normalizer.cap()
+        self.journal.cap()
 
     def _receive_late(self, message: Message) -> None:
         """Output is added to the result; an error that comes now is output as well: the end is not changed.
@@ -200,6 +230,7 @@ class Execution:
         elif message.msg_type not in ("execute_reply", "input_request"):
             self._normalizer.feed(message)
         self._normalizer.finish()
+        self._tell_growth()
 
     def provide_input(self, value: str) -> None:
         """Answer the pending input request. Raises InputNotExpected when there is none, and InvalidRequest."""
@@ -231,6 +262,7 @@ class Execution:
             self.journal.append(self._normalizer.fail(error))
         self.status, self.context_state = status, context_state
         self.request = self._run = None  # it may be kept for long, its kernel is not
+        self._stdin.clear()
         self._awaits_input = False
         self.journal.append(
             Done(

@@ -8,22 +8,33 @@ from engine.contexts.execution import Execution
 from engine.contexts.keys import Keys
 from engine.errors import ExecutionNotFound, IdempotencyConflict, ResultGone
 
+_SPARED = 1024 * 1024  # bytes that each may keep, whatever the others hold
+
 
 class Executions:
     """All executions that can still be asked for: those that run, and the last finished ones, within bounds.
 
-    Their idempotency keys have bounds of their own."""
+    They are weighed as they grow, those that have finished also by output that comes late. While all together hold more than
+    `total_bytes`, one that runs and grows keeps nothing more, beyond its first MiB. Their idempotency keys have bounds of their own."""
 
-    def __init__(self, *, max_finished: int, retained_bytes: int, keys: Keys) -> None:
+    def __init__(self, *, max_finished: int, retained_bytes: int, total_bytes: int, keys: Keys) -> None:
         self._max_finished = max_finished
         self._retained_bytes = retained_bytes
+        self._total_bytes = total_bytes
         self._by_id: dict[str, Execution] = {}
         self._finished: OrderedDict[str, int] = OrderedDict()
         self._finished_bytes = 0
         self._keys = keys
+        self._running: dict[str, int] = {}
+        self._running_bytes = 0
 
     def __len__(self) -> int:
         return len(self._by_id)
+
+    @property
+    def size(self) -> int:
+        """Bytes of output that are held, roughly."""
+        return self._finished_bytes + self._running_bytes
 
     def get(self, execution_id: str) -> Execution:
         """Raises ExecutionNotFound."""
@@ -55,8 +66,27 @@ class Executions:
         if execution.id not in self._by_id:
             return
         self._keys.note_ended(execution.id)
+        self._running_bytes -= self._running.pop(execution.id, 0)
         size = self._finished[execution.id] = execution.size
         self._finished_bytes += size
+        self._make_room()
+
+    def note_grown(self, execution: Execution) -> None:
+        """Weigh one that holds more than before."""
+        if execution.id not in self._by_id:
+            return
+        size = execution.size
+        if execution.id in self._finished:
+            self._finished_bytes += size - self._finished[execution.id]
+            self._finished[execution.id] = size
+            self._make_room()
+            return
+        self._running_bytes += size - self._running.get(execution.id, 0)
+        self._running[execution.id] = size
+        if self.size > self._total_bytes and size > _SPARED:
+            execution.cap()
+
+    def _make_room(self) -> None:
         while self._finished and (
             len(self._finished) > self._max_finished
             or (self._finished_bytes > self._retained_bytes and len(self._finished) > 1)

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from engine.contexts.budgets import Share
 from engine.jupyter import EMPTY, Channel, ClientMessage, Message, Outgoing, encode_header
 from engine.kernels import Kernel
 
@@ -42,21 +43,51 @@ class Observer(ABC):
         """No message will come any more; `reason` is a sentence for the client."""
 
 
-class Backlog:
-    """What an absent session has missed: the latest of it, in order."""
+class Held:
+    """The messages of one context that wait for clients. Each is weighed once, for however many it waits."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, share: Share) -> None:
+        self._share = share
+        self._closed = False
+
+    @property
+    def has_room(self) -> bool:
+        return self._share.has_room
+
+    def hold(self, message: Outgoing) -> None:
+        if not message.holders and not self._closed:
+            self._share.take(message.size)
+        message.holders += 1
+
+    def drop(self, message: Outgoing) -> None:
+        message.holders -= 1
+        if not message.holders and not self._closed:
+            self._share.give(message.size)
+
+    def close(self) -> None:
+        """Weigh nothing more: the context has ended, and its clients go."""
+        self._closed = True
+        self._share.give(self._share.held)
+
+
+class Backlog:
+    """What an absent session has missed: the latest of it, in order, within `max_bytes` and what there is room for."""
+
+    def __init__(self, max_bytes: int, held: Held) -> None:
         self._max_bytes = max_bytes
+        self._held = held
         self._messages: deque[Outgoing] = deque()
         self._bytes = 0
         self.lost = 0
         self.lost_bytes = 0
 
     def add(self, message: Outgoing) -> None:
+        self._held.hold(message)
         self._messages.append(message)
         self._bytes += message.size
-        while self._bytes > self._max_bytes:
+        while self._messages and (self._bytes > self._max_bytes or not self._held.has_room):
             gone = self._messages.popleft()
+            self._held.drop(gone)
             self._bytes -= gone.size
             self.lost += 1
             self.lost_bytes += gone.size
@@ -69,11 +100,18 @@ class Backlog:
             notice = [_message(Channel.IOPUB, "stream", {"name": "stderr", "text": text})]
         return [*notice, *self._messages]
 
+    def clear(self) -> None:
+        """Keep nothing more."""
+        for message in self._messages:
+            self._held.drop(message)
+        self._messages.clear()
+
 
 class Observers:
     """The observers of one context's kernels, one after the other. `max_kept`: bytes that each absent session may have."""
 
-    def __init__(self, *, max_kept: int) -> None:
+    def __init__(self, *, max_kept: int, share: Share) -> None:
+        self.held = Held(share)
         self.last_activity: datetime | None = None
         self._max_kept = max_kept
         self._present: dict[str, Observer] = {}
@@ -117,6 +155,8 @@ class Observers:
             earlier.end("This session was opened anew")
         for message in missed:
             observer.deliver(message)
+        if backlog is not None:
+            backlog.clear()
         self._apply_pressure()
 
     def leave(self, observer: Observer) -> None:
@@ -125,11 +165,11 @@ class Observers:
             return
         del self._present[observer.session]
         self._behind.discard(observer.session)
-        backlog = self._away[observer.session] = Backlog(self._max_kept)
+        backlog = self._away[observer.session] = Backlog(self._max_kept, self.held)
         for message in observer.take():
             backlog.add(message)
         if len(self._away) > _MAX_AWAY:
-            self._away.popitem(last=False)
+            self._away.popitem(last=False)[1].clear()
         self._apply_pressure()
 
     def close(self, reason: str) -> None:
@@ -141,6 +181,7 @@ class Observers:
         while self._present:
             _, observer = self._present.popitem()
             observer.end(reason)
+        self.held.close()
 
     def note_request(self, session: str, request: ClientMessage) -> None:
         """The answers to this are for that session."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Protocol
 
+from engine.contexts.budgets import Share
 from engine.contexts.kernel_slot import KernelSlot
 from engine.errors import PolyreplError, QueueFull
 from engine.kernels import Kernel
@@ -16,7 +17,9 @@ from engine.log import get_logger
 
 
 class Work(Protocol):
-    """Something that needs the kernel for a time, between two others that do."""
+    """Something that needs the kernel for a time, between two others that do. `size`: bytes that it holds until then."""
+
+    size: int
 
     @property
     def is_finished(self) -> bool:
@@ -31,6 +34,8 @@ class Work(Protocol):
 
 class Turn:
     """A place in the queue for work that is no cell. Its holder has the kernel to itself until it lets go, which it always does."""
+
+    size = 0
 
     def __init__(self) -> None:
         self._granted: asyncio.Future[Kernel] = asyncio.get_running_loop().create_future()
@@ -66,15 +71,16 @@ class Turn:
 
 
 class Queue:
-    """What waits for the kernel of a slot, in order, and what has it now.
+    """What waits for the kernel of a slot, in order, and what has it now. `share`: the bytes that all of it may hold.
 
     Invariants: there is one worker at a time, and there is one as long as anything waits or has the kernel. What the worker takes
     out is `current` from the same step on, so `drain` refuses it with those that wait: nothing that was queued is lost. A worker
-    that was drained away takes nothing more. After `close` nothing is taken in."""
+    that was drained away takes nothing more. After `close` nothing is taken in. The share holds what waits, and `current`."""
 
-    def __init__(self, slot: KernelSlot, *, context_id: str, size: int) -> None:
+    def __init__(self, slot: KernelSlot, *, context_id: str, size: int, share: Share) -> None:
         self.current: Work | None = None
         self.last_activity = datetime.now(UTC)
+        self.share = share
         self._slot = slot
         self._context_id = context_id
         self._size = size
@@ -96,17 +102,20 @@ class Queue:
         return self._worker is None
 
     def submit(self, work: Work) -> None:
-        """Take in work as long as there is room. Raises QueueFull, or why the queue is closed."""
-        if len(self._waiting) >= self._size and self._closed is None:
-            raise QueueFull(self._context_id, self._size)
+        """Take in work as long as there is room. Raises QueueFull, TooManyBytes, or why the queue is closed."""
+        if self._closed is None:
+            if len(self._waiting) >= self._size:
+                raise QueueFull(self._context_id, self._size)
+            self.share.check(work.size)
         self.put(work)
 
     def put(self, work: Work) -> None:
-        """Take in work, whatever waits already. Raises why the queue is closed."""
+        """Take in work, whatever waits already; who calls this asks `share` before. Raises why the queue is closed."""
         if self._closed is not None:
             raise self._closed
         self.last_activity = datetime.now(UTC)
         self._waiting.append(work)
+        self.share.take(work.size)
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
 
@@ -114,6 +123,7 @@ class Queue:
         """Take out work that waits. Nothing happens if it does not wait any more."""
         with contextlib.suppress(ValueError):
             self._waiting.remove(work)
+            self.share.give(work.size)
 
     def drain(self, error: PolyreplError) -> asyncio.Task[None] | None:
         """Refuse everything and be as new, at once. Returns the worker of before, which has to be waited for."""
@@ -122,6 +132,7 @@ class Queue:
         dropped += self._waiting
         self.current = None
         self._waiting.clear()
+        self.share.give(sum(work.size for work in dropped))
         if worker is not None:
             worker.cancel()
         for work in dropped:
@@ -145,6 +156,7 @@ class Queue:
         while self._waiting and self._worker is worker:
             work = self._waiting.popleft()
             if work.is_finished:
+                self.share.give(work.size)
                 continue
             self.current = work
             try:
@@ -154,6 +166,7 @@ class Queue:
                 work.refuse(error)
             if self._worker is worker:
                 self.current = None
+                self.share.give(work.size)
                 self.last_activity = datetime.now(UTC)
         if self._worker is worker:
             self._worker = None

@@ -13,6 +13,7 @@ from typing import Protocol
 from engine.contexts.branches import Brancher
 from engine.contexts.checkpoints import Checkpoints
 from engine.contexts.context import Context, ContextOptions
+from engine.contexts.execution import Execution
 from engine.contexts.inheritance import CREATED, Inheritance
 from engine.errors import ContextExists, ContextNotFound, PolyreplError, ShuttingDown, StorageFull, TooManyContexts
 from engine.kernels import Kernel, Member, Pool
@@ -127,6 +128,15 @@ class Contexts:
         context = self._add(context_id, language, workspace, member.kernel if member else None)
         context.labels |= labels or {}
         return context, True
+
+    def submit(self, execution: Execution, context: Context, *, is_new: bool) -> None:
+        """Queue an execution. A context that is new, made for it, goes if it is refused. Raises what `Context.submit` raises."""
+        try:
+            context.submit(execution)
+        except PolyreplError:
+            if is_new:
+                self.discard(context)
+            raise
 
     def add_branch(self, context_id: str, source: Context) -> Context:
         """A new context to become a copy of another: with directories of its own, but for a working directory that its user named.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
 
+from engine.contexts.budgets import Share
 from engine.contexts.kernel_slot import KernelSlot
 from engine.contexts.observers import Observer, Observers
 from engine.contexts.queue import Queue
@@ -29,6 +31,7 @@ class Relay:
     def __init__(self, observer: Observer, request: ClientMessage, relays: Relays) -> None:
         self.session = observer.session
         self.request = request
+        self.size = request.size
         self.is_finished = False
         self._observer = observer
         self._relays = relays
@@ -155,10 +158,16 @@ class Relays:
         self._queue = queue
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def share(self) -> Share:
+        """The bytes that requests of the context may take, whoever sends them."""
+        return self._queue.share
+
     def relay(self, observer: Observer, request: ClientMessage) -> None:
         """Have the kernel get a message: on control and stdin now, while a cell runs; on the shell channel in its turn.
 
-        There is no limit of the queue here: who calls this bounds what each client may have waiting."""
+        There is no limit of the queue here: who calls this asks `share` before it reads more of a client."""
+        self._queue.last_activity = datetime.now(UTC)
         self.observers.note_request(observer.session, request)
         if request.channel is not Channel.SHELL and self._at_once(observer.session, request):
             observer.note_done()

@@ -30,6 +30,7 @@ PolyreplError
 ├── NotSupported              the kernel of this language cannot do it
 ├── Overloaded                try again later (`retry_after`, seconds)
 │   ├── QueueFull
+│   ├── TooManyBytes
 │   ├── TooManyContexts
 │   ├── TooManyRequests
 │   ├── KernelsBusy
@@ -53,6 +54,7 @@ from engine.errors.limits import (
     Overloaded,
     QueueFull,
     ShuttingDown,
+    TooManyBytes,
     TooManyCheckpoints,
     TooManyContexts,
     TooManyInstallations,
@@ -127,6 +129,7 @@ __all__ = [
     "ShuttingDown",
     "StateLost",
     "StorageFull",
+    "TooManyBytes",
     "TooManyCheckpoints",
     "TooManyContexts",
     "TooManyFiles",

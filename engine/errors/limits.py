@@ -22,6 +22,15 @@ class QueueFull(Overloaded):
         super().__init__(f"Context {context_id!r} has {limit} waiting executions, the maximum", retry_after=1)
 
 
+class TooManyBytes(Overloaded):
+    """A request has no room beside those that wait already. `what`: who holds them, as the beginning of a sentence."""
+
+    remedy = "Wait for the seconds in Retry-After and try again, or send less."
+
+    def __init__(self, what: str, size: int, held: int, limit: int) -> None:
+        super().__init__(f"{what} {held} bytes, at most {limit}; this request has {size} more", retry_after=2)
+
+
 class TooManyContexts(Overloaded):
     """The server has as many contexts as it may have."""
 

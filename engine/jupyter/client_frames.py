@@ -26,6 +26,7 @@ __all__ = ["V1", "ClientMessage", "Outgoing", "read_frame"]
 _NAMES = ("header", "parent_header", "metadata", "content")
 _CHANNELS = {channel.value: channel for channel in Channel}
 _MAX_BUFFERS = 1000
+_MAX_NAME = 1000  # characters of what is remembered of a message
 _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 
@@ -38,6 +39,11 @@ class ClientMessage:
     msg_id: str
     msg_type: str
     parts: list[bytes]
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(map(len, self.parts))
 
     @property
     def is_cell(self) -> bool:
@@ -55,7 +61,9 @@ class ClientMessage:
 
 
 class Outgoing:
-    """A message for clients, encoded at most once for all of them that speak the same form."""
+    """A message for clients, encoded at most once for all of them that speak the same form. `holders`: for how many it waits."""
+
+    holders = 0
 
     def __init__(self, channel: Channel, parts: Sequence[bytes]) -> None:
         self.channel = channel
@@ -117,6 +125,9 @@ def read_frame(data: str | bytes, subprotocol: str | None) -> ClientMessage:
         raise _wrong("header.msg_type", "must be a string that is not empty")
     if channel is Channel.IOPUB:
         raise _wrong("channel", "must be shell, control or stdin; iopub is the kernel's")
+    for name in ("msg_id", "msg_type", "session"):
+        if isinstance(text := header.get(name), str) and len(text) > _MAX_NAME:
+            raise _wrong(f"header.{name}", f"has {len(text)} characters, and may have {_MAX_NAME}")
     msg_id = header.get("msg_id")
     if not (isinstance(msg_id, str) and msg_id and isinstance(header.get("session"), str)):
         header = _completed(header)

@@ -83,6 +83,8 @@ class StreamBuffer:
         if end > start:
             self._omitted += utf8_size(text[start:end])
         text = text[end:] if end else text
+        if not text:
+            return
         size = utf8_size(text)
         self._held.append((text, size))
         self._held_bytes += size
@@ -96,6 +98,10 @@ class StreamBuffer:
                 size -= rest
             self._held_bytes -= size
             self._omitted += size
+
+    def cap(self) -> None:
+        """Keep no more bytes than now."""
+        self._head_left, self._tail_left = 0, self._held_bytes
 
     def release(self) -> tuple[str, int]:
         """What was held, and the bytes missing before it; called when the cell has ended, and again after late output."""
@@ -140,6 +146,7 @@ class ItemBuffer:
 
     def __init__(self, limits: OutputLimits) -> None:
         self._limits = limits
+        self._head_room = self._tail_room = limits.items_share // 2
         self._head: list[_Entry] = []
         self._tail: deque[_Entry] = deque()
         self._by_display_id: dict[str, list[_Entry]] = {}
@@ -160,7 +167,7 @@ class ItemBuffer:
         self, data: dict[str, Any], metadata: dict[str, Any], *, is_primary: bool, display_id: str | None
     ) -> list[Event]:
         """Take a new item; returns its event, or none while it is held."""
-        item, size = self._item(data, metadata, is_primary=is_primary, room=self._limits.items_share // 2)
+        item, size = self._item(data, metadata, is_primary=is_primary, room=self._tail_room)
         entry = _Entry(self._next_index, item, size, display_id)
         self._next_index += 1
         self._total += 1
@@ -178,11 +185,15 @@ class ItemBuffer:
         return []
 
     def _fits_head(self, size: int) -> bool:
-        return self._head_bytes + size <= self._limits.items_share // 2
+        return self._head_bytes + size <= self._head_room
+
+    def cap(self) -> None:
+        """Keep no more bytes than now."""
+        self._head_room, self._tail_room = self._head_bytes, self._tail_bytes
 
     def _drop_oldest(self) -> None:
         most = self._limits.items - self._limits.items // 2
-        while len(self._tail) > most or (self._tail_bytes > self._limits.items_share // 2 and len(self._tail) > 1):
+        while len(self._tail) > most or (self._tail_bytes > self._tail_room and len(self._tail) > 1):
             dropped = self._tail.popleft()
             self._tail_bytes -= dropped.size
             self._cut = True
@@ -206,8 +217,8 @@ class ItemBuffer:
         return [ItemUpdated(index=entry.index, item=entry.item) for entry in entries if not entry.held]
 
     def _replace(self, entry: _Entry, data: dict[str, Any], metadata: dict[str, Any]) -> None:
-        half = self._tail_bytes if entry.in_tail else self._head_bytes
-        room = max(0, self._limits.items_share // 2 - (half - entry.size))
+        half, most = (self._tail_bytes, self._tail_room) if entry.in_tail else (self._head_bytes, self._head_room)
+        room = max(0, most - (half - entry.size))
         before = entry.size + _omitted_bytes(entry.item)
         item, size = self._item(data, metadata, is_primary=entry.item.is_primary, room=room)
         if entry.in_tail:

@@ -48,6 +48,10 @@ class Journal:
             self._first += 1
         self._wake()
 
+    def cap(self) -> None:
+        """Keep no more bytes than now, whatever comes."""
+        self._max_bytes = min(self._max_bytes, self._bytes)
+
     def close(self) -> None:
         """Nothing is added any more, and no reader waits."""
         self.closed = True

@@ -44,7 +44,8 @@ class Normalizer:
         self._find_hint = find_hint
         self._streams = {name: StreamBuffer(limits.stream_share) for name in ("stdout", "stderr")}
         self._items = ItemBuffer(limits)
-        self._error_bytes = 0
+        self._error_bytes = 0  # before it was shortened, where it was
+        self._error_size = 0
         self._clear_pending = False
         self.error: ErrorInfo | None = None
         self.execution_count: int | None = None
@@ -82,6 +83,7 @@ class Normalizer:
         error.value, error.traceback = _shorten(error.value), _shorten(error.traceback)
         kept = utf8_size(error.value) + utf8_size(error.traceback)
         self._error_bytes = size if kept < size else 0
+        self._error_size = kept
         self.error = error
         event = EngineFailed if isinstance(error, EngineError) else Failed
         return event(name=error.name, value=error.value, traceback=error.traceback, hint=error.hint)
@@ -129,7 +131,14 @@ class Normalizer:
     @property
     def size(self) -> int:
         """Bytes held."""
-        return sum(stream.kept_bytes for stream in self._streams.values()) + self._items.kept_bytes
+        streams = sum(stream.kept_bytes for stream in self._streams.values())
+        return streams + self._items.kept_bytes + self._error_size
+
+    def cap(self) -> None:
+        """Keep no more output than now; what comes is counted, as at any other limit."""
+        for stream in self._streams.values():
+            stream.cap()
+        self._items.cap()
 
     def _stream(self, content: dict[str, Any], metadata: dict[str, Any]) -> list[Event]:
         name = "stderr" if content.get("name") == "stderr" else "stdout"

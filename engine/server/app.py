@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import AsyncIterator
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -31,10 +32,10 @@ def create_app(engine: Engine) -> Starlette:
     application = Application(engine)
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         await application.start()
         try:
-            yield
+            yield {"budgets": engine.budgets}  # for the protocols, which know no application
         finally:
             await application.aclose()
 

@@ -14,6 +14,9 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from engine.contexts import Share
+from engine.errors import TooManyBytes
+
 _HEAD = b"HTTP/1.1 "
 _LARGE = 64 * 1024  # bytes from which a copy costs more than a write
 PEER_WAIT = 30.0  # seconds
@@ -21,6 +24,7 @@ MAX_HEAD = 64 * 1024  # bytes
 STALL_WAIT = 20.0  # seconds that the peer of a websocket may take nothing of what waits for it
 CUT_WAIT = 15.0  # the same, of one that has ended
 _TRY_LATER = 1013
+_REASON_BYTES = 120  # a close frame has room for 123
 _PING_BYTES = 6  # that the peer's system acknowledges whether it is read or not
 _ACKNOWLEDGED = struct.Struct("120xQ")  # tcpi_bytes_acked in Linux's struct tcp_info
 
@@ -153,12 +157,49 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     While something waits for it, a peer that takes nothing for STALL_WAIT seconds is closed (1013). What was written until then,
     and the close frame behind it, stays for CUT_WAIT more, as after any other close, and on while some of it is taken.
 
+    What has been received of a message, and the message until the application asks for the next one, is weighed in the budget
+    `incoming` of the application's state. A peer whose message has no room there is closed (1013).
+
     An application that has refused a websocket with an answer of its own is, unlike in uvicorn's, none that has failed."""
 
     _taken_at_ping = 0
+    _incoming: Share | None = None
+    _complete = 0  # bytes of whole messages
+    _is_refused = False  # what still comes is thrown away, up to the end
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Joiner(transport, self.loop))
+        if (budgets := self.app_state.get("budgets")) is not None:
+            self._incoming = budgets.incoming.share()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._incoming is not None:
+            self._incoming.give(self._incoming.held)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
+        if self._incoming is not None:
+            try:
+                self._incoming.check(len(data))
+            except TooManyBytes as error:
+                self._is_refused = True
+                self._cut(error.message[:_REASON_BYTES])
+                return
+            self._incoming.take(len(data))
+        super().data_received(data)
+
+    def send_receive_event_to_app(self) -> None:
+        if self._incoming is not None:
+            self._complete = self._incoming.held
+        super().send_receive_event_to_app()
+
+    async def receive(self) -> Any:
+        if self._complete and self._incoming is not None:
+            self._incoming.give(min(self._complete, self._incoming.held))  # less is held if the connection is lost
+            self._complete = 0
+        return await super().receive()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -174,9 +215,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._taken_at_ping = self._taken()
 
     def keepalive_timeout(self) -> None:
-        """A peer that has not come to the ping yet, but takes what was sent before it, is there."""
+        """A peer that has not come to the ping yet, but takes what was sent before it, is there; so is one that we do not read."""
         before, self._taken_at_ping = self._taken_at_ping, self._taken()
-        if self._taken_at_ping > before + _PING_BYTES and self.ping_timeout is not None:
+        is_there = self._taken_at_ping > before + _PING_BYTES or self.read_paused
+        if is_there and self.ping_timeout is not None:
             self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
         else:
             super().keepalive_timeout()
@@ -224,9 +266,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return 0
 
     def _close_stalled(self) -> None:
+        self._cut(f"Nothing was read for {STALL_WAIT:g} s; connect again")
+
+    def _cut(self, reason: str) -> None:
         """End it as far as the application is concerned: what it waits for with a message is over."""
         if not (self.close_sent or self.transport.is_closing()):
-            self.conn.send_close(_TRY_LATER, f"Nothing was read for {STALL_WAIT:g} s; connect again")
+            self.conn.send_close(_TRY_LATER, reason)
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True
             if self.read_paused:  # up to its answer

@@ -40,6 +40,21 @@ class Contexts(BaseModel):
         30.0, description="Seconds that a branch or a checkpoint waits for its turn, and timeout of each of its steps."
     )
     queue_size: int = Field(32, ge=1, description="Maximum number of waiting executions per context.")
+    queue_bytes: int = Field(
+        32 * MIB,
+        ge=1024,
+        description="Maximum size of the requests that wait or run in a context, in bytes of memory. "
+        "An empty queue takes any request.",
+    )
+    total_queue_bytes: int = Field(
+        256 * MIB,
+        ge=1024,
+        description="Maximum size of the requests that wait or run in all contexts. "
+        "The first 256 KiB of each context do not count.",
+    )
+    max_label_chars: int = Field(
+        16 * 1024, ge=256, description="Maximum number of characters in the name, and in the tags, of a context."
+    )
     default_timeout: Seconds = Field(30.0, description="Default timeout of executions, in seconds.")
     max_timeout: Seconds = Field(3600.0, description="Maximum timeout of an execution, in seconds.")
     interrupt_grace: Seconds = Field(
@@ -74,4 +89,11 @@ class Outputs(BaseModel):
     idempotency_seconds: Seconds = Field(
         86_400.0, description="Seconds to remember an idempotency key after its execution has ended."
     )
-    retained_bytes: int = Field(64 * MIB, ge=0, description="Bytes of finished executions to keep.")
+    retained_bytes: int = Field(
+        64 * MIB, ge=0, description="Bytes of finished executions to keep, output after their end included."
+    )
+    total_output_bytes: int = Field(
+        512 * MIB,
+        ge=1024,
+        description="Bytes to keep of the output of all executions. Above it, running code keeps 1 MiB of new output.",
+    )

@@ -45,6 +45,13 @@ class Gateway(BaseModel):
         32 * MIB, ge=5 * MIB, description="Maximum number of bytes to keep for a slow or disconnected websocket."
     )
 
+    total_websocket_bytes: int = Field(
+        256 * MIB,
+        ge=1024,
+        description="Maximum number of bytes to keep for all slow or disconnected websockets. "
+        "The first 256 KiB of each context do not count.",
+    )
+
     @model_validator(mode="after")
     def _check_notebook(self) -> Self:
         if self.notebook == "":
@@ -54,6 +61,14 @@ class Gateway(BaseModel):
             msg = f"static_path: no such directory: {self.static_path}"
             raise ValueError(msg)
         return self
+
+
+class Mcp(BaseModel):
+    max_mcp_sessions: int = Field(
+        1000,
+        ge=1,
+        description="Maximum number of MCP sessions. A new session replaces the one that is idle for longest.",
+    )
 
 
 class KernelBox(BaseModel):

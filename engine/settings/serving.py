@@ -44,6 +44,12 @@ class Serving(BaseModel):
     max_request_bytes: int = Field(
         10 * MIB, ge=1024, le=48 * MIB, description="Maximum size of a request body, in bytes."
     )
+    incoming_bytes: int = Field(
+        128 * MIB,
+        ge=1024,
+        description="Maximum size of the bodies and websocket messages that the server receives at one time, in bytes. "
+        "The first 64 KiB of each do not count.",
+    )
     surfaces: Annotated[list[Surface], NoDecode, BeforeValidator(split_names)] = Field(
         ["native", "gateway", "e2b", "kernelbox", "code_interpreter", "mcp"],
         description="APIs to serve: the native API, Jupyter Kernel Gateway, E2B code interpreter, KernelBox, the code-interpreter "

@@ -19,6 +19,15 @@ from tests.unit.test_core import fields
 pytestmark = pytest.mark.anyio
 
 
+async def test_the_variables_of_a_request_are_bounded_together(fake_engine):
+    fake = await fake_engine()
+    for env in ({"A": "x" * 600_000, "B": "x" * 600_000}, {"A" * 1_100_000: ""}):
+        with pytest.raises(InvalidRequest) as caught:
+            await fake.engine.create_context(env=env)
+        assert [wrong.field for wrong in caught.value.errors] == ["env_vars"]
+    assert not len(fake.engine.contexts)
+
+
 class TestIdempotency:
     async def test_the_same_request_with_the_same_key_is_the_same_execution(self, fake_engine):
         fake = await fake_engine()

@@ -45,6 +45,7 @@ EXAMPLES: dict[type[PolyreplError], tuple[PolyreplError, int]] = {
         (errors.NotSupported("branching", "typescript", "a Node process cannot be forked"), 501),
         (errors.Overloaded("m", retry_after=3), 429),
         (errors.QueueFull("c", 1), 429),
+        (errors.TooManyBytes("The queue holds", 1, 2, 2), 429),
         (errors.TooManyContexts(1), 429),
         (errors.TooManyRequests(1000), 429),
         (errors.KernelsBusy("none was free within 30 s"), 429),

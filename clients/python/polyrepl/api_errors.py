@@ -38,6 +38,7 @@ __all__ = [
     "ShuttingDown",
     "StateLost",
     "StorageFull",
+    "TooManyBytes",
     "TooManyCheckpoints",
     "TooManyContexts",
     "TooManyFiles",
@@ -123,6 +124,10 @@ class KernelTimeout(KernelError):
 
 class QueueFull(Overloaded):
     """The queue of the context is full."""
+
+
+class TooManyBytes(Overloaded):
+    """A request has no room beside those that wait already."""
 
 
 class TooManyContexts(Overloaded):

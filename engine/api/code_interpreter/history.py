@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from sys import getsizeof
 
 MAX_ENTRIES = 500
 MAX_TEXT = 64 * 1024  # characters of each text of an entry
-MAX_CHARACTERS = 4 * 1024 * 1024  # of a whole history
+MAX_BYTES = 1024 * 1024  # of memory, of a whole history
 
 
 @dataclass(slots=True)
@@ -23,7 +24,8 @@ class Entry:
     result: str = ""
 
     def size(self) -> int:
-        return len(self.code) + len(self.stdout) + len(self.stderr) + len(self.result)
+        """Bytes of memory."""
+        return sum(map(getsizeof, (self.timestamp, self.code, self.stdout, self.stderr, self.result)))
 
 
 class History:
@@ -31,7 +33,7 @@ class History:
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque()
-        self._characters = 0
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -43,9 +45,9 @@ class History:
             if len(text) > MAX_TEXT:
                 setattr(entry, name, text[:MAX_TEXT] + f"\n[... {len(text) - MAX_TEXT} characters omitted ...]")
         self._entries.append(entry)
-        self._characters += entry.size()
-        while len(self._entries) > MAX_ENTRIES or self._characters > MAX_CHARACTERS:
-            self._characters -= self._entries.popleft().size()
+        self._bytes += entry.size()
+        while len(self._entries) > MAX_ENTRIES or self._bytes > MAX_BYTES:
+            self._bytes -= self._entries.popleft().size()
 
     def last(self, count: int) -> list[Entry]:
         """The last `count` entries, oldest first."""

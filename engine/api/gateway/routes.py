@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from engine.api.gateway import kernels
-from engine.api.gateway.sessions import Session, SessionGone, SessionNotFound, Sessions
+from engine.api.gateway.sessions import MAX_TEXT, Session, SessionGone, SessionNotFound, Sessions
 from engine.api.gateway.state import state_of
 from engine.api.gateway.swagger import SWAGGER_JSON, SWAGGER_YAML
 from engine.api.http.reason import json_answer, refusal
@@ -50,9 +50,15 @@ def _invalid(field: str, message: str) -> InvalidRequest:
 
 def _optional_string(body: dict[str, Any], field: str) -> str | None:
     value = body.get(field)
-    if value is not None and not isinstance(value, str):
+    return None if value is None else _text(field, value) or None
+
+
+def _text(field: str, value: object) -> str:
+    if not isinstance(value, str):
         raise _invalid(field, f"{field} must be a string")
-    return value or None
+    if len(value) > MAX_TEXT:
+        raise _invalid(field, f"{field} has {len(value)} characters, and may have {MAX_TEXT}")
+    return value
 
 
 def _may_list(request: Request) -> bool:
@@ -169,8 +175,7 @@ async def create_session(request: Request) -> Response:
     for field in ("path", "type"):
         if body.get(field) is None:
             raise _invalid(field, f"Missing field in JSON data: {field}")
-        if not isinstance(body[field], str):
-            raise _invalid(field, f"{field} must be a string")
+        _text(field, body[field])
     kernel, name = _kernel_object(body), _optional_string(body, "name")
     sessions = _sessions(request)
     session = sessions.find_path(body["path"])

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from engine.contexts import Context
 from engine.errors import NotFound
 
-_MAX_SESSIONS = 10_000  # of which a context may have any number; the oldest goes
+MAX_TEXT = 4096  # characters of each text of a session
+_MAX_SESSIONS = 2000  # of which a context may have any number; the oldest goes
 _REMEMBERED = 1000  # sessions whose context has ended
 
 

@@ -16,7 +16,7 @@ from engine.api.gateway.kernels import find_context
 from engine.contexts import Context, Observer
 from engine.core import Engine
 from engine.errors import InvalidRequest, PolyreplError, TooManyRequests
-from engine.jupyter import V1, Channel, Outgoing, read_frame
+from engine.jupyter import V1, Channel, ClientMessage, Outgoing, read_frame
 
 _HIGH, _LOW = 4 * 1024 * 1024, 1024 * 1024  # bytes that wait for a client: from where to where it counts as behind
 _FLUSH_WAIT = 5.0  # seconds that a kernel has to read a control request before the next frame is looked at
@@ -48,7 +48,13 @@ class _Client(Observer):
     """Sends what waits for it, one message after the other, and hands on what comes.
 
     A client that asked for the output itself slows the kernel down when it is behind. Any other one, or one that reads nothing at
-    all, is closed once more than `limit` bytes wait; what it missed is kept for its session."""
+    all, is closed once more than `limit` bytes wait, or as much as the server keeps for all clients; what it missed is
+    kept for its session.
+
+    A shell request that has no room in the queue waits here, and nothing is read behind it: the network holds what its client sends,
+    in order, and nothing is lost. (A refusal would run the cells behind the refused one without it.) What is for control or stdin
+    never waits, unless it is behind such a request; an interrupt over HTTP overtakes all. While the kernel asks a client for input,
+    the client is read on, up to twice the room: its answer may be behind its cells."""
 
     def __init__(
         self, websocket: WebSocket, context: Context, session: str, subprotocol: str | None, *, limit: int
@@ -56,6 +62,7 @@ class _Client(Observer):
         self.session = session
         self._websocket = websocket
         self._context = context
+        self._held = context.observers.held
         self._subprotocol = subprotocol
         self._limit = limit
         self._allowed = math.inf  # while it is given what its session has missed
@@ -66,20 +73,26 @@ class _Client(Observer):
         self._changed = asyncio.Event()
         self._end: tuple[int, str] | None = None
         self._pending = 0
+        self._asked = asyncio.Event()  # the kernel waits for input of this client
         self._writing: asyncio.Task[None] | None = None
 
     def deliver(self, message: Outgoing) -> None:
+        self._held.hold(message)
         self._queue.append(message)
         self._bytes += message.size
         self._largest = max(self._largest, message.size)
         self._changed.set()
+        if message.channel is Channel.STDIN:
+            self._asked.set()
         if not self._is_behind and self._bytes > _HIGH:
             self._set_behind(True)
-        if self._bytes - self._largest > self._allowed:
+        if self._bytes - self._largest > self._allowed or (self._is_behind and not self._held.has_room):
             self._give_up()
 
     def take(self) -> list[Outgoing]:
         taken = list(self._queue)
+        for message in taken:
+            self._held.drop(message)
         self._queue.clear()
         self._bytes = 0
         return taken
@@ -147,6 +160,7 @@ class _Client(Observer):
             return False
         if self._queue and self._queue[0] is message:
             self._queue.popleft()
+            self._held.drop(message)
             self._bytes -= message.size
             if not self._queue:
                 self._largest = 0
@@ -164,8 +178,12 @@ class _Client(Observer):
                 request = read_frame(data, self._subprotocol)
                 if self._pending >= _MAX_PENDING:
                     raise TooManyRequests(_MAX_PENDING)
+                if request.channel is Channel.SHELL:
+                    await self._room(request)
+                elif request.channel is Channel.STDIN:
+                    self._asked.clear()
                 self._pending += 1
-                self._context.relay(self, request)
+                self._context.relays.relay(self, request)
                 # What has no turn to wait for must not pile up before the kernel.
                 if request.channel is not Channel.SHELL:
                     await self._context.flushed(_FLUSH_WAIT)
@@ -175,3 +193,17 @@ class _Client(Observer):
             except PolyreplError as error:
                 self._close(_POLICY, error.message)
                 return
+
+    async def _room(self, request: ClientMessage) -> None:
+        """Return when the request may be queued: there is room, or the kernel waits for this client. Raises TooManyBytes."""
+        share = self._context.relays.share
+        while not (share.has_room or self._asked.is_set()):
+            waits = {asyncio.create_task(share.room()), asyncio.create_task(self._asked.wait())}
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+                await asyncio.wait(waits)
+        if not share.has_room:
+            share.check(request.size, times=2)

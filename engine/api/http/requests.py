@@ -20,8 +20,8 @@ def engine_of(request: Request) -> Engine:
 
 
 async def read_body(request: Request, model: type[Body], *, optional: bool = False) -> Body:
-    """The request's JSON body. Raises InvalidRequest that names every wrong field, or RequestTooLarge."""
-    raw = await _read(request, engine_of(request).settings.max_request_bytes)
+    """The request's JSON body. Raises InvalidRequest that names every wrong field, RequestTooLarge or TooManyBytes."""
+    raw = await read_bytes(request)
     if optional and not raw.strip():
         raw = b"{}"
     try:
@@ -31,19 +31,25 @@ async def read_body(request: Request, model: type[Body], *, optional: bool = Fal
 
 
 async def read_bytes(request: Request) -> bytes:
-    """The request's body as it is. Raises RequestTooLarge."""
-    return await _read(request, engine_of(request).settings.max_request_bytes)
+    """The request's body as it is. Raises RequestTooLarge or TooManyBytes."""
+    return await read_within(request, engine_of(request))
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def read_within(request: Request, engine: Engine) -> bytes:
+    """A body within the limits of an engine. Raises RequestTooLarge or TooManyBytes."""
     chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise RequestTooLarge(limit)
-        chunks.append(chunk)
-    return b"".join(chunks)
+    limit = engine.settings.max_request_bytes
+    share = engine.budgets.incoming.share()
+    try:
+        async for chunk in request.stream():
+            if share.held + len(chunk) > limit:
+                raise RequestTooLarge(limit)
+            share.check(len(chunk))
+            share.take(len(chunk))
+            chunks.append(chunk)
+        return b"".join(chunks)
+    finally:
+        share.give(share.held)
 
 
 def whole_number(text: str, field: str) -> int:

@@ -126,7 +126,9 @@ def _kernels(engine: Engine) -> dict[str, list[Context]]:
 
 
 async def _make(engine: Engine, labels: Labels) -> Context:
-    """A new kernel that is ready, once its start-up code has run. Raises ContextExists, and what `Engine.create_context` does."""
+    """A new kernel that is ready, once its start-up code has run. Raises InvalidRequest or ContextExists, and what
+    `Engine.create_context` does."""
+    labels.check(engine.settings.max_label_chars)
     language = engine.check_language(engine.settings.kernelbox_kernel)
     await engine.capabilities.check_usable(language)  # first: from here on nobody else comes between
     if labels.name is not None and _contexts(engine, labels.name):

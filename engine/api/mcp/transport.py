@@ -9,20 +9,21 @@ import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from engine.api.http import errors
 from engine.api.http.dialect import Dialect, State
+from engine.api.http.requests import read_within
+from engine.api.mcp.sessions import IDLE, MAX_OPENING, Sessions, opens_session
 from engine.core import Engine
-from engine.errors import NotSupported, PolyreplError, ShuttingDown
+from engine.errors import NotSupported, PolyreplError, RequestTooLarge, ShuttingDown
 
 if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-_SESSION_IDLE = 1800.0  # seconds
-_MAX_SESSIONS = 1000
 NAME = "mcp"
 PATH = "/mcp"
 
@@ -36,6 +37,7 @@ class McpState(State):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._sessions = Sessions(engine.settings.max_mcp_sessions, engine.metrics)
         self._manager: asyncio.Task[StreamableHTTPSessionManager] | None = None
         self._runner: asyncio.Task[None] | None = None
         self._over = asyncio.Event()
@@ -51,7 +53,16 @@ class McpState(State):
         if self._manager is None or _has_failed(self._manager):
             self._manager = asyncio.create_task(self._start(self._engine))
         manager = await asyncio.shield(self._manager)
-        await manager.handle_request(scope, receive, send)
+        if scope["method"] == "POST":
+            try:
+                body = await read_within(Request(scope, receive), self._engine)
+                if len(body) > MAX_OPENING and opens_session(scope):
+                    raise RequestTooLarge(MAX_OPENING)
+            except PolyreplError as error:
+                await errors.render(error)(scope, receive, send)
+                return
+            receive = _after(body, receive)
+        await self._sessions.serve(manager, scope, receive, send)
 
     async def _start(self, engine: Engine) -> StreamableHTTPSessionManager:
         # Loading takes a second: not on the loop that everybody else's requests are on.
@@ -59,8 +70,8 @@ class McpState(State):
         transports = await asyncio.to_thread(importlib.import_module, "mcp.server.streamable_http_manager")
         manager: StreamableHTTPSessionManager = transports.StreamableHTTPSessionManager(
             server.make_server(engine),
-            session_idle_timeout=_SESSION_IDLE,
-            max_sessions=_MAX_SESSIONS,
+            session_idle_timeout=IDLE,
+            max_sessions=2 * engine.settings.max_mcp_sessions,
             max_request_body_size=engine.settings.max_request_bytes,
         )
         running = asyncio.Event()
@@ -85,6 +96,16 @@ class McpState(State):
             await asyncio.wait({self._manager})
         if self._runner is not None:
             await asyncio.wait({self._runner})
+
+
+def _after(body: bytes, receive: Receive) -> Receive:
+    """What a request receives whose body has been read."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_next() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return receive_next
 
 
 def _has_failed(starting: asyncio.Task[StreamableHTTPSessionManager]) -> bool:

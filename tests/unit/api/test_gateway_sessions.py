@@ -23,6 +23,20 @@ class TestSessions:
         assert (await client.get(f"/api/kernels/{session['kernel']['id']}")).status_code == 200
         assert [each["id"] for each in (await client.get("/api/sessions")).json()] == [session["id"]]
 
+    @pytest.mark.parametrize("field", ["path", "name", "type"])
+    async def test_what_is_kept_of_a_session_is_small(self, api, field: str):
+        client = (await api()).client
+        body = {"path": "a", "type": "notebook", field: "x" * 4097}
+        response = await client.post("/api/sessions", json=body)
+        assert (response.status_code, response.json()["message"]) == (
+            400,
+            f"{field} has 4097 characters, and may have 4096",
+        )
+        session = (await client.post("/api/sessions", json={"path": "a", "type": "notebook"})).json()
+        changed = await client.patch(f"/api/sessions/{session['id']}", json={field: "x" * 4097})
+        assert changed.status_code == 400
+        assert len((await client.get("/api/kernels")).json()) == 1
+
     async def test_the_same_path_is_the_same_session(self, api):
         client = (await api()).client
         body = {"path": "a", "type": "notebook", "kernel": {"name": "python3"}}

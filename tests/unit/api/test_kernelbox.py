@@ -138,6 +138,26 @@ class TestKernels:
         for identifier in ("my-kernel", kernel["kernel_id"]):
             assert (await client.get(f"/kernels/{identifier}")).json()["kernel"]["tags"] == {"task": "eda"}
 
+    @pytest.mark.parametrize(
+        ("field", "body"),
+        [
+            ("name", {"name": "x" * 20_000}),
+            ("session_name", {"session_name": "x" * 20_000}),
+            ("tags", {"tags": {"a": "x" * 10_000, "b" * 10_000: ""}}),
+            ("tags", {"tags": {str(number): "" for number in range(65)}}),
+        ],
+    )
+    async def test_names_and_tags_are_small_and_a_refusal_names_the_field(self, client, field: str, body: Any):
+        response = await client.post("/kernels", json=body)
+        (problem,) = response.json()["detail"]
+        assert (response.status_code, problem["loc"]) == (422, ["body", field])
+        assert "may have" in problem["msg"]
+        assert (await client.get("/kernels")).json() == {"kernels": []}
+
+    async def test_the_tags_of_a_session_are_small(self, client):
+        response = await client.post("/sessions/s", json={"tags": {"a": "x" * 20_000}})
+        assert (response.status_code, response.json()["detail"][0]["loc"]) == (422, ["body", "tags"])
+
     @pytest.mark.parametrize("name", ["my-kernel", "my kernel", "ä/ö"])
     async def test_a_name_is_taken_once(self, client, name: str):
         assert (await client.post("/kernels", json={"name": name})).status_code == 201

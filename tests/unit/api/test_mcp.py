@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import ModuleType
 from typing import Any
 
@@ -10,6 +12,7 @@ import httpx
 import pytest
 
 from engine.api.mcp.transport import McpState
+from engine.core import Engine
 
 pytestmark = pytest.mark.anyio
 
@@ -30,3 +33,82 @@ async def test_a_start_that_failed_is_tried_again_by_the_next_request(fake_engin
         codes = [(await client.post("/mcp", json={}, headers={"accept": "text/plain"})).status_code for _ in range(2)]
     await state.aclose()
     assert codes == [500, 406]
+
+
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
+}
+PING = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+ACCEPTED = {"accept": "application/json, text/event-stream"}
+
+
+@pytest.fixture
+async def mcp(fake_engine) -> AsyncIterator[Callable[..., Awaitable[tuple[httpx.AsyncClient, Engine]]]]:
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(**settings: Any) -> tuple[httpx.AsyncClient, Engine]:
+            engine = (await fake_engine(**settings)).engine
+            state = McpState(engine)
+            stack.push_async_callback(state.aclose)
+            client = httpx.AsyncClient(transport=httpx.ASGITransport(state), base_url="http://localhost")
+            return await stack.enter_async_context(client), engine
+
+        yield start
+
+
+async def opened(client: httpx.AsyncClient) -> str:
+    response = await client.post("/mcp", json=INITIALIZE, headers=ACCEPTED)
+    assert response.status_code == 200, response.text
+    return response.headers["mcp-session-id"]
+
+
+async def pinged(client: httpx.AsyncClient, session: str) -> int:
+    headers = {**ACCEPTED, "mcp-session-id": session, "mcp-protocol-version": "2025-06-18"}
+    return (await client.post("/mcp", json=PING, headers=headers)).status_code
+
+
+async def test_a_new_session_replaces_the_one_that_is_idle_for_longest(mcp):
+    client, engine = await mcp(max_mcp_sessions=3)
+    first, second, third = [await opened(client) for _ in range(3)]
+    assert await pinged(client, first) == 200
+    fourth = await opened(client)
+    assert [await pinged(client, each) for each in (first, second, third, fourth)] == [200, 404, 200, 200]
+    shown = engine.metrics.render().decode()
+    assert "polyrepl_mcp_sessions 3.0" in shown
+    assert "polyrepl_mcp_sessions_evicted_total 1.0" in shown
+
+
+async def test_a_session_that_its_client_has_ended_makes_room(mcp):
+    client, engine = await mcp(max_mcp_sessions=2)
+    first, second = [await opened(client) for _ in range(2)]
+    await client.delete("/mcp", headers={"mcp-session-id": first})
+    third = await opened(client)
+    assert [await pinged(client, each) for each in (second, third)] == [200, 200]
+    assert "polyrepl_mcp_sessions_evicted_total 0.0" in engine.metrics.render().decode()
+
+
+async def test_what_a_session_keeps_of_its_client_is_small(mcp):
+    client, _ = await mcp()
+    info = {**INITIALIZE["params"], "clientInfo": {"name": "x" * 70_000, "version": "1"}}
+    response = await client.post("/mcp", json={**INITIALIZE, "params": info}, headers=ACCEPTED)
+    assert (response.status_code, response.json()["code"]) == (413, "RequestTooLarge")
+    assert await pinged(client, await opened(client)) == 200
+
+
+async def test_its_bodies_have_the_limits_of_all_bodies(mcp):
+    client, engine = await mcp(max_request_bytes=100_000, incoming_bytes=1024)
+    large = await client.post("/mcp", content=b" " * 100_001, headers=ACCEPTED)
+    assert (large.status_code, large.json()["code"]) == (413, "RequestTooLarge")
+    other = engine.budgets.incoming.share()
+    other.take(70_000)
+    refused = await client.post("/mcp", content=b" " * 90_000, headers=ACCEPTED)
+    assert (refused.status_code, refused.json()["code"]) == (429, "TooManyBytes")
+    other.give(70_000)
+    assert engine.budgets.incoming.held == 0

@@ -155,7 +155,7 @@ async def observe(scene: Scene) -> None:
     await asyncio.sleep(0)  # a websocket is accepted
     scene.original.observe(client)
     await asyncio.sleep(0)
-    scene.original.relay(client, cell_request("cell of a client"))
+    scene.original.relays.relay(client, cell_request("cell of a client"))
     await asyncio.sleep(0.01)
     scene.leave(client)
     assert client.done == 1
@@ -164,10 +164,10 @@ async def observe(scene: Scene) -> None:
 async def observe_a_cell_that_holds(scene: Scene) -> None:
     client = scene.client()
     scene.original.observe(client)
-    scene.original.relay(client, cell_request("hold"))
-    scene.original.relay(client, cell_request("cell of a client"))
+    scene.original.relays.relay(client, cell_request("hold"))
+    scene.original.relays.relay(client, cell_request("cell of a client"))
     await asyncio.sleep(0.01)
-    scene.original.relay(client, request("interrupt_request", Channel.CONTROL))
+    scene.original.relays.relay(client, request("interrupt_request", Channel.CONTROL))
     await asyncio.sleep(1)
     scene.leave(client)
     assert client.done == 3
@@ -183,7 +183,7 @@ async def observe_a_death(scene: Scene) -> None:
     client = scene.client()
     scene.original.observe(client)
     await asyncio.sleep(0)
-    scene.original.relay(client, cell_request("die"))
+    scene.original.relays.relay(client, cell_request("die"))
     await asyncio.sleep(0.01)
     scene.leave(client)
 
@@ -193,7 +193,7 @@ async def shut_down(scene: Scene) -> None:
     scene.original.observe(client)
     for _ in range(20):  # a slow client
         await asyncio.sleep(0)
-    scene.original.relay(client, request("shutdown_request", Channel.CONTROL))
+    scene.original.relays.relay(client, request("shutdown_request", Channel.CONTROL))
     await asyncio.sleep(0.01)
     scene.leave(client)
 

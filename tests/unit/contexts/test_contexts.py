@@ -10,7 +10,7 @@ import pytest
 
 from engine.contexts.registry import Context
 from engine.core import Engine
-from engine.errors import ContextNotFound, KernelStartFailed, QueueFull, TooManyContexts
+from engine.errors import ContextNotFound, KernelStartFailed, QueueFull, TooManyBytes, TooManyContexts
 from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.provisioners.fake import Die, FakeKernel, Hold, Say
 from tests.harness.executions import ended, held, only, run
@@ -120,6 +120,50 @@ class TestQueue:
         for execution in waiting:
             await ended(execution)
         assert (await run(fake.engine, "x")).status == "ok"
+
+    async def test_a_queue_refuses_what_its_bytes_have_no_room_for_and_gives_all_of_them_back(self, fake_engine):
+        fake = await fake_engine(SCRIPT, queue_bytes=100_000)
+        queues = fake.engine.budgets.queues
+        await held(fake.engine)
+        large = "x" * 40_000
+        waiting = [await fake.engine.execute(large, context_id="c") for _ in range(2)]
+        for more in ({"code": large}, {"code": "x", "stdin": [large]}, {"code": "x", "env_vars": {"NAME": large}}):
+            with pytest.raises(
+                TooManyBytes, match=r"The queue of context 'c' holds 8\d+ bytes, at most 100000"
+            ) as caught:
+                await fake.engine.execute(context_id="c", **more)
+            assert caught.value.retry_after >= 1
+        assert (await run(fake.engine, large, "another")).status == "ok"
+        await fake.engine.interrupt(waiting[0].id)
+        waiting[0] = await fake.engine.execute(large, context_id="c")
+        fake.kernels[0].release()
+        for execution in waiting:
+            await ended(execution)
+        share = only(fake.engine, "c").relays.share
+        assert (share.held, queues.held) == (0, 0)
+
+    @pytest.mark.parametrize("end", ["restart", "delete"])
+    async def test_a_queue_that_is_cut_off_holds_nothing(self, fake_engine, end: str):
+        fake = await fake_engine(SCRIPT)
+        first = await held(fake.engine)
+        for _ in range(3):
+            await fake.engine.execute("x" * 300_000, context_id="c")
+        context = only(fake.engine)
+        assert context.relays.share.held > 900_000
+        await (context.restart() if end == "restart" else fake.engine.delete_context("c"))
+        await ended(first)
+        assert (context.relays.share.held, fake.engine.budgets.queues.held) == (0, 0)
+
+    async def test_when_all_queues_are_full_a_small_request_is_still_taken_and_a_large_one_leaves_no_context(
+        self, fake_engine
+    ):
+        fake = await fake_engine(SCRIPT, total_queue_bytes=500_000)
+        await held(fake.engine)
+        await fake.engine.execute("x" * 700_000, context_id="c")
+        with pytest.raises(TooManyBytes, match="All queues together hold"):
+            await fake.engine.execute("x" * 400_000, context_id="new")
+        assert [context.id for context in fake.engine.contexts] == ["c"]
+        assert (await run(fake.engine, "1", "new")).status == "ok"
 
     async def test_the_kernel_of_a_new_context_starts_with_its_first_execution(self, fake_engine):
         fake = await fake_engine()

@@ -207,7 +207,7 @@ class TestWhatComesTooLate:
         await run(fake.engine)
         client = Client("session")
         only(fake.engine).observe(client)
-        only(fake.engine).relay(client, request("shutdown_request", Channel.SHELL))
+        only(fake.engine).relays.relay(client, request("shutdown_request", Channel.SHELL))
         await until(lambda: client.reason is not None)
         sent = [json.loads(message.encode(None)) for message in client.sent]
         replies = [message["content"] for message in sent if message["msg_type"] == "shutdown_reply"]

@@ -87,6 +87,14 @@ def test_a_bad_frame_closes_its_socket_with_the_reason_and_harms_nobody(
         assert text(good.done(good.execute("hello"))) == "hello\n"
 
 
+@pytest.mark.parametrize("field", ["msg_id", "msg_type", "session"])
+def test_what_is_remembered_of_a_message_is_small(gateway: Gateway, kernel: str, field: str) -> None:
+    with gateway.socket(kernel) as bad:
+        header = {"msg_id": "1", "msg_type": "execute_request", "session": "s", field: "x" * 5000}
+        bad.ws.send(json.dumps({"channel": "shell", "header": header, "content": {"code": "1"}}))
+        assert bad.closed() == (1007, f"Invalid message: header.{field} has 5000 characters, and may have 1000")
+
+
 def test_a_frame_that_is_too_large_closes_its_socket_only(gateway: Gateway, kernel: str) -> None:
     with gateway.socket(kernel) as bad, gateway.socket(kernel) as good:
         bad.ws.send("x" * (17 * 1024 * 1024))
