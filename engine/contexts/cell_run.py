@@ -78,7 +78,9 @@ class CellRun:
         if request is None:  # interrupted while the kernel was starting
             return
         if self._settings.watched is not None:
-            self._watch = await watch(self._settings.watched, request.options.files)
+            self._watch = await watch(
+                self._settings.watched, request.options.files, context_id=self.execution.context_id
+            )
         if not (request.options.checkpoint or request.options.rolls_back):
             await self._run_on(slot, kernel, request, None)
             return

@@ -16,7 +16,7 @@ from engine.contexts.context import Context, ContextOptions
 from engine.errors import ContextExists, ContextNotFound, PolyreplError, ShuttingDown, StorageFull, TooManyContexts
 from engine.kernels import Kernel, Member, Pool
 from engine.languages import Language
-from engine.workspaces import RunDir, Workspace
+from engine.workspaces import Anchor, RunDir, Workspace
 
 DELETED = "was deleted"  # why a context ended that its user wanted to go
 _REMEMBERED_ENDINGS = 1000
@@ -90,7 +90,7 @@ class Contexts:
         self,
         context_id: str,
         language: Language,
-        cwd: Path | None = None,
+        cwd: Anchor | None = None,
         env: dict[str, str] | None = None,
         beside: str | None = None,
         labels: Mapping[str, str] | None = None,
@@ -134,7 +134,7 @@ class Contexts:
         if context_id in self._workspaces:
             raise ContextExists(context_id)
         self._make_room(keep=source)
-        shared = None if source.workspace.is_own else source.workspace.cwd
+        shared = source.workspace.named
         return self._add(context_id, source.language, self._new_workspace(context_id, shared, None))
 
     def _add(self, context_id: str, language: Language, workspace: Workspace, kernel: Kernel | None = None) -> Context:
@@ -155,7 +155,7 @@ class Contexts:
         self._listener.context_created(context)
         return context
 
-    def _new_workspace(self, context_id: str, cwd: Path | None, member: Member | None) -> Workspace:
+    def _new_workspace(self, context_id: str, cwd: Anchor | None, member: Member | None) -> Workspace:
         try:
             workspace = member.workspace if member else self._run_dir.new_workspace(context_id, cwd)
         except OSError as error:
@@ -195,7 +195,7 @@ class Contexts:
         workspace.users.discard(key)
         is_last = not workspace.users
         if is_last:
-            workspace.is_gone = True
+            workspace.close()
             self._workspaces = {each: kept for each, kept in self._workspaces.items() if kept is not workspace}
         self._endings[key] = _Ending(reason, asked_for)
         if len(self._endings) > _REMEMBERED_ENDINGS:
@@ -214,7 +214,7 @@ class Contexts:
     async def _close(self, ending: asyncio.Task[None], root: Path | None) -> None:
         await asyncio.wait({ending})
         if root is not None:
-            await asyncio.to_thread(self._run_dir.remove, root)
+            await self._run_dir.remove(root)
         ending.result()
 
     def cull(self) -> None:
@@ -232,6 +232,7 @@ class Contexts:
         while True:
             await asyncio.sleep(min(_CULL_INTERVAL, self._idle_timeout / 4))
             self.cull()
+            await self._run_dir.retry()
 
     async def aclose(self) -> None:
         """End all contexts."""

@@ -19,6 +19,7 @@ PolyreplError
 │   ├── VariablesUnavailable
 │   ├── InputNotExpected
 │   ├── FileConflict          something else is at that path
+│   ├── FilesUnavailable      their file system does not answer
 │   ├── TooManyFiles          to compare them around a cell
 │   └── IdempotencyConflict
 ├── RequestTooLarge
@@ -78,6 +79,7 @@ from engine.errors.resources import (
     ExecutionNotFound,
     FileConflict,
     FileMissing,
+    FilesUnavailable,
     IdempotencyConflict,
     InputNotExpected,
     NotFound,
@@ -101,6 +103,7 @@ __all__ = [
     "FileConflict",
     "FileMissing",
     "FileTooLarge",
+    "FilesUnavailable",
     "Forbidden",
     "IdempotencyConflict",
     "InputNotExpected",

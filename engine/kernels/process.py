@@ -18,7 +18,10 @@ from engine.kernels.connection_file import connection_info, write_connection_fil
 from engine.kernels.kernelspecs import CONNECTION_FILE, honours
 from engine.kernels.memory import is_out_of_memory
 from engine.kernels.provisioners import Exit, OutputReader, Provisioner
+from engine.workspaces import Daemons, remove_tree
 
+_REMOVAL_SECONDS = 5.0
+_daemons = Daemons("kernel directory")
 _EXIT_WAIT = 5.0  # seconds a killed process has to be gone
 
 
@@ -189,13 +192,13 @@ class KernelProcess:
                 if self.channels is not None:
                     await self.channels.aclose()
             finally:
-                self._remove_files()
+                with contextlib.suppress(OSError):
+                    if self._stream is not None:
+                        self._stream.close()
+                await self._remove_directory()
 
-    def _remove_files(self) -> None:
-        with contextlib.suppress(OSError):
-            if self._stream is not None:
-                self._stream.close()
-        with contextlib.suppress(OSError):
-            for path in self._directory.iterdir():
-                path.unlink(missing_ok=True)
-            self._directory.rmdir()
+    async def _remove_directory(self) -> None:
+        """A kernel can have put anything there, so it is done in a thread."""
+        loop = asyncio.get_running_loop()
+        removing = loop.run_in_executor(_daemons, lambda: remove_tree(self._directory, seconds=_REMOVAL_SECONDS))
+        await asyncio.wait({removing}, timeout=2 * _REMOVAL_SECONDS)

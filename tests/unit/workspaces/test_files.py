@@ -20,7 +20,9 @@ from engine.errors import (
     StorageFull,
 )
 from engine.workspaces.directories import split
-from engine.workspaces.files import LocalFiles, _close
+from engine.workspaces.local_files import LocalFiles
+from engine.workspaces.places import Place
+from engine.workspaces.removal import remove_tree
 from engine.workspaces.run_directory import RunDir
 from engine.workspaces.workspace import Workspace
 from tests.harness.waiting import until
@@ -50,39 +52,28 @@ def left_over(workspace: Workspace) -> list[str]:
     return [path.name for path in workspace.root.rglob("*.part")]
 
 
-class SlowWorkspace(Workspace):
-    """Its directories are there when `may_go_on` is set."""
-
-    def prepare(self) -> None:
-        self.is_asked.set()
-        self.may_go_on.wait(10)
-        super().prepare()
-
-
 class TestCancelling:
     @pytest.mark.parametrize("action", ["read", "write"])
     async def test_what_is_opened_for_a_caller_that_has_gone_is_closed(
         self, workspace: Workspace, action: str, monkeypatch: pytest.MonkeyPatch
     ):
-        opened = asyncio.Event()
-
-        def close(opening: asyncio.Future[Any]) -> None:
-            _close(opening)
-            opened.set()
-
-        monkeypatch.setattr("engine.workspaces.files._close", close)
         await LocalFiles("c", workspace, LIMITS).write("file", parts(b"text"))
-        slow = SlowWorkspace(workspace.root, workspace.cwd, workspace.tmp)
-        slow.is_asked, slow.may_go_on = threading.Event(), threading.Event()
-        files = LocalFiles("c", slow, LIMITS)
+        is_asked, may_go_on = threading.Event(), threading.Event()
+        real = Place.opened
+
+        def slowly(place: Place, **options: bool) -> Any:
+            is_asked.set()
+            may_go_on.wait(10)
+            return real(place, **options)
+
+        monkeypatch.setattr(Place, "opened", slowly)
+        files = LocalFiles("c", workspace, LIMITS)
         before = os.listdir("/proc/self/fd")
         working = asyncio.create_task(files.read("file") if action == "read" else files.write("file", parts(b"new")))
-        await asyncio.to_thread(slow.is_asked.wait, 10)
+        await asyncio.to_thread(is_asked.wait, 10)
         working.cancel()
         await asyncio.wait({working})
-        slow.may_go_on.set()
-        async with asyncio.timeout(10):
-            await opened.wait()
+        may_go_on.set()
         await until(lambda: (os.listdir("/proc/self/fd"), left_over(workspace)) == (before, []))
         assert working.cancelled()
 
@@ -244,7 +235,8 @@ class TestReadingAndWriting:
         assert len(os.listdir("/proc/self/fd")) == before
 
     async def test_a_context_that_has_ended_has_no_files(self, files: LocalFiles, workspace: Workspace):
-        workspace.root.rmdir()
+        workspace.close()
+        remove_tree(workspace.root, seconds=10)
         for call in (files.list(), files.write("a", parts(b"x")), files.read("a"), files.delete("a")):
             with pytest.raises(ContextEnded):
                 await call
@@ -253,7 +245,8 @@ class TestReadingAndWriting:
     async def test_a_context_that_ends_during_an_upload_is_not_made_anew(self, files: LocalFiles, workspace: Workspace):
         async def ending() -> AsyncIterator[bytes]:
             yield b"x"
-            RunDir.remove(None, workspace.root)  # type: ignore[arg-type]
+            workspace.close()
+            remove_tree(workspace.root, seconds=10)
 
         with pytest.raises(ContextEnded):
             await files.write("a", ending())
@@ -348,7 +341,7 @@ class TestQuotas:
         (tmp_path / "theirs").mkdir()
         (tmp_path / "theirs/data").write_bytes(b"x" * 5000)
         (tmp_path / "link").symlink_to(tmp_path / "theirs")
-        workspace = run_dir.new_workspace("c", tmp_path / "link")
+        workspace = run_dir.new_workspace("c", await run_dir.named(str(tmp_path / "link"), [tmp_path]))
         files = LocalFiles("c", workspace, LIMITS)
         await files.write("new/a", parts(b"x"))
         assert await paths(files, recursive=True) == ["data", "new", "new/a"]

@@ -165,7 +165,7 @@ class TestServersThatStartTogether:
             "import fcntl, sys; from pathlib import Path; from engine.workspaces.run_directory import RunDir\n"
             "sys.stdin.readline()\n"
             "for _ in range(40):\n"
-            "    run_dir = RunDir(Path(sys.argv[1])); assert run_dir._lock is not None; assert run_dir.contexts.is_dir()\n"
+            "    run_dir = RunDir(Path(sys.argv[1])); assert run_dir._claim is not None; assert run_dir.contexts.is_dir()\n"
             "    try: fcntl.flock(open(run_dir.path / 'lock'), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
             "    except BlockingIOError: run_dir.close()\n"
             "    else: sys.exit('not locked')\n"
@@ -198,15 +198,15 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return str(made[-1])
 
     monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
-    method = "symlink_to" if refused == "symlink" else "mkdir"
-    real = getattr(Path, method)
+    method = "symlink" if refused == "symlink" else "mkdir"
+    real = getattr(os, method)
 
-    def full(self: Path, *args: Any, **options: Any) -> None:
-        if refused in ("symlink", self.name):
+    def full(path: str | Path, *args: Any, **options: Any) -> None:
+        if refused in ("symlink", Path(path).name):
             raise OSError(errno.ENOSPC, "No space left on device")
-        real(self, *args, **options)
+        real(path, *args, **options)
 
-    monkeypatch.setattr(Path, method, full)
+    monkeypatch.setattr(os, method, full)
     with pytest.raises(OSError, match="No space left"):
         RunDir(base)
     monkeypatch.undo()
