@@ -17,6 +17,7 @@ from engine.errors import (
     NotSupported,
     PolyreplError,
     ShuttingDown,
+    StorageFull,
 )
 from engine.kernels import Kernel, Outcome, Preludes, Run, preludes_of, put_back, run_silently
 from engine.log import get_logger
@@ -182,8 +183,8 @@ class CellRun:
     async def _give_up(self, slot: KernelSlot, error: Exception) -> None:
         """End an execution that could not be run, or not to its end."""
         execution = self.execution
-        if isinstance(error, KernelStartFailed) and not slot.has_living:
-            self._end("died", "lost", engine_error("KernelStartFailed", error.message))
+        if isinstance(error, (KernelStartFailed, StorageFull)) and not slot.has_living:
+            self._end("died", "lost", engine_error(type(error).__name__, error.message))
         elif isinstance(error, PolyreplError) and execution.status == "queued":
             # Nothing was run: the context, or a checkpoint before the code, could not be branched.
             status: Status = "died" if isinstance(error, KernelDied) else "error"

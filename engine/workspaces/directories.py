@@ -14,7 +14,8 @@ import stat
 from collections.abc import Iterable, Iterator
 
 from engine.validation import is_text
-from engine.workspaces.places import descended
+from engine.workspaces.beneath import open_beneath
+from engine.workspaces.places import descended, opened
 
 MAX_DEPTH = 64
 MAX_PATH = 4096  # bytes
@@ -86,7 +87,11 @@ def walk_sorted(
         if not is_passed:
             yield (*above, name), info
         if recursive and stat.S_ISDIR(info.st_mode) and len(above) < MAX_DEPTH:
-            with contextlib.suppress(OSError), descended(directory, (name,), crosses=crosses) as below:
+            try:
+                found = open_beneath(directory, (name,), crosses=crosses)
+            except OSError:
+                continue
+            with opened(found) as below:
                 yield from walk_sorted(
                     below,
                     limit=limit,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from engine.errors import StorageFull
 from engine.workspaces.directories import walk
 
-_SHARE = 20  # a count is as good for this many times as long as it took
+_CHEAP = 0.02  # seconds: what takes less is counted every time
+_SHARE = 20  # other counts are good for this many times as long as they took
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Usage:
         """Count what is in an open directory, unless that was done just now. Blocks."""
         with self._counting:
             began = time.monotonic()
-            if began - self._counted_at < _SHARE * self._count_took:
+            if self._count_took > _CHEAP and began - self._counted_at < _SHARE * self._count_took:
                 return
             with self._lock:
                 self._added_files = self._added_bytes = 0

@@ -96,7 +96,8 @@ class Workspace:
         return Workspace(root, cwd, root / "tmp", anchor=self.anchor, named=self.named, lanes=self.lanes)
 
     def prepare(self) -> None:
-        """Have the directories that are ours; a cell may have removed them. Raises OSError, after its last context always."""
+        """Have the directories that are ours; a cell may have removed them. Raises OSError: after its last context always, and where
+        a cell has put a link or a mount in the place of the working directory."""
         if self.is_gone:
             raise FileNotFoundError(errno.ENOENT, "The context has ended", str(self.root))
         self.anchor.make()
@@ -104,14 +105,11 @@ class Workspace:
             self.named.make()
         with self.place().opened(make=True):
             self.place("tmp").make()
-            if self.is_own and self.work.make():
-                self._note_empty()
-
-    def _note_empty(self) -> None:
-        """The working directory is new: no code has been in it."""
-        fd = open_beneath(self.anchor.hold().fd, self.work.names)
-        held = Held(fd)
-        self.known_empty = Empty(held, os.fstat(fd).st_ctime_ns, sys.maxsize)
+            if self.is_own:
+                is_new = self.work.make()
+                held = Held(open_beneath(self.anchor.hold().fd, self.work.names))  # whatever a cell has put there
+                if is_new:  # no code has been in it
+                    self.known_empty = Empty(held, os.fstat(held.fd).st_ctime_ns, sys.maxsize)
 
     def close(self) -> None:
         """Its last context has ended: what is under way finds nothing any more."""

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from engine.api.http.errors import json_response
 from engine.api.http.openapi import Answer, Operation
 from engine.api.http.requests import engine_of, read_body
-from engine.api.native.answers import BAD_QUERY, BUSY, ENDED, ENDING, KERNEL_NOT_STARTED, LANGUAGE, NO_CONTEXT
+from engine.api.native.answers import BAD_QUERY, BUSY, ENDED, ENDING, KERNEL_NOT_STARTED, LANGUAGE, NO_CONTEXT, NO_ROOM
 from engine.api.native.bodies import ContextBody
 from engine.contexts import Context
 from engine.models import ContextInfo, LanguageInfo
@@ -103,6 +103,7 @@ OPERATIONS: list[Operation] = [
             429: BUSY,
             500: KERNEL_NOT_STARTED,
             503: ENDING,
+            507: NO_ROOM,
         },
         body=ContextBody,
         body_required=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,11 +16,12 @@ from engine.errors import (
     ContextEnded,
     FileConflict,
     FileMissing,
+    FilesUnavailable,
     FileTooLarge,
     InvalidRequest,
     StorageFull,
 )
-from engine.workspaces.directories import split
+from engine.workspaces.directories import split, walk
 from engine.workspaces.local_files import LocalFiles
 from engine.workspaces.places import Place
 from engine.workspaces.removal import remove_tree
@@ -290,6 +292,31 @@ class TestListing:
         assert await paths(files, recursive=True, after="b/x") == ["c"]
         assert await paths(files, recursive=True, after="b/x/y") == ["c"]
 
+    @pytest.mark.parametrize(("seconds", "year"), [(10**12, "9999"), (-(10**11), "0001"), (0, "1970")])
+    async def test_a_time_that_no_date_can_express_is_the_nearest(
+        self, files: LocalFiles, workspace: Workspace, seconds: int, year: str
+    ):
+        await files.write("a", parts(b""))
+        os.utime(workspace.cwd / "a", (seconds, seconds))
+        if (workspace.cwd / "a").stat().st_mtime != seconds:
+            pytest.skip("this file system has no such times")
+        (listed,) = (await files.list()).items
+        assert listed.modified.startswith(year)
+        file = await files.read("a")
+        assert file.info.modified == listed.modified
+        await file.aclose()
+
+    async def test_a_directory_with_too_many_names_is_refused(
+        self, files: LocalFiles, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr("engine.workspaces.directories.MAX_SCANNED", 3)
+        for path in ("a/1", "a/2", "b"):
+            (workspace.cwd / path).parent.mkdir(exist_ok=True)
+            (workspace.cwd / path).touch()
+        assert await paths(files, "a") == ["a/1", "a/2"]
+        with pytest.raises(FileConflict, match="more than 3 entries"):
+            await files.list(recursive=True)
+
     async def test_names_that_are_no_text_are_left_out(self, files: LocalFiles, workspace: Workspace):
         workspace.prepare()
         (Path(os.fsdecode(os.fsencode(workspace.cwd) + b"/\xff"))).touch()
@@ -331,6 +358,40 @@ class TestQuotas:
         with pytest.raises(StorageFull):
             await files.write("a", parts(b"x" * 51))
 
+    async def test_uploads_that_come_together_do_not_pass_the_quota_together(self, files: LocalFiles):
+        started: list[bytes] = []
+
+        async def together(content: bytes) -> AsyncIterator[bytes]:
+            started.append(content)
+            await until(lambda: len(started) == 10)
+            yield content
+
+        uploads = (files.write(str(number), together(b"x" * 500)) for number in range(10))
+        outcomes = [type(each) for each in await asyncio.gather(*uploads, return_exceptions=True)]
+        assert (outcomes.count(tuple), outcomes.count(StorageFull)) == (4, 6)
+        assert len(await paths(files)) == 4
+        for path in await paths(files):
+            await files.delete(path)
+        await files.write("later", parts(b"x" * 1000))  # what they had reserved is free again
+
+    async def test_a_large_directory_is_not_counted_for_each_upload(
+        self, files: LocalFiles, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    ):
+        counts = []
+
+        def slow_walk(directory: int) -> Any:
+            counts.append(directory)
+            return walk(directory)
+
+        monkeypatch.setattr("engine.workspaces.usage.walk", slow_walk)
+        monkeypatch.setattr("engine.workspaces.usage._CHEAP", 0)
+        monkeypatch.setattr("engine.workspaces.usage._SHARE", 1e12)
+        for number in range(3):
+            await files.write(str(number), parts(b"x" * 600))
+        with pytest.raises(StorageFull):
+            await files.write("more", parts(b"x" * 600))
+        assert len(counts) == 1
+
     async def test_the_number_of_files_is_limited(self, files: LocalFiles, workspace: Workspace):
         for number in range(10):
             await files.write(str(number), parts(b""))
@@ -348,3 +409,51 @@ class TestQuotas:
         with pytest.raises(FileTooLarge):
             await files.write("b", parts(b"x" * 1001))
         assert await paths(files) == ["data", "new"]
+
+
+class TestDirectoriesThatAreTakenAway:
+    async def test_a_working_directory_that_was_removed_is_made_again(self, files: LocalFiles, workspace: Workspace):
+        workspace.cwd.rmdir()
+        await files.write("a", parts(b"x"))
+        assert (workspace.cwd / "a").exists()
+
+    async def test_a_context_whose_directories_were_all_removed_goes_on(
+        self, files: LocalFiles, workspace: Workspace, run_dir: RunDir
+    ):
+        shutil.rmtree(run_dir.contexts)
+        await files.write("a", parts(b"x"))
+        workspace.prepare()
+        assert (workspace.cwd / "a").exists()
+        assert workspace.tmp.is_dir()
+
+    async def test_another_directory_in_the_place_of_the_contexts_own_is_not_used(
+        self, files: LocalFiles, workspace: Workspace, tmp_path: Path
+    ):
+        (tmp_path / "outside/work").mkdir(parents=True)
+        workspace.root.rename(tmp_path / "moved")
+        workspace.root.symlink_to(tmp_path / "outside")
+        await files.write("a", parts(b"x"))
+        assert os.listdir(tmp_path / "outside/work") == []
+        assert (tmp_path / "moved/work/a").exists()
+
+    async def test_files_whose_file_system_hangs_are_refused(
+        self, files: LocalFiles, workspace: Workspace, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr("engine.workspaces.local_files.STEP_SECONDS", 0.05)
+        gate = threading.Event()
+        real = Place.opened
+
+        def hang(place: Place, **options: bool) -> Any:
+            if place.anchor is workspace.anchor:
+                gate.wait(60)
+            return real(place, **options)
+
+        monkeypatch.setattr(Place, "opened", hang)
+        for call in (files.list(), files.read("a"), files.write("a", parts(b"x")), files.delete("a")):
+            with pytest.raises(FilesUnavailable):
+                await call
+        other = run_dir.new_workspace("other")
+        monkeypatch.setattr("engine.workspaces.local_files.STEP_SECONDS", 60.0)
+        await LocalFiles("other", other, LIMITS).write("a", parts(b"x"))
+        gate.set()
+        await until(lambda: run_dir.disk.stuck == 0)
