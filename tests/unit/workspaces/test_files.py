@@ -22,6 +22,7 @@ from engine.errors import (
     StorageFull,
 )
 from engine.workspaces.directories import split, walk
+from engine.workspaces.files import modified
 from engine.workspaces.local_files import LocalFiles
 from engine.workspaces.places import Place
 from engine.workspaces.removal import remove_tree
@@ -292,19 +293,9 @@ class TestListing:
         assert await paths(files, recursive=True, after="b/x") == ["c"]
         assert await paths(files, recursive=True, after="b/x/y") == ["c"]
 
-    @pytest.mark.parametrize(("seconds", "year"), [(10**12, "9999"), (-(10**11), "0001"), (0, "1970")])
-    async def test_a_time_that_no_date_can_express_is_the_nearest(
-        self, files: LocalFiles, workspace: Workspace, seconds: int, year: str
-    ):
-        await files.write("a", parts(b""))
-        os.utime(workspace.cwd / "a", (seconds, seconds))
-        if (workspace.cwd / "a").stat().st_mtime != seconds:
-            pytest.skip("this file system has no such times")
-        (listed,) = (await files.list()).items
-        assert listed.modified.startswith(year)
-        file = await files.read("a")
-        assert file.info.modified == listed.modified
-        await file.aclose()
+    @pytest.mark.parametrize(("seconds", "year"), [(1e12, "9999"), (1e19, "9999"), (-1e11, "0001"), (0, "1970")])
+    def test_a_time_that_no_date_can_express_is_the_nearest(self, seconds: float, year: str):
+        assert modified(seconds).startswith(year)
 
     async def test_a_directory_with_too_many_names_is_refused(
         self, files: LocalFiles, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
