@@ -101,15 +101,22 @@ class Workspace:
         if self.is_gone:
             raise FileNotFoundError(errno.ENOENT, "The context has ended", str(self.root))
         self.anchor.make()
-        if self.named is not None:
-            self.named.make()
         with self.place().opened(make=True):
             self.place("tmp").make()
-            if self.is_own:
-                is_new = self.work.make()
-                held = Held(open_beneath(self.anchor.hold().fd, self.work.names))  # whatever a cell has put there
-                if is_new:  # no code has been in it
-                    self.known_empty = Empty(held, os.fstat(held.fd).st_ctime_ns, sys.maxsize)
+        try:
+            self._prepare_work()
+        except OSError as error:
+            reason = f"its working directory cannot be used: {error.strerror}"
+            raise OSError(error.errno, reason, str(self.cwd)) from None
+
+    def _prepare_work(self) -> None:
+        if self.named is not None:
+            self.named.make()
+            return
+        is_new = self.work.make()
+        held = Held(open_beneath(self.anchor.hold().fd, self.work.names))  # whatever a cell has put there
+        if is_new:  # no code has been in it
+            self.known_empty = Empty(held, os.fstat(held.fd).st_ctime_ns, sys.maxsize)
 
     def close(self) -> None:
         """Its last context has ended: what is under way finds nothing any more."""

@@ -19,7 +19,7 @@ from jupyter_client.kernelspec import KernelSpec
 
 import engine.kernels.provisioners.fork
 import tests.harness.scripted_zygote
-from engine.errors import KernelStartFailed, StorageFull
+from engine.errors import StorageFull
 from engine.kernels.channels import Receiver
 from engine.kernels.channels.stream import StreamChannels, stream_pair
 from engine.kernels.kernel import Kernel
