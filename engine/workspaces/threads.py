@@ -5,6 +5,7 @@ The event loop decides who runs; the threads are daemons, so that one that hangs
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -29,35 +30,56 @@ class Daemons(Executor):
         self._name = name
         self._lock = threading.Lock()
         self._idle = 0
-        self._work: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self._work: SimpleQueue[Callable[[], object]] = SimpleQueue()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
-        item = (future, lambda: fn(*args, **kwargs))
+
+        def work() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(fn(*args, **kwargs))
+                except BaseException as error:
+                    future.set_exception(error)
+
+        self.begin(work)
+        return future
+
+    def call(
+        self, loop: asyncio.AbstractEventLoop, work: Callable[[], Any], done: Callable[[Any, Any], object]
+    ) -> None:
+        """Have `done` called in the loop with what the work has returned and what it has raised; one of them is None.
+
+        This is `run_in_executor` with a third of its cost, for what is done around every cell."""
+
+        def work_and_tell() -> None:
+            result = error = None
+            try:
+                result = work()
+            except BaseException as raised:
+                error = raised
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(done, result, error)
+
+        self.begin(work_and_tell)
+
+    def begin(self, work: Callable[[], object]) -> None:
+        """Have it done by a thread. It must not raise."""
         with self._lock:
             has_idle = self._idle > 0
             if has_idle:
                 self._idle -= 1
-                self._work.put(item)
+                self._work.put(work)
         if not has_idle:
-            threading.Thread(target=self._run, args=(item,), name=self._name, daemon=True).start()
-        return future
+            threading.Thread(target=self._run, args=(work,), name=self._name, daemon=True).start()
 
-    def _run(self, item: tuple[Future[Any], Callable[[], Any]] | None) -> None:
-        while item is not None:
-            future, work = item
-            if future.set_running_or_notify_cancel():
-                try:
-                    result = work()
-                except BaseException as error:
-                    future.set_exception(error)
-                else:
-                    future.set_result(result)
-                    del result
-            del item, future, work
-            item = self._next()
+    def _run(self, work: Callable[[], object] | None) -> None:
+        while work is not None:
+            work()
+            work = None  # what it refers to is not kept while the thread is idle
+            work = self._next()
 
-    def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
+    def _next(self) -> Callable[[], object] | None:
         with self._lock:
             self._idle += 1
         try:
@@ -120,10 +142,9 @@ class Threads:
         loop = asyncio.get_running_loop()
         self._running += 1
         lane.running += 1
-        working = loop.run_in_executor(self._daemons, job.work)
         timer = loop.call_later(job.timeout, self._give_up, lane, job)
 
-        def finish(done: asyncio.Future[Any]) -> None:
+        def finish(result: Any, error: BaseException | None) -> None:
             timer.cancel()
             lane.running -= 1
             if job.is_stuck:
@@ -131,10 +152,14 @@ class Threads:
                 lane.stuck -= 1
             else:
                 self._running -= 1
-            _pass_on(done, job.result)
+            if not job.result.done():
+                if error is None:
+                    job.result.set_result(result)
+                else:
+                    job.result.set_exception(error)
             self.offer(lane)
 
-        working.add_done_callback(finish)
+        self._daemons.call(loop, job.work, finish)
 
     def _give_up(self, lane: Lane, job: _Job[Any]) -> None:
         """Its thread is on its own: another one takes its place for the other contexts."""
@@ -187,18 +212,6 @@ class Lane:
 def _fail(result: asyncio.Future[Any]) -> None:
     if not result.done():
         result.set_exception(Stuck())
-
-
-def _pass_on(done: asyncio.Future[Any], result: asyncio.Future[Any]) -> None:
-    error = None if done.cancelled() else done.exception()
-    if result.done():
-        return
-    if done.cancelled():
-        result.cancel()
-    elif error is not None:
-        result.set_exception(error)
-    else:
-        result.set_result(done.result())
 
 
 class Disk:
