@@ -154,8 +154,8 @@ class TestActions:
     ):
         fake = await api()
         (cwd,) = [(await fake.client.post("/contexts", json={"context_id": "c"})).json()["cwd"]]
-        monkeypatch.setattr("engine.workspaces.run_directory._REMOVAL_SECONDS", 0.05)
         with monkeypatch.context() as patched:
+            patched.setattr("engine.workspaces.run_directory._REMOVAL_SECONDS", 0.05)
             patched.setattr("engine.workspaces.run_directory.remove_at", lambda *_, **__: "Device or resource busy")
             response = await fake.client.delete("/contexts/c")
         assert response.status_code == 202

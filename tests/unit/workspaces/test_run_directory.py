@@ -326,8 +326,8 @@ def test_directories_that_were_removed_are_made_again_for_the_next_one(run_dir: 
 @pytest.mark.anyio
 async def test_what_cannot_be_removed_is_said_and_tried_again(run_dir: RunDir, monkeypatch: pytest.MonkeyPatch):
     root = run_dir.new_context_dir("c")
-    monkeypatch.setattr("engine.workspaces.run_directory._REMOVAL_SECONDS", 0.05)
     with monkeypatch.context() as patched:
+        patched.setattr("engine.workspaces.run_directory._REMOVAL_SECONDS", 0.05)
         patched.setattr("engine.workspaces.run_directory.remove_at", lambda *_, **__: "Read-only file system")
         assert await run_dir.remove(root) is False
     assert list(run_dir.left) == [root]
