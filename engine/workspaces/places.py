@@ -73,6 +73,10 @@ class Anchor:
                 self._held = Held(open_beneath(top, self.path.parts[1:], crosses=True))
         return self._held
 
+    def shared(self) -> Anchor:
+        """Another one of the same directory, which stays when this one is closed."""
+        return Anchor(self.path, self._above, held=self._held, is_named=self.is_named)
+
     def close(self) -> None:
         """Let go of it, for good; a thread that works in it has it open until it ends."""
         self._closed = True
@@ -96,12 +100,12 @@ class Place:
 
     def make(self) -> bool:
         """Have it, where its parent is there. Returns whether it is a new one. Raises OSError."""
-        try:
-            with descended(self.anchor.hold().fd, self.names[:-1], crosses=self.crosses) as parent:
-                os.mkdir(self.names[-1], 0o700, dir_fd=parent)
-        except FileExistsError:
-            return False
-        return True
+        held = self.anchor.hold()
+        *above, name = self.names
+        if not above:
+            return _is_made(name, held.fd)
+        with descended(held.fd, tuple(above), crosses=self.crosses) as parent:
+            return _is_made(name, parent)
 
     @contextlib.contextmanager
     def opened(self, *, make: bool = False) -> Iterator[int]:
@@ -114,6 +118,14 @@ class Place:
         """The content of a regular file in it, of at most `limit` bytes. Raises OSError, which says what else is there."""
         with self.opened() as fd:
             return read_file(fd, names, limit=limit, crosses=self.crosses)
+
+
+def _is_made(name: str, parent: int) -> bool:
+    try:
+        os.mkdir(name, 0o700, dir_fd=parent)
+    except FileExistsError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

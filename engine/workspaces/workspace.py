@@ -42,7 +42,7 @@ class Workspace:
 
     `root` is ours and goes with its last context; `cwd` is in it unless a request named another, which is `named`. All paths are for
     kernels: the engine reaches the files by descriptors, from `anchor`, in the threads of `lanes`. A workspace that lies in the
-    root of another shares its anchor."""
+    root of another shares its anchor, and is at `names` below it."""
 
     root: Path
     cwd: Path
@@ -52,6 +52,7 @@ class Workspace:
     labels: Labels = field(default_factory=Labels)
     is_gone: bool = False  # its last context has ended: what comes now must not make directories again
     anchor: Anchor = None  # type: ignore[assignment]  # by default one of its own
+    names: tuple[str, ...] = ()
     named: Anchor | None = None
     lanes: Lanes = field(default_factory=lambda: Lanes.of(Disk()))
     usage: Usage = field(default_factory=Usage)
@@ -60,13 +61,13 @@ class Workspace:
     def __post_init__(self) -> None:
         if self.anchor is None:
             self.anchor = Anchor(self.root)
-        if self.named is None and not self.is_own:
+        if self.named is None and not str(self.cwd).startswith(f"{self.root}{os.sep}"):
             self.named = Anchor(self.cwd.resolve(), is_named=True)
 
     @property
     def is_own(self) -> bool:
         """Whether the working directory is ours, too."""
-        return str(self.cwd).startswith(f"{self.root}{os.sep}")
+        return self.named is None
 
     @property
     def packages(self) -> Path:
@@ -96,14 +97,14 @@ class Workspace:
 
     def place(self, *names: str) -> Place:
         """A directory of those that are ours."""
-        above = self.root.relative_to(self.anchor.path).parts
-        return Place(self.anchor, (*above, *names))
+        return Place(self.anchor, (*self.names, *names))
 
     def within(self, *names: str) -> Workspace:
         """Another workspace in this one's root, which ends with it: for a copy of its files."""
         root = self.root.joinpath(*names)
         cwd = root / "work" if self.is_own else self.cwd
-        return Workspace(root, cwd, root / "tmp", anchor=self.anchor, named=self.named, lanes=self.lanes)
+        below = (*self.names, *names)
+        return Workspace(root, cwd, root / "tmp", anchor=self.anchor, names=below, named=self.named, lanes=self.lanes)
 
     def prepare(self) -> None:
         """Have the directories that are ours; a cell may have removed them. Raises OSError: after its last context always, and where
@@ -111,8 +112,10 @@ class Workspace:
         if self.is_gone:
             raise FileNotFoundError(errno.ENOENT, "The context has ended", str(self.root))
         self.anchor.make()
-        with self.place().opened(make=True):
-            self.place("tmp").make()
+        if self.names:
+            with self.place().opened(make=True):
+                pass
+        self.place("tmp").make()
         try:
             self._prepare_work()
         except OSError as error:
