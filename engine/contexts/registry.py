@@ -147,7 +147,8 @@ class Contexts:
         if context_id in self._workspaces:
             raise ContextExists(context_id)
         self._make_room(keep=source)
-        shared = source.workspace.named
+        named = source.workspace.named
+        shared = named.shared() if named is not None else None
         return self._add(context_id, source.language, self._new_workspace(context_id, shared, None))
 
     def _add(self, context_id: str, language: Language, workspace: Workspace, kernel: Kernel | None = None) -> Context:
