@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 from collections.abc import AsyncIterator
@@ -66,6 +67,7 @@ class TestCancelling:
 
         monkeypatch.setattr(Place, "opened", slowly)
         files = LocalFiles("c", workspace, LIMITS)
+        gc.collect()  # what other tests have left is closed now
         before = os.listdir("/proc/self/fd")
         working = asyncio.create_task(files.read("file") if action == "read" else files.write("file", parts(b"new")))
         await asyncio.to_thread(is_asked.wait, 10)
