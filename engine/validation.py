@@ -12,6 +12,12 @@ _NOT_TEXT = "holds half of a surrogate pair, which is no character"
 CONTEXT_ID = r"[A-Za-z0-9_.:~-]{1,128}"
 MAX_NAME = 200  # characters of the name of a variable, or of a part of one, that is looked for
 ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+KERNEL_VARIABLE = "POLYREPL_KERNEL"  # names the kernel; nothing is decided by it
+PACKAGES_VARIABLE = "POLYREPL_PACKAGES"  # runtimes/README.md, like the next
+CACHE_VARIABLE = "POLYREPL_CACHE_DIR"
+HIDDEN_VARIABLE = "POLYREPL_HIDDEN"
+OWN_VARIABLES = frozenset({KERNEL_VARIABLE, PACKAGES_VARIABLE, CACHE_VARIABLE, HIDDEN_VARIABLE})
+"""What the server says to a kernel of its own: a request that gives one of these changes nothing."""
 
 
 def check_context_id(context_id: str | None) -> None:
@@ -36,7 +42,9 @@ def check_text(field: str, value: str) -> None:
 
 
 def check_env_vars(env_vars: Mapping[str, str] | None) -> dict[str, str]:
-    """Names as POSIX has them; values are text without NUL. Raises InvalidRequest that names every wrong one (never a value)."""
+    """The variables that a request may set: all but OWN_VARIABLES. Names as POSIX has them; values are text without NUL.
+
+    Raises InvalidRequest that names every wrong one (never a value)."""
     errors = []
     for name, value in (env_vars or {}).items():
         if not re.fullmatch(ENV_NAME, name):
@@ -48,7 +56,7 @@ def check_env_vars(env_vars: Mapping[str, str] | None) -> dict[str, str]:
             errors.append(FieldError(f"env_vars.{name}", _NOT_TEXT))
     if errors:
         raise InvalidRequest(*errors)
-    return dict(env_vars or {})
+    return {name: value for name, value in (env_vars or {}).items() if name not in OWN_VARIABLES}
 
 
 def check_cwd(cwd: str | None) -> Path | None:

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from engine.following import follow
 from engine.kernels import Kernel, Tool
-from engine.kernels.provisioners import KERNEL_MARK, Confinement, run_command
+from engine.kernels.provisioners import Confinement, run_command
 from engine.languages import Language
 from engine.log import get_logger
 from engine.models import (
@@ -29,6 +29,7 @@ from engine.models import (
 )
 from engine.output import Journal, strip_ansi
 from engine.packages.tools import Installer, Outcome, ToolFailed, ToolMissing, explain
+from engine.validation import KERNEL_VARIABLE
 from engine.workspaces import Workspace
 
 _MAX_EVENTS = 2000
@@ -84,7 +85,7 @@ class Installation:
         self.result: InstallationResult | None = None
         self._installer = installer
         self.workspace = target.workspace
-        self._env = {**env, KERNEL_MARK: f"install-{target.workspace.root.name}"}
+        self._env = {**env, KERNEL_VARIABLE: f"install-{target.workspace.root.name}"}
         self._confinement = confinement
         self._timeout = timeout
         self._log: deque[str] = deque(maxlen=_LOG_LINES)

@@ -91,7 +91,7 @@ def installer_env(
     tool: Tool, settings: Settings, *, tmp_dir: Path, cache_dir: Path, server_env: Mapping[str, str]
 ) -> dict[str, str]:
     """The variables of the tool: those of kernels, and what the server's say of registries and the way to them."""
-    env = kernel_env(settings, spec_env={}, tmp_dir=tmp_dir, cache_dir=cache_dir, server_env=server_env)
+    env = kernel_env(settings, spec_env={}, tmp_dir=tmp_dir, state_dir=tmp_dir, server_env=server_env)
     caches = {"PIP_CACHE_DIR": str(cache_dir / "pip"), "npm_config_cache": str(cache_dir / "npm")}
     known = {name.lower() for name in server_env}
     patterns = _VARIABLES[tool]

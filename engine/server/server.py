@@ -13,6 +13,7 @@ import uvicorn
 
 from engine.core import Engine
 from engine.errors import PolyreplError, ShuttingDown
+from engine.kernels.provisioners import hide_process
 from engine.log import configure, get_logger
 from engine.server.app import create_app
 from engine.server.application import Application
@@ -81,6 +82,8 @@ def run_server(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit status."""
     configure(settings.log_level, settings.log_format)
     raise_open_files()
+    if settings.hide_processes:
+        hide_process()
     engine = Engine(settings)
     try:
         engine.check_settings()

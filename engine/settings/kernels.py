@@ -34,6 +34,11 @@ class Kernels(BaseModel):
         ge=64 * MIB,
         description="Memory limit of a kernel in bytes, in addition to its interpreter. Default: no limit.",
     )
+    hide_processes: bool = Field(
+        True,
+        description="Keep memory, environment and descriptors of the server and of python kernels from other processes of its user. "
+        "They leave no core dumps, and debuggers and profilers can attach only as root.",
+    )
     python_kernel: Literal["polyrepl-python", "ipykernel"] = Field(
         "polyrepl-python", description="Kernelspec for python: polyrepl's own kernel, or ipykernel."
     )

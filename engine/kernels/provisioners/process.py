@@ -1,16 +1,21 @@
-"""What every way to run a process shares: reading its pipes, and ending what it left behind."""
+"""What every way to run a process shares: reading its pipes, and ending it with everything that it started."""
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import contextlib
 import os
 import signal
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
-from engine.kernels.provisioners.provisioner import FORK_NAME, KERNEL_MARK
+from engine.kernels.provisioners.provisioner import FORK_NAME
+from engine.validation import KERNEL_VARIABLE
 
 _PIPE_BYTES = 65536
+_LAST_OUTPUT_CHARS = 16 * 1024
 _END_ROUNDS = 5
 _COMM_BYTES = 15  # the length of a process name
 
@@ -31,10 +36,57 @@ class Pipe:
         return self._decoder.decode(data) if data else None
 
 
+class Pipes:
+    """The pipes of one process, watched by the running loop: `ready` is called when one of them has something.
+
+    `add` hands a descriptor over; `close` when nobody reads any more."""
+
+    def __init__(self, ready: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ready = ready
+        self._pipes: dict[int, Pipe] = {}
+        self._last: deque[str] = deque()
+
+    def add(self, name: str, fd: int) -> None:
+        self._pipes[fd] = Pipe(name)
+        os.set_blocking(fd, False)
+        self._loop.add_reader(fd, self._ready)
+
+    def read(self) -> list[tuple[str, str]]:
+        """What has come since the last call: (name, text)."""
+        found = []
+        for fd, pipe in list(self._pipes.items()):
+            text = pipe.read(fd)
+            if text is None:
+                self._close(fd)
+            elif text:
+                self._remember(text)
+                found.append((pipe.name, text))
+        return found
+
+    def _remember(self, text: str) -> None:
+        self._last.append(text[-_LAST_OUTPUT_CHARS:])
+        while len(self._last) > 1 and sum(map(len, self._last)) > 2 * _LAST_OUTPUT_CHARS:
+            self._last.popleft()
+
+    def last(self) -> str:
+        """The end of everything that was ever read."""
+        return "".join(self._last)[-_LAST_OUTPUT_CHARS:]
+
+    def close(self) -> None:
+        for fd in list(self._pipes):
+            self._close(fd)
+
+    def _close(self, fd: int) -> None:
+        self._loop.remove_reader(fd)
+        os.close(fd)
+        del self._pipes[fd]
+
+
 def name_of(pid: int) -> str:
     """The name of a process; empty if it is gone."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
     except OSError:
         return ""
 
@@ -44,29 +96,65 @@ def fork_name(mark: str) -> str:
     return f"{FORK_NAME}{mark}"[:_COMM_BYTES]
 
 
-def end_marked(mark: str) -> None:
-    """End every process that has this kernel's mark: in its environment where it is a program of its own, in its name where it
-    was forked from a forked kernel. Those are the ones that left the kernel's process group.
+def end_tree(pid: int) -> None:
+    """Kill a process of ours that has not been collected, and its descendants, whatever session or name they have.
 
-    A process that cleans its environment escapes; nothing short of a pid namespace holds that one."""
-    wanted = f"{KERNEL_MARK}={mark}".encode()
+    What was orphaned before is found only where the process takes its orphans, as our kernels do. Blocks for some ms."""
+    _kill(pid, signal.SIGSTOP)  # it starts nothing while we look
+    for _ in range(_END_ROUNDS):  # its children may
+        found = _descendants(pid)
+        for each in found:
+            _kill(each, signal.SIGKILL)
+        if not found:
+            break
+    _kill(pid, signal.SIGKILL)
+
+
+def end_marked(mark: str) -> None:
+    """Kill every process that has this mark in its environment, or was forked from a kernel with this name. Blocks for some ms.
+
+    For what nobody else can find: what a process left that has ended by itself, without a zygote or spawner that takes its orphans.
+    One that changes name and environment escapes."""
+    wanted = f"{KERNEL_VARIABLE}={mark}".encode()
     name = fork_name(mark).encode()
     for _ in range(_END_ROUNDS):  # they may start others meanwhile
         found = [
             int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _has(entry, wanted, name)
         ]
+        for pid in found:
+            _kill(pid, signal.SIGKILL)
         if not found:
             return
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError, PermissionError):  # a set-user-id program
-                os.kill(pid, signal.SIGKILL)
 
 
 def _has(process: Path, variable: bytes, name: bytes) -> bool:
     try:
-        return (
-            variable in (process / "environ").read_bytes().split(b"\0")
-            or (process / "comm").read_bytes().rstrip(b"\n") == name
-        )
-    except OSError:  # gone, or somebody else's
+        if (process / "comm").read_bytes().rstrip(b"\n") == name:
+            return True
+        return variable in (process / "environ").read_bytes().split(b"\0")
+    except OSError:  # gone, hidden, or somebody else's
         return False
+
+
+def _kill(pid: int, signum: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # a set-user-id program
+        os.kill(pid, signum)
+
+
+def _descendants(pid: int) -> set[int]:
+    """Those that live; what has ended only waits for its parent."""
+    children: dict[int, list[int]] = {}
+    for each in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        try:
+            state, parent = Path(f"/proc/{each}/stat").read_bytes().rpartition(b")")[2].split()[:2]
+        except (OSError, ValueError):  # gone
+            continue
+        if state not in (b"Z", b"X"):
+            children.setdefault(int(parent), []).append(each)
+    found: set[int] = set()
+    above = [pid]
+    while above:
+        below = [each for each in children.get(above.pop(), ()) if each not in found]
+        found.update(below)
+        above += below
+    return found

@@ -8,16 +8,16 @@ import signal
 import sys
 from typing import NoReturn
 
-_PR_SET_PDEATHSIG = 1
+from . import prctl
 
 
 def die_with_parent(parent: int) -> bool:
     """Ask Linux to kill this process when `parent` dies; False when that is not our parent or not Linux."""
     if not sys.platform.startswith("linux") or parent <= 1 or os.getppid() != parent:
         return False
-    import ctypes
-
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+    try:
+        prctl.die_with_parent()
+    except OSError:
         return False
     if os.getppid() != parent:
         os._exit(1)  # it died before the request

@@ -12,13 +12,20 @@ from engine.kernels.environment import kernel_env
 from engine.settings import Settings
 
 
-def env_of(server_env: dict[str, str], *, spec_env: dict[str, str] | None = None, **settings: Any) -> dict[str, str]:
+def env_of(
+    server_env: dict[str, str],
+    *,
+    spec_env: dict[str, str] | None = None,
+    given: dict[str, Any] | None = None,
+    **settings: Any,
+) -> dict[str, str]:
     return kernel_env(
         Settings(**settings),
         spec_env=spec_env or {},
         tmp_dir=Path("/run/tmp"),
-        cache_dir=Path("/run/cache"),
+        state_dir=Path("/run/state"),
         server_env=server_env,
+        **(given or {}),
     )
 
 
