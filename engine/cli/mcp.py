@@ -6,7 +6,7 @@ import asyncio
 import gc
 
 from engine.core import Engine
-from engine.kernels.provisioners import hide_process
+from engine.kernels import hide_process
 from engine.log import configure
 from engine.settings import Settings
 

@@ -21,6 +21,7 @@ from engine.kernels.compiled import CompiledCode, cache_of
 from engine.kernels.environment import kernel_env, zygote_env
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool, reserved_memory
+from engine.kernels.memory import total_memory
 from engine.kernels.provisioners import (
     Confinement,
     ForkProvisioner,
@@ -36,10 +37,13 @@ from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.resources import data_dir
-from engine.settings import Settings
+from engine.settings import MIB, Settings
 from engine.validation import CACHE_VARIABLE, ENV_NAME, KERNEL_VARIABLE, PACKAGES_VARIABLE
 from engine.workspaces import FileLimits, LocalFiles, RunDir, Workspace
 
+_MEMORY_SHARE = 2
+_PROCESSES = 8192  # of the user, besides those of contexts
+_PROCESSES_OF_A_CONTEXT = 16  # and one for each core: libraries have as many threads
 _CONNECTION_ARGUMENTS = ("-f", "{connection_file}")  # what a kernel's command ends with
 
 
@@ -65,6 +69,8 @@ class Local(Backend):
         self._channels = _LocalChannels(settings.max_contexts)
         self._make_channels: MakeChannels = channels or self._channels
         self._server_env = dict(os.environ)
+        total = total_memory()
+        self._memory = None if total is None else max(total // _MEMORY_SHARE, MIB)  # where the settings do not say
         self._can_fork = settings.zygote and provisioner is None and sys.platform == "linux"
         self._zygotes: dict[str, Zygotes] = {}
         self._spawners: Zygotes | None = None
@@ -247,11 +253,13 @@ class Local(Backend):
 
     def _confinement(self, spec: KernelSpec) -> Confinement:
         """What a kernel may do, however it is started."""
-        memory = self._settings.kernel_memory
+        settings = self._settings
+        memory = settings.kernel_memory or self._memory
         return Confinement.of(
-            self._settings.kernel_rlimits,
+            settings.kernel_rlimits,
             memory=None if memory is None else memory + reserved_memory(spec),
-            hidden=self._settings.hide_processes,
+            processes=settings.kernel_processes or _processes(settings.max_contexts),
+            hidden=settings.hide_processes,
         )
 
     async def _run(
@@ -303,6 +311,11 @@ class Local(Backend):
             if zygotes is not None:
                 await zygotes.aclose()
         self._channels.close()
+
+
+def _processes(contexts: int) -> int:
+    """A number that honest contexts stay below, whatever else the user runs, and a fork bomb does not."""
+    return _PROCESSES + contexts * (_PROCESSES_OF_A_CONTEXT + (os.cpu_count() or 1))
 
 
 class _LocalChannels:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import os
 import socket
 import ssl
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ import uvicorn
 
 from engine.core import Engine
 from engine.errors import PolyreplError, ShuttingDown
-from engine.kernels.provisioners import hide_process
+from engine.kernels import ROOT_WARNING, hide_process
 from engine.log import configure, get_logger
 from engine.server.app import create_app
 from engine.server.application import Application
@@ -84,6 +85,8 @@ def run_server(settings: Settings) -> int:
     raise_open_files()
     if settings.hide_processes:
         hide_process()
+    if settings.backend == "local" and os.geteuid() == 0:
+        get_logger().warning("runs_as_root", risk=ROOT_WARNING)
     engine = Engine(settings)
     try:
         engine.check_settings()

@@ -32,7 +32,14 @@ class Kernels(BaseModel):
     kernel_memory: int | None = Field(
         None,
         ge=64 * MIB,
-        description="Memory limit of a kernel in bytes, in addition to its interpreter. Default: no limit.",
+        description="Memory limit of a kernel process in bytes, in addition to its interpreter. Default: half of the memory of the "
+        "machine or container.",
+    )
+    kernel_processes: int | None = Field(
+        None,
+        ge=1,
+        description="Number of processes and threads of the server's user at which kernels can start no more. It does not limit root. "
+        "Default: 8192, and 16 plus the number of cores for each of `max_contexts`.",
     )
     hide_processes: bool = Field(
         True,

@@ -1,7 +1,7 @@
 """Ways to run a kernel: as a process that is spawned, or forked from a zygote."""
 
 from engine.kernels.provisioners.command import run_command
-from engine.kernels.provisioners.confinement import Confinement, hide_process
+from engine.kernels.provisioners.confinement import ROOT_WARNING, Confinement, hide_process
 from engine.kernels.provisioners.fork import ForkProvisioner
 from engine.kernels.provisioners.program import ProgramProvisioner
 from engine.kernels.provisioners.provisioner import (
@@ -17,6 +17,7 @@ from engine.kernels.provisioners.zygotes import Waker, Zygotes
 
 __all__ = [
     "FORK_NAME",
+    "ROOT_WARNING",
     "Confinement",
     "Exit",
     "ForkProvisioner",

@@ -60,6 +60,9 @@ class Confinement:
 
 
 UNCONFINED = Confinement()
+ROOT_WARNING = (
+    "code in contexts can do everything on this machine, and limits of processes do not hold; run as another user"
+)
 
 
 def hide_process() -> None:
