@@ -20,10 +20,9 @@ from engine.kernels.channels import Channels, MakeChannels, Receiver, StreamChan
 from engine.kernels.compiled import CompiledCode, cache_of
 from engine.kernels.environment import kernel_env, zygote_env
 from engine.kernels.kernel import Kernel
-from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool, reserved_memory
-from engine.kernels.memory import total_memory
+from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool
+from engine.kernels.limits import confinement_of
 from engine.kernels.provisioners import (
-    Confinement,
     ForkProvisioner,
     MakeProvisioner,
     ProgramProvisioner,
@@ -37,13 +36,10 @@ from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.resources import data_dir
-from engine.settings import MIB, Settings
+from engine.settings import Settings
 from engine.validation import CACHE_VARIABLE, ENV_NAME, KERNEL_VARIABLE, PACKAGES_VARIABLE
 from engine.workspaces import FileLimits, LocalFiles, RunDir, Workspace
 
-_MEMORY_SHARE = 2
-_PROCESSES = 8192  # of the user, besides those of contexts
-_PROCESSES_OF_A_CONTEXT = 16  # and one for each core: libraries have as many threads
 _CONNECTION_ARGUMENTS = ("-f", "{connection_file}")  # what a kernel's command ends with
 
 
@@ -69,8 +65,6 @@ class Local(Backend):
         self._channels = _LocalChannels(settings.max_contexts)
         self._make_channels: MakeChannels = channels or self._channels
         self._server_env = dict(os.environ)
-        total = total_memory()
-        self._memory = None if total is None else max(total // _MEMORY_SHARE, MIB)  # where the settings do not say
         self._can_fork = settings.zygote and provisioner is None and sys.platform == "linux"
         self._zygotes: dict[str, Zygotes] = {}
         self._spawners: Zygotes | None = None
@@ -150,7 +144,7 @@ class Local(Backend):
         kernel = await self._child(ProgramProvisioner, spawner, spec, language, workspace)
         if kernel is not None:
             return kernel
-        provisioner = SpawnProvisioner(confinement=self._confinement(spec), kernel_spec=spec)
+        provisioner = SpawnProvisioner(confinement=confinement_of(spec, self._settings), kernel_spec=spec)
         return await self._run(provisioner, spec, language, workspace, None)
 
     def expect(self, source: Kernel, directory: Path) -> None:
@@ -238,7 +232,7 @@ class Local(Backend):
             zygote,
             metrics=self._metrics,
             mark=directory.name,
-            confinement=self._confinement(spec),
+            confinement=confinement_of(spec, self._settings),
             kernel_spec=spec,
         )
         try:
@@ -250,17 +244,6 @@ class Local(Backend):
             return None
         self._parents[kernel] = zygote
         return kernel
-
-    def _confinement(self, spec: KernelSpec) -> Confinement:
-        """What a kernel may do, however it is started."""
-        settings = self._settings
-        memory = settings.kernel_memory or self._memory
-        return Confinement.of(
-            settings.kernel_rlimits,
-            memory=None if memory is None else memory + reserved_memory(spec),
-            processes=settings.kernel_processes or _processes(settings.max_contexts),
-            hidden=settings.hide_processes,
-        )
 
     async def _run(
         self,
@@ -278,7 +261,7 @@ class Local(Backend):
             state_dir=workspace.state,
             server_env=self._server_env,
             context_env=workspace.env,
-            own={KERNEL_VARIABLE: kernel.name, **self._own_env(spec, workspace)},
+            own={KERNEL_VARIABLE: kernel.name, **_own_env(spec, workspace, self._settings)},
         )
         await kernel.start(
             self._kernelspecs.command(spec),
@@ -289,14 +272,6 @@ class Local(Backend):
             tcp=language.kernel_name in self._settings.tcp_kernelspecs,
         )
         return kernel
-
-    def _own_env(self, spec: KernelSpec, workspace: Workspace) -> dict[str, str]:
-        env = {}
-        if self._settings.packages and package_tool(spec) == "pip":
-            env[PACKAGES_VARIABLE] = str(workspace.packages / "python")
-        if honours(spec, "compile_cache"):
-            env[CACHE_VARIABLE] = str(cache_of(workspace))
-        return env
 
     def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path) -> Kernel:
         return Kernel(spec, provisioner, directory, metrics=self._metrics, memory=self._settings.kernel_memory)
@@ -313,9 +288,14 @@ class Local(Backend):
         self._channels.close()
 
 
-def _processes(contexts: int) -> int:
-    """A number that honest contexts stay below, whatever else the user runs, and a fork bomb does not."""
-    return _PROCESSES + contexts * (_PROCESSES_OF_A_CONTEXT + (os.cpu_count() or 1))
+def _own_env(spec: KernelSpec, workspace: Workspace, settings: Settings) -> dict[str, str]:
+    """What the server says to a kernel of its own (runtimes/README.md)."""
+    env = {}
+    if settings.packages and package_tool(spec) == "pip":
+        env[PACKAGES_VARIABLE] = str(workspace.packages / "python")
+    if honours(spec, "compile_cache"):
+        env[CACHE_VARIABLE] = str(cache_of(workspace))
+    return env
 
 
 class _LocalChannels:
