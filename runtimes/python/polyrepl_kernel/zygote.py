@@ -291,7 +291,9 @@ def _try_fork() -> None:
 
 def _keep_state_apart() -> None:
     """Believe nothing that was there before: each zygote has a new directory for what libraries keep and read again."""
-    place = tempfile.mkdtemp(prefix="zygote-")
+    caches = os.path.join(tempfile.gettempdir(), "cache")
+    os.makedirs(caches, mode=0o700, exist_ok=True)
+    place = tempfile.mkdtemp(prefix="zygote-", dir=caches)
     for name in _STATE:
         os.environ[name] = os.path.join(place, name.lower())
 
