@@ -35,6 +35,11 @@ class Workspace:
         return self.root / "packages"
 
     @property
+    def state(self) -> Path:
+        """Where programs of the context keep caches, settings and histories between runs."""
+        return self.root / "state"
+
+    @property
     def uploads(self) -> Path:
         """Where files that are sent lie until they are whole. May not be there."""
         return self.root / "uploads"
@@ -52,6 +57,7 @@ class Workspace:
         """Have the directories that are ours; a cell may have removed them. Raises FileNotFoundError after its last context."""
         if self.is_gone:
             raise FileNotFoundError(errno.ENOENT, "The context has ended", str(self.root))
-        self.tmp.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for own in (self.tmp, self.state):
+            own.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.is_own:
             self.cwd.mkdir(mode=0o700, parents=True, exist_ok=True)
