@@ -13,6 +13,13 @@ CONTEXT_ID = r"[A-Za-z0-9_.:~-]{1,128}"
 MAX_NAME = 200  # characters of the name of a variable, or of a part of one, that is looked for
 MAX_ENV = 1024 * 1024  # characters of all variables of a request; an operating system takes no more
 ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+KERNEL_VARIABLE = "POLYREPL_KERNEL"  # names the kernel; nothing is decided by it
+PACKAGES_VARIABLE = "POLYREPL_PACKAGES"  # runtimes/README.md, like the next
+PYTHON_VARIABLE = "POLYREPL_PYTHON"
+CACHE_VARIABLE = "POLYREPL_CACHE_DIR"
+HIDDEN_VARIABLE = "POLYREPL_HIDDEN"
+OWN_VARIABLES = frozenset({KERNEL_VARIABLE, PACKAGES_VARIABLE, PYTHON_VARIABLE, CACHE_VARIABLE, HIDDEN_VARIABLE})
+"""What the server says to a kernel of its own: a request that gives one of these changes nothing."""
 
 
 def check_context_id(context_id: str | None) -> None:
@@ -44,7 +51,9 @@ def check_size(field: str, texts: Iterable[str], most: int) -> None:
 
 
 def check_env_vars(env_vars: Mapping[str, str] | None) -> dict[str, str]:
-    """Names as POSIX has them; values are text without NUL. Raises InvalidRequest that names every wrong one (never a value)."""
+    """The variables that a request may set: all but OWN_VARIABLES. Names as POSIX has them; values are text without NUL.
+
+    Raises InvalidRequest that names every wrong one (never a value)."""
     check_size("env_vars", chain.from_iterable((env_vars or {}).items()), MAX_ENV)
     errors = []
     for name, value in (env_vars or {}).items():
@@ -57,4 +66,4 @@ def check_env_vars(env_vars: Mapping[str, str] | None) -> dict[str, str]:
             errors.append(FieldError(f"env_vars.{name}", _NOT_TEXT))
     if errors:
         raise InvalidRequest(*errors)
-    return dict(env_vars or {})
+    return {name: value for name, value in (env_vars or {}).items() if name not in OWN_VARIABLES}

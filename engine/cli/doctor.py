@@ -15,7 +15,7 @@ from rich.text import Text
 from engine import __version__
 from engine.core import Engine
 from engine.errors import InvalidRequest, KernelStartFailed
-from engine.kernels import missing_modules
+from engine.kernels import ROOT_WARNING, missing_modules
 from engine.settings import Settings
 from engine.workspaces import RunDir
 
@@ -56,7 +56,16 @@ def examine(settings: Settings) -> list[Finding]:
         _accelerators(),
         _data_packages(settings),
         Finding("access", True, _access(settings)),
+        *_isolation(settings),
     ]
+
+
+def _isolation(settings: Settings) -> list[Finding]:
+    if settings.backend != "local":
+        return []
+    if os.geteuid() == 0:
+        return [Finding("isolation", False, f"none, and this is root: {ROOT_WARNING}")]
+    return [Finding("isolation", False, "none: code in contexts can do everything that this user can")]
 
 
 def _languages(settings: Settings) -> list[Finding]:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 
 from engine.core import Engine
+from engine.kernels import hide_process
 from engine.log import configure
 from engine.settings import Settings
 
@@ -13,6 +14,8 @@ from engine.settings import Settings
 def serve_stdio(settings: Settings) -> None:
     """Serve one client until it closes our standard input. The log goes to stderr."""
     configure(settings.log_level, settings.log_format)
+    if settings.hide_processes:
+        hide_process()
     asyncio.run(_serve(settings))
 
 

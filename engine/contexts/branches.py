@@ -17,12 +17,12 @@ from engine.errors import CannotBranch, MemoryShort, MessageError
 from engine.jupyter import Message
 from engine.kernels import Kernel, Memory, read_memory
 from engine.kernels.channels import stream_pair
-from engine.kernels.provisioners import KERNEL_MARK
 from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.models import Files, Obstacle
 from engine.settings import Settings
+from engine.validation import KERNEL_VARIABLE
 from engine.workspaces import Copied, Lane, RunDir, TooMuchToCopy, Workspace, copy_workspace
 
 _MEMORY_AGE = 0.1  # seconds for which a look at the memory is good
@@ -148,7 +148,7 @@ class Brancher:
             directory = self._run_dir.new_kernel_dir()
         content = {
             "directories": _directories(source, target),
-            "env": {KERNEL_MARK: directory.name},
+            "env": {KERNEL_VARIABLE: directory.name},
             "tag": directory.name,
             "force": force,
             "reseed": reseed,
@@ -165,6 +165,7 @@ class Brancher:
                     failing.callback(os.close, readers[name])
                     writers.callback(os.close, writer)
                     fds += [readers[name], writer]
+                language.backend.expect(kernel, directory)
                 reply = _read(await kernel.request("fork_request", content, fds=fds, timeout=self.timeout))
             if reply.status != "ok":
                 obstacles = reply.obstacles or [Obstacle("process", reply.evalue[:500] or "could not be forked")]
@@ -203,7 +204,12 @@ def _room(context_id: str) -> Iterator[None]:
 
 def _directories(source: Workspace, target: Workspace) -> list[list[str]]:
     """From where to where the branch's files have gone."""
-    pairs = [(source.cwd, target.cwd), (source.tmp, target.tmp), (source.packages, target.packages)]
+    pairs = [
+        (source.cwd, target.cwd),
+        (source.tmp, target.tmp),
+        (source.packages, target.packages),
+        (source.state, target.state),  # begins empty
+    ]
     return [[str(old), str(new)] for old, new in pairs if old != new]
 
 

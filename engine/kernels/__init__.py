@@ -10,11 +10,13 @@ from engine.kernels.local import Local
 from engine.kernels.memory import Memory, private_bytes, read_memory
 from engine.kernels.pool import Pool
 from engine.kernels.preludes import Preludes, preludes_of
+from engine.kernels.provisioners import ROOT_WARNING, hide_process
 from engine.kernels.run import Outcome, Run
 from engine.kernels.silent import evaluate_silently, put_back, run_silently
 from engine.kernels.stock import Member
 
 __all__ = [
+    "ROOT_WARNING",
     "Backend",
     "FileHolder",
     "Kernel",
@@ -30,6 +32,7 @@ __all__ = [
     "evaluate_silently",
     "find_node",
     "find_npm",
+    "hide_process",
     "honours",
     "kernel_env",
     "missing_modules",

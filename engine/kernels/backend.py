@@ -146,6 +146,10 @@ class Backend(ABC):
 
         kernel.exited.add_done_callback(note_exit)
 
+    def expect(self, source: Kernel, directory: Path) -> None:
+        """Announce that `source` is about to be forked, for `adopt` with the same directory. Only a backend with `adopt` has this."""
+        raise NotImplementedError
+
     async def adopt(
         self,
         language: Language,

@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.kernels.interpreters import find_node
 from engine.resources import data_dir
 from engine.settings import Settings
+from engine.validation import PACKAGES_VARIABLE, PYTHON_VARIABLE
 from engine.workspaces import Workspace
 
 
@@ -16,8 +17,8 @@ def package_variables(settings: Settings, workspace: Workspace) -> dict[str, str
     python = workspace.packages / "python"
     npmrc = _operators_npmrc(settings.node)
     return {
-        "POLYREPL_PACKAGES": str(python),
-        "POLYREPL_PYTHON": str(settings.python),
+        PACKAGES_VARIABLE: str(python),
+        PYTHON_VARIABLE: str(settings.python),
         "PIP_PYTHON": str(_programs() / "context-python"),
         "UV_PYTHON": str(python / "bin" / "python"),
         "npm_config_prefix": str(workspace.packages / "npm"),

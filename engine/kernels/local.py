@@ -17,15 +17,16 @@ from jupyter_client.kernelspec import KernelSpec
 from engine.errors import FieldError, KernelStartFailed
 from engine.kernels.backend import Backend, FileHolder
 from engine.kernels.channels import Channels, MakeChannels, Receiver, StreamChannels, ZmqChannels
+from engine.kernels.compiled import CompiledCode, cache_of
 from engine.kernels.context_packages import package_programs, package_variables
 from engine.kernels.environment import kernel_env, zygote_env
 from engine.kernels.kernel import Kernel
-from engine.kernels.kernelspecs import KernelSpecs, honours, is_ours, reserved_memory
+from engine.kernels.kernelspecs import KernelSpecs, honours, is_ours
+from engine.kernels.limits import confinement_of, memory_of
 from engine.kernels.provisioners import (
-    KERNEL_MARK,
-    Confinement,
     ForkProvisioner,
     MakeProvisioner,
+    ProgramProvisioner,
     Provisioner,
     SpawnProvisioner,
     Waker,
@@ -35,8 +36,9 @@ from engine.kernels.provisioners import (
 from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
+from engine.resources import data_dir
 from engine.settings import Settings
-from engine.validation import ENV_NAME
+from engine.validation import CACHE_VARIABLE, ENV_NAME, KERNEL_VARIABLE, OWN_VARIABLES
 from engine.workspaces import FileLimits, LocalFiles, RunDir, Workspace
 
 _CONNECTION_ARGUMENTS = ("-f", "{connection_file}")  # what a kernel's command ends with
@@ -66,7 +68,10 @@ class Local(Backend):
         self._server_env = dict(os.environ)
         self._can_fork = settings.zygote and provisioner is None and sys.platform == "linux"
         self._zygotes: dict[str, Zygotes] = {}
-        self._origins: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()
+        self._spawners: Zygotes | None = None
+        self._compiled: CompiledCode | None = None
+        self._origins: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # which they are copies of
+        self._parents: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # zygote or spawner
         self._waker: Waker | None = None
         self._file_limits = FileLimits(
             file_bytes=settings.max_file_bytes, files=settings.max_context_files, bytes=settings.max_context_bytes
@@ -75,6 +80,16 @@ class Local(Backend):
     def open(self, run_dir: RunDir, waker: Waker) -> None:
         super().open(run_dir, waker)
         self._waker = waker
+        if self._make_provisioner is None:
+            self._compiled = CompiledCode(self, run_dir)
+        if self._can_fork and sys.executable:
+            self._spawners = Zygotes(
+                [sys.executable, "-I", "-S", str(data_dir() / "runtimes" / "python" / "spawn.py")],
+                preload=(),
+                env={},
+                timeout=self._settings.kernel_start_timeout,
+                metrics=None,
+            )
 
     def spec(self, language: Language) -> KernelSpec:
         return self._kernelspecs.find(language.kernel_name)
@@ -115,15 +130,27 @@ class Local(Backend):
         self, spec: KernelSpec, language: Language, workspace: Workspace, *, patient: bool
     ) -> tuple[Kernel, str]:
         workspace.prepare()
-        confinement = self._confinement(spec)
-        kernel = await self._fork(spec, language, workspace, confinement, patient=patient)
+        if self._make_provisioner is not None:
+            return await self._run(self._make_provisioner(spec), spec, language, workspace, None), "spawn"
+        kernel = await self._fork(spec, language, workspace, patient=patient)
         if kernel is not None:
             return kernel, "zygote"
-        if self._make_provisioner is not None:
-            provisioner = self._make_provisioner(spec)
-        else:
-            provisioner = SpawnProvisioner(confinement=confinement, kernel_spec=spec)
-        return await self._run(provisioner, spec, language, workspace), "spawn"
+        if self._compiled is not None and honours(spec, "compile_cache"):
+            await self._compiled.prepare(spec, language, workspace, patient=patient)
+        return await self.start_program(spec, language, workspace), "spawn"
+
+    async def start_program(self, spec: KernelSpec, language: Language, workspace: Workspace) -> Kernel:
+        """A kernel that is not forked. The directories of `workspace` are made. Raises KernelStartFailed."""
+        spawner = None if self._spawners is None else await self._spawners.settled()
+        kernel = await self._child(ProgramProvisioner, spawner, spec, language, workspace)
+        if kernel is not None:
+            return kernel
+        provisioner = SpawnProvisioner(confinement=confinement_of(spec, self._settings), kernel_spec=spec)
+        return await self._run(provisioner, spec, language, workspace, None)
+
+    def expect(self, source: Kernel, directory: Path) -> None:
+        if (zygote := self._parents.get(source)) is not None:
+            zygote.expect([source.name, directory.name])
 
     async def adopt(
         self,
@@ -135,7 +162,7 @@ class Local(Backend):
         pipes: Mapping[str, int],
         timeout: float,
     ) -> Kernel:
-        zygote = self._origins.get(source)
+        zygote = self._parents.get(source)
         spec = source.spec
         provisioner = ForkProvisioner(
             zygote if zygote is not None and zygote.is_alive else None,
@@ -147,7 +174,9 @@ class Local(Backend):
         kernel = self._kernel(spec, provisioner, directory)
         await kernel.adopt(stream, channels=self._make_channels, timeout=timeout)
         if zygote is not None:
-            self._origins[kernel] = zygote
+            self._parents[kernel] = zygote
+        if source in self._origins:
+            self._origins[kernel] = self._origins[source]
         self._watch(kernel, language)
         return kernel
 
@@ -168,9 +197,7 @@ class Local(Backend):
             zygotes = self._zygotes[spec.resource_dir] = Zygotes(
                 self._kernelspecs.command(spec)[: -len(_CONNECTION_ARGUMENTS)],
                 preload=self._settings.preload,
-                env=zygote_env(
-                    self._settings, tmp_dir=run_dir.path, cache_dir=run_dir.cache, server_env=self._server_env
-                ),
+                env=zygote_env(self._settings, run_dir=run_dir.path, server_env=self._server_env),
                 timeout=self._settings.kernel_start_timeout,
                 metrics=self._metrics,
                 waker=self._waker,
@@ -178,47 +205,66 @@ class Local(Backend):
         return zygotes
 
     async def _fork(
-        self, spec: KernelSpec, language: Language, workspace: Workspace, confinement: Confinement, *, patient: bool
+        self, spec: KernelSpec, language: Language, workspace: Workspace, *, patient: bool
     ) -> Kernel | None:
         zygotes = self.zygotes(language)
         # What is imported in the zygote already cannot be replaced by a package of the context.
         if zygotes is None or workspace.replaces_packages:
             return None
         zygote = await zygotes.settled() if patient else zygotes.current()
+        kernel = await self._child(ForkProvisioner, zygote, spec, language, workspace)
+        if kernel is not None and zygote is not None:
+            self._origins[kernel] = zygote
+        return kernel
+
+    async def _child(
+        self,
+        kind: type[ForkProvisioner],
+        zygote: Zygote | None,
+        spec: KernelSpec,
+        language: Language,
+        workspace: Workspace,
+    ) -> Kernel | None:
+        """A kernel that is forked from `zygote`; None where it forks none, and another way remains."""
         if zygote is None:
             return None
-        provisioner = ForkProvisioner(zygote, metrics=self._metrics, confinement=confinement, kernel_spec=spec)
+        directory = self.run_dir.new_kernel_dir()
+        provisioner = kind(
+            zygote,
+            metrics=self._metrics,
+            mark=directory.name,
+            confinement=confinement_of(spec, self._settings),
+            kernel_spec=spec,
+        )
         try:
-            kernel = await self._run(provisioner, spec, language, workspace)
+            kernel = await self._run(provisioner, spec, language, workspace, directory)
         except KernelStartFailed as error:
             if provisioner.pid is not None:  # it was forked, and failed by itself
                 raise
             get_logger().warning("fork_failed", language=language.name, reason=error.message)
             return None
-        self._origins[kernel] = zygote
+        self._parents[kernel] = zygote
         return kernel
 
-    def _confinement(self, spec: KernelSpec) -> Confinement:
-        """What a kernel may do, however it is started."""
-        memory = self._settings.kernel_memory
-        return Confinement.of(
-            self._settings.kernel_rlimits, memory=None if memory is None else memory + reserved_memory(spec)
-        )
-
     async def _run(
-        self, provisioner: Provisioner, spec: KernelSpec, language: Language, workspace: Workspace
+        self,
+        provisioner: Provisioner,
+        spec: KernelSpec,
+        language: Language,
+        workspace: Workspace,
+        directory: Path | None,
     ) -> Kernel:
-        directory = self.run_dir.new_kernel_dir()
-        kernel = self._kernel(spec, provisioner, directory)
+        kernel = self._kernel(spec, provisioner, directory or self.run_dir.new_kernel_dir())
         ours = is_ours(spec)  # the interpreter of others has packages of its own
         packages = package_variables(self._settings, workspace) if ours else {}
         env = kernel_env(
             self._settings,
-            spec_env={**spec.env, KERNEL_MARK: kernel.name, **packages},
+            spec_env={**spec.env, **packages},
             tmp_dir=workspace.tmp,
-            cache_dir=self.run_dir.cache,
+            state_dir=workspace.state,
             server_env=self._server_env,
-            own_env=workspace.env,
+            context_env=workspace.env,
+            own={KERNEL_VARIABLE: kernel.name, **_own_env(spec, workspace, packages)},
             programs=package_programs(workspace) if ours else (),
         )
         await kernel.start(
@@ -232,15 +278,26 @@ class Local(Backend):
         return kernel
 
     def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path) -> Kernel:
-        return Kernel(spec, provisioner, directory, metrics=self._metrics, memory=self._settings.kernel_memory)
+        return Kernel(spec, provisioner, directory, metrics=self._metrics, memory=memory_of(self._settings))
 
     def files(self, holder: FileHolder) -> LocalFiles:
         return LocalFiles(holder.id, holder.workspace, self._file_limits)
 
     async def aclose(self) -> None:
-        for zygotes in self._zygotes.values():
-            await zygotes.aclose()
+        if self._compiled is not None:
+            await self._compiled.aclose()
+        for zygotes in (*self._zygotes.values(), self._spawners):
+            if zygotes is not None:
+                await zygotes.aclose()
         self._channels.close()
+
+
+def _own_env(spec: KernelSpec, workspace: Workspace, packages: Mapping[str, str]) -> dict[str, str]:
+    """What the server says to a kernel of its own (runtimes/README.md)."""
+    env = {name: value for name, value in packages.items() if name in OWN_VARIABLES}
+    if honours(spec, "compile_cache"):
+        env[CACHE_VARIABLE] = str(cache_of(workspace))
+    return env
 
 
 class _LocalChannels:

@@ -47,8 +47,14 @@ def read_memory() -> Memory:
     return Memory(max(0, available), min(total // _RESERVED_SHARE, _MOST_RESERVED))
 
 
+def total_memory() -> int | None:
+    """Bytes of this machine, or of the tightest cgroup above us; None where the system does not say."""
+    return min((total for _, total in (*_machine(), *_cgroups())), default=None)
+
+
 def private_bytes(pid: int) -> int | None:
-    """Bytes that only this process holds, so those that its end gives back; None where it is gone or may not be asked."""
+    """Bytes that only this process holds, so those that its end gives back; None where it is gone or may not be asked: a hidden
+    process says it to root only."""
     fields = _fields(f"/proc/{pid}/smaps_rollup")
     if "Private_Dirty" not in fields:
         return None

@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 
 from engine.following import follow
 from engine.kernels import Kernel, Tool
-from engine.kernels.provisioners import KERNEL_MARK, Confinement, run_command
+from engine.kernels.provisioners import Confinement, run_command
 from engine.languages import Language
 from engine.log import get_logger
 from engine.models import (
@@ -31,6 +31,7 @@ from engine.models import (
 from engine.output import Journal, strip_ansi
 from engine.packages.tools import Installer, Outcome, ToolFailed, ToolMissing, explain
 from engine.packages.variables import CREDENTIALS, Variables
+from engine.validation import KERNEL_VARIABLE
 from engine.workspaces import RunDir, Workspace
 
 _MAX_EVENTS = 2000
@@ -92,7 +93,7 @@ class Installation:
         self._env = {
             **variables.plain,
             "TMPDIR": str(staging / "tmp"),
-            KERNEL_MARK: f"install-{target.workspace.root.name}",
+            KERNEL_VARIABLE: f"install-{target.workspace.root.name}",
         }
         self._secret = json.dumps(variables.secret).encode()
         self._confinement = confinement

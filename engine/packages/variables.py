@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine.kernels import Tool, kernel_env
 from engine.settings import Settings
+from engine.validation import HIDDEN_VARIABLE
 
 # Where the tools find packages, and how they get there; nothing that would install elsewhere.
 _PIP_VARIABLES = (
@@ -50,8 +51,8 @@ def tool_variables(
     tool: Tool, settings: Settings, *, tmp_dir: Path, cache_dir: Path, server_env: Mapping[str, str]
 ) -> Variables:
     """The variables of a tool, from the settings and the server's environment; nothing of a context."""
-    env = kernel_env(settings, spec_env={}, tmp_dir=tmp_dir, cache_dir=cache_dir, server_env=server_env)
-    del env["POLYREPL_CACHE_DIR"]  # that of kernels
+    env = kernel_env(settings, spec_env={}, tmp_dir=tmp_dir, state_dir=cache_dir, server_env=server_env)
+    env.pop(HIDDEN_VARIABLE, None)  # that of kernels
     caches = {"PIP_CACHE_DIR": str(cache_dir / "pip"), "npm_config_cache": str(cache_dir / "npm")}
     known = {name.lower() for name in server_env}
     found = {

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import gc
+import os
 import signal
 import socket
 import ssl
@@ -18,6 +19,7 @@ import uvicorn
 
 from engine.core import Engine
 from engine.errors import PolyreplError, ShuttingDown
+from engine.kernels import ROOT_WARNING, hide_process
 from engine.log import configure, get_logger
 from engine.server.allocator import return_memory
 from engine.server.app import create_app
@@ -104,6 +106,10 @@ def run_server(settings: Settings) -> int:
     configure(settings.log_level, settings.log_format)
     raise_open_files()
     return_memory()
+    if settings.hide_processes:
+        hide_process()
+    if settings.backend == "local" and os.geteuid() == 0:
+        get_logger().warning("runs_as_root", risk=ROOT_WARNING)
     engine = Engine(settings)
     try:
         engine.check_settings()

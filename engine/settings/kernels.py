@@ -33,7 +33,18 @@ class Kernels(BaseModel):
         None,
         ge=64 * MIB,
         description="Memory that the code of a kernel may take, in bytes, in addition to what the kernel has when it is ready. "
-        "The same limit holds for each process that it starts. Default: no limit.",
+        "The same limit holds for each process that it starts. Default: half of the memory of the machine or container.",
+    )
+    kernel_processes: int | None = Field(
+        None,
+        ge=1,
+        description="Number of processes and threads of the server's user at which kernels can start no more. It does not limit root. "
+        "Default: 8192, and 16 plus the number of cores for each of `max_contexts`.",
+    )
+    hide_processes: bool = Field(
+        True,
+        description="Keep memory, environment and descriptors of the server and of python kernels from other processes of its user. "
+        "They leave no core dumps, and debuggers and profilers can attach only as root.",
     )
     python_kernel: Literal["polyrepl-python", "ipykernel"] = Field(
         "polyrepl-python", description="Kernelspec for python: polyrepl's own kernel, or ipykernel."

@@ -75,6 +75,11 @@ class Workspace:
         return self.root / "packages"
 
     @property
+    def state(self) -> Path:
+        """Where programs of the context keep caches, settings and histories between runs."""
+        return self.root / "state"
+
+    @property
     def replaces_packages(self) -> bool:
         """Whether the context has other versions of packages that its interpreter has. Whoever installs one leaves a mark: a cell
         can be that, too. Nothing is opened, and no link or mount is entered."""
@@ -115,7 +120,8 @@ class Workspace:
         if self.names:
             with self.place().opened(make=True):
                 pass
-        self.place("tmp").make()
+        for name in ("tmp", "state"):
+            self.place(name).make()
         try:
             self._prepare_work()
         except OSError as error:

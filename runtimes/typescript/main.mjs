@@ -8,7 +8,6 @@ import { compileCache, exitNow, logLine } from './shared/platform.mjs';
 import { createSharedState } from './shared/state.mjs';
 
 const cacheDirectory = process.env.POLYREPL_CACHE_DIR;
-const FLUSH_DELAY_MS = 1000;
 const CODE_RANGE_MB = 64;
 /** Messages do not live long: what the worker's garbage may fill before it is collected. */
 const YOUNG_GENERATION_MB = 6;
@@ -37,10 +36,6 @@ if (connectionFile === undefined) {
 const shared = createSharedState();
 const stdin = new MessageChannel();
 const worker = startWorker(connectionFile, shared, stdin.port2);
-if (cacheDirectory) {
-  compileCache.enable(cacheDirectory);
-  // A killed kernel never reaches the flush at exit, so the cache is written once the start is over.
-  setTimeout(compileCache.flush, FLUSH_DELAY_MS).unref();
-}
+compileCache.enable(cacheDirectory);
 const { Kernel } = await import('./context/kernel.mjs');
 new Kernel({ worker, shared, stdinPort: stdin.port1 }).start();

@@ -1,11 +1,11 @@
 """Ways to run a kernel: as a process that is spawned, or forked from a zygote."""
 
 from engine.kernels.provisioners.command import run_command
-from engine.kernels.provisioners.confinement import Confinement
+from engine.kernels.provisioners.confinement import ROOT_WARNING, Confinement, hide_process
 from engine.kernels.provisioners.fork import ForkProvisioner
+from engine.kernels.provisioners.program import ProgramProvisioner
 from engine.kernels.provisioners.provisioner import (
     FORK_NAME,
-    KERNEL_MARK,
     Exit,
     MakeProvisioner,
     OutputReader,
@@ -17,16 +17,18 @@ from engine.kernels.provisioners.zygotes import Waker, Zygotes
 
 __all__ = [
     "FORK_NAME",
-    "KERNEL_MARK",
+    "ROOT_WARNING",
     "Confinement",
     "Exit",
     "ForkProvisioner",
     "MakeProvisioner",
     "OutputReader",
+    "ProgramProvisioner",
     "Provisioner",
     "SpawnProvisioner",
     "Waker",
     "Zygote",
     "Zygotes",
+    "hide_process",
     "run_command",
 ]

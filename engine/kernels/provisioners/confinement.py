@@ -1,9 +1,12 @@
 """Confinement: what a process of a context may do, decided once and applied by whoever makes the process.
 
-Today that is limits of setrlimit(2). A view of files, a network and a tier of isolation have their place here, too."""
+Today that is limits of setrlimit(2), and who may look into the process. A view of files, a network and a tier of isolation have their
+place here, too."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import resource
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +15,7 @@ from typing import Any, Self
 Limits = Mapping[str, tuple[int, int]]
 """Soft and hard limit by name, as in setrlimit(2) without the prefix."""
 
+_PR_SET_DUMPABLE = 4
 # A server raises its own number of open files later. Its kernels keep the number that it was started with.
 _OPEN_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
 
@@ -21,22 +25,33 @@ class Confinement:
     """Frozen: the same value for a process that is spawned, forked or runs an installer."""
 
     rlimits: Limits = field(default_factory=dict)
+    hidden: bool = False
 
     @classmethod
-    def of(cls, rlimits: Mapping[str, int], *, memory: int | None = None) -> Self:
-        """The limits of the setting, the number of open files that this process was started with, and at most `memory` bytes
-        that can be written to (DATA)."""
+    def of(
+        cls,
+        rlimits: Mapping[str, int],
+        *,
+        memory: int | None = None,
+        processes: int | None = None,
+        hidden: bool = False,
+    ) -> Self:
+        """The limits of the setting, the number of open files that this process was started with, at most `memory` bytes that can
+        be written to (DATA), and no new process while the user has `processes` (NPROC). `hidden`: as `hide_process`."""
         limits = {"NOFILE": _OPEN_FILES}
-        if memory is not None:
-            limits["DATA"] = (memory, memory)
-        return cls({**limits, **{name: (value, value) for name, value in rlimits.items()}})
+        for name, most in (("DATA", memory), ("NPROC", processes)):
+            if most is not None:
+                limits[name] = (most, most)
+        return cls({**limits, **{name: (value, value) for name, value in rlimits.items()}}, hidden)
 
     def message(self) -> dict[str, Any]:
         """As a zygote reads it in a request to fork (runtimes/README.md)."""
-        return {"rlimits": {name: list(pair) for name, pair in self.rlimits.items()}}
+        return {"rlimits": {name: list(pair) for name, pair in self.rlimits.items()}, "hidden": self.hidden}
 
     def apply(self, pid: int) -> None:
-        """Confine a process of ours that runs already; no limit is raised above what it has. Raises OSError."""
+        """Limit a process of ours that runs already; no limit is raised above what it has. Raises OSError.
+
+        Only a process can hide itself, and what it runs next is not hidden."""
         for name, (soft, hard) in self.rlimits.items():
             number = getattr(resource, f"RLIMIT_{name}")
             most = resource.prlimit(pid, number)[1]
@@ -45,6 +60,17 @@ class Confinement:
 
 
 UNCONFINED = Confinement()
+ROOT_WARNING = (
+    "code in contexts can do everything on this machine, and limits of processes do not hold; run as another user"
+)
+
+
+def hide_process() -> None:
+    """Keep memory, environment and descriptors of this process from others of its user (PR_SET_DUMPABLE): /proc/PID/mem, ptrace.
+
+    It leaves no core dump then. Does nothing where the system has none of this."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _lower(one: int, other: int) -> int:

@@ -10,14 +10,14 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 
 from engine.kernels.provisioners.confinement import UNCONFINED, Confinement
-from engine.kernels.provisioners.process import end_marked, fork_name, name_of
-from engine.kernels.provisioners.provisioner import KERNEL_MARK, Exit, Provisioner
+from engine.kernels.provisioners.process import end_marked, end_tree, fork_name, name_of
+from engine.kernels.provisioners.provisioner import Exit, Provisioner
 from engine.kernels.provisioners.zygote import ForkRequest, Zygote, ZygoteFailed
 from engine.metrics import Metrics
 
@@ -37,12 +37,13 @@ class ForkProvisioner(Provisioner):
         zygote: Zygote | None,
         *,
         metrics: Metrics,
+        mark: str,
         confinement: Confinement = UNCONFINED,
-        mark: str = "",
         pipes: Mapping[str, int] | None = None,
         **kwargs: Any,
     ) -> None:
-        """`mark`, and `pipes` (our copies of the readers of stdout and stderr, now owned here), are for `adopt` alone."""
+        """`mark`: the kernel's name, which its process gets, too. `pipes`, our copies of the readers of stdout and stderr, are owned
+        here from now on; for `adopt` alone."""
         super().__init__(**kwargs)
         self.zygote = zygote
         self._metrics = metrics
@@ -51,7 +52,6 @@ class ForkProvisioner(Provisioner):
         self._pipes = dict(pipes or {})
         self._last = ""
         self._mark = mark
-        self._may_have_orphans = False
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -60,27 +60,36 @@ class ForkProvisioner(Provisioner):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Fork a kernel; `cmd` is what its zygote was started with. Raises OSError, also where the zygote cannot fork."""
-        stream: socket.socket | None = kwargs["stream"]
-        if self.zygote is None or stream is None:
+        if kwargs["stream"] is None:
             raise OSError("only kernels with a stream are forked")
         started = time.perf_counter()
+        info = await self._fork(**kwargs)
+        self._metrics.fork_seconds.observe(time.perf_counter() - started)
+        return info
+
+    async def _fork(self, *, argv: Sequence[str] = (), **kwargs: Any) -> KernelConnectionInfo:
+        if self.zygote is None:
+            raise OSError("there is nothing to fork")
+        stream: socket.socket | None = kwargs["stream"]
         self._ended = asyncio.get_running_loop().create_future()
-        self._mark = kwargs["env"].get(KERNEL_MARK, "")
         with contextlib.ExitStack() as passed:
-            fds = [stream.fileno(), os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)]
-            passed.callback(os.close, fds[1])
+            nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            passed.callback(os.close, nothing)
+            stream_fd = -1 if stream is None else stream.fileno()
+            fds = [nothing if stream is None else stream_fd, nothing]
             for name in ("stdout", "stderr"):
                 reader, writer = os.pipe2(os.O_CLOEXEC)
                 passed.callback(os.close, writer)
                 self._pipes[name] = reader
                 fds += [reader, writer]
-            request = ForkRequest(kwargs["cwd"], kwargs["env"], self._mark, self._confinement, fds)
+            request = ForkRequest(
+                kwargs["cwd"], kwargs["env"], self._mark, self._confinement, fds, argv=argv, stream_fd=stream_fd
+            )
             try:
                 fork = await self.zygote.fork(request, self)
             except ZygoteFailed as error:
                 raise OSError(f"the zygote failed: {error}") from None
         self._watch(fork.pid, fork.pidfd)
-        self._metrics.fork_seconds.observe(time.perf_counter() - started)
         info: KernelConnectionInfo = kwargs["connection_info"]
         return info
 
@@ -116,9 +125,8 @@ class ForkProvisioner(Provisioner):
         self._pidfd = pidfd
         asyncio.get_running_loop().add_reader(pidfd, self._note_gone)
 
-    def note_exit(self, ended: Exit, *, has_orphans: bool) -> None:
+    def note_exit(self, ended: Exit) -> None:
         """The zygote has reaped it."""
-        self._may_have_orphans = has_orphans
         self._finish(ended)
 
     def note_zygote_gone(self) -> None:
@@ -138,7 +146,6 @@ class ForkProvisioner(Provisioner):
         if self.exit is not None:
             return
         if ended.code is None:
-            self._may_have_orphans = True
             self._signal(signal.SIGKILL)  # what it left in its group; a zygote does this itself
             _collect(self._pidfd)
         if self._timer is not None:
@@ -194,8 +201,10 @@ class ForkProvisioner(Provisioner):
         return True
 
     async def kill(self, restart: bool = False) -> None:
-        """End the kernel. What it leaves in its group the zygote ends next, in an order in which shared memory is removed."""
+        """End the kernel. The zygote or spawner ends what it leaves, in an order in which shared memory is removed."""
         if self.zygote is None:
+            if self.has_process and self.pid is not None:  # nobody else ends what it started
+                await asyncio.to_thread(end_tree, self.pid)
             self._signal(signal.SIGKILL)
         elif self._pidfd >= 0:
             with contextlib.suppress(ProcessLookupError):
@@ -207,14 +216,11 @@ class ForkProvisioner(Provisioner):
     async def cleanup(self, restart: bool = False) -> None:
         mark, self._mark = self._mark, ""
         try:
-            if mark and self._may_have_orphans:
+            if mark and self.zygote is None:
                 await asyncio.to_thread(end_marked, mark)
         finally:
-            self._close_pipes()
-
-    def _close_pipes(self) -> None:
-        while self._pipes:
-            os.close(self._pipes.popitem()[1])
+            while self._pipes:
+                os.close(self._pipes.popitem()[1])
 
 
 def _collect(pidfd: int) -> None:

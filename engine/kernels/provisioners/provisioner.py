@@ -11,9 +11,6 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
-KERNEL_MARK = "POLYREPL_KERNEL"
-"""Variable that names the kernel in its own environment, and so in that of every process it starts."""
-
 FORK_NAME = "pr-"
 """Begin of the process name of a forked kernel, followed by its mark; what it forks without an exec keeps that name."""
 

@@ -1,4 +1,6 @@
-"""The plain provisioner: a kernel as a child process in a session of its own, watched by pidfd, or by a thread without those."""
+"""The plain provisioner: a process as our child in a session of its own, watched by pidfd, or by a thread without those.
+
+For commands, and for kernels where there is no spawner."""
 
 from __future__ import annotations
 
@@ -8,28 +10,25 @@ import os
 import signal
 import subprocess
 import threading
-from collections import deque
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 
 from engine.kernels.provisioners.confinement import UNCONFINED, Confinement
-from engine.kernels.provisioners.process import Pipe, end_group, end_marked
-from engine.kernels.provisioners.provisioner import KERNEL_MARK, Exit, Provisioner
-
-_LAST_OUTPUT_CHARS = 16 * 1024
+from engine.kernels.provisioners.process import Pipes, end_group, end_marked, end_tree
+from engine.kernels.provisioners.provisioner import Exit, Provisioner
+from engine.validation import KERNEL_VARIABLE
 
 
 class SpawnProvisioner(Provisioner):
-    """Starts `cmd` with exactly the environment given. Ending it ends its process group, and what left the group but kept its mark."""
+    """Starts `cmd` with exactly the environment given. Killing it kills its descendants, too; its end ends its process group."""
 
     def __init__(self, *, confinement: Confinement = UNCONFINED, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._confinement = confinement
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd: int | None = None
-        self._pipes: dict[int, Pipe] = {}
-        self._last: deque[str] = deque()
+        self._pipes: Pipes | None = None
         self._mark = ""
         self._ending: asyncio.Future[None] | None = None
 
@@ -40,7 +39,7 @@ class SpawnProvisioner(Provisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
-        self._mark = kwargs["env"].get(KERNEL_MARK, "")
+        self._mark = kwargs["env"].get(KERNEL_VARIABLE, "")
         kernel_end = kwargs.get("stream")
         process = subprocess.Popen(  # noqa: ASYNC220 - vfork takes a few ms and the parent stays the main thread
             cmd,
@@ -54,16 +53,14 @@ class SpawnProvisioner(Provisioner):
             bufsize=0,
         )
         self._process, self.pid = process, process.pid
+        self._pipes = Pipes(self._output_ready)
         try:
             with contextlib.suppress(ProcessLookupError):  # it has ended already
                 self._confinement.apply(process.pid)
             for name, stream in (("stdout", process.stdout), ("stderr", process.stderr)):
                 assert stream is not None
-                fd = os.dup(stream.fileno())
-                self._pipes[fd] = Pipe(name)
+                self._pipes.add(name, os.dup(stream.fileno()))
                 stream.close()
-                os.set_blocking(fd, False)
-                loop.add_reader(fd, self._output_ready)
             self._watch(loop)
         except BaseException:
             self._abandon(process)
@@ -77,8 +74,7 @@ class SpawnProvisioner(Provisioner):
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
-        for fd in list(self._pipes):
-            self._close_pipe(fd)
+        self._close_pipes()
         process.wait()  # SIGKILL is not waited for long
         self._process, self.pid = None, None
 
@@ -127,28 +123,14 @@ class SpawnProvisioner(Provisioner):
             self.read_output()
 
     def read_output(self) -> list[tuple[str, str]]:
-        found = []
-        for fd, pipe in list(self._pipes.items()):
-            text = pipe.read(fd)
-            if text is None:
-                self._close_pipe(fd)
-            elif text:
-                self._remember(text)
-                found.append((pipe.name, text))
-        return found
+        return self._pipes.read() if self._pipes is not None else []
 
-    def _close_pipe(self, fd: int) -> None:
-        asyncio.get_running_loop().remove_reader(fd)
-        os.close(fd)
-        del self._pipes[fd]
-
-    def _remember(self, text: str) -> None:
-        self._last.append(text[-_LAST_OUTPUT_CHARS:])
-        while len(self._last) > 1 and sum(map(len, self._last)) > 2 * _LAST_OUTPUT_CHARS:
-            self._last.popleft()
+    def _close_pipes(self) -> None:
+        if self._pipes is not None:
+            self._pipes.close()
 
     def last_output(self) -> str:
-        return "".join(self._last)[-_LAST_OUTPUT_CHARS:]
+        return self._pipes.last() if self._pipes is not None else ""
 
     async def send_signal(self, signum: int) -> None:
         """Signal the kernel and the processes it started, as a terminal's Ctrl-C would."""
@@ -164,9 +146,9 @@ class SpawnProvisioner(Provisioner):
                 signal.pidfd_send_signal(self._pidfd, signum)
 
     async def kill(self, restart: bool = False) -> None:
-        """End the process; what it leaves in its group ends next, in an order in which shared memory is removed."""
-        if self.pid is not None and self.exit is None:
-            os.kill(self.pid, signal.SIGKILL)  # not collected yet, so the number is its own
+        """End the process and what it started, in an order in which shared memory is removed."""
+        if self.has_process and self.pid is not None:
+            await asyncio.to_thread(end_tree, self.pid)
 
     async def terminate(self, restart: bool = False) -> None:
         self._signal_group(signal.SIGTERM)
@@ -177,5 +159,4 @@ class SpawnProvisioner(Provisioner):
             if mark:
                 await asyncio.to_thread(end_marked, mark)
         finally:
-            for fd in list(self._pipes):
-                self._close_pipe(fd)
+            self._close_pipes()

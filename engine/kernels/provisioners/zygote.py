@@ -47,20 +47,24 @@ class Keeper(Protocol):
 class Watcher(Protocol):
     """Who is told how a forked process ended."""
 
-    def note_exit(self, ended: Exit, *, has_orphans: bool) -> None: ...
+    def note_exit(self, ended: Exit) -> None: ...
 
     def note_zygote_gone(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class ForkRequest:
-    """What the forked process is to become. `fds`: stream, stdin, both ends of stdout's pipe, both ends of stderr's."""
+    """What the forked process is to become. `fds`: stream, stdin, both ends of stdout's pipe, both ends of stderr's.
+
+    `argv`: a program that it is to run; it finds the stream as the descriptor `stream_fd`."""
 
     cwd: Path
     env: Mapping[str, str]
     tag: str
     confinement: Confinement
     fds: Sequence[int]
+    argv: Sequence[str] = ()
+    stream_fd: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,16 +176,23 @@ class Zygote:
 
     async def fork(self, request: ForkRequest, watcher: Watcher) -> Fork:
         """A process forked as `request` says; the caller owns its pidfd. Raises ZygoteFailed."""
-        message = {
+        message: dict[str, Any] = {
             "op": "spawn",
             "cwd": str(request.cwd),
             "env": dict(request.env),
             "tag": request.tag,
             "confinement": request.confinement.message(),
         }
+        if request.argv:
+            message |= {"argv": list(request.argv), "stream_fd": request.stream_fd}
         fork = await self._ask(message, watcher, request.fds)
         assert fork is not None
         return fork
+
+    def expect(self, marks: Sequence[str]) -> None:
+        """Announce that a kernel of it is about to leave a branch that will be adopted. `marks`: of both."""
+        with contextlib.suppress(ZygoteFailed):
+            self._send({"op": "expect", "tags": list(marks)}, ())
 
     async def adopt(self, pid: int, watcher: Watcher) -> None:
         """Watch a process that a kernel of this zygote left behind as a kernel of its own. Raises ZygoteFailed."""
@@ -241,7 +252,7 @@ class Zygote:
             case "exit":
                 ended = Exit(os.waitstatus_to_exitcode(int(message["status"])), int(message["peak_bytes"]))
                 watcher = self._kernels.pop(_pid(message["pid"]))
-                watcher.note_exit(ended, has_orphans=bool(message["orphans"]))
+                watcher.note_exit(ended)
                 self._note_change()
             case other:
                 raise ValueError(f"op {other!r}")

@@ -26,8 +26,8 @@ class Waker(Protocol):
 class Zygotes:
     """Has a zygote ready while kernels are asked for. Starting, renewing and draining happen in the background.
 
-    `command` starts a kernel of the kind that is forked, without its arguments. `waker` is woken when `current` would give
-    another answer than before."""
+    `command` starts a kernel of the kind that is forked, without its arguments. `metrics` count it; None for the spawner. `waker`
+    is woken when `current` would give another answer than before."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Zygotes:
         preload: Sequence[str],
         env: Mapping[str, str],
         timeout: float,
-        metrics: Metrics,
+        metrics: Metrics | None,
         pauses: Sequence[float] = _PAUSES,
         waker: Waker | None = None,
     ) -> None:
@@ -45,6 +45,7 @@ class Zygotes:
         self._env = env
         self._timeout = timeout
         self._metrics = metrics
+        self._what = "spawner" if metrics is None else "zygote"
         self._pauses = pauses
         self._waker = waker
         self._current: Zygote | None = None
@@ -139,10 +140,11 @@ class Zygotes:
             self._note_failure(zygote, str(error))
         else:
             self._current, self._reason = zygote, ""
-            self._metrics.zygote_generation.set(self._generation)
+            if self._metrics is not None:
+                self._metrics.zygote_generation.set(self._generation)
             greeting = zygote.greeting
             get_logger().info(
-                "zygote_ready",
+                f"{self._what}_ready",
                 generation=self._generation,
                 pid=zygote.pid,
                 seconds=round(zygote.boot_seconds, 3),
@@ -159,8 +161,9 @@ class Zygotes:
     def _note_failure(self, zygote: Zygote, reason: str) -> None:
         self._failures += 1
         self._reason = reason
-        self._metrics.zygote_failures.inc()
-        get_logger().warning("zygote_failed", generation=zygote.generation, reason=reason)
+        if self._metrics is not None:
+            self._metrics.zygote_failures.inc()
+        get_logger().warning(f"{self._what}_failed", generation=zygote.generation, reason=reason)
 
     def note_change(self, zygote: Zygote) -> None:
         """It has died, or a kernel of it has ended."""

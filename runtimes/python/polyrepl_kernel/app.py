@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from traitlets.config import Config
 
+from . import prctl
 from .kernel import Kernel
 from .lifetime import die_with_parent, outlive_parent
 from .shell import ZMQInteractiveShell, watch
@@ -86,6 +87,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
 def _serve_connection(path: str) -> NoReturn:
     with open(path) as file:
         connection = json.load(file)
+    if "POLYREPL_HIDDEN" in os.environ:
+        prctl.hide()
     crash_report = os.dup(2)
     kernel = build()
     stdout, stderr = Capture.of(1), Capture.of(2)

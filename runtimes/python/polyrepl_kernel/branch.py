@@ -18,13 +18,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from . import inventory, loops, reopening
+from . import inventory, loops, prctl, reopening
 from .cells import Cell
-from .forked import name_process, reseed
+from .forked import reseed
 from .inventory import Finding
 from .protocol import Request
 from .stdio import Capture
 from .stream import StreamTransport
+from .zygote import process_name
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -109,14 +110,13 @@ def _fork(kernel: Kernel, plan: Plan, survey: Survey, fds: Sequence[int]) -> dic
     with open(reader, "rb") as pipe, _undisturbed() as signals:
         with open(writer, "wb") as told:
             with kernel.quiet():
-                pid = _fork_twice()
+                pid, failure = _fork_twice()
             if pid == 0:
                 signal.pthread_sigmask(signal.SIG_SETMASK, signals)
                 _become(kernel, transport, plan, survey, fds, told, numbers)
         # What a look at all of this takes passes while the branch settles.
         shared = list(inventory.shared_memory())
         said = _read_to_end(pipe)
-        failure = _failure_of(pid)
     if said is None:
         return _refusal([Finding("process", f"the branch {failure or 'ended, or did not settle in time'}")])
     if "error" in said:
@@ -137,16 +137,23 @@ def _undisturbed() -> Iterator[set[int]]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _fork_twice() -> int:
-    """Fork a process that becomes the zygote's, or init's: 0 in it. Returns the process between, which ends at once."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            if os.fork():
-                os._exit(0)
-        except OSError as error:
-            os._exit(error.errno or errno.EAGAIN)
-    return pid
+def _fork_twice() -> tuple[int, str]:
+    """Fork a process that becomes the zygote's, or init's: the first value is 0 in it. Elsewhere the second says why there is none.
+
+    The kernel takes every other orphan, but not this one."""
+    prctl.take_orphans(False)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                if os.fork():
+                    os._exit(0)
+            except OSError as error:
+                os._exit(error.errno or errno.EAGAIN)
+            return 0, ""
+        return pid, _failure_of(pid)
+    finally:
+        prctl.take_orphans()  # the branch its own
 
 
 def _failure_of(between: int) -> str:
@@ -211,8 +218,7 @@ def _become(
             os.dup2(fd, number)
             os.close(fd)
         os.setsid()
-        name_process(plan.tag)
-        _mark(plan.env)
+        prctl.name_process(process_name(plan.tag))
         _leave_parent(kernel, transport, drop_tasks=survey.has_tasks)
         told["lost"] = reopening.reopen(descriptors, plan.directories)
         told["lost"] += _move(kernel, plan)
@@ -284,22 +290,3 @@ def _working_directory() -> str:
         return os.getcwd()
     except OSError:  # it was removed
         return os.readlink("/proc/self/cwd").removesuffix(" (deleted)")
-
-
-def _mark(variables: dict[str, str]) -> None:
-    """Overwrite these variables in the block of memory that Linux shows as the environment of this process.
-
-    It is the parent's otherwise, with the mark by which the server finds, and ends, what the parent leaves behind."""
-    with open("/proc/self/environ", "rb") as file:
-        block = b"\0" + file.read()
-    places = {name: block.find(f"\0{name}=".encode()) for name in variables}
-    if max(places.values(), default=-1) < 0:
-        return
-    with open("/proc/self/stat", "rb") as file:
-        start = int(file.read().rpartition(b")")[2].split()[47])  # env_start, proc_pid_stat(5)
-    with open("/proc/self/mem", "r+b", buffering=0) as memory:
-        for name, place in places.items():
-            if place >= 0:
-                room = block.index(b"\0", place + 1) - place - 1
-                memory.seek(start + place)
-                memory.write(f"{name}={variables[name]}".encode()[:room].ljust(room, b"_"))

@@ -1,7 +1,9 @@
 """Confinement: what a forked kernel puts on itself before any user code runs.
 
-A confinement is a JSON object of the server's, one entry per kind, in the order of `_KINDS`. There is one kind so far:
-``{"rlimits": {"AS": [soft, hard]}}``, names as in setrlimit(2) without their prefix, -1 for no limit.
+A confinement is a JSON object of the server's, one entry per kind, in the order of `_KINDS`:
+
+- ``"rlimits": {"AS": [soft, hard]}``, names as in setrlimit(2) without their prefix, -1 for no limit.
+- ``"hidden": true``: other processes of the same user see neither memory nor environment nor descriptors.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 import resource
 from collections.abc import Callable
 from typing import Any
+
+from . import prctl
 
 
 def check(confinement: Any) -> None:
@@ -47,6 +51,16 @@ def _apply_rlimits(limits: dict[str, list[int]]) -> None:
         resource.setrlimit(number, (_lower(soft, hard), hard))
 
 
+def _check_hidden(hidden: Any) -> None:
+    if type(hidden) is not bool:
+        raise ValueError("hidden is true or false")
+
+
+def _apply_hidden(hidden: bool) -> None:
+    if hidden:
+        prctl.hide()
+
+
 def _lower(one: int, other: int) -> int:
     """The smaller of two limits: nobody without privilege raises one, and with it nobody should."""
     # RLIM_INFINITY is -1 before Python 3.15 and the largest number from then on; -1 is understood by all.
@@ -54,4 +68,7 @@ def _lower(one: int, other: int) -> int:
     return min(finite, default=resource.RLIM_INFINITY)
 
 
-_KINDS: dict[str, tuple[Callable[[Any], None], Callable[[Any], None]]] = {"rlimits": (_check_rlimits, _apply_rlimits)}
+_KINDS: dict[str, tuple[Callable[[Any], None], Callable[[Any], None]]] = {
+    "rlimits": (_check_rlimits, _apply_rlimits),
+    "hidden": (_check_hidden, _apply_hidden),
+}

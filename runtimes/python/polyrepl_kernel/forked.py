@@ -16,16 +16,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from . import confine, inventory, loops, reopening
+from . import confine, inventory, loops, prctl, reopening
 from .stdio import Capture
 from .stream import StreamTransport
+from .zygote import process_name
 
 if TYPE_CHECKING:
     from .kernel import Kernel
     from .zygote import Start
 
 _ASIDE = 64  # the first number that is in nobody's way while descriptors are arranged
-_COMM_BYTES = 15
 _MT19937_WORDS = 624
 STREAM, STDOUT_READER, STDERR_READER = 3, 4, 5
 
@@ -61,7 +61,8 @@ def enter(
     signal.set_wakeup_fd(-1)
     _arrange(start.fds, {*own_fds}, foreign_fds)
     os.setsid()
-    name_process(start.tag)
+    prctl.name_process(process_name(start.tag))
+    prctl.take_orphans()
     threading.main_thread()._set_native_id()  # type: ignore[attr-defined]  # Python leaves the zygote's
     _reset_signals()
     os.umask(umask)
@@ -92,14 +93,6 @@ def _arrange(fds: list[int], own_fds: Set[int], foreign_fds: Set[int]) -> None:
     if kept:
         # Some library still believes that these are its files, and may use them: with a position of their own.
         reopening.reopen(inventory.descriptors({*range(STDERR_READER + 1), *own_fds}), ())
-
-
-def name_process(tag: str) -> None:
-    """Processes that are forked without an exec keep this name, so that they are found when their kernel is gone."""
-    with suppress(OSError):
-        fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
-        os.write(fd, f"pr-{tag}".encode()[:_COMM_BYTES])
-        os.close(fd)
 
 
 def _reset_signals() -> None:

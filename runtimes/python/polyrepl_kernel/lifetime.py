@@ -8,7 +8,8 @@ import signal
 import sys
 from typing import NoReturn
 
-_PR_SET_PDEATHSIG = 1
+from . import prctl
+
 _KILL_LATER = ("/bin/sh", ("sh", "-c", "sleep 0.5; kill -9 0"))  # its own group, which is that of the kernel
 
 
@@ -18,7 +19,9 @@ def die_with_parent(parent: int) -> bool:
     Returns False when that is not our parent or not Linux."""
     if not sys.platform.startswith("linux") or parent <= 1 or os.getppid() != parent:
         return False
-    if not _set_death_signal(signal.SIGKILL):
+    try:
+        prctl.set_death_signal(signal.SIGKILL)
+    except OSError:
         return False
     if os.getppid() != parent:
         os._exit(1)  # it died before the request
@@ -27,14 +30,8 @@ def die_with_parent(parent: int) -> bool:
 
 def outlive_parent() -> None:
     """Take `die_with_parent` back: from now on the end of a stream says that the client is gone, and there is more to end."""
-    if sys.platform.startswith("linux"):
-        _set_death_signal(0)
-
-
-def _set_death_signal(number: int) -> bool:
-    import ctypes
-
-    return bool(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0) == 0)
+    with contextlib.suppress(OSError):
+        prctl.set_death_signal(0)
 
 
 def _ignore_sigterm() -> None:

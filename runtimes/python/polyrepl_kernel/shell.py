@@ -178,6 +178,21 @@ class ZMQInteractiveShell(InteractiveShell):
         return ZMQExitAutocall(self)
 
     @property
+    def db(self) -> Any:
+        """What `%store` and other magics keep: in the directory of this kernel, not of the zygote that it was forked from."""
+        place = os.path.join(os.environ.get("IPYTHONDIR") or self.ipython_dir, "profile_default", "db")
+        kept = self.__dict__.get("_kept")
+        if kept is None or str(kept.root) != place:
+            from IPython.external.pickleshare import PickleShareDB
+
+            kept = self.__dict__["_kept"] = PickleShareDB(place)
+        return kept
+
+    @db.setter
+    def db(self, value: object) -> None:
+        """IPython opens one at its start, if it is an older one."""
+
+    @property
     def interrupts(self) -> Interrupts:
         """The kernel's interrupt handling."""
         interrupts: Interrupts = self.kernel.interrupts

@@ -1,6 +1,7 @@
 """The zygote: one process that has imported and tried everything once, and forks a kernel for each request of the server.
 
-It stays single-threaded and holds no secret: every kernel is a copy of it. Messages are described in ``runtimes/README.md``."""
+It stays single-threaded and holds no secret: every kernel is a copy of it. A kernel takes its orphans, and the zygote those of a
+kernel that has ended, whatever they call themselves: it ends them. Messages are described in ``runtimes/README.md``."""
 
 from __future__ import annotations
 
@@ -12,13 +13,14 @@ import re
 import select
 import signal
 import socket
+import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from . import confine
+from . import confine, prctl
 from .lifetime import outlive_parent
 
 MAX_MESSAGE = 1 << 18
@@ -26,11 +28,19 @@ _FDS = 6  # stream, stdin, and both ends of the pipes for stdout and stderr
 _ANCILLARY = socket.CMSG_SPACE(16 * 4)
 _REMEMBERED_EXITS = 256
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,12}")
-_PR_SET_CHILD_SUBREAPER = 36
 _END_ROUNDS = 20
-_CLEAN_UP = 0.5  # seconds that what a kernel leaves in its process group has after SIGTERM
+_CLEAN_UP = 0.5  # seconds that what a kernel leaves behind has after SIGTERM
+_AGAIN = 1.0  # seconds before one that was killed, and is still there, is killed again
+_BRANCH_SECONDS = 30.0  # that a branch may take until the server knows it, see `_SETTLE_SECONDS` there
+_NAME = "pr-"
+_STATE = ("IPYTHONDIR", "MPLCONFIGDIR", "XDG_CACHE_HOME")  # where libraries keep what they believe the next time
 
 Message = dict[str, Any]
+
+
+def process_name(tag: str) -> str:
+    """What a kernel with this tag is called, and what is forked from it without an exec."""
+    return f"{_NAME}{tag}"
 
 
 class Start:
@@ -44,6 +54,8 @@ class Start:
         self.env = message.get("env")
         self.tag = message.get("tag")
         self.confinement = message.get("confinement", {})
+        self.argv = message.get("argv", [])
+        self.stream_fd = message.get("stream_fd", -1)
         self.fds = fds
         if not isinstance(self.cwd, str) or not self.cwd.startswith("/") or "\0" in self.cwd:
             raise ValueError("cwd is an absolute path")
@@ -51,6 +63,10 @@ class Start:
             raise ValueError("env is an object of strings")
         if not isinstance(self.tag, str) or not _TAG.fullmatch(self.tag):
             raise ValueError("tag is 1 to 12 letters, digits, _ or -")
+        if not isinstance(self.argv, list) or not all(isinstance(each, str) and "\0" not in each for each in self.argv):
+            raise ValueError("argv is a list of strings")
+        if type(self.stream_fd) is not int:
+            raise ValueError("stream_fd is a number")
         confine.check(self.confinement)
 
 
@@ -65,12 +81,13 @@ class Zygote:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._wake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._kernels: set[int] = set()
-        self._leaving: dict[
-            int, tuple[float, Message]
-        ] = {}  # groups of kernels that have ended: until when, and the notice
+        self._kernels: dict[int, str] = {}  # by pid, with their names
+        self._expected: dict[str, float] = {}  # names of branches that are on their way to the server, and until when
+        self._leaving: dict[int, tuple[float, Message]] = {}  # groups of ended kernels: until when, and the notice
+        self._orphans: dict[int, float] = {}  # children that are no kernels, and when each is killed
+        self._mercy_until = 0.0  # what appears later is killed at once
         self._other_exits: OrderedDict[int, Message] = OrderedDict()
-        become_subreaper()
+        prctl.take_orphans()
         outlive_parent()  # the end of the connection says that the server is gone
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that the descriptor is written to
@@ -84,22 +101,24 @@ class Zygote:
         poller.register(self._connection, select.POLLIN)
         poller.register(self._wake, select.POLLIN)
         while True:
-            for fd, _ in poller.poll(self._patience()):
+            ready = poller.poll(self._patience())
+            looks = not ready
+            for fd, _ in ready:
                 if fd == self._wake:
                     os.read(fd, 4096)
                     self._reap()
+                    looks = True
                     continue
                 start = self._receive()
                 if start is not None:
                     return start
-            self._settle()
+            if looks or self._leaving or self._orphans:
+                self._settle()
 
     def _patience(self) -> float | None:
-        """Milliseconds until the first group has had its time; None if there is none."""
-        if not self._leaving:
-            return None
-        first = min(until for until, _ in self._leaving.values())
-        return max(0.0, first - time.monotonic()) * 1000 + 1
+        """Milliseconds until something has had its time; None if nothing waits."""
+        ends = [*(until for until, _ in self._leaving.values()), *self._orphans.values(), *self._expected.values()]
+        return max(0.0, min(ends) - time.monotonic()) * 1000 + 1 if ends else None
 
     def _receive(self) -> Start | None:
         try:
@@ -134,14 +153,18 @@ class Zygote:
         match message.get("op"):
             case "spawn":
                 start = Start(message, fds)
-                return start if self._fork(message.get("id")) else None
+                return start if self._fork(message.get("id"), start) else None
             case "adopt":
                 self._adopt(message.get("id"), message.get("pid"))
+                return None
+            case "expect":
+                until = time.monotonic() + _BRANCH_SECONDS
+                self._expected |= {process_name(str(tag)): until for tag in message["tags"]}
                 return None
             case other:
                 raise ValueError(f"unknown op {other!r}")
 
-    def _fork(self, number: Any) -> bool:
+    def _fork(self, number: Any, start: Start) -> bool:
         pid = os.fork()
         if pid == 0:
             return True
@@ -151,7 +174,7 @@ class Zygote:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             raise
-        self._kernels.add(pid)
+        self._kernels[pid] = process_name(start.tag)
         self._send({"op": "spawned", "id": number, "pid": pid}, pidfd)
         os.close(pidfd)
         return False
@@ -161,52 +184,64 @@ class Zygote:
         if type(pid) is not int or pid <= 1:
             raise ValueError("pid is a number above 1")
         ended = self._other_exits.pop(pid, None)
-        children = _children()
-        if ended is None and children is not None and pid not in children:
+        if ended is None and pid not in _children():
             raise ValueError(f"{pid} is not our child")
         self._send({"op": "adopted", "id": number, "pid": pid})
+        name = _name_of(pid)
+        self._expected.pop(name, None)
         if ended is None:
-            self._kernels.add(pid)
+            self._kernels[pid] = name
         else:
             self._send(ended)
 
     def _reap(self) -> None:
-        """Collect every process that ended; what a kernel left in its process group ends with it.
+        """Collect every process that ended; what a kernel has left behind is asked to end.
 
         SIGTERM first: Python's resource trackers ignore it, and remove shared memory once all that used it have ended."""
-        first = signal.SIGKILL if _children() is None else signal.SIGTERM
         while (pid := _next_zombie()) is not None:
             if pid in self._kernels:  # it is a zombie still, so the number is nobody else's
                 with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, first)
+                    os.killpg(pid, signal.SIGTERM)
             _, status, usage = os.wait4(pid, 0)
             notice: Message = {"op": "exit", "pid": pid, "status": status, "peak_bytes": usage.ru_maxrss * 1024}
             if pid in self._kernels:
-                self._kernels.discard(pid)
-                self._leaving[pid] = (time.monotonic() + _CLEAN_UP, notice)
+                self._expected.pop(self._kernels.pop(pid), None)
+                self._mercy_until = time.monotonic() + _CLEAN_UP
+                self._leaving[pid] = (self._mercy_until, notice)
             else:
-                self._other_exits[pid] = {**notice, "orphans": True}
+                self._other_exits[pid] = notice
                 if len(self._other_exits) > _REMEMBERED_EXITS:
                     self._other_exits.popitem(last=False)
 
     def _settle(self) -> None:
-        """Tell of the kernels that have ended once their groups are empty, or have had their time."""
-        if not self._leaving:
-            return
-        children = _children()
-        others = (children or set()) - self._kernels
-        groups = {
-            _group_of(pid) for pid in others
-        }  # a child of ours that is not collected keeps the number of its group
+        """End our children that are no kernels, and tell of the kernels that have ended once their groups are empty.
+
+        Each was left by a kernel that has ended; what it leaves itself comes to us next. Not so the branch of a kernel, which the
+        server has announced and will adopt."""
         now = time.monotonic()
-        for pid, (until, notice) in list(self._leaving.items()):
-            if pid in groups:
+        self._expected = {name: until for name, until in self._expected.items() if now < until}
+        left = {pid for pid in _children() - self._kernels.keys() if _name_of(pid) not in self._expected}
+        self._orphans = {pid: self._ask_to_end(pid, now) for pid in left}
+        groups = {_group_of(pid) for pid in left}  # a child of ours that is not collected keeps the number of its group
+        for leader, (until, notice) in list(self._leaving.items()):
+            if leader in groups:
                 if now < until:
                     continue
                 with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGKILL)
-            del self._leaving[pid]
-            self._send({**notice, "orphans": children is None or bool(others)})
+                    os.killpg(leader, signal.SIGKILL)
+            del self._leaving[leader]
+            self._send(notice)
+
+    def _ask_to_end(self, orphan: int, now: float) -> float:
+        """Politely at first, but not for ever: what comes long after its kernel's end is what another left that was to end."""
+        until = self._orphans.get(orphan)
+        if until is None:
+            _kill(orphan, signal.SIGTERM)
+            until = min(now + _CLEAN_UP, self._mercy_until)
+        if now >= until:
+            _kill(orphan, signal.SIGKILL)
+            until = now + _AGAIN
+        return until
 
     def _send(self, message: Message, *fds: int) -> None:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
@@ -227,7 +262,7 @@ class Zygote:
                 if os.waitpid(-1, os.WNOHANG)[0] == 0:
                     time.sleep(0.005)
         for _ in range(_END_ROUNDS):
-            alive = self._kernels | (_children() or set())
+            alive = self._kernels.keys() | _children()
             for pid in alive:
                 for kill in (os.killpg, os.kill):
                     with suppress(ProcessLookupError, PermissionError):
@@ -244,6 +279,9 @@ class Zygote:
 def main(fd: int, names: Sequence[str]) -> NoReturn:
     """Be a zygote with these modules for the server at the other end of `fd`; in a forked process, be its kernel."""
     began = time.monotonic()
+    if "POLYREPL_HIDDEN" in os.environ:
+        prctl.hide()  # whoever writes into our memory writes into that of every kernel
+    _keep_state_apart()
     from . import forked, pages, preload, warm
     from .app import build
 
@@ -291,13 +329,13 @@ def _try_fork() -> None:
     os.waitpid(pid, 0)
 
 
-def become_subreaper() -> None:
-    """Have the orphans among our descendants become our children, so that they can be found."""
-    import ctypes
-
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+def _keep_state_apart() -> None:
+    """Believe nothing that was there before: each zygote has a new directory for what libraries keep and read again."""
+    caches = os.path.join(tempfile.gettempdir(), "cache")
+    os.makedirs(caches, mode=0o700, exist_ok=True)
+    place = tempfile.mkdtemp(prefix="zygote-", dir=caches)
+    for name in _STATE:
+        os.environ[name] = os.path.join(place, name.lower())
 
 
 def _next_zombie() -> int | None:
@@ -308,6 +346,11 @@ def _next_zombie() -> int | None:
     return found.si_pid if found else None
 
 
+def _kill(pid: int, signum: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # a set-user-id program
+        os.kill(pid, signum)
+
+
 def _group_of(pid: int) -> int:
     """The process group of a child; 0 if it has ended and was collected."""
     try:
@@ -316,10 +359,27 @@ def _group_of(pid: int) -> int:
         return 0
 
 
-def _children() -> set[int] | None:
-    """Our children; None where Linux does not tell."""
+def _children() -> set[int]:
+    """Our children. We have one thread."""
     try:
         with open("/proc/thread-self/children") as file:
             return {int(pid) for pid in file.read().split()}
-    except OSError:
-        return None
+    except OSError:  # this Linux was built without it
+        own = os.getpid()
+        return {pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _parent_of(pid) == own}
+
+
+def _parent_of(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+    except OSError:  # gone
+        return 0
+
+
+def _name_of(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", errors="replace") as file:
+            return file.read().rstrip("\n")
+    except OSError:  # gone
+        return ""

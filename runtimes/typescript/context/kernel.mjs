@@ -14,6 +14,7 @@ import { installOutput } from './output.mjs';
 import { Stdin, installStdin } from './stdin.mjs';
 import { CellTimers } from './timers.mjs';
 import { Variables } from '../values/variables.mjs';
+import { compileCache } from '../shared/platform.mjs';
 import { setImmediate } from '../shared/primordials.mjs';
 
 const SHORT_LENGTH = 10_000;
@@ -76,7 +77,10 @@ export class Kernel {
       members: ({ id, subject }) => this.#answer(id, introspection.members(subject)),
       describe: ({ id, subject }) => this.#answer(id, introspection.describe(subject)),
       variables: ({ id, request }) => this.#answer(id, this.#variables.list(request)),
-      shutdown: () => this.#exit.leave(0),
+      shutdown: () => {
+        compileCache.flush();
+        this.#exit.leave(0);
+      },
     };
     this.#worker.on('message', (message) => handlers[message.type](message));
     this.#post({ type: 'ready' });

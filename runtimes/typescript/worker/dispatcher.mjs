@@ -11,6 +11,7 @@ import { limitBundle, limitError } from './limits.mjs';
 import { MainThread } from './main-thread.mjs';
 import { Requests, failure } from './requests.mjs';
 import { Streams } from './streams.mjs';
+import { compileCache } from '../shared/platform.mjs';
 import { OUTPUT_TAKEN } from '../shared/state.mjs';
 
 const KILL_DELAY_MS = 500;
@@ -154,6 +155,7 @@ export class Dispatcher {
     this.#transport.publish('shutdown_reply', content, { parent: message.parent });
     this.#status('idle', message);
     this.#transport.close();
+    compileCache.flush();
     this.#main.post({ type: 'shutdown' });
     // User code may keep the main thread from ever reading that.
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), KILL_DELAY_MS);

@@ -31,7 +31,6 @@ async function warmUp() {
   transformCell('await 1');
   await delay(WARM_UP_DELAY_MS);
   transformCell('const warm: number = 1');
-  if (cacheDirectory) compileCache.flush();
 }
 
 /** The client is gone. The group is the kernel's own where the kernel leads it, as it does below the server. */

@@ -94,7 +94,7 @@ class Start:
         ("engine.kernels.provisioners.spawn.subprocess", "Popen"),
         ("engine.kernels.provisioners.confinement.Confinement", "apply"),
         ("engine.kernels.provisioners.spawn.os", "dup"),
-        ("engine.kernels.provisioners.spawn.os", "set_blocking"),
+        ("engine.kernels.provisioners.process.os", "set_blocking"),
         ("engine.kernels.channels.stream.StreamChannels", "__init__"),
     ],
     ids=lambda value: value.rpartition(".")[2],
@@ -146,7 +146,6 @@ async def test_kernels_without_pidfds_leave_the_executor_to_files_and_copies(
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
     monkeypatch.setattr(os, "pidfd_open", no_pidfds)
-    threads = threading.active_count()
     running = []
     for _ in range(2 * (os.cpu_count() or 1) + 10):  # more than the default executor has threads
         process = SpawnProvisioner(kernel_spec=SPEC)
@@ -160,7 +159,8 @@ async def test_kernels_without_pidfds_leave_the_executor_to_files_and_copies(
         assert [await process.wait() for process in running] == [-signal.SIGKILL] * len(running)
     for process in running:
         await process.cleanup()
-    await until_elsewhere(lambda: threading.active_count() <= threads)
+    waiting = [thread for thread in threading.enumerate() if thread.name.startswith("polyrepl-wait")]
+    await until_elsewhere(lambda: not any(thread.is_alive() for thread in waiting))
 
 
 class Hanging:
@@ -217,7 +217,7 @@ async def test_a_fork_whose_caller_is_cancelled_as_the_answer_comes_is_ended(not
     ]
     zygote = Zygote(1)
     await zygote.start(tests.harness.scripted_zygote.command(script), preload=[], env=dict(os.environ), timeout=30)
-    provisioner = ForkProvisioner(zygote, metrics=Metrics(), kernel_spec=SPEC)
+    provisioner = ForkProvisioner(zygote, metrics=Metrics(), mark="k1", kernel_spec=SPEC)
     request = ForkRequest(Path("/"), {}, "k1", UNCONFINED, ())
     forking = asyncio.create_task(zygote.fork(request, provisioner))
     forked: list[int] = []

@@ -16,8 +16,8 @@ import pytest
 from engine.errors import KernelStartFailed
 from engine.kernels.environment import kernel_env
 from engine.kernels.kernel import Kernel
-from engine.kernels.provisioners import KERNEL_MARK
 from engine.kernels.provisioners.zygote import ZygoteState
+from engine.validation import KERNEL_VARIABLE
 from engine.workspaces.workspace import Workspace
 from tests.harness.waiting import until_elsewhere
 from tests.real.kernels.forks import Forks, forks, is_there, open_fds, run
@@ -162,10 +162,11 @@ async def test_a_kernel_has_the_environment_and_the_directory_that_it_is_given(b
     env, cwd, argv = eval(text)
     expected = kernel_env(
         bare.settings,
-        spec_env={KERNEL_MARK: kernel.name},
+        spec_env={},
         tmp_dir=workspace.tmp,
-        cache_dir=bare.run_dir.cache,
+        state_dir=workspace.state,
         server_env=os.environ,
+        own={KERNEL_VARIABLE: kernel.name},
     )
     assert {name: env.get(name) for name in expected if name != "TERM"} == {
         name: value for name, value in expected.items() if name != "TERM"
@@ -176,7 +177,7 @@ async def test_a_kernel_has_the_environment_and_the_directory_that_it_is_given(b
     child = await run(
         kernel, "import subprocess; print(subprocess.run(['env'], capture_output=True, text=True).stdout)"
     )
-    assert f"{KERNEL_MARK}={kernel.name}\n" in child.text
+    assert f"{KERNEL_VARIABLE}={kernel.name}\n" in child.text
     assert "PRETEND_SECRET" not in child.text
     await kernel.kill()
 

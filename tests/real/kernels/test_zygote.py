@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 ASKED = {"after": "spawn"}
 CUED = {"after": "cue"}
 SPAWNED = {"op": "spawned", "id": "ID", "pid": "PID", "fds": 1}
-EXIT = {"op": "exit", "pid": "PID", "status": "STATUS", "peak_bytes": 1000, "orphans": False}
+EXIT = {"op": "exit", "pid": "PID", "status": "STATUS", "peak_bytes": 1000}
 FORK = [ASKED, {"child": True}, SPAWNED]
 REQUEST = ForkRequest(Path("/"), {"A": "b"}, "k1", UNCONFINED, ())
 
@@ -65,11 +65,11 @@ class Watch:
     """Notes what it is told."""
 
     def __init__(self) -> None:
-        self.ended: tuple[Exit, bool] | None = None
+        self.ended: Exit | None = None
         self.is_abandoned = False
 
-    def note_exit(self, ended: Exit, *, has_orphans: bool) -> None:
-        self.ended = ended, has_orphans
+    def note_exit(self, ended: Exit) -> None:
+        self.ended = ended
 
     def note_zygote_gone(self) -> None:
         self.is_abandoned = True
@@ -114,7 +114,7 @@ async def test_a_process_that_is_forked_is_watched_until_its_exit_notice(start: 
     os.close(fork.pidfd)
     cue(zygote)
     await until_elsewhere(lambda: watch.ended is not None)
-    assert watch.ended == (Exit(-9, 1000), False)
+    assert watch.ended == Exit(-9, 1000)
     assert changes == [zygote]
 
 
@@ -171,8 +171,8 @@ async def test_silence_is_the_end_of_a_zygote(start: Start, monkeypatch: pytest.
         ({"raw": '"' + "x" * 100_000}, "too large"),
         ({"op": "spawned", "id": 77, "pid": 3, "fds": 1}, "KeyError"),
         ({"op": "failed", "id": [1], "error": ""}, "KeyError"),
-        ({"op": "exit", "pid": 99, "status": 0, "peak_bytes": 0, "orphans": False}, "KeyError"),
-        ({"op": "exit", "pid": -1, "status": 0, "peak_bytes": 0, "orphans": False}, "pid -1"),
+        ({"op": "exit", "pid": 99, "status": 0, "peak_bytes": 0}, "KeyError"),
+        ({"op": "exit", "pid": -1, "status": 0, "peak_bytes": 0}, "pid -1"),
         ({**HELLO, "watched": {str(number): 1 for number in range(500)}}, "too many watched paths"),
         ({**HELLO, "preloaded": 5}, "TypeError"),
         ({**HELLO, "failed": []}, "AttributeError"),
@@ -306,7 +306,7 @@ async def test_a_stale_zygote_lives_as_long_as_its_kernels(tmp_path: Path, monke
 
 async def test_a_provisioner_without_a_zygote_still_learns_of_the_end(start: Start):
     zygote = await start(*FORK, {"after": "never"})
-    provisioner = ForkProvisioner(zygote, metrics=Metrics())
+    provisioner = ForkProvisioner(zygote, metrics=Metrics(), mark="k1")
     fork = await zygote.fork(REQUEST, provisioner)
     provisioner._ended = asyncio.get_running_loop().create_future()
     provisioner._watch(fork.pid, fork.pidfd)

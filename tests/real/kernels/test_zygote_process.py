@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,29 @@ DEADLINE = 60.0
 GOOD: dict[str, Any] = {"op": "spawn", "id": 1, "cwd": "/", "env": {"PATH": os.defpath}, "tag": "t1", "confinement": {}}
 
 _FORK_AWAY = """
-import os, time
+import os, sys, time
+sys.modules['polyrepl_kernel.prctl'].take_orphans(False)  # as for a branch
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         time.sleep(1000)
     os._exit(0)
+"""
+
+
+_BRANCH = _FORK_AWAY.replace("time.sleep", "sys.modules['polyrepl_kernel.prctl'].name_process('pr-branch'); time.sleep")
+# A program that leaves its session, its parent, its environment and its name behind.
+_DAEMON = """
+import subprocess, sys
+code = '''
+import ctypes, os, time
+if os.fork(): os._exit(0)
+os.setsid()
+if os.fork(): os._exit(0)
+ctypes.CDLL(None).prctl(15, b"harmless", 0, 0, 0)
+time.sleep(1000)
+'''
+subprocess.run([sys.executable, "-S", "-c", code], env={})
 """
 
 
@@ -95,6 +113,20 @@ def answers(zygote: ZygoteProcess) -> bool:
     return (answer["op"], notice["op"], notice["pid"]) == ("spawned", "exit", answer["pid"])
 
 
+def wait_for_child(parent: int, name: str) -> int:
+    """The child of a process that has this name, once there is one."""
+    found: list[int] = []
+
+    def look() -> bool:
+        pids = map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
+        with suppress(OSError):
+            found[:] = [pid for pid in pids if Path(f"/proc/{pid}/comm").read_text() == f"{name}\n"]
+        return bool(found)
+
+    wait_until(look)
+    return found[0]
+
+
 def execute(stream: socket.socket, code: str) -> None:
     """Send an execute_request (the frames are described in runtimes/README.md)."""
     header = {"msg_id": "m1", "msg_type": "execute_request", "session": "s", "version": "5.4"}
@@ -130,7 +162,10 @@ def test_it_greets_with_what_it_has(zygote: ZygoteProcess):
         ({"tag": "x" * 13}, "tag is 1 to 12"),
         ({"tag": "a/b"}, "tag is 1 to 12"),
         ({"confinement": []}, "a confinement is an object"),
-        ({"confinement": {"walls": 4}}, "unknown confinement 'walls'; known: rlimits"),
+        ({"confinement": {"walls": 4}}, "unknown confinement 'walls'; known: rlimits, hidden"),
+        ({"confinement": {"hidden": "yes"}}, "hidden is true or false"),
+        ({"argv": "ls"}, "argv is a list of strings"),
+        ({"argv": ["ls"], "stream_fd": "3"}, "stream_fd is a number"),
         ({"confinement": {"rlimits": 4}}, "rlimits is an object"),
         ({"confinement": {"rlimits": {"LUCK": [1, 1]}}}, "unknown rlimit 'LUCK'"),
         ({"confinement": {"rlimits": {"CORE": 1}}}, "rlimit CORE is a pair of numbers"),
@@ -184,7 +219,6 @@ def test_no_process_is_left_as_a_zombie(zygote: ZygoteProcess):
     notices = [zygote.receive()[0] for _ in pidfds]
     assert {os.waitstatus_to_exitcode(notice["status"]) for notice in notices} == {-signal.SIGKILL}
     assert all(notice["peak_bytes"] > 1_000_000 for notice in notices)
-    assert notices[-1]["orphans"] is False
     assert zygote.children() == set()
 
 
@@ -208,17 +242,30 @@ def test_what_a_kernel_left_behind_can_become_a_kernel(zygote: ZygoteProcess, wh
     assert zygote.receive()[0]["pid"] == answer["pid"]
 
 
-def test_a_notice_tells_of_orphans(zygote: ZygoteProcess):
+def test_what_a_kernel_left_behind_ends_with_it_whatever_it_is_called(zygote: ZygoteProcess):
     answer, (pidfd,) = zygote.spawn()
     os.close(pidfd)
-    execute(zygote.streams[-1], _FORK_AWAY)
-    wait_until(lambda: len(zygote.children()) == 2)
+    execute(zygote.streams[-1], _DAEMON)
+    daemon = wait_for_child(answer["pid"], "harmless")
     os.kill(answer["pid"], signal.SIGKILL)
-    assert zygote.receive()[0]["orphans"] is True
-    (orphan,) = zygote.children()
-    os.kill(orphan, signal.SIGKILL)
-    wait_until(lambda: not zygote.children())
+    assert zygote.receive()[0]["pid"] == answer["pid"]
+    wait_until(lambda: not is_there(daemon))
     assert answers(zygote)
+
+
+def test_a_branch_that_is_announced_outlives_the_end_of_other_kernels(zygote: ZygoteProcess):
+    answer, (pidfd,) = zygote.spawn()
+    os.close(pidfd)
+    zygote.send({"op": "expect", "tags": ["branch"]})
+    execute(zygote.streams[-1], _BRANCH)
+    branch = wait_for_child(zygote.process.pid, "pr-branch")
+    assert answers(zygote)
+    assert branch in zygote.children()
+    zygote.send({"op": "adopt", "id": 3, "pid": branch})
+    assert zygote.receive()[0] == {"op": "adopted", "id": 3, "pid": branch}
+    for pid in (branch, answer["pid"]):
+        os.kill(pid, signal.SIGKILL)
+        assert zygote.receive()[0]["pid"] == pid
 
 
 def test_everything_of_it_ends_when_the_server_is_gone():

@@ -200,7 +200,7 @@ class TestForks:
         info = await fake.engine.branching.fork("c", force=True)
         (content,) = asked
         here, there = only(fake.engine).workspace, only(fake.engine, info.id).workspace
-        pairs = [[str(getattr(one, each)) for one in (here, there)] for each in ("cwd", "tmp", "packages")]
+        pairs = [[str(getattr(one, each)) for one in (here, there)] for each in ("cwd", "tmp", "packages", "state")]
         assert content["directories"] == pairs
         assert (content["force"], content["reseed"]) == (True, True)
         assert content["env"] == {"POLYREPL_KERNEL": content["tag"]}

@@ -21,6 +21,7 @@ from engine.kernels.local import Local
 from engine.kernels.provisioners import Provisioner
 from engine.kernels.provisioners.fake import FakeProvisioner, Say, Script
 from engine.kernels.provisioners.fork import ForkProvisioner
+from engine.kernels.provisioners.program import ProgramProvisioner
 from engine.kernels.provisioners.spawn import SpawnProvisioner
 from engine.kernels.remote.backend import RemoteJupyter
 from engine.kernels.run import Outcome
@@ -158,11 +159,14 @@ async def test_a_kernel_that_is_spawned_as_it_cannot_be_forked_is_confined_no_le
     settings = Settings(kernel_memory=2**30, kernel_rlimits={"NPROC": 200})
     local = Local(settings, kernelspecs=KernelSpecs(settings), metrics=Metrics())
     local.open(run_dir, Pool())
-    with pytest.raises(KernelStartFailed, match="refused"):
-        await local.start(Languages(local=local).all[0], run_dir.new_workspace("c"))
-    forked, spawned = tried
-    assert (type(forked), type(spawned)) == (ForkProvisioner, SpawnProvisioner)
-    assert forked._confinement is spawned._confinement
+    try:
+        with pytest.raises(KernelStartFailed, match="refused"):
+            await local.start(Languages(local=local).all[0], run_dir.new_workspace("c"))
+    finally:
+        await local.aclose()
+    assert [type(each) for each in tried] == [ForkProvisioner, ProgramProvisioner, SpawnProvisioner]
+    forked, program, spawned = tried
+    assert forked._confinement == program._confinement == spawned._confinement
     limits = spawned._confinement.rlimits
     assert limits["NPROC"] == (200, 200)
     assert limits["DATA"][0] > 2**30

@@ -10,15 +10,23 @@ import pytest
 
 from engine.kernels.environment import kernel_env
 from engine.settings import Settings
+from engine.validation import check_env_vars
 
 
-def env_of(server_env: dict[str, str], *, spec_env: dict[str, str] | None = None, **settings: Any) -> dict[str, str]:
+def env_of(
+    server_env: dict[str, str],
+    *,
+    spec_env: dict[str, str] | None = None,
+    given: dict[str, Any] | None = None,
+    **settings: Any,
+) -> dict[str, str]:
     return kernel_env(
         Settings(**settings),
         spec_env=spec_env or {},
         tmp_dir=Path("/run/tmp"),
-        cache_dir=Path("/run/cache"),
+        state_dir=Path("/run/state"),
         server_env=server_env,
+        **(given or {}),
     )
 
 
@@ -67,3 +75,20 @@ def test_the_kernelspec_wins_over_the_machine_and_the_setting_over_both():
 
 def test_an_empty_server_environment_still_gives_a_path():
     assert env_of({})["PATH"]
+
+
+def test_what_programs_keep_lies_with_the_context():
+    env = env_of({"IPYTHONDIR": "/shared", "XDG_CACHE_HOME": "/shared"})
+    for name in ("IPYTHONDIR", "MPLCONFIGDIR", "XDG_CACHE_HOME", "DENO_DIR"):
+        assert env[name].startswith("/run/state/")
+
+
+def test_nothing_wins_over_what_the_server_says_to_its_kernel():
+    other = {"POLYREPL_KERNEL": "other", "POLYREPL_HIDDEN": ""}
+    given = {"context_env": other, "own": {"POLYREPL_KERNEL": "k1"}}
+    env = env_of({}, spec_env=other, given=given, kernel_env=other)
+    assert (env["POLYREPL_KERNEL"], env["POLYREPL_HIDDEN"]) == ("k1", "1")
+
+
+def test_a_request_cannot_give_the_servers_own_variables():
+    assert check_env_vars({"POLYREPL_KERNEL": "other", "POLYREPL_URL": "mine"}) == {"POLYREPL_URL": "mine"}
