@@ -45,13 +45,10 @@ class RunDir:
         self._root = Anchor(self.path)
         self._kernels = Anchor(self.path / "k", self._root)
         self._contexts = Anchor(self.path / "contexts", self._root)
-        # What kernels would otherwise make anew for every server (fonts known to matplotlib, compiled code) stays.
-        self.cache = self._base / "cache"
         try:
             self._kernels = self._short_dir()
             self._kernels.make()
             self._contexts.make()
-            self.cache.mkdir(mode=0o700, exist_ok=True)
         except BaseException:
             self.close()
             raise
@@ -130,7 +127,7 @@ class RunDir:
             await self.remove(path)
 
     def close(self) -> None:
-        """Remove everything but the cache, as far as that can be. Blocks for some seconds at most; may be called again."""
+        """Remove it, as far as that can be. Blocks for some seconds at most; may be called again."""
         if self._claim is None:
             return
         claim, self._claim = self._claim, None

@@ -186,8 +186,8 @@ def test_contexts_taken_from_the_pool_leave_nothing_but_a_full_pool() -> None:
 
 
 def left_in(run_dir: Path) -> set[str]:
-    """What servers left there, besides the cache that they share."""
-    return {path.name for path in run_dir.iterdir()} - {"cache"}
+    """What servers left there."""
+    return {path.name for path in run_dir.iterdir()}
 
 
 def processes_of(server: Server, repls: list[tuple[Repl, Dialect]]) -> list[int]:

@@ -32,7 +32,6 @@ def test_everything_in_it_is_private(tmp_path: Path):
         run_dir.path,
         run_dir.contexts,
         run_dir.kernels,
-        run_dir.cache,
         root,
         kernel,
     ):
@@ -47,7 +46,7 @@ def test_closing_removes_it_and_may_be_repeated(tmp_path: Path):
     run_dir.close()
     run_dir.close()
     assert not kernels.exists()
-    assert [path.name for path in (tmp_path / "base").iterdir()] == ["cache"]
+    assert [path.name for path in (tmp_path / "base").iterdir()] == []
 
 
 def test_a_base_that_others_may_enter_is_refused(tmp_path: Path):
@@ -136,7 +135,7 @@ class TestServersThatStartTogether:
         self.check(others[0])
         run_dir.close()
         others[0].close()
-        assert [path.name for path in base.iterdir()] == ["cache"]
+        assert [path.name for path in base.iterdir()] == []
 
     def test_another_server_may_hold_the_new_lock_for_a_moment(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         """It takes the lock of what seems to be left behind, and removes that only later."""
@@ -182,14 +181,13 @@ class TestServersThatStartTogether:
             server.stdin.write(b"go\n")
         errors = [server.communicate(timeout=60)[1].decode() for server in servers]
         assert errors == [""] * len(servers)
-        assert [path.name for path in (tmp_path / "base").iterdir()] == ["cache"]
+        assert [path.name for path in (tmp_path / "base").iterdir()] == []
 
 
-@pytest.mark.parametrize("refused", ["contexts", "cache", "symlink"])
+@pytest.mark.parametrize("refused", ["contexts", "symlink"])
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str):
     base = tmp_path / ("long" * 30)
     RunDir(base).close()
-    (base / "cache").rmdir()
     before = set(os.listdir("/proc/self/fd"))
     made: list[Path] = []
     real_mkdtemp = tempfile.mkdtemp
@@ -270,7 +268,7 @@ class TestStaleDirectories:
     def test_one_without_rights_is_removed(self, base: Path):
         (base / "s-stale/contexts").chmod(0)
         (base / "s-stale").chmod(0)
-        assert self.start(base) == ["cache"]
+        assert self.start(base) == []
 
     @pytest.mark.parametrize("kind", ["pipe", "directory", "link"])
     def test_something_else_in_the_place_of_its_lock_is_no_lock(self, base: Path, tmp_path: Path, kind: str):
@@ -282,7 +280,7 @@ class TestStaleDirectories:
                 lock.mkdir()
             case _:
                 lock.symlink_to(tmp_path / "made")
-        assert self.start(base) == ["cache"]
+        assert self.start(base) == []
         assert not (tmp_path / "made").exists()
 
     def test_no_link_in_it_or_in_its_place_is_followed(self, base: Path, tmp_path: Path):
@@ -290,13 +288,13 @@ class TestStaleDirectories:
         (tmp_path / "precious/file").touch()
         (base / "s-stale/k-elsewhere").symlink_to(tmp_path / "precious")
         (base / "s-link").symlink_to(tmp_path / "precious")
-        assert self.start(base) == ["cache"]
+        assert self.start(base) == []
         assert os.listdir(tmp_path / "precious") == ["file"]
 
     def test_the_sockets_of_a_living_server_are_not_taken_for_those_of_a_dead_one(self, base: Path, tmp_path: Path):
         living = RunDir(tmp_path / ("long" * 30))
         (base / "s-stale/k-elsewhere").symlink_to(living.kernels)
-        assert self.start(base) == ["cache"]
+        assert self.start(base) == []
         assert living.kernels.is_dir()
         living.close()
 
@@ -305,13 +303,13 @@ class TestStaleDirectories:
         (living.path / "lock").unlink()
         (living.path / "lock").mkdir()
         living.path.chmod(0)
-        assert self.start(base) == ["cache", living.path.name]
+        assert self.start(base) == [living.path.name]
         living.path.chmod(0o700)
         living.close()
 
     def test_one_that_cannot_be_removed_stops_no_start(self, base: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("engine.workspaces.claims.remove_at", lambda *_, **__: "Read-only file system")
-        assert self.start(base) == ["cache", "s-stale"]
+        assert self.start(base) == ["s-stale"]
 
 
 def test_directories_that_were_removed_are_made_again_for_the_next_one(run_dir: RunDir):
