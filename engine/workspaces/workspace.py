@@ -82,7 +82,7 @@ class Workspace:
     @property
     def replaces_packages(self) -> bool:
         """Whether the context has other versions of packages that its interpreter has. Whoever installs one leaves a mark: a cell
-        can be that, too. Nothing is opened, and no link or mount is entered."""
+        can be that, too. Nothing is opened, no link is followed, and no mount is entered."""
         try:
             mark = open_beneath(self.anchor.hold().fd, (*self.place("packages").names, "replaces"), os.O_PATH)
         except OSError:
