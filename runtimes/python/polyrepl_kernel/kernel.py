@@ -9,6 +9,7 @@ import contextvars
 import faulthandler
 import os
 import sys
+import time
 from collections.abc import Coroutine, Iterator
 from typing import IO, Any, NoReturn
 
@@ -27,6 +28,9 @@ from .shell import ZMQInteractiveShell
 from .stdio import Capture, announce_children
 from .transport import Transport
 
+_SHORTAGE_SECONDS = 0.01
+_MAX_SHORTAGES = 100
+
 
 class Kernel:
     """A kernel around one shell. `serve` makes it live, and again in a process that was forked from it."""
@@ -34,6 +38,7 @@ class Kernel:
     def __init__(self) -> None:
         self.cells = Cells()
         self.reserve = Reserve()
+        self._shortages = 0  # of the helper's thread, in the present cell
         self.helper = Helper()
         self.interrupts = Interrupts(self.helper)
         self.outbox = Outbox(self.cells, self.helper, self.interrupts)
@@ -91,7 +96,7 @@ class Kernel:
         self.output_fds = {stdout.reader, stderr.reader, *([crash_report] if isinstance(crash_report, int) else ())}
         self.shell.init_environment()
         self.helper.reset()
-        self.helper.on_shortage = self.reserve.spend
+        self.helper.on_shortage = self._wait_or_spend
         self.reserve.begin()
         self.outbox.stdout.attach(stdout)
         self.outbox.stderr.attach(stderr)
@@ -145,6 +150,15 @@ class Kernel:
                     raise  # a branch, which leaves its parent's frames
                 self.refuse(request, error)
             self.reserve.renew()
+            self._shortages = 0
+
+    def _wait_or_spend(self) -> None:
+        """The helper's thread is short of memory. A cell that takes all of it fails in a moment, and must not get the reserve first."""
+        self._shortages += 1
+        if self.busy and self._shortages < _MAX_SHORTAGES:
+            time.sleep(_SHORTAGE_SECONDS)
+        else:
+            self.reserve.spend()
 
     def _answer(self, request: Request) -> bool:
         """Returns whether the answer is still being made."""
@@ -180,7 +194,7 @@ class Kernel:
     def refuse(self, request: Request, error: BaseException) -> None:
         """Answer what failed: a request that is malformed, or a fault of ours; silence would leave the client waiting."""
         if isinstance(error, MemoryError):
-            self.reserve.spend()
+            self.reserve.release()
         try:
             self.interrupts.end_cell()
             self.outbox.flush_streams()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import mmap
 import os
 import resource
@@ -26,18 +28,34 @@ class Reserve:
 
     def renew(self) -> None:
         """Keep it again after it was spent, if there is memory for it."""
-        if self._is_wanted and self._kept is None:
-            try:
-                self._kept = mmap.mmap(-1, _BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            except (OSError, MemoryError):
-                self._kept = None
+        if self._is_wanted and self._kept is None and not self._keep():
+            _return_freed()
+            self._keep()
+
+    def _keep(self) -> bool:
+        try:
+            self._kept = mmap.mmap(-1, _BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        except (OSError, MemoryError):
+            return False
+        return True
+
+    def release(self) -> bool:
+        """Make room after a MemoryError; False if there is nothing left to make it with."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
+        return kept is not None
 
     def spend(self) -> None:
-        """Make room after a MemoryError. Ends the process if there is nothing left to spend: it could not even say so later."""
-        kept, self._kept = self._kept, None
-        if kept is None:
+        """Make room, or end the process, which could not even say so later."""
+        if not self.release():
             end_without_memory()
-        kept.close()
+
+
+def _return_freed() -> None:
+    """What was freed counts until it goes back to the system, in which small objects are slow."""
+    with contextlib.suppress(OSError, AttributeError, MemoryError):  # another C library has no such function
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def end_without_memory() -> NoReturn:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import KernelStartFailed
+from engine.kernels.context_packages import package_programs
 from engine.kernels.environment import kernel_env
 from engine.kernels.kernel import Kernel
 from engine.kernels.provisioners.zygote import ZygoteState
@@ -167,6 +168,7 @@ async def test_a_kernel_has_the_environment_and_the_directory_that_it_is_given(b
         state_dir=workspace.state,
         server_env=os.environ,
         own={KERNEL_VARIABLE: kernel.name},
+        programs=package_programs(workspace),
     )
     assert {name: env.get(name) for name in expected if name != "TERM"} == {
         name: value for name, value in expected.items() if name != "TERM"

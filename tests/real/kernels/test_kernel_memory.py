@@ -21,8 +21,8 @@ async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engi
         yield engine
 
 
-async def run(engine: Engine, code: str, *, language: str = "typescript") -> Execution:
-    execution = await engine.execute(code, language=language, context_id="context")
+async def run(engine: Engine, code: str, *, language: str = "typescript", context_id: str = "context") -> Execution:
+    execution = await engine.execute(code, language=language, context_id=context_id)
     await execution.wait()
     return execution
 
@@ -79,14 +79,19 @@ async def test_python_may_take_what_the_limit_says_and_no_more(engine: Engine, g
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    "line", ["kept.append('x' * 100_000)", "kept.append(object())", "print(1); kept.append('x' * 100_000)"]
+    ("context_id", "line"),
+    [
+        ("strings", "kept.append('x' * 100_000)"),
+        ("objects", "kept.append(object())"),
+        ("prints", "print(1); kept.append('x' * 100_000)"),
+    ],
 )
-async def test_a_kernel_whose_memory_is_full_still_answers(engine: Engine, line: str) -> None:
-    await run(engine, "found = 1", language="python")
-    full = await run(engine, f"kept = []\nwhile True: {line}", language="python")
+async def test_a_kernel_whose_memory_is_full_still_answers(engine: Engine, context_id: str, line: str) -> None:
+    await run(engine, "found = 1", language="python", context_id=context_id)
+    full = await run(engine, f"kept = []\nwhile True: {line}", language="python", context_id=context_id)
     assert full.error is not None
     assert full.error.name == "MemoryError"
-    after = await run(engine, "found", language="python")
+    after = await run(engine, "found", language="python", context_id=context_id)
     assert (after.status, after.result().items[0].text) == ("ok", "1")
-    freed = await run(engine, "del kept", language="python")
+    freed = await run(engine, "del kept", language="python", context_id=context_id)
     assert freed.status == "ok"
