@@ -129,8 +129,11 @@ class Server:
         client = self.client()
         wait_until(lambda: client.http.get("/readyz").json()["checks"]["zygote"] == "ready", what="the zygote is ready")
         client.close()
-        # A forked kernel has the command line of its zygote.
-        (zygote,) = [each for each in psutil.Process(self.pid).children() if "--zygote" in each.cmdline()]
+        commands = [(each, each.cmdline()) for each in psutil.Process(self.pid).children()]
+        # A forked kernel has the command line of its zygote. Programs of other languages have a parent of the same kind.
+        (zygote,) = [
+            each for each, command in commands if "--zygote" in command and "spawn.py" not in " ".join(command)
+        ]
         return zygote
 
     def kernels(self) -> list[psutil.Process]:
