@@ -129,17 +129,18 @@ class Server:
         client = self.client()
         wait_until(lambda: client.http.get("/readyz").json()["checks"]["zygote"] == "ready", what="the zygote is ready")
         client.close()
-        commands = [(each, each.cmdline()) for each in psutil.Process(self.pid).children()]
-        # A forked kernel has the command line of its zygote. Programs of other languages have a parent of the same kind.
-        (zygote,) = [
-            each for each, command in commands if "--zygote" in command and "spawn.py" not in " ".join(command)
-        ]
+        # A forked kernel has the command line of its zygote.
+        (zygote,) = [each for each in self._parents() if "spawn.py" not in " ".join(each.cmdline())]
         return zygote
 
     def kernels(self) -> list[psutil.Process]:
-        """All children but the zygote."""
-        zygote = self.zygote()
-        return [each for each in self.children() if each != zygote]
+        """All children but those that kernels are forked from, or started by."""
+        self.zygote()
+        parents = self._parents()
+        return [each for each in self.children() if each not in parents]
+
+    def _parents(self) -> list[psutil.Process]:
+        return [each for each in psutil.Process(self.pid).children() if "--zygote" in each.cmdline()]
 
     def files(self) -> set[Path]:
         """Everything in the run directory."""
