@@ -129,18 +129,18 @@ class Server:
         client = self.client()
         wait_until(lambda: client.http.get("/readyz").json()["checks"]["zygote"] == "ready", what="the zygote is ready")
         client.close()
-        # A forked kernel has the command line of its zygote.
         (zygote,) = [each for each in self._parents() if "spawn.py" not in " ".join(each.cmdline())]
         return zygote
 
+    def _parents(self) -> list[psutil.Process]:
+        """The zygote and the spawner: the server's own children. A forked kernel has the command line of its parent."""
+        return [each for each in psutil.Process(self.pid).children() if "--zygote" in each.cmdline()]
+
     def kernels(self) -> list[psutil.Process]:
-        """All children but those that kernels are forked from, or started by."""
+        """All children but the zygote and the spawner."""
         self.zygote()
         parents = self._parents()
         return [each for each in self.children() if each not in parents]
-
-    def _parents(self) -> list[psutil.Process]:
-        return [each for each in psutil.Process(self.pid).children() if "--zygote" in each.cmdline()]
 
     def files(self) -> set[Path]:
         """Everything in the run directory."""

@@ -165,7 +165,7 @@ def test_contexts_taken_from_the_pool_leave_nothing_but_a_full_pool() -> None:
 
         def is_settled() -> bool:
             """The pool is full, and of what was started or ended before nothing is on its way."""
-            return is_full() and len(server.children()) == 1 + 2  # the zygote, the pool
+            return is_full() and len(server.children()) == 2 + 2  # the zygote, the spawner, the pool
 
         server.zygote()
         wait_until(is_settled, what="the pool is full")
