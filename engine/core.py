@@ -41,7 +41,7 @@ from engine.metrics import Metrics
 from engine.options import DEFAULTS, ExecuteKeywords, ExecuteOptions
 from engine.output import OutputLimits
 from engine.settings import Settings
-from engine.validation import check_context_id, check_cwd, check_env_vars, check_text
+from engine.validation import check_context_id, check_env_vars, check_text
 from engine.workspaces import Files, RunDir
 
 
@@ -159,6 +159,8 @@ class Engine:
         options = _context_options(self.settings, self._limits, self.budgets)
         self._contexts = _contexts(self.settings, options, run_dir, self._pool, brancher, self.books)
         self.books.pool = self._pool
+        self.metrics.files_left.set_function(lambda: len(run_dir.left))
+        self.metrics.stuck_threads.set_function(lambda: run_dir.disk.stuck)
         self._branching = Branching(self._contexts, brancher, self.capabilities)
         self._installations = Installations(self.settings, self._contexts, run_dir, self.capabilities)
         self._pool.start()
@@ -241,14 +243,16 @@ class Engine:
         Raises what `execute` raises, ContextExists, and KernelStartFailed."""
         found = self.check_language(language)
         check_context_id(context_id)
-        path = check_cwd(cwd)
-        if path is not None and not found.backend.takes_cwd:
+        if self.run_dir is None:
+            raise ShuttingDown
+        named = await self.run_dir.named(cwd, self.settings.allowed_cwds)
+        if named is not None and not found.backend.takes_cwd:
             raise InvalidRequest(FieldError("cwd", f"{found.name!r} runs {found.backend.where}, which decides that"))
         await self.capabilities.check_usable(found)
         if only_new and any(context.id == context_id for context in self.contexts):
             raise ContextExists(context_id or "")
         context, is_new = self.contexts.get_or_create(
-            context_id or str(uuid.uuid4()), found, path, check_env_vars(env), beside, labels
+            context_id or str(uuid.uuid4()), found, named, check_env_vars(env), beside, labels
         )
         try:
             await context.ready()
@@ -258,10 +262,13 @@ class Engine:
             raise
         return context
 
-    async def delete_context(self, context_id: str, language: str | None = None) -> None:
-        """End the contexts of an id, of one language or of all, and forget their executions. Raises ContextNotFound."""
+    async def delete_context(self, context_id: str, language: str | None = None) -> bool:
+        """End the contexts of an id, of one language or of all, and forget their executions. Raises ContextNotFound.
+
+        Returns whether all their files are gone. If not, their removal is tried again until the server ends, and at its next start."""
         contexts = self.contexts.get(context_id, self.capabilities.name_of(language))
         await asyncio.wait([self.contexts.end(context, DELETED, asked_for=True) for context in contexts])
+        return self.run_dir is None or not any(context.workspace.root in self.run_dir.left for context in contexts)
 
     async def interrupt(self, execution_id: str) -> Execution:
         """Stop an execution, running or waiting. Raises ExecutionNotFound."""

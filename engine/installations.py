@@ -80,6 +80,7 @@ class Installations:
             tool=tool,
             target=context,
             variables=variables,
+            run_dir=self._run_dir,
             staging=staging,
             confinement=Confinement.of(settings.kernel_rlimits),
             timeout=most if timeout is None else min(timeout, most),

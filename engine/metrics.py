@@ -82,6 +82,16 @@ class Metrics:
             "polyrepl_branches_refused", "Branches refused for what could not be copied.", registry=self.registry
         )
         self.checkpoints = Gauge("polyrepl_checkpoints", "Checkpoints that are kept.", registry=self.registry)
+        self.files_left = Gauge(
+            "polyrepl_files_left",
+            "Directories of ended contexts that could not be removed yet.",
+            registry=self.registry,
+        )
+        self.stuck_threads = Gauge(
+            "polyrepl_stuck_threads",
+            "Threads that wait for a file system that does not answer.",
+            registry=self.registry,
+        )
         self.output_truncated = Counter(
             "polyrepl_output_truncated", "Executions whose output was cut at a limit.", registry=self.registry
         )

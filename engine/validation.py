@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from itertools import chain
-from pathlib import Path
 
 from engine.errors import FieldError, InvalidRequest
 
@@ -68,20 +67,3 @@ def check_env_vars(env_vars: Mapping[str, str] | None) -> dict[str, str]:
     if errors:
         raise InvalidRequest(*errors)
     return {name: value for name, value in (env_vars or {}).items() if name not in OWN_VARIABLES}
-
-
-def check_cwd(cwd: str | None) -> Path | None:
-    """The directory that a request names. `/home/user`, the compatible APIs' default, means none where it does not exist."""
-    if cwd is None:
-        return None
-    path = Path(cwd)
-    if "\0" in cwd or not path.is_absolute():
-        raise InvalidRequest(FieldError("cwd", "must be an absolute path"))
-    try:
-        if path.is_dir():
-            return path
-    except OSError as error:  # a name that is too long, a directory that may not be entered
-        raise InvalidRequest(FieldError("cwd", error.strerror or str(error))) from None
-    if cwd == "/home/user":
-        return None
-    raise InvalidRequest(FieldError("cwd", "no such directory"))

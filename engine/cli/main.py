@@ -43,7 +43,7 @@ def _setting_options() -> list[click.Parameter]:
 
 def _shown(default: Any) -> str:
     if isinstance(default, list):
-        return ",".join(default) or "none"
+        return ",".join(map(str, default)) or "none"
     return str(default) if default != {} else "none"
 
 

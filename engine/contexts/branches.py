@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ParamSpec, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -23,10 +23,9 @@ from engine.metrics import Metrics
 from engine.models import Files, Obstacle
 from engine.settings import Settings
 from engine.validation import KERNEL_VARIABLE
-from engine.workspaces import Copied, RunDir, TooMuchToCopy, Workspace, copy_directory
+from engine.workspaces import Copied, Lane, RunDir, TooMuchToCopy, Workspace, copy_workspace
 
 _MEMORY_AGE = 0.1  # seconds for which a look at the memory is good
-P = ParamSpec("P")
 Value = TypeVar("Value")
 
 
@@ -113,20 +112,11 @@ class Brancher:
     async def copy_files(self, source: Workspace, target: Workspace, *, context_id: str) -> Copied:
         """Copy the directories that are ours. Raises CannotBranch where there is too much in them, or no room for it."""
         with _room(context_id):
-            target.prepare()
-        done = Copied()
-        pairs = [(source.tmp, target.tmp), (source.packages, target.packages)]
-        if target.is_own:
-            pairs.append((source.cwd, target.cwd))
-        for origin, place in pairs:
-            if not holds_anything(origin):
-                continue
-            with _room(context_id):
-                copied = await in_thread(
-                    copy_directory, origin, place, max_bytes=self._max_copy_bytes - done.bytes, timeout=self.timeout
-                )
-            done = Copied(done.files + copied.files, done.bytes + copied.bytes, done.skipped + copied.skipped)
-        return done
+            return await in_thread(
+                source.lanes.copies,
+                lambda: copy_workspace(source, target, max_bytes=self._max_copy_bytes, timeout=self.timeout),
+                timeout=self.timeout,
+            )
 
     async def revive(self, branch: Branch, language: Language, here: Workspace, *, context_id: str) -> Kernel:
         """A branch of a dormant one, which goes on in the directories of `here`, where its files are already."""
@@ -140,9 +130,8 @@ class Brancher:
         get_logger().info("restored", context=context_id, kernel=kernel.name, seconds=round(seconds, 4))
         return kernel
 
-    def remove_files(self, root: Path) -> None:
-        """Blocks."""
-        self._run_dir.remove(root)
+    async def remove_files(self, root: Path) -> None:
+        await self._run_dir.remove(root)
 
     async def _fork(
         self,
@@ -164,8 +153,8 @@ class Brancher:
             "force": force,
             "reseed": reseed,
         }
-        with contextlib.ExitStack() as failing:
-            failing.callback(self._run_dir.remove, directory)
+        async with contextlib.AsyncExitStack() as failing:
+            failing.push_async_callback(self._run_dir.remove, directory)
             ours, theirs = stream_pair(learn_pid=True)
             failing.callback(ours.close)
             readers = {}
@@ -188,9 +177,11 @@ class Brancher:
         return fork, reply.not_carried
 
 
-async def in_thread(work: Callable[P, Value], *args: P.args, **keywords: P.kwargs) -> Value:
-    """As asyncio.to_thread. When it is cancelled it waits first for the thread, which goes on with what was asked for."""
-    working = asyncio.ensure_future(asyncio.to_thread(work, *args, **keywords))
+async def in_thread(lane: Lane, work: Callable[[], Value], *, timeout: float) -> Value:
+    """As `lane.run`, for work that has twice its `timeout` at most. When it is cancelled it waits first for the thread.
+
+    Raises OSError where the file system does not answer."""
+    working = asyncio.ensure_future(lane.run(work, timeout=2 * timeout))
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:
@@ -209,15 +200,6 @@ def _room(context_id: str) -> Iterator[None]:
         raise CannotBranch(context_id, [Obstacle("files", f"{error} in its directories")]) from None
     except OSError as error:
         raise CannotBranch(context_id, [Obstacle("files", error.strerror or "cannot be copied")]) from None
-
-
-def holds_anything(directory: Path) -> bool:
-    """False also where it cannot be read, or a cell has removed it."""
-    try:
-        with os.scandir(directory) as entries:
-            return any(entries)
-    except OSError:
-        return False
 
 
 def _directories(source: Workspace, target: Workspace) -> list[list[str]]:

@@ -17,6 +17,7 @@ from engine.errors import (
     NotSupported,
     PolyreplError,
     ShuttingDown,
+    StorageFull,
 )
 from engine.kernels import Kernel, Outcome, Preludes, Run, preludes_of, put_back, run_silently, wait_for_stop
 from engine.log import get_logger
@@ -79,7 +80,9 @@ class CellRun:
         if request is None:  # interrupted while the kernel was starting
             return
         if self._settings.watched is not None:
-            self._watch = await watch(self._settings.watched, request.options.files)
+            self._watch = await watch(
+                self._settings.watched, request.options.files, context_id=self.execution.context_id
+            )
         if not (request.options.checkpoint or request.options.rolls_back):
             await self._run_on(slot, kernel, request, None)
             return
@@ -181,8 +184,8 @@ class CellRun:
     async def _give_up(self, slot: KernelSlot, error: Exception) -> None:
         """End an execution that could not be run, or not to its end."""
         execution = self.execution
-        if isinstance(error, KernelStartFailed) and not slot.has_living:
-            self._end("died", "lost", engine_error("KernelStartFailed", error.message), slot)
+        if isinstance(error, (KernelStartFailed, StorageFull)) and not slot.has_living:
+            self._end("died", "lost", engine_error(type(error).__name__, error.message), slot)
         elif isinstance(error, PolyreplError) and execution.status == "queued":
             # Nothing was run: the context, or a checkpoint before the code, could not be branched.
             status: Status = "died" if isinstance(error, KernelDied) else "error"

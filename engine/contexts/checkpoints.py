@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.contexts.branches import Branch, Brancher, holds_anything, in_thread
+from engine.contexts.branches import Branch, Brancher, in_thread
 from engine.contexts.inheritance import Inheritance
 from engine.contexts.kernel_slot import KernelSlot
 from engine.errors import CheckpointLost, CheckpointNotFound, PolyreplError, TooManyCheckpoints
 from engine.kernels import Kernel, private_bytes
 from engine.languages import Language
 from engine.models import CheckpointInfo
-from engine.workspaces import Workspace, replace_contents
+from engine.workspaces import Workspace, replace_files
 
 
 class Checkpoint:
@@ -98,7 +98,8 @@ class Restoration:
         """The staged files in place, and a branch of the checkpoint as the kernel. Raises what `Brancher.branch` raises."""
         self._checkpoint.check()
         workspace.prepare()
-        await in_thread(_replace, workspace, self._staged)
+        timeout = self._checkpoints.timeout
+        await in_thread(workspace.lanes.copies, lambda: replace_files(workspace, self._staged), timeout=timeout)
         self._checkpoint.check()
         return await self._checkpoints.revive(self._checkpoint)
 
@@ -118,7 +119,7 @@ class Checkpoints:
         self._context_id = context_id
         self._language = language
         self._workspace = workspace
-        self._directory = workspace.root / f"checkpoints-{language.name}"
+        self._directory = f"checkpoints-{language.name}"
         self._by_id: dict[str, Checkpoint] = {}
         self._taking = 0
         self._working = 0
@@ -137,6 +138,11 @@ class Checkpoints:
 
     def __contains__(self, checkpoint: str) -> bool:
         return checkpoint in self._by_id
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for each step of a return."""
+        return self._brancher.timeout
 
     @property
     def is_idle(self) -> bool:
@@ -174,10 +180,8 @@ class Checkpoints:
         self, kernel: Kernel, inheritance: Inheritance, *, name: str | None = None, force: bool = False
     ) -> Checkpoint:
         """Keep the present state for the caller alone, who discards it."""
-        root = self._directory / uuid.uuid4().hex
-        cwd = root / "work" if self._workspace.is_own else self._workspace.cwd
-        place = Workspace(root, cwd, root / "tmp")
-        with self._at_work(root):
+        place = self._workspace.within(self._directory, uuid.uuid4().hex)
+        with self._at_work(place.root):
             branch = await self._brancher.branch(
                 kernel,
                 self._language,
@@ -211,10 +215,9 @@ class Checkpoints:
         Raises CheckpointLost, MemoryShort, CannotBranch, or why they are closed."""
         checkpoint.check()
         self._brancher.check_memory()
-        root = self._directory / f"staged-{uuid.uuid4().hex}"
         kept = checkpoint.branch.workspace
-        staged = Workspace(root, root / "work" if kept.is_own else kept.cwd, root / "tmp")
-        with self._at_work(root):
+        staged = self._workspace.within(self._directory, f"staged-{uuid.uuid4().hex}")
+        with self._at_work(staged.root):
             await self._brancher.copy_files(kept, staged, context_id=self._context_id)
             if self._closed is not None:
                 raise self._closed
@@ -250,7 +253,7 @@ class Checkpoints:
             if kernel is not None:
                 await kernel.kill()
         finally:
-            await asyncio.to_thread(self._brancher.remove_files, root)
+            await self._brancher.remove_files(root)
 
     @contextlib.contextmanager
     def _at_work(self, root: Path) -> Iterator[None]:
@@ -281,20 +284,3 @@ class Checkpoints:
             await self._is_quiet.wait()
         while self._ending:
             await asyncio.wait(self._ending)
-
-
-def _replace(here: Workspace, staged: Workspace) -> None:
-    """Have the staged files in the directories that are ours; what was there is put aside, into what goes with the staged. Blocks."""
-    for directory, replacement in _to_replace(here, staged):
-        replace_contents(directory, replacement, staged.root / "aside" / directory.name)
-
-
-def _to_replace(here: Workspace, staged: Workspace) -> list[tuple[Path, Path]]:
-    """The directories that are ours, and what is to be in each."""
-    pairs = [(here.tmp, staged.tmp)]
-    if holds_anything(here.packages) or holds_anything(staged.packages):
-        staged.packages.mkdir(mode=0o700, exist_ok=True)
-        pairs.append((here.packages, staged.packages))
-    if here.is_own:
-        pairs.append((here.cwd, staged.cwd))
-    return pairs

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from engine.contexts.inheritance import CREATED, PRESERVED, RESTARTED, Inheritance, Loss
 from engine.contexts.observers import Observers
-from engine.errors import ContextEnded, KernelStartFailed, PolyreplError
+from engine.errors import ContextEnded, KernelStartFailed, PolyreplError, StorageFull
 from engine.kernels import Kernel
 from engine.languages import Language
 from engine.log import get_logger
@@ -235,7 +235,7 @@ class KernelSlot:
             self.inheritance = self.inheritance.lost(f"its kernel died ({ended})")
 
     def _note_failure(self, error: BaseException) -> None:
-        if isinstance(error, KernelStartFailed):
+        if isinstance(error, (KernelStartFailed, StorageFull)):
             name = self._language.kernel_name
             get_logger().warning("kernel_start_failed", context=self._context_id, kernel=name, reason=error.message)
         self._observers.say_status("dead")

@@ -18,7 +18,7 @@ from engine.contexts.inheritance import CREATED, Inheritance
 from engine.errors import ContextExists, ContextNotFound, PolyreplError, ShuttingDown, StorageFull, TooManyContexts
 from engine.kernels import Kernel, Member, Pool
 from engine.languages import Language
-from engine.workspaces import RunDir, Workspace
+from engine.workspaces import Anchor, RunDir, Workspace
 
 DELETED = "was deleted"  # why a context ended that its user wanted to go
 _REMEMBERED_ENDINGS = 1000
@@ -94,7 +94,7 @@ class Contexts:
         self,
         context_id: str,
         language: Language,
-        cwd: Path | None = None,
+        cwd: Anchor | None = None,
         env: dict[str, str] | None = None,
         beside: str | None = None,
         labels: Mapping[str, str] | None = None,
@@ -147,7 +147,8 @@ class Contexts:
         if context_id in self._workspaces:
             raise ContextExists(context_id)
         self._make_room(keep=source)
-        shared = None if source.workspace.is_own else source.workspace.cwd
+        named = source.workspace.named
+        shared = named.shared() if named is not None else None
         return self._add(context_id, source.language, self._new_workspace(context_id, shared, None))
 
     def _add(self, context_id: str, language: Language, workspace: Workspace, kernel: Kernel | None = None) -> Context:
@@ -168,7 +169,7 @@ class Contexts:
         self._listener.context_created(context)
         return context
 
-    def _new_workspace(self, context_id: str, cwd: Path | None, member: Member | None) -> Workspace:
+    def _new_workspace(self, context_id: str, cwd: Anchor | None, member: Member | None) -> Workspace:
         try:
             workspace = member.workspace if member else self._run_dir.new_workspace(context_id, cwd)
         except OSError as error:
@@ -208,7 +209,7 @@ class Contexts:
         workspace.users.discard(key)
         is_last = not workspace.users
         if is_last:
-            workspace.is_gone = True
+            workspace.close()
             self._workspaces = {each: kept for each, kept in self._workspaces.items() if kept is not workspace}
         self._remember(key, _Ending(reason, CREATED if asked_for else context.inheritance.lost(f"it {reason}")))
         ending = context.end(reason, error)
@@ -239,7 +240,7 @@ class Contexts:
     async def _close(self, ending: asyncio.Task[None], root: Path | None) -> None:
         await asyncio.wait({ending})
         if root is not None:
-            await asyncio.to_thread(self._run_dir.remove, root)
+            await self._run_dir.remove(root)
         ending.result()
 
     def cull(self) -> None:
@@ -257,6 +258,7 @@ class Contexts:
         while True:
             await asyncio.sleep(min(_CULL_INTERVAL, self._idle_timeout / 4))
             self.cull()
+            await self._run_dir.retry()
 
     async def aclose(self) -> None:
         """End all contexts."""

@@ -20,6 +20,7 @@ PolyreplError
 │   ├── VariablesUnavailable
 │   ├── InputNotExpected
 │   ├── FileConflict          something else is at that path
+│   ├── FilesUnavailable      their file system does not answer
 │   ├── TooManyFiles          to compare them around a cell
 │   └── IdempotencyConflict
 ├── ResultGone                the code has run, and its result is no longer kept
@@ -82,6 +83,7 @@ from engine.errors.resources import (
     ExecutionNotFound,
     FileConflict,
     FileMissing,
+    FilesUnavailable,
     IdempotencyConflict,
     InputNotExpected,
     NotFound,
@@ -107,6 +109,7 @@ __all__ = [
     "FileConflict",
     "FileMissing",
     "FileTooLarge",
+    "FilesUnavailable",
     "Forbidden",
     "IdempotencyConflict",
     "InputNotExpected",

@@ -154,6 +154,16 @@ class FileConflict(Conflict):
         self.path = path
 
 
+class FilesUnavailable(Conflict):
+    """The file system below the context's directory did not answer within `seconds`, or work on it hangs already."""
+
+    remedy = "Unmount what the context has mounted, or delete the context."
+
+    def __init__(self, context_id: str, seconds: float) -> None:
+        super().__init__(f"The files of context {context_id!r} cannot be reached: no answer in {seconds:g} s")
+        self.context_id = context_id
+
+
 class TooManyFiles(Conflict):
     """The working directory holds more files than are compared around a cell."""
 

@@ -5,6 +5,7 @@ An interpreter believes what it finds in its cache. So no kernel gets a cache th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,10 +18,12 @@ from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import warm_cell
 from engine.languages import Language
 from engine.log import get_logger
-from engine.workspaces import RunDir, Workspace
+from engine.workspaces import Place, RunDir, Workspace
 
 _TIMEOUT = 30.0  # seconds for each step
 _MOST_BYTES = 64 * 1024 * 1024
+_CACHE = "compiled"
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 Code = Mapping[str, bytes]
 """Files by their paths in the cache's directory."""
 
@@ -34,7 +37,7 @@ class Starter(Protocol):
 
 def cache_of(workspace: Workspace) -> Path:
     """Where a kernel finds, and leaves, compiled code."""
-    return workspace.state / "compiled"
+    return workspace.state / _CACHE
 
 
 class CompiledCode:
@@ -54,7 +57,9 @@ class CompiledCode:
         if patient:
             await asyncio.wait({making})
         if making.done() and not making.cancelled() and making.result():
-            await asyncio.to_thread(_write, cache_of(workspace), making.result())
+            code, state = making.result(), workspace.place("state")
+            with contextlib.suppress(OSError):  # and where a cell has put something in the way
+                await workspace.lanes.files.run(lambda: _write(state, code), timeout=_TIMEOUT)
 
     async def _make(self, spec: KernelSpec, language: Language) -> Code:
         workspace = self._run_dir.new_workspace("compiling")
@@ -65,10 +70,11 @@ class CompiledCode:
             get_logger().warning("not_compiled", language=language.name, reason=reason)
             return {}
         finally:
-            await asyncio.to_thread(self._run_dir.remove, workspace.root)
+            workspace.close()
+            await self._run_dir.remove(workspace.root)
 
     async def _compile(self, spec: KernelSpec, language: Language, workspace: Workspace) -> Code:
-        await asyncio.to_thread(workspace.prepare)
+        workspace.prepare()
         kernel = await self._starter.start_program(spec, language, workspace)
         try:
             await kernel.execute_silently(warm_cell(spec) or "", timeout=_TIMEOUT)
@@ -102,17 +108,16 @@ def _read(directory: Path) -> Code:
     return found
 
 
-def _write(directory: Path, code: Code) -> None:
-    """Write it unless there is something: what a context has put into its own cache concerns that context alone."""
-    try:
-        directory.mkdir(mode=0o700)
-    except OSError:
+def _write(state: Place, code: Code) -> None:
+    """Write it unless there is something: what a context has put into its own cache concerns that context alone.
+
+    Blocks. Raises OSError."""
+    cache = state.below(_CACHE)
+    if not cache.make():
         return
-    for folder in {os.path.dirname(path) for path in code}:
-        (directory / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
     for path, data in code.items():
-        fd = os.open(directory / path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(fd, data)
-        finally:
-            os.close(fd)
+        *above, name = path.split(os.sep)
+        with cache.below(*above).opened(make=True) as directory:
+            fd = os.open(name, _CREATE, 0o600, dir_fd=directory)
+        with open(fd, "wb") as file:
+            file.write(data)

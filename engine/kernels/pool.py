@@ -22,7 +22,7 @@ from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.settings import Settings
-from engine.workspaces import RunDir
+from engine.workspaces import RunDir, Workspace
 
 _WARM_TIMEOUT = 30.0  # seconds
 _TICK = 2.0  # seconds between looks at what announces nothing: memory, demand that falls, pauses that end
@@ -245,7 +245,7 @@ class Pool:
             kernel = await language.backend.start(language, workspace, patient=True)
             await _warm(kernel)
         except BaseException:
-            self._run_dir.remove(workspace.root)
+            await asyncio.shield(self._remove(workspace))
             raise
         return Member(kernel, workspace)
 
@@ -253,7 +253,11 @@ class Pool:
         try:
             await member.kernel.kill()
         finally:
-            await asyncio.to_thread(self._run_dir.remove, member.workspace.root)
+            await self._remove(member.workspace)
+
+    async def _remove(self, workspace: Workspace) -> None:
+        workspace.close()
+        await self._run_dir.remove(workspace.root)
 
 
 async def _warm(kernel: Kernel) -> None:

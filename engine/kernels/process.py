@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
@@ -12,14 +13,25 @@ from typing import Any, Protocol
 
 from jupyter_client.kernelspec import KernelSpec
 
-from engine.errors import KernelStartFailed, MessageError
+from engine.errors import KernelStartFailed, MessageError, StorageFull
 from engine.kernels.channels import Channels, MakeChannels, Receiver, stream_pair
 from engine.kernels.connection_file import connection_info, write_connection_file
 from engine.kernels.kernelspecs import CONNECTION_FILE, honours, memory_slack
 from engine.kernels.memory import is_out_of_memory, limit_growth
 from engine.kernels.provisioners import Exit, OutputReader, Provisioner
+from engine.workspaces import Daemons, remove_tree
 
+_REMOVAL_SECONDS = 5.0
+_daemons = Daemons("kernel directory")
 _EXIT_WAIT = 5.0  # seconds a killed process has to be gone
+
+
+def start_failure(kernel: str, error: OSError) -> KernelStartFailed | StorageFull:
+    """What the system refused as a kernel was started, in our words."""
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull(reason, what=f"kernel {kernel!r}")
+    return KernelStartFailed(kernel, reason)
 
 
 class Owner(Receiver, OutputReader, Protocol):
@@ -150,10 +162,10 @@ class KernelProcess:
     async def _give_up(self, error: BaseException) -> None:
         """Release everything after a start that failed, also if the caller is cancelled meanwhile.
 
-        Raises KernelStartFailed in the place of what the system refused."""
+        Raises KernelStartFailed or StorageFull in the place of what the system refused."""
         await asyncio.shield(self._in_background(self.kill()))
         if isinstance(error, OSError):
-            raise KernelStartFailed(self._spec.display_name, error.strerror or str(error)) from None
+            raise start_failure(self._spec.display_name, error) from None
 
     def _limit_memory(self) -> None:
         """From now on only what its user's code takes counts: the interpreter, and what it has imported, are there."""
@@ -196,13 +208,13 @@ class KernelProcess:
                 if self.channels is not None:
                     await self.channels.aclose()
             finally:
-                self._remove_files()
+                with contextlib.suppress(OSError):
+                    if self._stream is not None:
+                        self._stream.close()
+                await self._remove_directory()
 
-    def _remove_files(self) -> None:
-        with contextlib.suppress(OSError):
-            if self._stream is not None:
-                self._stream.close()
-        with contextlib.suppress(OSError):
-            for path in self._directory.iterdir():
-                path.unlink(missing_ok=True)
-            self._directory.rmdir()
+    async def _remove_directory(self) -> None:
+        """A kernel can have put anything there, so it is done in a thread."""
+        loop = asyncio.get_running_loop()
+        removing = loop.run_in_executor(_daemons, lambda: remove_tree(self._directory, seconds=_REMOVAL_SECONDS))
+        await asyncio.wait({removing}, timeout=2 * _REMOVAL_SECONDS)

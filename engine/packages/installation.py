@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import shutil
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -33,7 +32,7 @@ from engine.output import Journal, strip_ansi
 from engine.packages.tools import Installer, Outcome, ToolFailed, ToolMissing, explain
 from engine.packages.variables import CREDENTIALS, Variables
 from engine.validation import KERNEL_VARIABLE
-from engine.workspaces import Workspace
+from engine.workspaces import RunDir, Workspace
 
 _MAX_EVENTS = 2000
 _MAX_LOG_BYTES = 1024 * 1024
@@ -75,6 +74,7 @@ class Installation:
         tool: Tool,
         target: Target,
         variables: Variables,
+        run_dir: RunDir,
         staging: Path,
         confinement: Confinement,
         timeout: float,
@@ -88,6 +88,7 @@ class Installation:
         self.result: InstallationResult | None = None
         self._installer = installer
         self.workspace = target.workspace
+        self._run_dir = run_dir
         self._staging = staging
         self._env = {
             **variables.plain,
@@ -177,13 +178,13 @@ class Installation:
         except (OSError, ValueError) as failure:
             error = InstallationError("InstallationFailed", str(failure)[:1000], "The log tells more.")
         with contextlib.suppress(asyncio.CancelledError):  # what has ended is not cancelled any more
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, self._staging, ignore_errors=True))
+            await asyncio.shield(self._run_dir.remove(self._staging))
         self._end(status, outcome, error)
 
     def _prepare(self) -> None:
         self.workspace.prepare()
-        self._staging.mkdir(mode=0o700)
-        self._staging.joinpath("tmp").mkdir(mode=0o700)
+        self._run_dir.make(self._staging.name)
+        self._staging.joinpath("tmp").mkdir(mode=0o700)  # nothing has run in there yet
 
     def _cancelled(self) -> InstallationError:
         return InstallationError("InstallationCancelled", f"The installation {self._reason}", "Start it again.")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, Field
 
-from engine.settings.fields import MIB, Names, Seconds
+from engine.settings.fields import MIB, Names, Paths, Seconds
 
 
 class Contexts(BaseModel):
@@ -22,6 +24,10 @@ class Contexts(BaseModel):
     )
     pool_max: int = Field(
         4, ge=0, description="Maximum number of reserve kernels of a language in demand. 0: no reserve."
+    )
+    allowed_cwds: Paths = Field(
+        [Path("/")],
+        description="Directories that a request may name as `cwd`, with all directories in them. Empty: a request may name none.",
     )
     max_file_bytes: int = Field(1024 * MIB, ge=1, description="Maximum size of a file in uploads, in bytes.")
     max_context_files: int = Field(

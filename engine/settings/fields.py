@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -40,6 +41,7 @@ def _read_object(value: Any) -> Any:
     return found
 
 
+Paths = Annotated[list[Path], NoDecode, BeforeValidator(split_names)]
 Names = Annotated[list[str], NoDecode, BeforeValidator(split_names)]
 Pairs = Annotated[dict[str, str], NoDecode, BeforeValidator(_split_pairs)]
 Texts = Annotated[dict[str, str], NoDecode, BeforeValidator(_read_object)]

@@ -1,27 +1,40 @@
-"""The directories of contexts: made, copied, walked by descriptor, and watched for changes."""
+"""The files of contexts: directories that are made, copied, watched and removed, and reached by descriptor alone, in threads."""
 
 from engine.workspaces.changes import Watch, watch
-from engine.workspaces.copying import Copied, TooMuchToCopy, copy_directory, replace_contents
-from engine.workspaces.files import FILE_TYPES, FileLimits, Files, LocalFiles, OpenFile, checked_path, file_error
+from engine.workspaces.copying import Copied, TooMuchToCopy, copy_workspace, replace_files
+from engine.workspaces.files import FILE_TYPES, Files, OpenFile, checked_path, file_error, modified
 from engine.workspaces.labels import Labels
+from engine.workspaces.local_files import LocalFiles
+from engine.workspaces.places import Anchor, Place
+from engine.workspaces.removal import remove_tree
 from engine.workspaces.run_directory import RunDir
+from engine.workspaces.threads import Daemons, Disk, Lane, Stuck
+from engine.workspaces.usage import FileLimits
 from engine.workspaces.workspace import Workspace
 
 __all__ = [
     "FILE_TYPES",
+    "Anchor",
     "Copied",
+    "Daemons",
+    "Disk",
     "FileLimits",
     "Files",
     "Labels",
+    "Lane",
     "LocalFiles",
     "OpenFile",
+    "Place",
     "RunDir",
+    "Stuck",
     "TooMuchToCopy",
     "Watch",
     "Workspace",
     "checked_path",
-    "copy_directory",
+    "copy_workspace",
     "file_error",
-    "replace_contents",
+    "modified",
+    "remove_tree",
+    "replace_files",
     "watch",
 ]

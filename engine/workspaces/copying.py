@@ -10,15 +10,18 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+
+from engine.workspaces.beneath import open_beneath, open_file
+from engine.workspaces.places import Place, opened
+from engine.workspaces.workspace import Workspace
 
 _FICLONE = 0x40049409  # ioctl_ficlone(2)
 _CHUNK = 16 * 1024 * 1024
 _MAX_ENTRIES = 200_000
 _MAX_DEPTH = 100
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MAX_SKIPPED = 1000  # that are named
+_MAX_TOLD = 1000  # characters of a path that is named
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_CLONES = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS}
 
@@ -36,27 +39,50 @@ class Copied:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
-def copy_directory(source: Path, target: Path, *, max_bytes: int, timeout: float) -> Copied:
+def copy_workspace(source: Workspace, target: Workspace, *, max_bytes: int, timeout: float) -> Copied:
+    """Copy the directories that are ours from one workspace into another, which are made there.
+
+    Blocks. Raises TooMuchToCopy beyond `max_bytes` of data, TimeoutError after `timeout` seconds, and OSError."""
+    target.prepare()
+    done = Copied()
+    deadline = time.monotonic() + timeout
+    for name in ("tmp", "packages", "work") if target.is_own else ("tmp", "packages"):
+        with contextlib.suppress(FileNotFoundError):  # never made, or removed by a cell
+            copied = copy_directory(
+                source.place(name),
+                target.place(name),
+                max_bytes=max_bytes - done.bytes,
+                timeout=deadline - time.monotonic(),
+            )
+            done = Copied(done.files + copied.files, done.bytes + copied.bytes, done.skipped + copied.skipped)
+    return done
+
+
+def copy_directory(source: Place, target: Place, *, max_bytes: int, timeout: float) -> Copied:
     """Copy what is in `source` into `target`, which is made. Symbolic links stay links; modes and times are kept.
 
-    Blocks: call it in a thread. Raises TooMuchToCopy beyond `max_bytes` of data, TimeoutError after `timeout` seconds, and
-    OSError when `source` is not there or `target` cannot be written; what was copied by then is left in `target`."""
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    Blocks. Raises as `copy_workspace` does; what was copied by then is left in `target`."""
     copy = _Copy(max_bytes, time.monotonic() + timeout)
-    with _opened(source, os.O_DIRECTORY | _READ) as from_fd, _opened(target, os.O_DIRECTORY | _READ) as to_fd:
+    with source.opened() as from_fd, target.opened(make=True) as to_fd:
         copy.directory(from_fd, to_fd, "", 0)
     return copy.done
 
 
-def replace_contents(directory: Path, replacement: Path, aside: Path) -> None:
+def replace_files(here: Workspace, staged: Workspace) -> None:
+    """Have the staged files in the directories that are ours; what was there is put aside, into what goes with the staged. Blocks."""
+    for name in ("tmp", "packages", "work") if here.is_own else ("tmp", "packages"):
+        replace_contents(here.place(name), staged.place(name), staged.place("aside", name))
+
+
+def replace_contents(directory: Place, replacement: Place, aside: Place) -> None:
     """Have in `directory` what is in `replacement`, by renames; what was there is in `aside` afterwards.
 
     The directory itself stays, so that a process whose working directory it is keeps its place."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for origin, destination in ((directory, aside), (replacement, directory)):
-        for name in os.listdir(origin):
-            (origin / name).rename(destination / name)
+    with directory.opened(make=True) as here, replacement.opened(make=True) as new, aside.opened(make=True) as old:
+        for origin, destination in ((here, old), (new, here)):
+            for name in os.listdir(origin):
+                with contextlib.suppress(FileNotFoundError):  # a process has removed it meanwhile
+                    os.rename(name, name, src_dir_fd=origin, dst_dir_fd=destination)
 
 
 class _Copy:
@@ -70,42 +96,53 @@ class _Copy:
     def directory(self, source: int, target: int, path: str, depth: int) -> None:
         if depth > _MAX_DEPTH:
             raise TooMuchToCopy(f"directories nested deeper than {_MAX_DEPTH}")
-        for name in os.listdir(source):
-            self._entries += 1
-            if self._entries > _MAX_ENTRIES:
-                raise TooMuchToCopy(f"more than {_MAX_ENTRIES} files")
+        for name in self._names(source):
             self._check_time()
             place = f"{path}{name}"
             try:
                 self._entry(source, target, name, place, depth)
             except FileNotFoundError:
                 continue  # gone meanwhile
+            except TimeoutError:
+                raise
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE):
                     raise
-                self.done.skipped.append((place, error.strerror or str(error)))
+                self._skip(place, error.strerror or str(error))
+
+    def _names(self, directory: int) -> list[str]:
+        """What is in it. All are counted before the first is copied."""
+        names = []
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                self._entries += 1
+                if self._entries > _MAX_ENTRIES:
+                    raise TooMuchToCopy(f"more than {_MAX_ENTRIES} files")
+                names.append(entry.name)
+        return names
+
+    def _skip(self, path: str, why: str) -> None:
+        if len(self.done.skipped) < _MAX_SKIPPED:
+            self.done.skipped.append((path[-_MAX_TOLD:], why))
 
     def _entry(self, source: int, target: int, name: str, path: str, depth: int) -> None:
         info = os.stat(name, dir_fd=source, follow_symlinks=False)
         if stat.S_ISLNK(info.st_mode):
             os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
         elif stat.S_ISDIR(info.st_mode):
-            with _opened(name, os.O_DIRECTORY | _READ, dir_fd=source) as from_fd:
+            with opened(open_beneath(source, (name,))) as from_fd:
                 os.mkdir(name, 0o700, dir_fd=target)
-                with _opened(name, os.O_DIRECTORY | _READ, dir_fd=target) as to_fd:
+                with opened(open_beneath(target, (name,))) as to_fd:
                     self.directory(from_fd, to_fd, f"{path}/", depth + 1)
                     _keep(to_fd, info)
         elif stat.S_ISREG(info.st_mode):
-            # Not blocking: what was a file a moment ago may be a pipe now.
-            with _opened(name, _READ | os.O_NONBLOCK, dir_fd=source) as from_fd:
-                if not stat.S_ISREG(os.fstat(from_fd).st_mode):
-                    raise FileNotFoundError(name)
-                with _opened(name, _CREATE, dir_fd=target) as to_fd:
-                    self._file(from_fd, to_fd)
-                    _keep(to_fd, info)
+            found, _ = open_file(source, (name,))
+            with opened(found) as from_fd, opened(os.open(name, _CREATE, 0o600, dir_fd=target)) as to_fd:
+                self._file(from_fd, to_fd)
+                _keep(to_fd, info)
             self.done.files += 1
         else:
-            self.done.skipped.append((path, "a socket, pipe or device"))
+            self._skip(path, "a socket, pipe or device")
 
     def _file(self, source: int, target: int) -> None:
         size = os.fstat(source).st_size
@@ -165,12 +202,3 @@ class _Copy:
 def _keep(fd: int, info: os.stat_result) -> None:
     os.fchmod(fd, stat.S_IMODE(info.st_mode))
     os.utime(fd, ns=(info.st_atime_ns, info.st_mtime_ns))
-
-
-@contextlib.contextmanager
-def _opened(path: str | Path, flags: int, dir_fd: int | None = None) -> Iterator[int]:
-    fd = os.open(path, flags, 0o600, dir_fd=dir_fd)
-    try:
-        yield fd
-    finally:
-        os.close(fd)

@@ -1,23 +1,26 @@
-"""Directories of code that is not trusted: reached and walked by descriptors, so that no link and no `..` leads out.
+"""Directories of code that is not trusted, walked by descriptors, so that no link and no `..` leads out.
 
-What was a directory a moment ago may be a link now: every step is opened by its name in the directory before it, and never follows
-a link. All of this blocks: call it in a thread, but for what is known to be small."""
+What was a directory a moment ago may be a link now: each is opened below the one before it. All of this blocks: call it in a
+thread."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import heapq
+import itertools
 import os
 import stat
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 from engine.validation import is_text
+from engine.workspaces.beneath import open_beneath
+from engine.workspaces.places import descended, opened
 
 MAX_DEPTH = 64
 MAX_PATH = 4096  # bytes
 MAX_NAME = 255  # bytes
-DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+MAX_SCANNED = 200_000  # names that are looked at for one listing
 Entry = tuple[tuple[str, ...], os.stat_result]
 
 
@@ -37,39 +40,12 @@ def split(path: str) -> tuple[str, ...]:
     return names
 
 
-@contextlib.contextmanager
-def opened(path: str | Path, flags: int = DIRECTORY, *, within: int | None = None) -> Iterator[int]:
-    """A descriptor, closed at the end of the block. `within`: the directory that the path is relative to."""
-    fd = os.open(path, flags, dir_fd=within)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-@contextlib.contextmanager
-def descended(root: int, names: tuple[str, ...], *, make: bool = False) -> Iterator[int]:
-    """The directory at `names` below `root`; with `make`, what is missing of it is made.
-
-    Raises FileNotFoundError, or NotADirectoryError where one of the names is something else, such as a link."""
-    fd = os.dup(root)
-    try:
-        for name in names:
-            if make:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(name, 0o777, dir_fd=fd)
-            below = os.open(name, DIRECTORY, dir_fd=fd)
-            os.close(fd)
-            fd = below
-        yield fd
-    finally:
-        os.close(fd)
-
-
 def walk(
-    directory: int, *, skip: frozenset[str] = frozenset(), above: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], os.stat_result]]:
-    """All that is below a directory, in no order. What is in directories of the names in `skip` is left out."""
+    directory: int, *, skip: frozenset[str] = frozenset(), above: tuple[str, ...] = (), crosses: bool = False
+) -> Iterator[Entry]:
+    """All that is below a directory, in no order. What is in directories of the names in `skip` is left out.
+
+    `crosses`: also what is in other file systems, which are mounted there."""
     with os.scandir(directory) as entries:
         for entry in entries:
             try:
@@ -79,21 +55,29 @@ def walk(
             names = (*above, entry.name)
             yield names, info
             if stat.S_ISDIR(info.st_mode) and len(names) < MAX_DEPTH and entry.name not in skip:
-                with contextlib.suppress(OSError), opened(entry.name, within=directory) as below:
-                    yield from walk(below, skip=skip, above=names)
+                with contextlib.suppress(OSError), descended(directory, (entry.name,), crosses=crosses) as below:
+                    yield from walk(below, skip=skip, above=names, crosses=crosses)
 
 
 def walk_sorted(
-    directory: int, *, limit: int, after: tuple[str, ...] = (), recursive: bool, above: tuple[str, ...] = ()
+    directory: int,
+    *,
+    limit: int,
+    after: tuple[str, ...] = (),
+    recursive: bool,
+    above: tuple[str, ...] = (),
+    crosses: bool = False,
+    scanned: Iterator[int] | None = None,
 ) -> Iterator[Entry]:
     """At least the first `limit` entries below a directory, sorted by their names, from those after `after` on.
 
-    A directory comes before what is in it. However large it is, no more than `limit` of its names are held."""
+    A directory comes before what is in it. However large it is, no more than `limit` of its names are held.
+    Raises OSError E2BIG where more than MAX_SCANNED names have to be looked at; `scanned` counts them."""
     first = after[0] if after else ""
+    scanned = scanned or itertools.count()
     with os.scandir(directory) as entries:
-        found = (entry.name for entry in entries if entry.name >= first and is_text(entry.name))
         # One more: the first one may be the name at which the entries before these ended.
-        names = heapq.nsmallest(limit + 1, found)
+        names = heapq.nsmallest(limit + 1, _names(entries, first, scanned))
     for name in names:
         try:
             info = os.stat(name, dir_fd=directory, follow_symlinks=False)
@@ -103,11 +87,25 @@ def walk_sorted(
         if not is_passed:
             yield (*above, name), info
         if recursive and stat.S_ISDIR(info.st_mode) and len(above) < MAX_DEPTH:
-            with contextlib.suppress(OSError), opened(name, within=directory) as below:
+            try:
+                found = open_beneath(directory, (name,), crosses=crosses)
+            except OSError:
+                continue
+            with opened(found) as below:
                 yield from walk_sorted(
                     below,
                     limit=limit,
                     after=after[1:] if is_passed else (),
                     recursive=True,
                     above=(*above, name),
+                    crosses=crosses,
+                    scanned=scanned,
                 )
+
+
+def _names(entries: Iterable[os.DirEntry[str]], first: str, scanned: Iterator[int]) -> Iterator[str]:
+    for entry in entries:
+        if next(scanned) >= MAX_SCANNED:
+            raise OSError(errno.E2BIG, f"has more than {MAX_SCANNED} entries, too many to list")
+        if entry.name >= first and is_text(entry.name):
+            yield entry.name

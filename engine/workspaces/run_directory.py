@@ -2,44 +2,66 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import os
 import re
-import shutil
+import secrets
 import stat
-import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from engine.workspaces.workspace import Workspace
+from engine.log import get_logger
+from engine.workspaces.claims import Claim, sweep
+from engine.workspaces.named import named_directory
+from engine.workspaces.places import Anchor
+from engine.workspaces.removal import remove_at, remove_tree
+from engine.workspaces.threads import Disk, Lane, Stuck
+from engine.workspaces.workspace import Lanes, Workspace
 
-_ELSEWHERE = "k-elsewhere"
-_CLAIMS = 100  # directories that others may take away before this is an error
-_REMOVALS = 3  # times to try: something may be written while it is removed
 _MAX_SOCKET_PATH = 100  # sun_path holds 108 bytes, and "-5" is appended
+_SWEEP_SECONDS = 10.0  # that a start waits for what other servers left; the rest is removed meanwhile
+_CLOSE_SECONDS = 20.0
+_SLICE_SECONDS = 0.5  # that one removal has a thread for, before others get it
+_REMOVAL_SECONDS = 30.0  # that a caller waits for a removal; the rest is tried again later
 
 
 class RunDir:
     """One directory per server under a base that only its user can enter; gone when the server ends.
 
-    `base` defaults to $XDG_RUNTIME_DIR/polyrepl, or /tmp/polyrepl-<uid>. What servers that were killed left there is removed.
+    `base` defaults to $XDG_RUNTIME_DIR/polyrepl, or /tmp/polyrepl-<uid>. What servers that were killed left there is removed, as far
+    as it can be. A directory in it that was removed is made again for whoever needs it next.
     Raises PermissionError when the base belongs to somebody else or others may enter it, and OSError."""
 
     def __init__(self, base: Path | None = None) -> None:
         self._base = _open_base(base).resolve()
-        self._remove_stale()
-        self._lock: int | None
-        self.path, self._lock = _claim(self._base)
-        self.kernels = self.path / "k"
-        self.contexts = self.path / "contexts"
-        # What kernels would otherwise make anew for every server (fonts known to matplotlib, compiled code) stays.
-        self.cache = self._base / "cache"
+        _in_time(lambda: sweep(self._base), _SWEEP_SECONDS)
+        self.disk = Disk()
+        self.left: dict[Path, Lane] = {}  # what could not be removed yet
+        self._naming = Lane(self.disk.files)
+        self._claim: Claim | None = Claim.make(self._base)
+        self.path = self._claim.path
+        self._root = Anchor(self.path)
+        self._kernels = Anchor(self.path / "k", self._root)
+        self._contexts = Anchor(self.path / "contexts", self._root)
         try:
-            self.kernels = self._short_dir()
-            self.contexts.mkdir(mode=0o700)
-            self.cache.mkdir(mode=0o700, exist_ok=True)
+            self._kernels = self._short_dir()
+            self._kernels.make()
+            self._contexts.make()
         except BaseException:
             self.close()
             raise
+
+    @property
+    def kernels(self) -> Path:
+        """Where the kernels' own directories are."""
+        return self._kernels.path
+
+    @property
+    def contexts(self) -> Path:
+        """Where the contexts' directories are."""
+        return self._contexts.path
 
     @staticmethod
     def problem(base: Path | None) -> str | None:
@@ -52,63 +74,105 @@ class RunDir:
 
     def new_kernel_dir(self) -> Path:
         """A directory for one kernel's sockets and connection file."""
-        return Path(tempfile.mkdtemp(prefix="k", dir=self.kernels))
+        return self._make(self._kernels, "k", suffix=8)
 
     def new_context_dir(self, context_id: str) -> Path:
         """A directory for one context id, never one that another context had."""
         slug = re.sub(r"[^A-Za-z0-9_-]", "_", context_id)[:40]
-        return Path(tempfile.mkdtemp(prefix=f"{slug}-", dir=self.contexts))
+        return self._make(self._contexts, f"{slug}-", suffix=8)
 
-    def new_workspace(self, name: str, cwd: Path | None = None) -> Workspace:
-        """Directories for a context, not made yet but for their root. `cwd`: an existing one to work in."""
+    def make(self, name: str) -> None:
+        """Make a directory in the run directory. Raises OSError: FileExistsError where it is there."""
+        os.mkdir(name, 0o700, dir_fd=self._root.make().fd)
+
+    def new_workspace(self, name: str, cwd: Anchor | None = None) -> Workspace:
+        """Directories for a context, not made yet but for their root. `cwd`: one to work in that a request named.
+
+        Raises OSError; nothing is left then."""
         root = self.new_context_dir(name)
-        return Workspace(root, cwd or root / "work", root / "tmp")
+        try:
+            anchor = Anchor(root, self._contexts)
+            anchor.make()
+        except BaseException:
+            os.rmdir(root)
+            raise
+        work = root / "work" if cwd is None else cwd.path
+        return Workspace(root, work, root / "tmp", anchor=anchor, named=cwd, lanes=Lanes.of(self.disk))
 
-    def remove(self, path: Path) -> None:
-        """Remove a directory of ours with all that is in it. Blocks."""
-        for _ in range(_REMOVALS):
-            shutil.rmtree(path, ignore_errors=True)
-            if not path.exists():
-                return
+    async def named(self, cwd: str | None, allowed: Sequence[Path]) -> Anchor | None:
+        """As `named_directory`."""
+        return await named_directory(cwd, allowed, self._naming)
+
+    async def remove(self, path: Path) -> bool:
+        """Remove a directory of ours with all that is in it. Returns whether it is gone; if not, `retry` tries again."""
+        lane = self.left.get(path) or Lane(self.disk.deletions)
+        deadline = time.monotonic() + _REMOVAL_SECONDS
+        reason: str | None = "its file system does not answer"
+        while time.monotonic() < deadline:
+            try:
+                reason = await lane.run(lambda: self._remove(path, _SLICE_SECONDS), timeout=_REMOVAL_SECONDS)
+            except Stuck:
+                break
+            if reason is None:
+                self.left.pop(path, None)
+                return True
+        if path not in self.left:
+            get_logger().warning("files_left", directory=path.name, reason=reason)
+        self.left[path] = lane
+        return False
+
+    async def retry(self) -> None:
+        """Remove what could not be removed before."""
+        for path in list(self.left):
+            await self.remove(path)
 
     def close(self) -> None:
-        """Remove everything but the cache. Blocks; may be called again."""
-        if self._lock is None:
+        """Remove it, as far as that can be. Blocks for some seconds at most; may be called again."""
+        if self._claim is None:
             return
-        lock, self._lock = self._lock, None
-        self.remove(self.kernels)
-        self.remove(self.path)
-        os.close(lock)
+        claim, self._claim = self._claim, None
+        for anchor in (self._contexts, self._kernels, self._root):
+            anchor.close()
 
-    def _short_dir(self) -> Path:
+        def remove() -> None:
+            if self.kernels.parent != self.path:
+                remove_tree(self.kernels, seconds=_CLOSE_SECONDS)
+            remove_tree(self.path, seconds=_CLOSE_SECONDS)
+
+        _in_time(remove, _CLOSE_SECONDS)
+        claim.close()
+
+    def _make(self, anchor: Anchor, prefix: str, *, suffix: int) -> Path:
+        held = anchor.make()
+        while True:
+            name = prefix + secrets.token_hex(suffix // 2)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=held.fd)
+                return anchor.path / name
+
+    def _remove(self, path: Path, seconds: float) -> str | None:
+        """Blocks. Returns why something is left; None when nothing is."""
+        for anchor in (self._kernels, self._contexts):
+            if path.parent == anchor.path:
+                try:
+                    return remove_at(anchor.hold().fd, path.name, seconds=seconds)
+                except FileNotFoundError:  # the server has ended
+                    return None
+        return remove_tree(path, seconds=seconds)
+
+    def _short_dir(self) -> Anchor:
         """Where the sockets lie: in the run directory, or in /tmp where its path is too long for a socket."""
-        inside = self.path / "k"
-        if len(str(inside)) + len("/kxxxxxxxx/k-5") <= _MAX_SOCKET_PATH:
-            inside.mkdir(mode=0o700)
-            return inside
-        outside = Path(tempfile.mkdtemp(prefix="polyrepl-", dir="/tmp"))
-        try:
-            (self.path / _ELSEWHERE).symlink_to(outside)
-        except BaseException:
-            outside.rmdir()
-            raise
-        return outside
+        if len(str(self._kernels.path)) + len("/kxxxxxxxx/k-5") <= _MAX_SOCKET_PATH:
+            return self._kernels
+        assert self._claim is not None
+        return Anchor(self._claim.make_outside())
 
-    def _remove_stale(self) -> None:
-        for path in self._base.glob("s-*"):
-            try:
-                lock = _lock(path)
-            except OSError:  # a living server holds it, or another one removes it
-                continue
-            self._remove_outside(path)
-            self.remove(path)
-            os.close(lock)
 
-    def _remove_outside(self, path: Path) -> None:
-        """Remove the sockets of a server whose own directory has too long a path for them."""
-        link = path / _ELSEWHERE
-        if link.is_symlink():
-            self.remove(link.readlink())
+def _in_time(work: Callable[[], object], seconds: float) -> None:
+    """Do it in a thread of its own, and go on without it when it takes too long."""
+    thread = threading.Thread(target=work, name="removal", daemon=True)
+    thread.start()
+    thread.join(seconds)
 
 
 def _open_base(base: Path | None) -> Path:
@@ -131,47 +195,3 @@ def _check_private(base: Path) -> None:
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o077:
         msg = f"{base} must be a directory of the user {os.getuid()} with mode 0700"
         raise PermissionError(msg)
-
-
-def _claim(base: Path) -> tuple[Path, int]:
-    """A new directory whose lock is ours.
-
-    A server that starts at the same time may see the directory before its lock, take it for one that was left behind, and
-    remove it; then another one is made. Once the lock is ours and still lies in its place, nobody removes the directory."""
-    for attempt in range(1, _CLAIMS + 1):
-        path = Path(tempfile.mkdtemp(prefix="s-", dir=base))
-        try:
-            lock = _lock(path)
-        except (FileNotFoundError, BlockingIOError):
-            if attempt == _CLAIMS:
-                raise
-            continue
-        except OSError:
-            shutil.rmtree(path, ignore_errors=True)
-            raise
-        if _lies_in(path, lock):
-            return path, lock
-        os.close(lock)
-    msg = f"{_CLAIMS} directories in {base} were removed by others as they were made"
-    raise OSError(msg)
-
-
-def _lock(path: Path) -> int:
-    """Take the lock of a server's directory. The lock ends with its process.
-
-    Raises BlockingIOError if a living server holds it, FileNotFoundError if the directory is gone, or OSError."""
-    fd = os.open(path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _lies_in(path: Path, lock: int) -> bool:
-    """Whether this open file is the lock of that directory, and not of one that was removed meanwhile."""
-    try:
-        return os.path.samestat(os.fstat(lock), os.stat(path / "lock"))
-    except FileNotFoundError:
-        return False

@@ -4,17 +4,45 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.workspaces.beneath import open_beneath
 from engine.workspaces.labels import Labels
+from engine.workspaces.places import Anchor, Held, Place
+from engine.workspaces.threads import Disk, Lane
+from engine.workspaces.usage import Usage
+
+
+@dataclass(slots=True)
+class Lanes:
+    """The share of a context in the threads for files and for copies."""
+
+    files: Lane
+    copies: Lane
+
+    @classmethod
+    def of(cls, disk: Disk) -> Lanes:
+        return cls(Lane(disk.files), Lane(disk.copies))
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """A directory in which nothing was when it was `seen`, and when it was `changed` last: nanoseconds since the epoch."""
+
+    held: Held
+    changed: int
+    seen: int
 
 
 @dataclass(slots=True)
 class Workspace:
     """What the contexts of one id share, or of two: files, and names.
 
-    `root` is ours and goes with its last context; `cwd` is in it unless a request named another."""
+    `root` is ours and goes with its last context; `cwd` is in it unless a request named another, which is `named`. All paths are for
+    kernels: the engine reaches the files by descriptors, from `anchor`, in the threads of `lanes`. A workspace that lies in the
+    root of another shares its anchor, and is at `names` below it."""
 
     root: Path
     cwd: Path
@@ -23,11 +51,23 @@ class Workspace:
     env: dict[str, str] = field(default_factory=dict)  # variables of its kernels besides those of all
     labels: Labels = field(default_factory=Labels)
     is_gone: bool = False  # its last context has ended: what comes now must not make directories again
+    anchor: Anchor = None  # type: ignore[assignment]  # by default one of its own
+    names: tuple[str, ...] = ()
+    named: Anchor | None = None
+    lanes: Lanes = field(default_factory=lambda: Lanes.of(Disk()))
+    usage: Usage = field(default_factory=Usage)
+    known_empty: Empty | None = None  # the working directory
+
+    def __post_init__(self) -> None:
+        if self.anchor is None:
+            self.anchor = Anchor(self.root)
+        if self.named is None and not str(self.cwd).startswith(f"{self.root}{os.sep}"):
+            self.named = Anchor(self.cwd.resolve(), is_named=True)
 
     @property
     def is_own(self) -> bool:
         """Whether the working directory is ours, too."""
-        return str(self.cwd).startswith(f"{self.root}{os.sep}")
+        return self.named is None
 
     @property
     def packages(self) -> Path:
@@ -40,24 +80,67 @@ class Workspace:
         return self.root / "state"
 
     @property
-    def uploads(self) -> Path:
-        """Where files that are sent lie until they are whole. May not be there."""
-        return self.root / "uploads"
-
-    @property
-    def replacement_mark(self) -> Path:
-        """A file that is there once the context has other versions of packages that its interpreter has."""
-        return self.packages / "replaces"
-
-    @property
     def replaces_packages(self) -> bool:
-        return self.replacement_mark.exists()
+        """Whether the context has other versions of packages that its interpreter has. Whoever installs one leaves a mark: a cell
+        can be that, too. Nothing is opened, no link is followed, and no mount is entered."""
+        try:
+            mark = open_beneath(self.anchor.hold().fd, (*self.place("packages").names, "replaces"), os.O_PATH)
+        except OSError:
+            return False
+        os.close(mark)
+        return True
+
+    @property
+    def work(self) -> Place:
+        """The working directory."""
+        return Place(self.named) if self.named is not None else self.place("work")
+
+    @property
+    def uploads(self) -> Place:
+        """Where files that are sent lie until they are whole. May not be there."""
+        return self.place("uploads")
+
+    def place(self, *names: str) -> Place:
+        """A directory of those that are ours."""
+        return Place(self.anchor, (*self.names, *names))
+
+    def within(self, *names: str) -> Workspace:
+        """Another workspace in this one's root, which ends with it: for a copy of its files."""
+        root = self.root.joinpath(*names)
+        cwd = root / "work" if self.is_own else self.cwd
+        below = (*self.names, *names)
+        return Workspace(root, cwd, root / "tmp", anchor=self.anchor, names=below, named=self.named, lanes=self.lanes)
 
     def prepare(self) -> None:
-        """Have the directories that are ours; a cell may have removed them. Raises FileNotFoundError after its last context."""
+        """Have the directories that are ours; a cell may have removed them. Raises OSError: after its last context always, and where
+        a cell has put a link or a mount in the place of the working directory."""
         if self.is_gone:
             raise FileNotFoundError(errno.ENOENT, "The context has ended", str(self.root))
-        for own in (self.tmp, self.state):
-            own.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self.is_own:
-            self.cwd.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.anchor.make()
+        if self.names:
+            with self.place().opened(make=True):
+                pass
+        for name in ("tmp", "state"):
+            self.place(name).make()
+        try:
+            self._prepare_work()
+        except OSError as error:
+            reason = f"its working directory cannot be used: {error.strerror}"
+            raise OSError(error.errno, reason, str(self.cwd)) from None
+
+    def _prepare_work(self) -> None:
+        if self.named is not None:
+            self.named.make()
+            return
+        is_new = self.work.make()
+        held = Held(open_beneath(self.anchor.hold().fd, self.work.names))  # whatever a cell has put there
+        if is_new:  # no code has been in it
+            self.known_empty = Empty(held, os.fstat(held.fd).st_ctime_ns, sys.maxsize)
+
+    def close(self) -> None:
+        """Its last context has ended: what is under way finds nothing any more."""
+        self.is_gone = True
+        self.known_empty = None
+        self.anchor.close()
+        if self.named is not None:
+            self.named.close()

@@ -140,6 +140,14 @@ class TestWorkingDirectory:
         context = await fake.engine.create_context(cwd="/home/user")
         assert Path(context.info().cwd).is_dir()
 
+    async def test_only_the_directories_that_are_allowed_may_be_named(self, fake_engine, tmp_path: Path):
+        for name in ("allowed", "other"):
+            (tmp_path / name).mkdir()
+        fake = await fake_engine(allowed_cwds=[tmp_path / "allowed"])
+        assert "cwd" in await fields(fake.engine.create_context(cwd=str(tmp_path / "other")))
+        context = await fake.engine.create_context(cwd=str(tmp_path / "allowed"))
+        assert context.info().cwd == str(tmp_path / "allowed")
+
     async def test_making_a_context_that_exists_finds_it(self, fake_engine):
         fake = await fake_engine()
         first = await fake.engine.create_context(context_id="c")

@@ -30,6 +30,7 @@ EXAMPLES: dict[type[PolyreplError], tuple[PolyreplError, int]] = {
         (errors.CheckpointNotFound("k", "c"), 404),
         (errors.FileMissing("a.csv"), 404),
         (errors.FileConflict("a", "is a directory"), 409),
+        (errors.FilesUnavailable("c", 20.0), 409),
         (errors.TooManyFiles(20_000), 409),
         (errors.FileTooLarge("a", 10), 413),
         (errors.RangeNotSatisfiable(10), 416),

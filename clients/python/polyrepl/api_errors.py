@@ -17,6 +17,7 @@ __all__ = [
     "FileConflict",
     "FileMissing",
     "FileTooLarge",
+    "FilesUnavailable",
     "Forbidden",
     "IdempotencyConflict",
     "InputNotExpected",
@@ -212,6 +213,10 @@ class InputNotExpected(Conflict):
 
 class FileConflict(Conflict):
     """What is at a path is not what the call needs."""
+
+
+class FilesUnavailable(Conflict):
+    """The file system below the context's directory did not answer within `seconds`, or work on it hangs already."""
 
 
 class TooManyFiles(Conflict):

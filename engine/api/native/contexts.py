@@ -11,7 +11,7 @@ from starlette.responses import Response
 from engine.api.http.errors import json_response
 from engine.api.http.openapi import Answer, Operation
 from engine.api.http.requests import engine_of, read_body
-from engine.api.native.answers import BAD_QUERY, BUSY, ENDED, ENDING, KERNEL_NOT_STARTED, LANGUAGE, NO_CONTEXT
+from engine.api.native.answers import BAD_QUERY, BUSY, ENDED, ENDING, KERNEL_NOT_STARTED, LANGUAGE, NO_CONTEXT, NO_ROOM
 from engine.api.native.bodies import ContextBody
 from engine.contexts import Context
 from engine.models import ContextInfo, LanguageInfo
@@ -31,6 +31,12 @@ class Interrupted(msgspec.Struct):
     executions: list[str]
 
 
+class FilesLeft(msgspec.Struct):
+    """The context has ended, and some of its files could not be removed yet."""
+
+    message: str
+
+
 async def create_context(request: Request) -> Response:
     body = await read_body(request, ContextBody, optional=True)
     context = await engine_of(request).create_context(language=body.language, context_id=body.context_id, cwd=body.cwd)
@@ -46,8 +52,12 @@ async def get_context(request: Request) -> Response:
 
 
 async def delete_context(request: Request) -> Response:
-    await engine_of(request).delete_context(request.path_params["context_id"], request.query_params.get("language"))
-    return Response(status_code=204)
+    context_id = request.path_params["context_id"]
+    is_gone = await engine_of(request).delete_context(context_id, request.query_params.get("language"))
+    if is_gone:
+        return Response(status_code=204)
+    message = f"Context {context_id!r} has ended. Some of its files are left; their removal is tried again"
+    return json_response(FilesLeft(message), 202)
 
 
 async def restart_context(request: Request) -> Response:
@@ -93,6 +103,7 @@ OPERATIONS: list[Operation] = [
             429: BUSY,
             500: KERNEL_NOT_STARTED,
             503: ENDING,
+            507: NO_ROOM,
         },
         body=ContextBody,
         body_required=False,
@@ -115,7 +126,12 @@ OPERATIONS: list[Operation] = [
         delete_context,
         "Delete a context at once, in all its languages or in one",
         "contexts",
-        {204: Answer("The context is deleted"), 400: BAD_QUERY, 404: NO_CONTEXT},
+        {
+            202: Answer("The context has ended. Some of its files could not be removed yet", FilesLeft),
+            204: Answer("The context is deleted, with its files"),
+            400: BAD_QUERY,
+            404: NO_CONTEXT,
+        },
         parameters=(LANGUAGE,),
     ),
     Operation(

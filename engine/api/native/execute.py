@@ -62,6 +62,10 @@ class EventPage(msgspec.Struct):
     finished: bool
 
 
+_NOT_RUN = {"KernelStartFailed": 500, "InternalError": 500, "StorageFull": 507}
+"""Statuses of executions that could not be run, by the names of the engine's errors."""
+
+
 async def execute(request: Request) -> ASGIApp:
     body = await read_body(request, ExecuteBody)
     engine = engine_of(request)
@@ -89,8 +93,7 @@ async def execute(request: Request) -> ASGIApp:
     else:
         await execution.wait()
     error = execution.error
-    failed_to_start = isinstance(error, EngineError) and error.name in ("KernelStartFailed", "InternalError")
-    return _result_response(execution, 500 if failed_to_start else 200)
+    return _result_response(execution, _NOT_RUN.get(error.name, 200) if isinstance(error, EngineError) else 200)
 
 
 async def _interrupt(engine: Engine, execution: Execution) -> None:
@@ -189,6 +192,7 @@ OPERATIONS: list[Operation] = [
             500: Answer("The kernel could not be started. See `error`.", Result),
             501: _NO_OPTION,
             503: ENDING,
+            507: Answer("There is no room for the context's files, or its kernel. See `error`.", Result),
         },
         body=ExecuteBody,
         parameters=(_PREFER, _KEY),

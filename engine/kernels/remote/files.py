@@ -9,7 +9,6 @@ import base64
 import contextlib
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -18,7 +17,7 @@ from engine.errors import FileConflict, FileTooLarge, NotSupported
 from engine.kernels import FileHolder, Kernel, evaluate_silently
 from engine.kernels.remote.cells import expression, reach_file
 from engine.models import FileInfo, FileList
-from engine.workspaces import FILE_TYPES, OpenFile, checked_path, file_error
+from engine.workspaces import FILE_TYPES, OpenFile, checked_path, file_error, modified
 
 _TURN_WAIT = 10.0  # seconds that a step waits for the cells before it
 _TIMEOUT = 30.0  # seconds of one step
@@ -34,10 +33,8 @@ class _Entry(msgspec.Struct):
     etag: str
 
     def info(self) -> FileInfo:
-        modified = datetime.fromtimestamp(self.modified, UTC).isoformat(timespec="milliseconds")
-        return msgspec.convert(
-            {"path": self.path, "type": self.type, "size": self.size, "modified": modified}, FileInfo
-        )
+        known = {"path": self.path, "type": self.type, "size": self.size, "modified": modified(self.modified)}
+        return msgspec.convert(known, FileInfo)
 
 
 class _Answer(msgspec.Struct):

@@ -19,7 +19,7 @@ from jupyter_client.kernelspec import KernelSpec
 
 import engine.kernels.provisioners.fork
 import tests.harness.scripted_zygote
-from engine.errors import KernelStartFailed
+from engine.errors import StorageFull
 from engine.kernels.channels import Receiver
 from engine.kernels.channels.stream import StreamChannels, stream_pair
 from engine.kernels.kernel import Kernel
@@ -104,7 +104,7 @@ async def test_what_the_system_refuses_is_a_failed_start_that_leaves_nothing(
 ) -> None:
     start = Start(nothing_left)
     monkeypatch.setattr(f"{target}.{name}", _refuse)
-    with pytest.raises(KernelStartFailed, match="No space left"):
+    with pytest.raises(StorageFull, match="No space left"):
         await start.run()
     monkeypatch.undo()
     assert not start.kernel.is_alive
@@ -236,7 +236,7 @@ async def test_a_fork_whose_caller_is_cancelled_as_the_answer_comes_is_ended(not
 
 
 @pytest.mark.parametrize("refused", ["new_kernel_dir", "prepare"])
-async def test_a_directory_that_cannot_be_made_is_a_failed_start(
+async def test_a_disk_without_room_for_a_kernels_directories_is_said_so(
     tmp_path: Path, refused: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(run_dir=tmp_path / "run", zygote=False)
@@ -252,7 +252,7 @@ async def test_a_directory_that_cannot_be_made_is_a_failed_start(
         else "engine.workspaces.workspace.Workspace"
     )
     monkeypatch.setattr(f"{owner}.{refused}", _refuse)
-    with pytest.raises(KernelStartFailed, match="No space left"):
+    with pytest.raises(StorageFull, match="No space left"):
         await local.start(python, workspace)
     assert list(run_dir.kernels.iterdir()) == []
     await local.aclose()

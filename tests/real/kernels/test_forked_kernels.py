@@ -250,8 +250,18 @@ async def test_what_left_the_group_of_its_kernel_ends_with_it(bare: Forks, start
     await until_elsewhere(lambda: not is_there(kept))
 
 
-async def test_a_kernel_that_fails_before_it_serves_says_why(bare: Forks, tmp_path: Path):
+async def test_a_working_directory_that_is_gone_is_a_failed_start(bare: Forks, tmp_path: Path):
     workspace = bare.run_dir.new_workspace("test")
+    with pytest.raises(KernelStartFailed, match="working directory cannot be used: No such file"):
+        await bare.start(Workspace(workspace.root, tmp_path / "nowhere", workspace.tmp))
+
+
+async def test_a_kernel_that_fails_before_it_serves_says_why(
+    bare: Forks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    workspace = bare.run_dir.new_workspace("test")
+    workspace.prepare()
+    monkeypatch.setattr(Workspace, "prepare", lambda _: None)
     with pytest.raises(KernelStartFailed, match="exited with code 1") as caught:
         await bare.start(Workspace(workspace.root, tmp_path / "nowhere", workspace.tmp))
     assert "FileNotFoundError" in caught.value.detail

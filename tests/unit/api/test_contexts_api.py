@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from engine.kernels.provisioners.fake import Hold, Say
+from engine.workspaces import RunDir
 from tests.conftest import Api
 from tests.harness.waiting import until
 
@@ -147,6 +149,38 @@ class TestRead:
 
 
 class TestActions:
+    async def test_deleting_a_context_whose_files_stay_is_a_202_and_they_go_later(
+        self, api, monkeypatch: pytest.MonkeyPatch
+    ):
+        fake = await api()
+        (cwd,) = [(await fake.client.post("/contexts", json={"context_id": "c"})).json()["cwd"]]
+        with monkeypatch.context() as patched:
+            patched.setattr("engine.workspaces.run_directory._REMOVAL_SECONDS", 0.05)
+            patched.setattr("engine.workspaces.run_directory.remove_at", lambda *_, **__: "Device or resource busy")
+            response = await fake.client.delete("/contexts/c")
+        assert response.status_code == 202
+        assert "tried again" in response.json()["message"]
+        is_problem(await fake.client.get("/contexts/c"), 404)
+        assert "polyrepl_files_left 1.0" in (await fake.client.get("/metrics")).text
+        await fake.engine.run_dir.retry()
+        assert not Path(cwd).exists()
+        assert "polyrepl_files_left 0.0" in (await fake.client.get("/metrics")).text
+
+    async def test_a_cell_without_room_for_its_kernel_is_a_507_that_says_why(
+        self, api, monkeypatch: pytest.MonkeyPatch
+    ):
+        fake = await api()
+
+        def full(*_: object) -> Path:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(RunDir, "new_kernel_dir", full)
+        response = await fake.client.post("/execute", json={"code": "x"})
+        assert response.status_code == 507
+        error = response.json()["error"]
+        assert (error["name"], response.json()["context_state"]) == ("StorageFull", "lost")
+        assert "No space left on device" in error["value"]
+
     async def test_deleting_is_a_204_without_a_body_and_ends_it(self, api):
         fake = await api(SCRIPT)
         client = fake.client

@@ -173,6 +173,16 @@ class TestForks:
         info = await engine.branching.fork("c")
         assert (info.files, info.cwd) == ("shared", str(tmp_path))
 
+    @pytest.mark.parametrize(("ended", "stays"), [("c", "copy"), ("copy", "c")])
+    async def test_a_shared_directory_stays_when_one_of_its_contexts_ends(self, engine, tmp_path: Path, ended, stays):
+        engine = await engine()
+        (tmp_path / "shared").mkdir()
+        await engine.create_context(context_id="c", cwd=str(tmp_path / "shared"))
+        await engine.branching.fork("c", new_id="copy")
+        await engine.delete_context(ended)
+        assert (await engine.files(stays).list()).items == []
+        assert (await run(engine, context_id=stays)).status == "ok"
+
     async def test_a_branch_whose_process_never_comes_is_no_context(self, engine, monkeypatch: pytest.MonkeyPatch):
         engine = await engine()
         await run(engine)

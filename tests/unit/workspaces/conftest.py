@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.workspaces.files import FileLimits, LocalFiles
+from engine.workspaces.local_files import LocalFiles
 from engine.workspaces.run_directory import RunDir
+from engine.workspaces.usage import FileLimits
 from engine.workspaces.workspace import Workspace
 
 LIMITS = FileLimits(file_bytes=1000, files=10, bytes=2000)
@@ -13,7 +14,9 @@ LIMITS = FileLimits(file_bytes=1000, files=10, bytes=2000)
 
 @pytest.fixture
 def workspace(run_dir: RunDir) -> Workspace:
-    return run_dir.new_workspace("c")
+    made = run_dir.new_workspace("c")
+    made.prepare()
+    return made
 
 
 @pytest.fixture

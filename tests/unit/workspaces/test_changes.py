@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import UNSET
 
-from engine.errors import TooManyFiles
+from engine.errors import FilesUnavailable, TooManyFiles
 from engine.models import FileChange
-from engine.workspaces.changes import ASKED_ENTRIES, MAX_CHANGES, UNASKED_ENTRIES, compare, snapshot, watch
+from engine.workspaces.changes import ASKED_ENTRIES, MAX_CHANGES, UNASKED_ENTRIES, Watch, compare, snapshot, watch
 from engine.workspaces.workspace import Workspace
 
 pytestmark = pytest.mark.anyio
@@ -122,7 +124,70 @@ def test_links_are_not_followed_and_names_that_are_no_text_not_told(workspace: W
     (tmp_path / "outside/secret").touch()
     (workspace.cwd / "link").symlink_to(tmp_path / "outside")
     Path(os.fsdecode(os.fsencode(workspace.cwd) + b"/\xff")).touch()
-    assert told(compare({}, snapshot(workspace.cwd, 10))) == [("link", "created")]
+    assert told(compare({}, snapshot(workspace, 10))) == [("link", "created")]
     workspace.cwd.rename(tmp_path / "elsewhere")
     workspace.cwd.symlink_to(tmp_path / "outside")
-    assert snapshot(workspace.cwd, 10) == {}
+    assert snapshot(workspace, 10) == {}
+
+
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Counts the looks at directories."""
+    found: list[int] = []
+
+    def count(workspace: Workspace, limit: int) -> Any:
+        found.append(limit)
+        return snapshot(workspace, limit)
+
+    monkeypatch.setattr("engine.workspaces.changes.snapshot", count)
+    return found
+
+
+async def test_an_empty_directory_that_was_not_touched_is_not_looked_at(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    found = looks(monkeypatch)
+    monkeypatch.setattr("engine.workspaces.changes._CLOSE", -(10**12))
+    watched = await watch(workspace, None)
+    assert watched is not None
+    assert await watched.changes() is UNSET
+    assert found == []
+    (workspace.cwd / "a").touch()
+    assert told(await watched.changes()) == [("a", "created")]
+    assert len(found) == 1
+
+
+async def test_an_empty_directory_that_has_changed_just_now_is_looked_at(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    """Two changes in a moment can have the same time."""
+    found = looks(monkeypatch)
+    monkeypatch.setattr("engine.workspaces.changes._CLOSE", 10**18)
+    assert await watch(workspace, None) is not None
+    assert len(found) == 1
+
+
+async def test_a_directory_in_the_place_of_the_empty_one_is_looked_at(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("engine.workspaces.changes._CLOSE", -(10**12))
+    watched = await watch(workspace, None)
+    workspace.cwd.rename(tmp_path / "moved")
+    workspace.cwd.mkdir()
+    (workspace.cwd / "a").touch()
+    assert told(await watched.changes()) == [("a", "created")]
+
+
+async def test_a_directory_that_does_not_answer_keeps_no_result_back(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    gate = threading.Event()
+    monkeypatch.setattr("engine.workspaces.changes.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("engine.workspaces.changes.snapshot", lambda *_: gate.wait(60))
+    workspace.known_empty = None
+    try:
+        assert await watch(workspace, None) is None
+        with pytest.raises(FilesUnavailable):
+            await watch(workspace, True, context_id="c")
+        assert await Watch(workspace, {}, asked=False).changes() is UNSET
+    finally:
+        gate.set()

@@ -10,12 +10,19 @@ from pathlib import Path
 import pytest
 
 from engine.workspaces.copying import TooMuchToCopy, copy_directory, replace_contents
+from engine.workspaces.places import Anchor, Place
 
 MANY = 1 << 30
 
 
+def place(path: Path) -> Place:
+    anchor = Anchor(path.parent)
+    anchor.make()
+    return Place(anchor, (path.name,))
+
+
 def copy(source: Path, target: Path, *, max_bytes: int = MANY, timeout: float = 60):
-    return copy_directory(source, target, max_bytes=max_bytes, timeout=timeout)
+    return copy_directory(place(source), place(target), max_bytes=max_bytes, timeout=timeout)
 
 
 @pytest.fixture
@@ -153,11 +160,11 @@ def test_where_blocks_cannot_be_shared_or_copied_by_the_system_bytes_are(
 
 def test_contents_are_replaced_beneath_a_directory_that_stays(tmp_path: Path):
     here, new, aside = tmp_path / "here", tmp_path / "new", tmp_path / "aside"
-    for place, name in ((here, "old"), (new, "fresh")):
-        (place / "d").mkdir(parents=True)
-        (place / name).write_text(name)
+    for path, name in ((here, "old"), (new, "fresh")):
+        (path / "d").mkdir(parents=True)
+        (path / name).write_text(name)
     inode = here.stat().st_ino
-    replace_contents(here, new, aside)
+    replace_contents(place(here), place(new), place(aside))
     assert here.stat().st_ino == inode
     assert sorted(os.listdir(here)) == ["d", "fresh"]
     assert sorted(os.listdir(aside)) == ["d", "old"]

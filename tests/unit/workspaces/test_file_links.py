@@ -16,7 +16,7 @@ from engine.errors import (
     FileMissing,
     Forbidden,
 )
-from engine.workspaces.files import LocalFiles
+from engine.workspaces.local_files import LocalFiles
 from engine.workspaces.workspace import Workspace
 from tests.unit.workspaces.test_files import content, parts, paths
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 from collections.abc import AsyncIterator
@@ -15,13 +16,13 @@ from engine.errors import (
     ContextEnded,
     FileConflict,
     FileMissing,
-    FileTooLarge,
     InvalidRequest,
-    StorageFull,
 )
 from engine.workspaces.directories import split
-from engine.workspaces.files import LocalFiles, _close
-from engine.workspaces.run_directory import RunDir
+from engine.workspaces.files import modified
+from engine.workspaces.local_files import LocalFiles
+from engine.workspaces.places import Place
+from engine.workspaces.removal import remove_tree
 from engine.workspaces.workspace import Workspace
 from tests.harness.waiting import until
 from tests.unit.workspaces.conftest import LIMITS
@@ -50,39 +51,29 @@ def left_over(workspace: Workspace) -> list[str]:
     return [path.name for path in workspace.root.rglob("*.part")]
 
 
-class SlowWorkspace(Workspace):
-    """Its directories are there when `may_go_on` is set."""
-
-    def prepare(self) -> None:
-        self.is_asked.set()
-        self.may_go_on.wait(10)
-        super().prepare()
-
-
 class TestCancelling:
     @pytest.mark.parametrize("action", ["read", "write"])
     async def test_what_is_opened_for_a_caller_that_has_gone_is_closed(
         self, workspace: Workspace, action: str, monkeypatch: pytest.MonkeyPatch
     ):
-        opened = asyncio.Event()
-
-        def close(opening: asyncio.Future[Any]) -> None:
-            _close(opening)
-            opened.set()
-
-        monkeypatch.setattr("engine.workspaces.files._close", close)
         await LocalFiles("c", workspace, LIMITS).write("file", parts(b"text"))
-        slow = SlowWorkspace(workspace.root, workspace.cwd, workspace.tmp)
-        slow.is_asked, slow.may_go_on = threading.Event(), threading.Event()
-        files = LocalFiles("c", slow, LIMITS)
+        is_asked, may_go_on = threading.Event(), threading.Event()
+        real = Place.opened
+
+        def slowly(place: Place, **options: bool) -> Any:
+            is_asked.set()
+            may_go_on.wait(10)
+            return real(place, **options)
+
+        monkeypatch.setattr(Place, "opened", slowly)
+        files = LocalFiles("c", workspace, LIMITS)
+        gc.collect()  # what other tests have left is closed now
         before = os.listdir("/proc/self/fd")
         working = asyncio.create_task(files.read("file") if action == "read" else files.write("file", parts(b"new")))
-        await asyncio.to_thread(slow.is_asked.wait, 10)
+        await asyncio.to_thread(is_asked.wait, 10)
         working.cancel()
         await asyncio.wait({working})
-        slow.may_go_on.set()
-        async with asyncio.timeout(10):
-            await opened.wait()
+        may_go_on.set()
         await until(lambda: (os.listdir("/proc/self/fd"), left_over(workspace)) == (before, []))
         assert working.cancelled()
 
@@ -244,7 +235,8 @@ class TestReadingAndWriting:
         assert len(os.listdir("/proc/self/fd")) == before
 
     async def test_a_context_that_has_ended_has_no_files(self, files: LocalFiles, workspace: Workspace):
-        workspace.root.rmdir()
+        workspace.close()
+        remove_tree(workspace.root, seconds=10)
         for call in (files.list(), files.write("a", parts(b"x")), files.read("a"), files.delete("a")):
             with pytest.raises(ContextEnded):
                 await call
@@ -253,7 +245,8 @@ class TestReadingAndWriting:
     async def test_a_context_that_ends_during_an_upload_is_not_made_anew(self, files: LocalFiles, workspace: Workspace):
         async def ending() -> AsyncIterator[bytes]:
             yield b"x"
-            RunDir.remove(None, workspace.root)  # type: ignore[arg-type]
+            workspace.close()
+            remove_tree(workspace.root, seconds=10)
 
         with pytest.raises(ContextEnded):
             await files.write("a", ending())
@@ -297,6 +290,21 @@ class TestListing:
         assert await paths(files, recursive=True, after="b/x") == ["c"]
         assert await paths(files, recursive=True, after="b/x/y") == ["c"]
 
+    @pytest.mark.parametrize(("seconds", "year"), [(1e12, "9999"), (1e19, "9999"), (-1e11, "0001"), (0, "1970")])
+    def test_a_time_that_no_date_can_express_is_the_nearest(self, seconds: float, year: str):
+        assert modified(seconds).startswith(year)
+
+    async def test_a_directory_with_too_many_names_is_refused(
+        self, files: LocalFiles, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr("engine.workspaces.directories.MAX_SCANNED", 3)
+        for path in ("a/1", "a/2", "b"):
+            (workspace.cwd / path).parent.mkdir(exist_ok=True)
+            (workspace.cwd / path).touch()
+        assert await paths(files, "a") == ["a/1", "a/2"]
+        with pytest.raises(FileConflict, match="more than 3 entries"):
+            await files.list(recursive=True)
+
     async def test_names_that_are_no_text_are_left_out(self, files: LocalFiles, workspace: Workspace):
         workspace.prepare()
         (Path(os.fsdecode(os.fsencode(workspace.cwd) + b"/\xff"))).touch()
@@ -314,44 +322,3 @@ class TestDeleting:
         await files.write("d/e/a", parts(b"x"))
         await files.delete("d", recursive=True)
         assert await paths(files) == []
-
-
-class TestQuotas:
-    async def test_a_file_beyond_its_limit_is_refused(self, files: LocalFiles, workspace: Workspace):
-        await files.write("a", parts(b"x" * 1000))
-        with pytest.raises(FileTooLarge):
-            await files.write("b", parts(b"x" * 600, b"x" * 401))
-        assert await paths(files) == ["a"]
-        assert left_over(workspace) == []
-
-    async def test_files_together_have_a_limit_that_a_replacement_does_not_count_twice(self, files: LocalFiles):
-        await files.write("a", parts(b"x" * 1000))
-        await files.write("b", parts(b"x" * 900))
-        with pytest.raises(StorageFull):
-            await files.write("c", parts(b"x" * 101))
-        await files.write("a", parts(b"y" * 1000))
-        await files.write("c", parts(b"x" * 100))
-
-    async def test_files_of_code_count_too(self, files: LocalFiles, workspace: Workspace):
-        workspace.prepare()
-        (workspace.cwd / "own").write_bytes(b"x" * 1950)
-        with pytest.raises(StorageFull):
-            await files.write("a", parts(b"x" * 51))
-
-    async def test_the_number_of_files_is_limited(self, files: LocalFiles, workspace: Workspace):
-        for number in range(10):
-            await files.write(str(number), parts(b""))
-        with pytest.raises(StorageFull, match="10 files"):
-            await files.write("one-more", parts(b""))
-
-    async def test_in_a_directory_of_the_users_only_single_files_are_bounded(self, tmp_path: Path, run_dir: RunDir):
-        (tmp_path / "theirs").mkdir()
-        (tmp_path / "theirs/data").write_bytes(b"x" * 5000)
-        (tmp_path / "link").symlink_to(tmp_path / "theirs")
-        workspace = run_dir.new_workspace("c", tmp_path / "link")
-        files = LocalFiles("c", workspace, LIMITS)
-        await files.write("new/a", parts(b"x"))
-        assert await paths(files, recursive=True) == ["data", "new", "new/a"]
-        with pytest.raises(FileTooLarge):
-            await files.write("b", parts(b"x" * 1001))
-        assert await paths(files) == ["data", "new"]

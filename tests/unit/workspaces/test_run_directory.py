@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from engine.errors import InvalidRequest
 from engine.workspaces.run_directory import RunDir
 
 
@@ -31,7 +32,6 @@ def test_everything_in_it_is_private(tmp_path: Path):
         run_dir.path,
         run_dir.contexts,
         run_dir.kernels,
-        run_dir.cache,
         root,
         kernel,
     ):
@@ -46,7 +46,7 @@ def test_closing_removes_it_and_may_be_repeated(tmp_path: Path):
     run_dir.close()
     run_dir.close()
     assert not kernels.exists()
-    assert [path.name for path in (tmp_path / "base").iterdir()] == ["cache"]
+    assert [path.name for path in (tmp_path / "base").iterdir()] == []
 
 
 def test_a_base_that_others_may_enter_is_refused(tmp_path: Path):
@@ -135,7 +135,7 @@ class TestServersThatStartTogether:
         self.check(others[0])
         run_dir.close()
         others[0].close()
-        assert [path.name for path in base.iterdir()] == ["cache"]
+        assert [path.name for path in base.iterdir()] == []
 
     def test_another_server_may_hold_the_new_lock_for_a_moment(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         """It takes the lock of what seems to be left behind, and removes that only later."""
@@ -165,7 +165,7 @@ class TestServersThatStartTogether:
             "import fcntl, sys; from pathlib import Path; from engine.workspaces.run_directory import RunDir\n"
             "sys.stdin.readline()\n"
             "for _ in range(40):\n"
-            "    run_dir = RunDir(Path(sys.argv[1])); assert run_dir._lock is not None; assert run_dir.contexts.is_dir()\n"
+            "    run_dir = RunDir(Path(sys.argv[1])); assert run_dir._claim is not None; assert run_dir.contexts.is_dir()\n"
             "    try: fcntl.flock(open(run_dir.path / 'lock'), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
             "    except BlockingIOError: run_dir.close()\n"
             "    else: sys.exit('not locked')\n"
@@ -181,14 +181,13 @@ class TestServersThatStartTogether:
             server.stdin.write(b"go\n")
         errors = [server.communicate(timeout=60)[1].decode() for server in servers]
         assert errors == [""] * len(servers)
-        assert [path.name for path in (tmp_path / "base").iterdir()] == ["cache"]
+        assert [path.name for path in (tmp_path / "base").iterdir()] == []
 
 
-@pytest.mark.parametrize("refused", ["contexts", "cache", "symlink"])
+@pytest.mark.parametrize("refused", ["contexts", "symlink"])
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str):
     base = tmp_path / ("long" * 30)
     RunDir(base).close()
-    (base / "cache").rmdir()
     before = set(os.listdir("/proc/self/fd"))
     made: list[Path] = []
     real_mkdtemp = tempfile.mkdtemp
@@ -198,15 +197,15 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return str(made[-1])
 
     monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
-    method = "symlink_to" if refused == "symlink" else "mkdir"
-    real = getattr(Path, method)
+    method = "symlink" if refused == "symlink" else "mkdir"
+    real = getattr(os, method)
 
-    def full(self: Path, *args: Any, **options: Any) -> None:
-        if refused in ("symlink", self.name):
+    def full(path: str | Path, *args: Any, **options: Any) -> None:
+        if refused in ("symlink", Path(path).name):
             raise OSError(errno.ENOSPC, "No space left on device")
-        real(self, *args, **options)
+        real(path, *args, **options)
 
-    monkeypatch.setattr(Path, method, full)
+    monkeypatch.setattr(os, method, full)
     with pytest.raises(OSError, match="No space left"):
         RunDir(base)
     monkeypatch.undo()
@@ -249,3 +248,112 @@ def test_without_a_runtime_directory_it_lies_in_tmp_under_the_users_id(monkeypat
     run_dir = RunDir()
     assert run_dir.path.parent == Path(f"/tmp/polyrepl-{os.getuid()}")
     run_dir.close()
+
+
+class TestStaleDirectories:
+    """What code of a server that was killed has left: it stops no start, and leads to nothing else."""
+
+    @pytest.fixture
+    def base(self, tmp_path: Path) -> Path:
+        (tmp_path / "base/s-stale/contexts/c/work").mkdir(parents=True)
+        (tmp_path / "base").chmod(0o700)
+        return tmp_path / "base"
+
+    @staticmethod
+    def start(base: Path) -> list[str]:
+        """Start a server and end it. Returns what is left in the base."""
+        RunDir(base).close()
+        return sorted(os.listdir(base))
+
+    def test_one_without_rights_is_removed(self, base: Path):
+        (base / "s-stale/contexts").chmod(0)
+        (base / "s-stale").chmod(0)
+        assert self.start(base) == []
+
+    @pytest.mark.parametrize("kind", ["pipe", "directory", "link"])
+    def test_something_else_in_the_place_of_its_lock_is_no_lock(self, base: Path, tmp_path: Path, kind: str):
+        lock = base / "s-stale/lock"
+        match kind:
+            case "pipe":
+                os.mkfifo(lock)
+            case "directory":
+                lock.mkdir()
+            case _:
+                lock.symlink_to(tmp_path / "made")
+        assert self.start(base) == []
+        assert not (tmp_path / "made").exists()
+
+    def test_no_link_in_it_or_in_its_place_is_followed(self, base: Path, tmp_path: Path):
+        (tmp_path / "precious").mkdir()
+        (tmp_path / "precious/file").touch()
+        (base / "s-stale/k-elsewhere").symlink_to(tmp_path / "precious")
+        (base / "s-link").symlink_to(tmp_path / "precious")
+        assert self.start(base) == []
+        assert os.listdir(tmp_path / "precious") == ["file"]
+
+    def test_the_sockets_of_a_living_server_are_not_taken_for_those_of_a_dead_one(self, base: Path, tmp_path: Path):
+        living = RunDir(tmp_path / ("long" * 30))
+        (base / "s-stale/k-elsewhere").symlink_to(living.kernels)
+        assert self.start(base) == []
+        assert living.kernels.is_dir()
+        living.close()
+
+    def test_the_directory_of_a_living_server_stays_whatever_its_code_does_to_it(self, base: Path):
+        living = RunDir(base)
+        (living.path / "lock").unlink()
+        (living.path / "lock").mkdir()
+        living.path.chmod(0)
+        assert self.start(base) == [living.path.name]
+        living.path.chmod(0o700)
+        living.close()
+
+    def test_one_that_cannot_be_removed_stops_no_start(self, base: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("engine.workspaces.claims.remove_at", lambda *_, **__: "Read-only file system")
+        assert self.start(base) == ["s-stale"]
+
+
+def test_directories_that_were_removed_are_made_again_for_the_next_one(run_dir: RunDir):
+    shutil.rmtree(run_dir.path)
+    workspace = run_dir.new_workspace("c")
+    workspace.prepare()
+    assert workspace.cwd.is_dir()
+    assert run_dir.new_kernel_dir().is_dir()
+    assert mode(run_dir.path) == mode(run_dir.contexts) == 0o700
+
+
+@pytest.mark.anyio
+async def test_what_cannot_be_removed_is_said_and_tried_again(run_dir: RunDir, monkeypatch: pytest.MonkeyPatch):
+    root = run_dir.new_context_dir("c")
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.workspaces.run_directory._REMOVAL_SECONDS", 0.05)
+        patched.setattr("engine.workspaces.run_directory.remove_at", lambda *_, **__: "Read-only file system")
+        assert await run_dir.remove(root) is False
+    assert list(run_dir.left) == [root]
+    await run_dir.retry()
+    assert not root.exists()
+    assert not run_dir.left
+
+
+@pytest.mark.anyio
+async def test_a_request_may_name_a_directory_below_those_that_are_allowed(run_dir: RunDir, tmp_path: Path):
+    (tmp_path / "data/in").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "data/out").symlink_to(tmp_path / "other")
+    (tmp_path / "way").symlink_to(tmp_path / "data")
+    (tmp_path / "data/file").touch()
+    allowed = [tmp_path / "data"]
+    for path in ("data", "data/in", "way/in"):
+        named = await run_dir.named(str(tmp_path / path), allowed)
+        assert named is not None
+        assert named.path == tmp_path / path.replace("way", "data")
+    for path in ("other", "data/out", "data/../other", "."):
+        with pytest.raises(InvalidRequest) as raised:
+            await run_dir.named(str(tmp_path / path), allowed)
+        assert raised.value.errors[0].error == f"must be in one of the allowed directories: {allowed[0]}"
+    for path in ("data/file", "data/missing"):
+        with pytest.raises(InvalidRequest, match="Invalid"):
+            await run_dir.named(str(tmp_path / path), allowed)
+    with pytest.raises(InvalidRequest):
+        await run_dir.named(str(tmp_path), [])
+    assert await run_dir.named(None, []) is None
+    assert await run_dir.named("/home/user", []) is None

@@ -287,7 +287,7 @@ class TestResults:
         await fake.client.post("/contexts", json={"context_id": "demo"})
         looking = asyncio.Event()
 
-        async def look(*_: object) -> None:
+        async def look(*_: object, **__: object) -> None:
             execution = fake.engine.contexts.get("demo")[0].current
             await fake.engine.interrupt(execution.id)
             looking.set()

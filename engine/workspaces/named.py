@@ -1,0 +1,53 @@
+"""Working directories that requests name: checked against what the settings allow, and held open from then on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.errors import FieldError, InvalidRequest
+from engine.workspaces.beneath import DIRECTORY
+from engine.workspaces.places import Anchor, Held
+from engine.workspaces.threads import Lane, Stuck
+
+_DEFAULT = "/home/user"  # that of the compatible APIs: it means none where it is not there or not allowed
+_SECONDS = 10.0
+
+
+async def named_directory(cwd: str | None, allowed: Sequence[Path], lane: Lane) -> Anchor | None:
+    """The directory at an absolute path, held open; None for no directory in particular. Links in the path are followed first.
+
+    Raises InvalidRequest for what is no directory, or is not below one of the `allowed`."""
+    if cwd is None:
+        return None
+    if "\0" in cwd or not os.path.isabs(cwd):
+        raise _refused("must be an absolute path")
+    try:
+        return await lane.run(lambda: _open(cwd, allowed), timeout=_SECONDS)
+    except Stuck:
+        raise _refused(f"its file system did not answer in {_SECONDS:g} s") from None
+    except (OSError, ValueError) as error:
+        if cwd == _DEFAULT:
+            return None
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise _refused("no such directory") from None
+        raise _refused(getattr(error, "strerror", None) or str(error)) from None
+
+
+def _open(cwd: str, allowed: Sequence[Path]) -> Anchor:
+    """Blocks. Raises OSError, or ValueError for what is not allowed."""
+    held = Held(os.open(cwd, DIRECTORY & ~os.O_NOFOLLOW))
+    # What was opened is asked for its path: a link may have changed since.
+    try:
+        path = Path(os.readlink(f"/proc/self/fd/{held.fd}"))
+    except FileNotFoundError:  # no /proc
+        path = Path(cwd).resolve()
+    if not any(path.is_relative_to(place.resolve()) for place in allowed):
+        places = ", ".join(map(str, allowed)) or "none"
+        raise ValueError(f"must be in one of the allowed directories: {places}")
+    return Anchor(path, held=held, is_named=True)
+
+
+def _refused(problem: str) -> InvalidRequest:
+    return InvalidRequest(FieldError("cwd", problem))

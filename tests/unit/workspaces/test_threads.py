@@ -1,0 +1,91 @@
+"""Threads for files: a share for each context, and none waits for one that hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from engine.workspaces.threads import _MOST_STUCK, Disk, Lane, Stuck, Threads
+from tests.harness.waiting import until
+
+pytestmark = pytest.mark.anyio
+LONG = 60.0
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """Work that hangs ends when this is set."""
+    made = threading.Event()
+    yield made
+    made.set()
+
+
+async def hang(lane: Lane, gate: threading.Event) -> None:
+    with pytest.raises(Stuck):
+        await lane.run(lambda: gate.wait(LONG), timeout=0.01)
+
+
+async def test_what_a_thread_returns_or_raises_is_passed_on():
+    lane = Lane(Disk().files)
+    assert await lane.run(lambda: 1 + 1, timeout=LONG) == 2
+    with pytest.raises(ZeroDivisionError):
+        await lane.run(lambda: 1 / 0, timeout=LONG)
+
+
+async def test_one_context_has_a_few_threads_and_the_others_have_theirs(gate: threading.Event):
+    threads = Threads("test", most=3, each=2)
+    busy, other = Lane(threads), Lane(threads)
+    working = [asyncio.create_task(busy.run(lambda: gate.wait(LONG), timeout=LONG)) for _ in range(9)]
+    await asyncio.sleep(0)
+    assert repr(threads) == "<Threads 2 of 3 running, 0 stuck>"
+    assert await other.run(lambda: "done", timeout=LONG) == "done"
+    gate.set()
+    await asyncio.gather(*working)
+
+
+async def test_a_context_whose_file_system_hangs_is_refused_at_once_and_no_other(gate: threading.Event):
+    threads = Threads("test", most=2, each=2)
+    broken, other = Lane(threads), Lane(threads)
+    await asyncio.gather(hang(broken, gate), hang(broken, gate))
+    with pytest.raises(Stuck):
+        await broken.run(lambda: "never", timeout=LONG)
+    assert await asyncio.gather(*(other.run(lambda: "done", timeout=LONG) for _ in range(4))) == ["done"] * 4
+    gate.set()
+    await until(lambda: threads.stuck == 0)
+    assert await broken.run(lambda: "again", timeout=LONG) == "again"
+
+
+async def test_what_waits_behind_threads_that_hang_is_refused_too(gate: threading.Event):
+    threads = Threads("test", most=2, each=1)
+    lane = Lane(threads)
+    hanging = asyncio.create_task(hang(lane, gate))
+    await asyncio.sleep(0)
+    with pytest.raises(Stuck):
+        await lane.run(lambda: "never", timeout=LONG)
+    await hanging
+
+
+async def test_contexts_that_hang_one_after_the_other_take_a_bounded_number_of_threads(gate: threading.Event):
+    threads = Threads("test", most=2, each=1)
+    await asyncio.gather(*(hang(Lane(threads), gate) for _ in range(_MOST_STUCK)))
+    assert threads.stuck == _MOST_STUCK
+    with pytest.raises(Stuck):
+        await Lane(threads).run(lambda: "never", timeout=LONG)
+    gate.set()
+    await until(lambda: threads.stuck == 0)
+
+
+async def test_a_caller_that_leaves_does_not_take_a_turn(gate: threading.Event):
+    lane = Lane(Threads("test", most=1, each=1))
+    done: list[str] = []
+    first = asyncio.create_task(lane.run(lambda: gate.wait(LONG), timeout=LONG))
+    leaving = asyncio.create_task(lane.run(lambda: done.append("left"), timeout=LONG))
+    staying = asyncio.create_task(lane.run(lambda: done.append("stayed"), timeout=LONG))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    gate.set()
+    await asyncio.gather(first, staying)
+    assert done == ["stayed"]
