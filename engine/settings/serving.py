@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from engine.settings.fields import MIB, Names, split_names
+from engine.settings.fields import MIB, Names, Seconds, split_names
 
 Surface = Literal["native", "gateway", "e2b", "kernelbox", "code_interpreter", "mcp"]
 
@@ -38,6 +38,19 @@ class Serving(BaseModel):
     )
     max_request_bytes: int = Field(
         10 * MIB, ge=1024, le=48 * MIB, description="Maximum size of a request body, in bytes."
+    )
+    max_connections: int | None = Field(
+        None, ge=4, description="Maximum number of connections. Default: half of the files that the server may open."
+    )
+    max_unauthorized_connections: int = Field(
+        1000,
+        ge=1,
+        description="Maximum number of connections without a valid token, and at most half of `max_connections`. "
+        "A new connection replaces the oldest.",
+    )
+    peer_timeout: Seconds = Field(
+        30.0,
+        description="Seconds until a connection is closed whose client neither sends more of its request nor accepts more of an answer.",
     )
     surfaces: Annotated[list[Surface], NoDecode, BeforeValidator(split_names)] = Field(
         ["native", "gateway", "e2b", "kernelbox", "code_interpreter", "mcp"],
