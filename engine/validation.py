@@ -11,6 +11,7 @@ from engine.errors import FieldError, InvalidRequest
 _NOT_TEXT = "holds half of a surrogate pair, which is no character"
 CONTEXT_ID = r"[A-Za-z0-9_.:~-]{1,128}"
 MAX_NAME = 200  # characters of the name of a variable, or of a part of one, that is looked for
+MAX_ENTRIES = 1000  # of a map in a request
 ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
@@ -37,6 +38,8 @@ def check_text(field: str, value: str) -> None:
 
 def check_env_vars(env_vars: Mapping[str, str] | None) -> dict[str, str]:
     """Names as POSIX has them; values are text without NUL. Raises InvalidRequest that names every wrong one (never a value)."""
+    if env_vars and len(env_vars) > MAX_ENTRIES:
+        raise InvalidRequest(FieldError("env_vars", f"must have at most {MAX_ENTRIES} entries"))
     errors = []
     for name, value in (env_vars or {}).items():
         if not re.fullmatch(ENV_NAME, name):

@@ -43,7 +43,7 @@ PolyreplError
 └── MessageError              a kernel sent what is not a Jupyter message
 """
 
-from engine.errors.base import FieldError, PolyreplError
+from engine.errors.base import FieldError, PolyreplError, shorten
 from engine.errors.kernels import BadNotebook, KernelDied, KernelError, KernelStartFailed, KernelTimeout, MessageError
 from engine.errors.limits import (
     KernelsBusy,
@@ -57,6 +57,7 @@ from engine.errors.limits import (
     TooManyRequests,
 )
 from engine.errors.requests import (
+    MAX_ERRORS,
     FileTooLarge,
     Forbidden,
     InvalidRequest,
@@ -87,6 +88,7 @@ from engine.errors.resources import (
 )
 
 __all__ = [
+    "MAX_ERRORS",
     "BadNotebook",
     "CannotBranch",
     "CheckpointLost",
@@ -129,4 +131,5 @@ __all__ = [
     "Unauthorized",
     "UnknownLanguage",
     "VariablesUnavailable",
+    "shorten",
 ]

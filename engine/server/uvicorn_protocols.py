@@ -22,6 +22,7 @@ _HEAD = b"HTTP/1.1 "
 _LARGE = 64 * 1024  # bytes from which a copy costs more than a write
 _BODY = (b"content-length", b"transfer-encoding")
 MAX_HEAD = 64 * 1024  # bytes
+MAX_HEADERS = 256
 MAX_PIPELINED = 100  # requests that are sent before the answer to the first one
 STALL_WAIT = 20.0  # seconds that the peer of a websocket may take nothing of what waits for it
 CUT_WAIT = 15.0  # the same, of one that has ended
@@ -92,6 +93,12 @@ class Protocol(HttpToolsProtocol):
             raise ValueError(msg)  # the parser stops, and the answer is 400
         super().on_message_begin()
         self.scope["extensions"] = {PEER: self._peer}  # type: ignore[dict-item]
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= MAX_HEADERS:
+            msg = "too many headers"
+            raise ValueError(msg)
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from starlette.requests import Request
 
 from engine.api.http.errors import invalid
+from engine.api.http.parsing import parse_json
 from engine.core import Engine
 from engine.errors import FieldError, InvalidRequest, RequestTooLarge
+from engine.validation import MAX_ENTRIES
 
 Body = TypeVar("Body", bound=BaseModel)
+
+
+def _few_entries(value: Any) -> Any:
+    if isinstance(value, dict) and len(value) > MAX_ENTRIES:
+        msg = f"must have at most {MAX_ENTRIES} entries"
+        raise ValueError(msg)
+    return value
+
+
+FewEntries = BeforeValidator(_few_entries)
+"""For a map: its length is looked at first, so that not each of very many entries becomes a problem."""
+
+FirstProblem = Field(fail_fast=True)
+"""For a list: it is looked at up to the first wrong entry."""
 
 
 def engine_of(request: Request) -> Engine:
@@ -21,21 +37,22 @@ def engine_of(request: Request) -> Engine:
 
 async def read_body(request: Request, model: type[Body], *, optional: bool = False) -> Body:
     """The request's JSON body. Raises InvalidRequest that names every wrong field, or RequestTooLarge."""
-    raw = await _read(request, engine_of(request).settings.max_request_bytes)
+    raw = await read_up_to(request, engine_of(request).settings.max_request_bytes)
     if optional and not raw.strip():
         raw = b"{}"
     try:
-        return model.model_validate_json(raw)
+        return await parse_json(raw, model.model_validate_json)
     except ValidationError as error:
         raise invalid(error) from None
 
 
 async def read_bytes(request: Request) -> bytes:
     """The request's body as it is. Raises RequestTooLarge."""
-    return await _read(request, engine_of(request).settings.max_request_bytes)
+    return await read_up_to(request, engine_of(request).settings.max_request_bytes)
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def read_up_to(request: Request, limit: int) -> bytes:
+    """As `read_bytes`, with a limit of the caller's."""
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():

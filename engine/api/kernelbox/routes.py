@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from engine.api.http.detail import Unprocessable, detail, problems_of, read_checked, unprocessable
 from engine.api.http.errors import headers_of, json_response, status_of
-from engine.api.http.requests import engine_of
+from engine.api.http.requests import FewEntries, FirstProblem, engine_of
 from engine.api.http.tables import Table
 from engine.api.kernelbox.results import attempt_of, result_of
 from engine.api.kernelbox.state import NAME, state_of
@@ -33,7 +33,7 @@ from engine.validation import CONTEXT_ID
 from engine.workspaces import Labels
 
 MAX_ATTEMPTS = 100
-Tags = dict[str, str]
+Tags = Annotated[dict[str, str], FewEntries]
 Json = dict[str, Any]
 
 
@@ -63,7 +63,7 @@ class RetryBody(ExecuteBody):
     """Code to try, and what to try after each failure: `replacement_codes` in turn, then `on_error_code`."""
 
     max_attempts: Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)] | None = None
-    replacement_codes: list[str] = Field(default_factory=list)
+    replacement_codes: Annotated[list[str], FirstProblem] = Field(default_factory=list)
     on_error_code: str | None = None
 
 

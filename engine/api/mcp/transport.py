@@ -9,12 +9,15 @@ import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from engine.api.http import errors
 from engine.api.http.dialect import Dialect, State
+from engine.api.http.parsing import parse_json
+from engine.api.http.requests import read_up_to
 from engine.core import Engine
 from engine.errors import NotSupported, PolyreplError, ShuttingDown
 
@@ -51,7 +54,23 @@ class McpState(State):
         if self._manager is None or _has_failed(self._manager):
             self._manager = asyncio.create_task(self._start(self._engine))
         manager = await asyncio.shield(self._manager)
+        try:
+            receive = await self._received(Request(scope, receive))
+        except PolyreplError as error:
+            await errors.render(error)(scope, receive, send)
+            return
         await manager.handle_request(scope, receive, send)
+
+    async def _received(self, request: Request) -> Receive:
+        """The request's body, read and looked at before it is parsed on the loop; then what comes after it. Raises InvalidRequest."""
+        raw = await read_up_to(request, self._engine.settings.max_request_bytes)
+        await parse_json(raw, len)
+        messages: list[Message] = [{"type": "http.request", "body": raw, "more_body": False}]
+
+        async def receive() -> Message:
+            return messages.pop() if messages else await request.receive()
+
+        return receive
 
     async def _start(self, engine: Engine) -> StreamableHTTPSessionManager:
         # Loading takes a second: not on the loop that everybody else's requests are on.

@@ -13,7 +13,7 @@ from engine.api.dialects import Surfaces
 from engine.api.gateway import GATEWAY
 from engine.api.middleware.refusals import Refusals
 from engine.api.notebook import NotebookKernels, is_served
-from engine.errors import Forbidden, NotFound, PolyreplError, RequestTooLarge, Unauthorized
+from engine.errors import FieldError, Forbidden, InvalidRequest, NotFound, PolyreplError, RequestTooLarge, Unauthorized
 from engine.metrics import Metrics
 from engine.settings import Settings
 
@@ -33,6 +33,7 @@ _OPEN_PATHS = frozenset(
 )
 _OPEN_PREFIX = "/docs/"
 _TOKEN_HEADERS = ("x-api-key", "x-access-token", "e2b-traffic-access-token")
+_MAX_PARAMETERS = 1000  # of a query
 _MAX_TOKENS = 10  # of one query
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -73,6 +74,8 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
+        if scope["query_string"].count(b"&") >= _MAX_PARAMETERS:
+            raise InvalidRequest(FieldError("query", f"has more than {_MAX_PARAMETERS} parameters"))
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self._any_host and _name(host) not in self._hosts:

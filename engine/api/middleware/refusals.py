@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 
-from engine.errors import Forbidden, PolyreplError, RequestTooLarge, Unauthorized
+from engine.errors import Forbidden, InvalidRequest, PolyreplError, RequestTooLarge, Unauthorized
 from engine.log import get_logger
 from engine.metrics import Metrics
 
 _INTERVAL = 60.0  # seconds
-_REASONS = {Unauthorized: "unauthorized", Forbidden: "forbidden", RequestTooLarge: "too_large"}
+_REASONS: dict[type[PolyreplError], str] = {
+    InvalidRequest: "malformed",
+    Unauthorized: "unauthorized",
+    Forbidden: "forbidden",
+    RequestTooLarge: "too_large",
+}
 
 
 class Refusals:
