@@ -14,6 +14,8 @@ from engine.settings.fields import MIB, Names, Seconds, split_names
 
 Surface = Literal["native", "gateway", "e2b", "kernelbox", "code_interpreter", "mcp"]
 
+_BASE_URL = re.compile(r"[\w/.~@-]*", re.ASCII)
+
 
 class Serving(BaseModel):
     host: str = Field(
@@ -63,7 +65,7 @@ class Serving(BaseModel):
     def _check_base_url(cls, path: str) -> str:
         """As it is put before a path: "" or "/a/b"."""
         path = "/" + path.strip("/") if path.strip("/") else ""
-        if not re.fullmatch(r"[\w/.~@-]*", path, re.ASCII) or "//" in path:
+        if not _BASE_URL.fullmatch(path) or "//" in path:
             msg = "must be a path of letters, digits and /_.~@-"
             raise ValueError(msg)
         return path

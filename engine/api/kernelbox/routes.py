@@ -5,7 +5,6 @@ A kernel is an id with all its contexts; a session is the kernel of that name. A
 from __future__ import annotations
 
 import asyncio
-import re
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -29,7 +28,7 @@ from engine.errors import (
     InvalidRequest,
     PolyreplError,
 )
-from engine.validation import CONTEXT_ID
+from engine.validation import IS_CONTEXT_ID
 from engine.workspaces import Labels
 
 MAX_ATTEMPTS = 100
@@ -129,7 +128,7 @@ async def _make(engine: Engine, labels: Labels) -> Context:
     await engine.capabilities.check_usable(language)  # first: from here on nobody else comes between
     if labels.name is not None and _contexts(engine, labels.name):
         raise ContextExists(labels.name)
-    is_id = labels.name is not None and re.fullmatch(CONTEXT_ID, labels.name)
+    is_id = labels.name is not None and IS_CONTEXT_ID.fullmatch(labels.name)
     chosen = labels.name if is_id and labels.name else uuid.uuid4().hex
     context, is_new = engine.contexts.get_or_create(chosen, language)
     context.workspace.labels = labels
