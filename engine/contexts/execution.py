@@ -28,6 +28,7 @@ from engine.models import (
     FileChange,
     InputRequest,
     Item,
+    Logs,
     Result,
     Started,
     Status,
@@ -93,6 +94,7 @@ class Execution:
         self._interactive = request.options.interactive and request.options.stdin is None
         self._wants_changes = request.options.variables
         self._changes: VariableChanges | UnsetType = UNSET
+        self._limits = limits
         self._normalizer = Normalizer(limits, find_hint=find_hint)
         self._listener = listener
         self._run: Run | None = None
@@ -243,6 +245,11 @@ class Execution:
         for event in events:
             self.journal.append(event)
 
+    def discard(self) -> None:
+        """Let go of all output: nobody can ask for it, and whoever still follows it gets a `Gap`."""
+        self.journal.discard()
+        self._normalizer = Normalizer(self._limits)
+
     async def wait(self) -> None:
         """Return when the execution has ended. It always does: it has a deadline, and its queue is bounded."""
         if self.is_finished:
@@ -268,8 +275,8 @@ class Execution:
         duration = self.duration
         return UNSET if duration is None else round(duration * 1000, 3)
 
-    def result(self) -> Result:
-        """The execution as it stands now."""
+    def result(self, logs: Logs | None = None) -> Result:
+        """The execution as it stands now. `logs`: in place of its own, which may be long."""
         normalizer = self._normalizer
         return Result(
             execution_id=self.id,
@@ -277,7 +284,7 @@ class Execution:
             language=self.language,
             status=self.status,
             items=normalizer.items(),
-            logs=normalizer.logs(),
+            logs=logs or normalizer.logs(),
             error=normalizer.error or UNSET,
             execution_count=self._execution_count,
             duration_ms=self._duration_ms,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from engine.contexts.execution import Execution
+from engine.contexts.leftovers import Leftovers
 from engine.errors import ExecutionNotFound, IdempotencyConflict
 
 
@@ -17,6 +18,7 @@ class Executions:
         self._by_id: dict[str, Execution] = {}
         self._finished: OrderedDict[str, int] = OrderedDict()
         self._finished_bytes = 0
+        self._leftovers = Leftovers(retained_bytes)
         self._by_key: dict[str, tuple[bytes, str]] = {}
         self._keys: dict[str, str] = {}
 
@@ -68,7 +70,7 @@ class Executions:
 
     def _forget(self, execution_id: str) -> None:
         self._finished_bytes -= self._finished.pop(execution_id)
-        del self._by_id[execution_id]
+        self._leftovers.add(self._by_id.pop(execution_id))
         key = self._keys.pop(execution_id, None)
         if key is not None:
             del self._by_key[key]

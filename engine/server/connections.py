@@ -46,10 +46,12 @@ class Peer:
         self.holder = None
         self._connections.remove(self)
 
-    def evict(self) -> None:
+    def evict(self, reason: str) -> None:
+        """End the connection at once. `reason`: for the metric."""
         holder = self.holder
         self.leave()
         if holder is not None:
+            self._connections.note_closed(reason)
             holder.evict()
 
 
@@ -82,7 +84,7 @@ class Connections(ServerState):
     def enter(self, holder: Holder) -> Peer | None:
         """Take in a new connection; None when there is no place, and none can be made."""
         if len(self._unauthorized) >= self._max_unauthorized:
-            self._evict(next(iter(self._unauthorized)), "unauthorized")
+            next(iter(self._unauthorized)).evict("unauthorized")
         if len(self._unauthorized) + len(self._authorized) >= self._limit and not self._make_room():
             self.note_closed("full")
             return None
@@ -104,14 +106,10 @@ class Connections(ServerState):
 
     def _make_room(self) -> bool:
         if self._unauthorized:
-            self._evict(next(iter(self._unauthorized)), "unauthorized")
+            next(iter(self._unauthorized)).evict("unauthorized")
             return True
         some = islice(self._authorized, _LOOKED_AT)
         idle = next((peer for peer in some if peer.holder is not None and peer.holder.is_idle), None)
         if idle is not None:
-            self._evict(idle, "idle")
+            idle.evict("idle")
         return idle is not None
-
-    def _evict(self, peer: Peer, reason: str) -> None:
-        self.note_closed(reason)
-        peer.evict()

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
-from engine.api.middleware import PEER
+from engine.api.http.peers import PEER
 from engine.server.connections import Connections, Peer
 
 _HEAD = b"HTTP/1.1 "

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from engine import errors
+from engine.api.http.large import LargeResponse
 from engine.errors import MAX_ERRORS, FieldError, InvalidRequest, PolyreplError
 from engine.models import Obstacle
 
@@ -99,7 +100,7 @@ def refuse(status: int, message: str, headers: Mapping[str, str]) -> Response:
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(_encoder.encode(value), status, headers, "application/json")
+    return LargeResponse(_encoder.encode(value), status, headers, "application/json")
 
 
 _encoder = msgspec.json.Encoder()

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.api.dialects import Surfaces
 from engine.api.gateway import GATEWAY
+from engine.api.http.peers import peer_of
 from engine.api.middleware.refusals import Refusals
 from engine.api.notebook import NotebookKernels, is_served
 from engine.errors import FieldError, Forbidden, InvalidRequest, NotFound, PolyreplError, RequestTooLarge, Unauthorized
@@ -36,10 +37,6 @@ _TOKEN_HEADERS = ("x-api-key", "x-access-token", "e2b-traffic-access-token")
 _MAX_PARAMETERS = 1000  # of a query
 _MAX_TOKENS = 10  # of one query
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-
-
-PEER = "polyrepl.peer"
-"""The extension of a scope with the other end of its connection, which is told that a request of it was let in."""
 
 
 class Guard:
@@ -102,7 +99,7 @@ class Guard:
         if is_small and length is not None and length.isdigit() and int(length) > self._max_bytes:
             raise RequestTooLarge(self._max_bytes)
         scope.setdefault("state", {})["is_authorized"] = has_token
-        peer = scope.get("extensions", {}).get(PEER)
+        peer = peer_of(scope)
         if has_token and peer is not None:
             peer.note_authorized()
 

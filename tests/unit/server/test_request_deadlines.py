@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from uvicorn.config import Config
 
-from engine.api.middleware import PEER
+from engine.api.http.peers import PEER
 from engine.metrics import Metrics
 from engine.server import uvicorn_protocols as wire
 from engine.server.connections import Connections
