@@ -33,7 +33,8 @@ PolyreplError
 │   ├── KernelsBusy
 │   ├── TooManyCheckpoints
 │   ├── TooManyInstallations
-│   └── MemoryShort
+│   ├── MemoryShort
+│   └── TooManyOpenFiles
 ├── ShuttingDown
 ├── KernelError
 │   ├── KernelStartFailed
@@ -54,6 +55,7 @@ from engine.errors.limits import (
     TooManyCheckpoints,
     TooManyContexts,
     TooManyInstallations,
+    TooManyOpenFiles,
     TooManyRequests,
 )
 from engine.errors.requests import (
@@ -127,6 +129,7 @@ __all__ = [
     "TooManyContexts",
     "TooManyFiles",
     "TooManyInstallations",
+    "TooManyOpenFiles",
     "TooManyRequests",
     "Unauthorized",
     "UnknownLanguage",

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp
 
-from engine.api.http.errors import Problem, json_response
+from engine.api.http.errors import Problem, headers_of, json_response
 from engine.api.http.openapi import Answer, Operation, Parameter
 from engine.api.http.requests import engine_of, read_body, whole_number
 from engine.api.http.results import events_response, result_response
@@ -26,7 +26,7 @@ from engine.api.native.answers import BAD_QUERY, BUSY, ENDING, NO_CONTEXT, STREA
 from engine.api.native.bodies import ExecuteBody, InputBody
 from engine.contexts import Execution
 from engine.core import Engine
-from engine.errors import NotFound
+from engine.errors import NotFound, TooManyOpenFiles
 from engine.models import AnyEvent, Failed, Result, Status, Stderr, Stdout
 from engine.options import DESCRIPTIONS
 from engine.output import EngineError, EngineFailed
@@ -88,8 +88,10 @@ async def execute(request: Request) -> ASGIApp:
     else:
         await execution.wait()
     error = execution.error
-    failed_to_start = isinstance(error, EngineError) and error.name in ("KernelStartFailed", "InternalError")
-    return await result_response(execution, 500 if failed_to_start else 200)
+    failed = error.name if isinstance(error, EngineError) else ""
+    if failed == TooManyOpenFiles.__name__:
+        return await result_response(execution, 429, headers_of(TooManyOpenFiles()))
+    return await result_response(execution, 500 if failed in ("KernelStartFailed", "InternalError") else 200)
 
 
 async def _interrupt(engine: Engine, execution: Execution) -> None:
