@@ -10,10 +10,20 @@ from starlette.requests import Request
 from engine.api.http.errors import invalid
 from engine.api.http.parsing import parse_json
 from engine.core import Engine
-from engine.errors import FieldError, InvalidRequest, RequestTooLarge
+from engine.errors import FieldError, InvalidRequest, Overloaded, RequestTooLarge
 from engine.validation import MAX_ENTRIES
 
+_MAX_ARRIVING = 256 * 1024 * 1024  # bytes of bodies that have come in part
 Body = TypeVar("Body", bound=BaseModel)
+
+
+class _Arriving:
+    """Bodies that are being read, all together: a client may take its time for one, and many would fill the memory."""
+
+    bytes = 0
+
+
+_arriving = _Arriving()
 
 
 def _few_entries(value: Any) -> Any:
@@ -55,12 +65,18 @@ async def read_up_to(request: Request, limit: int) -> bytes:
     """As `read_bytes`, with a limit of the caller's."""
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise RequestTooLarge(limit)
-        chunks.append(chunk)
-    return b"".join(chunks)
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            _arriving.bytes += len(chunk)
+            if size > limit:
+                raise RequestTooLarge(limit)
+            if _arriving.bytes > _MAX_ARRIVING:
+                raise Overloaded("The server receives too many large requests at once", retry_after=1)
+            chunks.append(chunk)
+        return b"".join(chunks)
+    finally:
+        _arriving.bytes -= size
 
 
 def whole_number(text: str, field: str) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from engine.api.http import requests
 from engine.api.http.parsing import MAX_VALUES, check_values, parse_json
 from engine.errors import FieldError, InvalidRequest, PolyreplError
 from engine.validation import MAX_ENTRIES
@@ -107,6 +110,27 @@ class TestValues:
     async def test_nested_values_count_too(self, raw: bytes):
         with pytest.raises(InvalidRequest):
             check_values(raw)
+
+
+async def test_bodies_that_have_come_in_part_are_bounded_together(api, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(requests, "_MAX_ARRIVING", 3000)
+    client = (await api()).client
+    begun = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b" " * 2000
+        begun.set()
+        await asyncio.Event().wait()
+
+    held = asyncio.create_task(client.post("/execute", content=slowly()))
+    async with asyncio.timeout(20):
+        await begun.wait()
+    response = await client.post("/execute", json={"code": "#" * 2000})
+    assert (response.status_code, response.headers["retry-after"]) == (429, "1")
+    held.cancel()
+    await asyncio.wait({held})
+    assert (await client.post("/execute", json={"code": "#" * 2000})).status_code == 200
+    assert requests._arriving.bytes == 0
 
 
 async def test_a_query_has_a_maximum_of_parameters(api):
