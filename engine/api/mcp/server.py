@@ -46,6 +46,7 @@ INSTRUCTIONS = (
 )
 _PROGRESS_INTERVAL = 1.0  # seconds between progress notifications of one call
 _MAX_PROGRESS_TEXT = 200
+_MAX_PRINTED = 4 * _MAX_PROGRESS_TEXT  # characters that are kept to find the last line in
 _MAX_READ = 16 * 1024 * 1024  # bytes of a resource
 _RESOURCE_NOT_FOUND = -32002
 _TEMPLATES = (
@@ -145,16 +146,17 @@ class _Caller:
 
     async def _follow(self, execution: Execution) -> None:
         """Wait for the end; a client that asked for it is told once a second that the code still runs, and what it printed last."""
-        progress, said, told_at = 0.0, "", time.monotonic()
+        progress, printed, told_at = 0.0, "", time.monotonic()
         async for entry in execution.follow(ping=_PROGRESS_INTERVAL):
             if entry is not None and isinstance(entry[1], Stdout | Stderr):
-                lines = capped(entry[1].text, _MAX_PROGRESS_TEXT * 4)[0].strip().splitlines()
-                said = lines[-1][:_MAX_PROGRESS_TEXT] if lines else said
+                printed = (printed + entry[1].text[-_MAX_PRINTED:])[-_MAX_PRINTED:]  # a line may come in pieces
             now = time.monotonic()
             if now - told_at < _PROGRESS_INTERVAL or execution.is_finished:
                 continue
             progress, told_at = progress + now - told_at, now
-            await self._context.session.report_progress(round(progress, 3), execution.timeout, said or execution.status)
+            said = printed.strip().splitlines()[-1:] or [execution.status]
+            message = said[0][:_MAX_PROGRESS_TEXT]
+            await self._context.session.report_progress(round(progress, 3), execution.timeout, message)
 
     async def get_execution(self, asked: tools.GetExecution) -> types.CallToolResult:
         execution = self._engine.executions.get(asked.execution_id)

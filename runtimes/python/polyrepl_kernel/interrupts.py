@@ -35,6 +35,7 @@ class Interrupts:
         self._runners: set[CodeType] = set()
         self._waiting: set[CodeType] = set()
         self._hooks: set[CodeType] = set()
+        self._whole: set[CodeType] = set()
         self._has_begun = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_idle: Callable[[], None] | None = None
@@ -76,6 +77,10 @@ class Interrupts:
     def runs_hooks(self, *functions: Any) -> None:
         """Name functions that run what is to follow a cell, and pass their errors over; before the cell they are not interrupted."""
         self._hooks.update(function.__code__ for function in functions)
+
+    def never_tears(self, *functions: Any) -> None:
+        """Name functions that an interrupt waits for, as for code of this package: what they have made would be lost."""
+        self._whole.update(function.__code__ for function in functions)
 
     def may_stop(self, *functions: Any) -> None:
         """Name functions of this package that an interrupt stops like user code, because they wait."""
@@ -155,6 +160,11 @@ class Interrupts:
     def settle(self) -> None:
         """Raise the interrupt that met code of this package; to be called where `deferred` is set and nothing is torn."""
         if self.deferred and get_ident() == self._main_thread and not self._shields:
+            frame: FrameType | None = sys._getframe(1)
+            while frame is not None and frame.f_code not in self._runners:
+                if self._must_end(frame):
+                    return
+                frame = frame.f_back
             self._raise()
 
     def _raise(self) -> NoReturn:
@@ -213,7 +223,7 @@ class Interrupts:
     def _find(self, frame: FrameType | None) -> bool | None:
         """Whether an exception raised in this frame reaches user code, or the shell that reports its errors.
 
-        None: it would not; False: it would, but code of this package would be torn apart on the way."""
+        None: it would not; False: it would, but be lost on the way, or tear apart code of this package."""
         seen = False
         own = False
         torn = False
@@ -224,11 +234,17 @@ class Interrupts:
                 return not own if seen or not self.reported else None
             if code.co_filename.startswith(_PACKAGE):
                 own = own or code not in self._waiting
+            own = own or self._must_end(frame)
             if frame.f_globals is self._user_globals:
                 seen, torn = True, own  # code of this package farther out only runs the loop
             frame = frame.f_back
         # A task that the awaiting cell has started.
         return not torn if seen and self._task is not None else None
+
+    def _must_end(self, frame: FrameType) -> bool:
+        """Whether this is not to be torn apart, or a library's finalizer, which may pass over every exception."""
+        is_foreign_finalizer = frame.f_code.co_name == "__del__" and frame.f_globals is not self._user_globals
+        return is_foreign_finalizer or frame.f_code in self._whole
 
     def _before_fork(self) -> None:
         # What other modules do around a fork, such as taking locks, must not be torn apart either.

@@ -258,6 +258,9 @@ class ZMQInteractiveShell(InteractiveShell):
         if cmd.rstrip().endswith("&"):
             msg = "Background processes not supported."
             raise OSError(msg)
+        from pexpect.pty_spawn import spawn  # which IPython imports for its first command, too
+
+        self.interrupts.never_tears(spawn.__init__)
         command = self.var_expand(cmd, depth=1)
         raised = self.interrupts.raised
         try:

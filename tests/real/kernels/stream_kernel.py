@@ -141,6 +141,12 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+def wait_until_childless(pid: int) -> None:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    while left := [child for child in map(int, children.read_text().split()) if not is_gone(child)]:
+        wait_until_gone(left[0])
+
+
 def wait_until_gone(pid: int) -> None:
     end = time.monotonic() + DEADLINE
     while not is_gone(pid):

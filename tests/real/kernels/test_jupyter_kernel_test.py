@@ -12,6 +12,7 @@ from jupyter_client.manager import KernelManager
 
 from engine.kernels.interpreters import find_node, find_runtime, runtime_problem
 from engine.resources import kernelspecs_dir
+from tests.harness.waiting import wait_until
 
 _DEADLINE = 30.0
 
@@ -179,11 +180,14 @@ class _Welcome(jupyter_kernel_test.IopubWelcomeTests):
         first = cls.km.client()  # whose kernel says that it is starting; the welcome comes first only after that
         first.start_channels()
         first.wait_for_ready(timeout=60)
+        wait_until(first.hb_channel.is_beating, what="its heartbeat's thread works, and can be stopped")
         first.stop_channels()
         cls.kc = cls.km.client()
 
     @classmethod
     def tearDownClass(cls) -> None:
+        if cls.kc.hb_channel.is_alive():  # a thread that has no socket yet would ask for one after the end
+            wait_until(cls.kc.hb_channel.is_beating, what="the heartbeat's thread works")
         cls.kc.stop_channels()
         cls.km.shutdown_kernel()
         cls.km.cleanup_resources()

@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.kernels.stream_kernel import CONTROL, IOPUB, SHELL, STDIN, StreamKernel, reply, value, wait_until_gone
+from tests.real.kernels.stream_kernel import (
+    CONTROL,
+    IOPUB,
+    SHELL,
+    STDIN,
+    StreamKernel,
+    reply,
+    value,
+    wait_until_childless,
+    wait_until_gone,
+)
 
 ANNOUNCED = {"after_interrupt": True}
 
@@ -184,6 +194,30 @@ def test_an_interrupt_at_any_time_stops_its_cell_and_no_other(kernel: StreamKern
         assert reply(after)["status"] == "ok"
         assert before <= int(value(after)) <= before + 1
         before = int(value(after))
+    wait_until_childless(kernel.process.pid)
+
+
+SWALLOWING = """
+import time
+
+class Held:
+    def __del__(self):
+        try:
+            print("closing", flush=True)
+            time.sleep(0.2)
+        except:
+            pass
+"""
+
+
+def test_an_interrupt_that_a_finalizer_of_a_library_would_swallow_comes_after_it(kernel: StreamKernel):
+    module = f"import types\nlibrary = types.ModuleType('library')\nexec({SWALLOWING!r}, vars(library))"
+    assert reply(kernel.run(module))["status"] == "ok"
+    request = kernel.request("held = library.Held()\ndel held\nwhile True: pass")
+    kernel.until(request, "stream")
+    kernel.interrupt()
+    answer = reply(kernel.until(request, "status", execution_state="idle"))
+    assert answer["ename"] == "KeyboardInterrupt"
 
 
 @pytest.mark.slow
