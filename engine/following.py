@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from engine.models import Event
 from engine.output import Journal
 
-_AT_ONCE = 1024 * 1024  # bytes of events that a slow reader keeps when the journal has let go of them
+_AT_ONCE = 64 * 1024  # bytes of events that a slow reader keeps when the journal has let go of them
 
 
 async def follow(

@@ -18,7 +18,7 @@ class Executions:
         self._by_id: dict[str, Execution] = {}
         self._finished: OrderedDict[str, int] = OrderedDict()
         self._finished_bytes = 0
-        self._leftovers = Leftovers(retained_bytes)
+        self._leftovers = Leftovers(retained_bytes // 2)
         self._by_key: dict[str, tuple[bytes, str]] = {}
         self._keys: dict[str, str] = {}
 
