@@ -25,7 +25,7 @@ POINTS = (
     ("engine.kernels.channels.stream", "StreamChannels._deliver", "deliver"),
     ("engine.contexts.executions", "Execution.receive", "normalize"),
     ("engine.contexts.executions", "Execution.end", "end"),
-    ("engine.api.native.execute", "_result_response", "encode"),
+    ("engine.api.http.results", "_encode_short", "encode"),
 )
 
 

@@ -36,7 +36,8 @@ PolyreplError
 │   ├── KernelsBusy
 │   ├── TooManyCheckpoints
 │   ├── TooManyInstallations
-│   └── MemoryShort
+│   ├── MemoryShort
+│   └── TooManyOpenFiles
 ├── ShuttingDown
 ├── KernelError
 │   ├── KernelStartFailed
@@ -46,7 +47,7 @@ PolyreplError
 └── MessageError              a kernel sent what is not a Jupyter message
 """
 
-from engine.errors.base import FieldError, PolyreplError
+from engine.errors.base import FieldError, PolyreplError, shorten
 from engine.errors.kernels import BadNotebook, KernelDied, KernelError, KernelStartFailed, KernelTimeout, MessageError
 from engine.errors.limits import (
     KernelsBusy,
@@ -58,9 +59,11 @@ from engine.errors.limits import (
     TooManyCheckpoints,
     TooManyContexts,
     TooManyInstallations,
+    TooManyOpenFiles,
     TooManyRequests,
 )
 from engine.errors.requests import (
+    MAX_ERRORS,
     FileTooLarge,
     Forbidden,
     InvalidRequest,
@@ -93,6 +96,7 @@ from engine.errors.resources import (
 )
 
 __all__ = [
+    "MAX_ERRORS",
     "BadNotebook",
     "CannotBranch",
     "CheckpointLost",
@@ -134,8 +138,10 @@ __all__ = [
     "TooManyContexts",
     "TooManyFiles",
     "TooManyInstallations",
+    "TooManyOpenFiles",
     "TooManyRequests",
     "Unauthorized",
     "UnknownLanguage",
     "VariablesUnavailable",
+    "shorten",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import sys
 from collections.abc import Mapping
@@ -36,7 +35,7 @@ from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.settings import Settings
-from engine.validation import ENV_NAME
+from engine.validation import IS_ENV_NAME
 from engine.workspaces import FileLimits, LocalFiles, RunDir, Workspace
 
 _CONNECTION_ARGUMENTS = ("-f", "{connection_file}")  # what a kernel's command ends with
@@ -107,7 +106,7 @@ class Local(Backend):
         wrong += [
             FieldError("kernel_env", f"{name!r} is no name of a variable; allowed: letters, digits and _")
             for name in settings.kernel_env
-            if not re.fullmatch(ENV_NAME, name)
+            if not IS_ENV_NAME.fullmatch(name)
         ]
         return wrong
 

@@ -18,6 +18,7 @@ from engine.kernels.connection_file import connection_info, write_connection_fil
 from engine.kernels.kernelspecs import CONNECTION_FILE, honours, memory_slack
 from engine.kernels.memory import is_out_of_memory, limit_growth
 from engine.kernels.provisioners import Exit, OutputReader, Provisioner
+from engine.kernels.refusals import start_refused
 
 _EXIT_WAIT = 5.0  # seconds a killed process has to be gone
 
@@ -153,7 +154,7 @@ class KernelProcess:
         Raises KernelStartFailed in the place of what the system refused."""
         await asyncio.shield(self._in_background(self.kill()))
         if isinstance(error, OSError):
-            raise KernelStartFailed(self._spec.display_name, error.strerror or str(error)) from None
+            raise start_refused(self._spec.display_name, error) from None
 
     def _limit_memory(self) -> None:
         """From now on only what its user's code takes counts: the interpreter, and what it has imported, are there."""

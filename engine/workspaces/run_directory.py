@@ -12,6 +12,7 @@ from pathlib import Path
 
 from engine.workspaces.workspace import Workspace
 
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 _ELSEWHERE = "k-elsewhere"
 _CLAIMS = 100  # directories that others may take away before this is an error
 _REMOVALS = 3  # times to try: something may be written while it is removed
@@ -56,7 +57,7 @@ class RunDir:
 
     def new_context_dir(self, context_id: str) -> Path:
         """A directory for one context id, never one that another context had."""
-        slug = re.sub(r"[^A-Za-z0-9_-]", "_", context_id)[:40]
+        slug = _NOT_IN_NAMES.sub("_", context_id)[:40]
         return Path(tempfile.mkdtemp(prefix=f"{slug}-", dir=self.contexts))
 
     def new_workspace(self, name: str, cwd: Path | None = None) -> Workspace:
