@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, field
 
 Status = Literal["queued", "running", "ok", "error", "timeout", "interrupted", "died"]
 # preserved: what earlier executions left is there; restarted: this one began on a fresh kernel because the earlier state was lost;
@@ -25,7 +25,8 @@ class Item(msgspec.Struct, omit_defaults=False, kw_only=True):
     """One output of a cell: its MIME bundle mapped to fields. Images and PDF are base64 text, `json` is JSON.
 
     `data` holds the values of a table by column, `chart` what a plot shows; both only where the request asked for them.
-    `extra` holds every other MIME type; `omitted` the MIME types left out at a limit, with their sizes in bytes."""
+    `extra` holds every other MIME type; `omitted` the MIME types left out at a limit, with their sizes in bytes.
+    What is JSON is stored as the kernel sent it, as a `msgspec.Raw`, and parsed by who looks at it here."""
 
     is_primary: bool
     text: str | UnsetType = UNSET
@@ -36,13 +37,43 @@ class Item(msgspec.Struct, omit_defaults=False, kw_only=True):
     jpeg: str | UnsetType = UNSET
     pdf: str | UnsetType = UNSET
     latex: str | UnsetType = UNSET
-    json: Any | UnsetType = UNSET
+    stored_json: Any | UnsetType = field(name="json", default=UNSET)
     javascript: str | UnsetType = UNSET
-    data: dict[str, Any] | UnsetType = UNSET
-    chart: dict[str, Any] | UnsetType = UNSET
-    extra: dict[str, Any] | UnsetType = UNSET
-    metadata: dict[str, Any] | UnsetType = UNSET
+    stored_data: dict[str, Any] | UnsetType = field(name="data", default=UNSET)
+    stored_chart: dict[str, Any] | UnsetType = field(name="chart", default=UNSET)
+    stored_extra: dict[str, Any] | UnsetType = field(name="extra", default=UNSET)
+    stored_metadata: dict[str, Any] | UnsetType = field(name="metadata", default=UNSET)
     omitted: dict[str, int] | UnsetType = UNSET
+
+    @property
+    def json(self) -> Any | UnsetType:
+        return _parsed(self.stored_json)
+
+    @property
+    def data(self) -> dict[str, Any] | UnsetType:
+        found: dict[str, Any] | UnsetType = _parsed(self.stored_data)
+        return found
+
+    @property
+    def chart(self) -> dict[str, Any] | UnsetType:
+        found: dict[str, Any] | UnsetType = _parsed(self.stored_chart)
+        return found
+
+    @property
+    def extra(self) -> dict[str, Any] | UnsetType:
+        return _each_parsed(self.stored_extra)
+
+    @property
+    def metadata(self) -> dict[str, Any] | UnsetType:
+        return _each_parsed(self.stored_metadata)
+
+
+def _parsed(value: Any) -> Any:
+    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
+
+
+def _each_parsed(values: dict[str, Any] | UnsetType) -> dict[str, Any] | UnsetType:
+    return UNSET if values is UNSET else {name: _parsed(value) for name, value in values.items()}
 
 
 class Logs(msgspec.Struct):

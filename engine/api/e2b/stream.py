@@ -15,6 +15,7 @@ from engine.api.http.streaming import PING_INTERVAL, Disconnect
 from engine.contexts import Execution
 from engine.core import Engine
 from engine.errors import NotFound
+from engine.jupyter import stored
 from engine.models import Cleared, Event, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout
 from engine.output import EngineFailed
 
@@ -111,10 +112,10 @@ def _text_line(name: str, text: str, omitted: int) -> Line:
 def _result_line(item: Item) -> Line:
     line: Line = {"type": "result"}
     for field in _FIELDS:
-        value = getattr(item, field)
+        value = stored(item, field)
         if value is not UNSET:
             line[field] = _without_quotes(value) if field == "text" else value
-    extra = dict(item.extra) if item.extra is not UNSET else {}
+    extra = dict(item.stored_extra) if item.stored_extra is not UNSET else {}
     if item.omitted is not UNSET:
         extra[_OMITTED] = item.omitted
     return {**line, "extra": extra, "is_main_result": item.is_primary}

@@ -26,9 +26,16 @@ def encode_result(result: Result, size: int = 0) -> bytes:
     if size < _LARGE:
         return _encoder.encode(result)
     try:
-        return orjson.dumps(msgspec.to_builtins(result))
+        return orjson.dumps(msgspec.to_builtins(result, builtin_types=(msgspec.Raw,)), default=_stored)
     except (TypeError, ValueError):  # an integer beyond 64 bits in somebody's JSON
         return _encoder.encode(result)
+
+
+def _stored(value: object) -> orjson.Fragment:
+    """JSON that a kernel sent is passed on as it is."""
+    if isinstance(value, msgspec.Raw):
+        return orjson.Fragment(bytes(value))
+    raise TypeError
 
 
 def encode_event(number: int, event: Event) -> bytes:

@@ -75,7 +75,7 @@ class _Outputs:
     def _item(self, item: Item) -> Json:
         text = None if item.text is UNSET else item.text
         kind = "execute_result" if item.is_primary else "display_data"
-        metadata = {} if item.metadata is UNSET else item.metadata
+        metadata = {} if item.stored_metadata is UNSET else item.stored_metadata
         return self._output(kind, text, data=to_bundle(item), metadata=metadata)
 
     def _output(
