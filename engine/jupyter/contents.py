@@ -47,13 +47,13 @@ def is_json(mime_type: str) -> bool:
     return mime_type == "application/json" or mime_type.endswith("+json") or mime_type in OBJECTS
 
 
-def read_content(msg_type: str, raw: bytes) -> Content | Steps[Content]:
+def read_content(msg_type: str, raw: bytes | memoryview) -> Content | Steps[Content]:
     """The content of a message; steps, the last of which returns it, where reading it takes long. Raises MessageError.
 
     Of a display, `data` has a str, `Text`, `Raw` or `Json` for each MIME type, and `metadata` is a `Raw` or `Json`; a long text of other
     messages is a `Text`. What is large and none of these is left out."""
     if msg_type in _LARGE:
-        if not _is_light(raw):
+        if not isinstance(raw, bytes) or not _is_light(raw):
             return _read(msg_type, raw)
         try:
             return _read_display(raw) if msg_type in DISPLAYS else _read_object(raw)
@@ -63,15 +63,15 @@ def read_content(msg_type: str, raw: bytes) -> Content | Steps[Content]:
     if len(raw) > most:
         msg = f"content of {len(raw)} bytes; at most {most} are allowed in a message of this type"
         raise MessageError(msg)
-    return read_object(raw)
+    return read_object(bytes(raw))
 
 
-def read_metadata(raw: bytes) -> Content:
+def read_metadata(raw: bytes | memoryview) -> Content:
     """The metadata of a message. Raises MessageError."""
     if len(raw) > _MAX_METADATA:
         msg = f"metadata of {len(raw)} bytes; at most {_MAX_METADATA} are allowed"
         raise MessageError(msg)
-    return {} if raw == EMPTY else read_object(raw)
+    return {} if raw == EMPTY else read_object(bytes(raw))
 
 
 def read_object(raw: bytes) -> Content:
@@ -129,7 +129,7 @@ def _value(mime_type: str, raw: msgspec.Raw) -> str | msgspec.Raw:
     return msgspec.Raw(value) if value[0] != _QUOTE or is_json(mime_type) else _text_decoder.decode(value)
 
 
-def _read(msg_type: str, raw: bytes) -> Steps[Content]:
+def _read(msg_type: str, raw: bytes | memoryview) -> Steps[Content]:
     reader = JsonReader(raw)
     content: Content = {}
     for name in reader.names(_MAX_MEMBERS):

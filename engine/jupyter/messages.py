@@ -83,9 +83,9 @@ class Message:
         msg_type: str,
         parent_id: str,
         *,
-        content: dict[str, Any] | bytes = EMPTY,
-        metadata: dict[str, Any] | bytes = EMPTY,
-        buffers: Sequence[bytes] = (),
+        content: dict[str, Any] | bytes | memoryview = EMPTY,
+        metadata: dict[str, Any] | bytes | memoryview = EMPTY,
+        buffers: Sequence[bytes | memoryview] = (),
         header: bytes = EMPTY,
         parent: bytes = EMPTY,
     ) -> None:
@@ -110,9 +110,9 @@ class Message:
             header = encode_header(self.msg_type)
         if parent == EMPTY and self.parent_id:
             parent = _encoder.encode({"msg_id": self.parent_id})
-        metadata = self._raw_metadata or _encoder.encode(self._metadata)
-        content = self._raw_content or _encoder.encode(self._content)
-        return [header, parent, metadata, content, *self.buffers]
+        metadata = bytes(self._raw_metadata) or _encoder.encode(self._metadata)
+        content = bytes(self._raw_content) or _encoder.encode(self._content)
+        return [header, parent, metadata, content, *map(bytes, self.buffers)]
 
     def read(self) -> Steps[Message] | None:
         """Read the content; returns the steps of a long work, which the caller does before others take the message, and the last of
@@ -155,8 +155,8 @@ class Message:
         return self._metadata
 
 
-def _split(value: dict[str, Any] | bytes) -> tuple[bytes, dict[str, Any] | None]:
-    return (value, None) if isinstance(value, bytes) else (b"", value)
+def _split(value: dict[str, Any] | bytes | memoryview) -> tuple[bytes | memoryview, dict[str, Any] | None]:
+    return (b"", value) if isinstance(value, dict) else (value, None)
 
 
 def encode_header(msg_type: str, *, session: str = "") -> bytes:
@@ -238,12 +238,13 @@ class Session:
         steps = message.read()
         return message if steps is None else (yield from steps)
 
-    def parse_parts(self, channel: Channel, parts: Sequence[bytes]) -> Message:
+    def parse_parts(self, channel: Channel, parts: Sequence[bytes | memoryview]) -> Message:
         """Read header, parent_header, metadata, content and buffers. Raises MessageError when a header is not one."""
         header, parent, metadata, content, *buffers = parts
         if max(len(header), len(parent)) > _MAX_HEADER:
             msg = f"bad header: {max(len(header), len(parent))} bytes; at most {_MAX_HEADER} are allowed"
             raise MessageError(msg)
+        header, parent = bytes(header), bytes(parent)
         try:
             head = _header_decoder.decode(header)
             parent_id = self._sent.get(parent)
