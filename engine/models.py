@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType, field
+from msgspec import UNSET, Meta, UnsetType
 
 Status = Literal["queued", "running", "ok", "error", "timeout", "interrupted", "died"]
 # preserved: what earlier executions left is there; restarted: this one began on a fresh kernel because the earlier state was lost;
@@ -25,8 +25,7 @@ class Item(msgspec.Struct, omit_defaults=False, kw_only=True):
     """One output of a cell: its MIME bundle mapped to fields. Images and PDF are base64 text, `json` is JSON.
 
     `data` holds the values of a table by column, `chart` what a plot shows; both only where the request asked for them.
-    `extra` holds every other MIME type; `omitted` the MIME types left out at a limit, with their sizes in bytes.
-    What is JSON is stored as the kernel sent it, as a `msgspec.Raw`, and parsed by who looks at it here."""
+    `extra` holds every other MIME type; `omitted` the MIME types left out at a limit, with their sizes in bytes."""
 
     is_primary: bool
     text: str | UnsetType = UNSET
@@ -37,43 +36,47 @@ class Item(msgspec.Struct, omit_defaults=False, kw_only=True):
     jpeg: str | UnsetType = UNSET
     pdf: str | UnsetType = UNSET
     latex: str | UnsetType = UNSET
-    stored_json: Any | UnsetType = field(name="json", default=UNSET)
+    json: Any | UnsetType = UNSET
     javascript: str | UnsetType = UNSET
-    stored_data: dict[str, Any] | UnsetType = field(name="data", default=UNSET)
-    stored_chart: dict[str, Any] | UnsetType = field(name="chart", default=UNSET)
-    stored_extra: dict[str, Any] | UnsetType = field(name="extra", default=UNSET)
-    stored_metadata: dict[str, Any] | UnsetType = field(name="metadata", default=UNSET)
+    data: dict[str, Any] | UnsetType = UNSET
+    chart: dict[str, Any] | UnsetType = UNSET
+    extra: dict[str, Any] | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET
     omitted: dict[str, int] | UnsetType = UNSET
 
-    @property
-    def json(self) -> Any | UnsetType:
-        return _parsed(self.stored_json)
 
-    @property
-    def data(self) -> dict[str, Any] | UnsetType:
-        found: dict[str, Any] | UnsetType = _parsed(self.stored_data)
-        return found
+class _Stored:
+    """A field that holds JSON as the kernel sent it (`msgspec.Raw`), or has it for each of its members; parsed by who looks at it.
 
-    @property
-    def chart(self) -> dict[str, Any] | UnsetType:
-        found: dict[str, Any] | UnsetType = _parsed(self.stored_chart)
-        return found
+    Encoders see what is stored: nothing is parsed on the way from a kernel to an answer."""
 
-    @property
-    def extra(self) -> dict[str, Any] | UnsetType:
-        return _each_parsed(self.stored_extra)
+    def __init__(self, slot: Any) -> None:
+        self.slot = slot
 
-    @property
-    def metadata(self) -> dict[str, Any] | UnsetType:
-        return _each_parsed(self.stored_metadata)
+    def __get__(self, item: Item | None, owner: type[Item]) -> Any:
+        if item is None:
+            return self
+        value = self.slot.__get__(item)
+        if type(value) is dict and any(isinstance(each, msgspec.Raw) for each in value.values()):
+            return {name: _parsed(each) for name, each in value.items()}
+        return _parsed(value)
+
+    def __set__(self, item: Item, value: Any) -> None:
+        self.slot.__set__(item, value)
 
 
 def _parsed(value: Any) -> Any:
     return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
 
 
-def _each_parsed(values: dict[str, Any] | UnsetType) -> dict[str, Any] | UnsetType:
-    return UNSET if values is UNSET else {name: _parsed(value) for name, value in values.items()}
+for _name in ("json", "data", "chart", "extra", "metadata"):
+    setattr(Item, _name, _Stored(vars(Item)[_name]))
+
+
+def stored(item: Item, field: str) -> Any:
+    """A field of an item to be encoded: JSON in it may be `msgspec.Raw`."""
+    found = vars(Item)[field]
+    return found.slot.__get__(item) if isinstance(found, _Stored) else getattr(item, field)
 
 
 class Logs(msgspec.Struct):

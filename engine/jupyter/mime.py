@@ -12,7 +12,7 @@ from msgspec import UNSET
 from engine.errors import MessageError
 from engine.jupyter.contents import OBJECTS, is_json
 from engine.jupyter.json_reader import Json, Text
-from engine.models import Item
+from engine.models import Item, stored
 
 FIELDS: dict[str, str] = {
     "text/plain": "text",
@@ -28,7 +28,6 @@ FIELDS: dict[str, str] = {
     "e2b/data": "data",
     "e2b/chart": "chart",
 }
-_STORED = {"json": "stored_json", "data": "stored_data", "chart": "stored_chart"}  # fields that hold JSON as it came
 _BINARY = frozenset({"image/png", "image/jpeg", "application/pdf"})
 _MAX_METADATA = 1000  # members of a display's
 _ONE_LINE = 64 * 1024  # bytes of JSON that is looked at in the place of text
@@ -66,15 +65,15 @@ def to_item(
         if field is None or (mime_type in OBJECTS and not _is_object(value)):
             extra[mime_type] = value
         else:
-            setattr(item, _STORED.get(field, field), value)
+            setattr(item, field, value)
     if extra:
-        item.stored_extra = extra
+        item.extra = extra
     if rest:
         size = len(_encoder.encode(rest))
         if max_value_bytes is not None and size > max_value_bytes:
             omitted["metadata"] = size
         else:
-            item.stored_metadata = rest
+            item.metadata = rest
             total += size
     if omitted:
         item.omitted = omitted
@@ -109,16 +108,12 @@ def is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def stored(item: Item, field: str) -> Any:
-    """A field of an item, to be encoded: JSON in it may be `msgspec.Raw`."""
-    return getattr(item, _STORED.get(field, field))
-
-
 def to_bundle(item: Item) -> dict[str, Any]:
     """The item as a MIME bundle again, to be encoded: JSON in it may be `msgspec.Raw`."""
     values = {mime_type: stored(item, field) for mime_type, field in FIELDS.items()}
     bundle = {mime_type: value for mime_type, value in values.items() if value is not UNSET}
-    return bundle if item.stored_extra is UNSET else bundle | item.stored_extra
+    extra = stored(item, "extra")
+    return bundle if extra is UNSET else bundle | extra
 
 
 def _normalize(mime_type: str, value: Any) -> tuple[Any, int]:

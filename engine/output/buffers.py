@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from engine.jupyter import to_item, utf8_size
-from engine.models import Event, Item, ItemAdded, ItemUpdated, Truncation
+from engine.models import Event, Item, ItemAdded, ItemUpdated, Truncation, stored
 
 _MOST_EVENTS = 10  # of one update
 
@@ -332,7 +332,7 @@ def _item_of(entry: _Entry) -> Item:
 def _marked(item: Item, *, is_primary: bool) -> Item:
     if item.is_primary == is_primary:
         return item
-    fields = {name: getattr(item, name) for name in item.__struct_fields__}
+    fields = {name: stored(item, name) for name in item.__struct_fields__}
     return Item(**{**fields, "is_primary": is_primary})
 
 

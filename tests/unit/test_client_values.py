@@ -27,7 +27,7 @@ EVENTS = [
     engine.Started(execution_id="e", context_id="c", language="python"),
     engine.Stdout(text="a", omitted_bytes=3),
     engine.Stderr(text="b"),
-    engine.ItemAdded(index=0, item=engine.Item(is_primary=False, png="aGk=", stored_extra={"x/y": {"z": 1}})),
+    engine.ItemAdded(index=0, item=engine.Item(is_primary=False, png="aGk=", extra={"x/y": {"z": 1}})),
     engine.ItemUpdated(index=0, item=engine.Item(is_primary=True, text="t", omitted={"text/html": 9})),
     engine.Cleared(),
     engine.InputRequest(prompt="? ", password=True),

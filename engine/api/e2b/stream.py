@@ -15,8 +15,7 @@ from engine.api.http.streaming import PING_INTERVAL, Disconnect
 from engine.contexts import Execution
 from engine.core import Engine
 from engine.errors import NotFound
-from engine.jupyter import stored
-from engine.models import Cleared, Event, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout
+from engine.models import Cleared, Event, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout, stored
 from engine.output import EngineFailed
 
 _FIELDS = (
@@ -115,7 +114,8 @@ def _result_line(item: Item) -> Line:
         value = stored(item, field)
         if value is not UNSET:
             line[field] = _without_quotes(value) if field == "text" else value
-    extra = dict(item.stored_extra) if item.stored_extra is not UNSET else {}
+    found = stored(item, "extra")
+    extra = dict(found) if found is not UNSET else {}
     if item.omitted is not UNSET:
         extra[_OMITTED] = item.omitted
     return {**line, "extra": extra, "is_main_result": item.is_primary}

@@ -14,8 +14,8 @@ import msgspec
 from msgspec import UNSET
 
 from engine.errors import FieldError, InvalidRequest
-from engine.jupyter import FIELDS, stored
-from engine.models import FileChange, Item, Result
+from engine.jupyter import FIELDS
+from engine.models import FileChange, Item, Result, stored
 from engine.output import strip_ansi
 
 SCHEME = "polyrepl"

@@ -39,8 +39,7 @@ from engine.api.mcp.definitions import definitions
 from engine.contexts import Execution
 from engine.core import Engine
 from engine.errors import ContextNotFound, FieldError, InvalidRequest, NotFound, PolyreplError
-from engine.jupyter import stored
-from engine.models import FileInfo, Stderr, Stdout
+from engine.models import FileInfo, Stderr, Stdout, stored
 
 INSTRUCTIONS = (
     "Runs code in persistent contexts, each a real Jupyter kernel with a working directory of its own. Pass the context_id of an "

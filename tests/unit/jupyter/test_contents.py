@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from engine.errors import MessageError
-from engine.jupyter import Channel, Json, Message, Text
+from engine.jupyter import Channel, Json, Message, Session, Text
 
 MANY = b"[" + b"[]," * 300_000 + b"[]]"
 
@@ -38,7 +38,7 @@ def message(msg_type: str, content: Any, **more: Any) -> Message:
 def test_a_content_that_is_larger_than_its_type_may_be_is_not_parsed(msg_type: str, content: Any):
     made = message(msg_type, content)
     assert made.read() is None
-    with pytest.raises(MessageError, match="more than|at most"):
+    with pytest.raises(MessageError, match=r"more than|at most"):
         _ = made.content
 
 
@@ -52,9 +52,7 @@ def test_json_in_a_display_is_not_parsed(msg_type: str):
             pass
         found = made.content["data"]["application/json"]
         assert (found.raw() if isinstance(found, Json) else found) == msgspec.Raw(value)
-        assert (
-            str(made.content["data"]["text/plain"] if value is not MANY else made.content["data"]["text/plain"]) == "t"
-        )
+        assert str(made.content["data"]["text/plain"]) == "t"
 
 
 def test_a_large_message_is_read_in_steps_and_only_once():
@@ -100,8 +98,6 @@ def test_a_display_whose_fields_are_of_other_types_is_read_all_the_same(raw: byt
 
 
 def test_large_headers_and_metadata_are_refused():
-    from engine.jupyter import Session
-
     big = b'{"msg_id":"1","msg_type":"x","y":"' + b"y" * 70_000 + b'"}'
     small = b'{"msg_id":"1","msg_type":"x"}'
     for parts in ([big, b"{}", b"{}", b"{}"], [small, big, b"{}", b"{}"]):

@@ -39,7 +39,7 @@ def read(raw: bytes) -> Any:
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(engine.jupyter.json_reader, "_PIECE", 16)
+    monkeypatch.setattr(engine.jupyter.json_reader, "_PIECE", 64)
 
 
 values = st.recursive(
@@ -52,7 +52,7 @@ values = st.recursive(
 @given(values, st.booleans())
 def test_json_is_read_as_it_is_wherever_the_pieces_end(value: Any, ascii_only: bool):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine.jupyter.json_reader, "_PIECE", 16)
+        patch.setattr(engine.jupyter.json_reader, "_PIECE", 64)
         assert read(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
 
 
@@ -122,9 +122,10 @@ def test_a_text_is_read_in_parts():
 
 
 def test_members_and_elements_are_counted():
+    reader = JsonReader(b'{"a":1,"b":2,"c":3}')
+    names = []
     with pytest.raises(MessageError, match="more than 2 members"):
-        for _ in (reader := JsonReader(b'{"a":1,"b":2,"c":3}')).names(2):
-            finished(reader.json())
+        names.extend(name for name in reader.names(2) if finished(reader.json()))
+    reader = JsonReader(b"[1,2,3]")
     with pytest.raises(MessageError, match="more than 2 elements"):
-        for _ in (reader := JsonReader(b"[1,2,3]")).elements(2):
-            finished(reader.json())
+        names.extend("" for _ in reader.elements(2) if finished(reader.json()))
