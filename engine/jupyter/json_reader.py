@@ -207,22 +207,29 @@ class JsonReader:
                 before = _opened(stack) + b","
             elif chunk.string is not None:
                 stack = _still_open(stack + chunk.brackets(chunk.string))
-                yield self._take(before, chunk.text[: chunk.string], b'""' + _closed(stack))
-                yield b'"'
+                text = chunk.text[: chunk.string]
+                self._at += len(text)
+                yield _valid(text) + b'"'
                 yield from self._string()
                 yield b'"'
-                before = _opened(stack)
+                is_name = self.next() == b":"
+                self._check(before, text, (b'"":0' if is_name else b'""') + _closed(stack))
+                before = _opened(stack)[: -2 if is_name else None]
             else:
                 raise self._wrong("is not JSON")
 
     def _take(self, before: bytes, text: bytes, behind: bytes) -> bytes:
         """Check a piece, and go behind it; returns it valid."""
+        valid = self._check(before, text, behind)
+        self._at += len(text)
+        return valid
+
+    def _check(self, before: bytes, text: bytes, behind: bytes) -> bytes:
         valid = _valid(text)
         try:
             _checker.decode(b"".join((before, valid, behind)))
         except (msgspec.DecodeError, RecursionError):
             raise self._wrong("is not JSON") from None
-        self._at += len(text)
         return valid
 
     def _wrong(self, what: str) -> MessageError:
@@ -230,14 +237,14 @@ class JsonReader:
 
 
 class _Chunk:
-    """The text of the next bytes, which begins outside of strings. `string`: where one begins that is not over at its end."""
+    """The text of the next bytes, which begins outside of strings. `string`: where the last one begins, which may go on behind it."""
 
     def __init__(self, text: bytes) -> None:
         self.text = text
         masked = text.replace(b"\\\\", b"__").replace(b'\\"', b"__") if b"\\" in text else text
         self._parts = masked.split(b'"')  # every second one is inside of a string
-        is_cut = len(self._parts) % 2 == 0
-        self.string = len(text) - len(self._parts[-1]) - 1 if is_cut else None
+        last = self._parts[-1 if len(self._parts) % 2 == 0 else -2 :]
+        self.string = len(text) - sum(len(part) + 1 for part in last) if len(self._parts) > 1 else None
 
     def brackets(self, end: int) -> bytes:
         """The brackets before that place, which is outside of strings."""

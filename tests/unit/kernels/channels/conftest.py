@@ -80,6 +80,10 @@ class Wire:
         found = [each.content.get("text") for each in self.messages]
         return [str(text) if isinstance(text, Text) else text for text in found]
 
+    def send(self, data: bytes) -> asyncio.Task[None]:
+        """Send bytes, as a kernel does, in a thread."""
+        return asyncio.create_task(asyncio.to_thread(self.peer.sendall, data))
+
     async def requests(self, count: int) -> list[Frame]:
         """Read so many requests, as a kernel does, in a thread."""
         return await asyncio.to_thread(self._read_requests, count)
