@@ -1,7 +1,7 @@
 """JSON that strangers wrote, read in small steps: checked, cut into its values, and made valid where kernels are known to be wrong.
 
-Reading a large text takes many steps, so that others can work between two of them. No step is longer than a piece of 8 KiB takes,
-whatever the text is: each byte is looked at a fixed number of times, and no value becomes an object."""
+Reading a large text takes many steps, so that others can work between two of them. No step is longer than a piece of 8 KiB takes, or one of
+32 KiB in a string, whatever the text is: each byte is looked at a fixed number of times, and no value becomes an object."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ Steps = Generator[None, None, T]
 MAX_DEPTH = 200  # of nested JSON; encoders, ours and clients', give up somewhat deeper
 TOO_DEEP = f"content is nested more than {MAX_DEPTH} deep"
 _PIECE = 8 * 1024  # bytes
+_LONG = 32 * 1024  # bytes of a piece inside of a string, where there is less to do
 _PART = 256 * 1024  # bytes that a part of a text has at least, but for the last
 _MAX_NAME = 1000  # bytes of a member's name, where names are read
 
@@ -176,7 +177,7 @@ class JsonReader:
         self._at += 1
         while True:
             start = self._at
-            found = _chars.match(self._data, start, start + _PIECE)
+            found = _chars.match(self._data, start, start + _LONG)
             piece = found[0] if found is not None else b""
             if self._data[start + len(piece) : start + len(piece) + 1] != b'"':
                 piece = _whole_characters(piece)

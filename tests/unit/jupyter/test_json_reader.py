@@ -16,7 +16,7 @@ from engine.errors import MessageError
 from engine.jupyter.json_reader import MAX_DEPTH, JsonReader, Steps
 
 T = TypeVar("T")
-PIECE = engine.jupyter.json_reader._PIECE
+LONG = engine.jupyter.json_reader._LONG
 
 
 def finished(steps: Steps[T]) -> tuple[T, int]:
@@ -109,8 +109,8 @@ LARGE = {
 def test_a_step_reads_no_more_than_a_piece(name: str):
     value, steps = finished(JsonReader(LARGE[name]).json())
     assert value.raw() == msgspec.Raw(LARGE[name])
-    assert steps >= len(LARGE[name]) // PIECE
-    assert max(map(len, value.parts)) <= PIECE + 1
+    assert steps >= len(LARGE[name]) // LONG
+    assert max(map(len, value.parts)) <= LONG + 1
 
 
 def test_a_text_is_read_in_parts():
