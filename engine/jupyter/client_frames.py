@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 
 from engine.errors import FieldError, InvalidRequest, MessageError
-from engine.jupyter.messages import EMPTY, PROTOCOL_VERSION, Channel
+from engine.jupyter.contents import EMPTY
+from engine.jupyter.messages import PROTOCOL_VERSION, Channel
 from engine.jupyter.websocket_frames import V1, decode_v1, encode_v1
 from engine.models import encode
 

@@ -13,7 +13,8 @@ from itertools import pairwise
 import msgspec
 
 from engine.errors import MessageError
-from engine.jupyter.messages import EMPTY, Channel
+from engine.jupyter.contents import EMPTY
+from engine.jupyter.messages import Channel
 
 V1 = "v1.kernel.websocket.jupyter.org"
 

@@ -105,10 +105,18 @@ def encode_result(result: Result, stdout: str, stderr: str, *, size: int) -> byt
     logs = {"stdout": _lines(stdout), "stderr": _lines(stderr)}
     if _can_have(_GROWTH * size):
         with contextlib.suppress(TypeError, ValueError):  # an integer beyond 64 bits in somebody's JSON
-            told = {**msgspec.to_builtins(result), "logs": {name: orjson.Fragment(raw) for name, raw in logs.items()}}
-            return orjson.dumps(told)
+            fields = msgspec.to_builtins(result, builtin_types=(msgspec.Raw,))
+            fields["logs"] = {name: orjson.Fragment(raw) for name, raw in logs.items()}
+            return orjson.dumps(fields, default=_stored)
     told = {**msgspec.structs.asdict(result), "logs": {name: msgspec.Raw(raw) for name, raw in logs.items()}}
     return bytes(encode({name: value for name, value in told.items() if value is not msgspec.UNSET}))
+
+
+def _stored(value: object) -> orjson.Fragment:
+    """JSON that a kernel sent is passed on as it is."""
+    if isinstance(value, msgspec.Raw):
+        return orjson.Fragment(bytes(value))
+    raise TypeError
 
 
 def _can_have(size: int) -> bool:
