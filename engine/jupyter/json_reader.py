@@ -1,7 +1,7 @@
 """JSON that strangers wrote, read in small steps: checked, cut into its values, and made valid where kernels are known to be wrong.
 
-Reading a large text takes many steps, so that others can work between two of them. No step is longer than a piece of 8 KiB takes, or one of
-32 KiB in a string, whatever the text is: each byte is looked at a fixed number of times, and no value becomes an object."""
+Reading a large text takes many steps, so that others can work between two of them. No step is longer than a piece of 8 KiB takes, or
+one of 128 KiB in a string (16 KiB if it has escapes): each byte is looked at a fixed number of times, and no value becomes an object."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ Steps = Generator[None, None, T]
 MAX_DEPTH = 200  # of nested JSON; encoders, ours and clients', give up somewhat deeper
 TOO_DEEP = f"content is nested more than {MAX_DEPTH} deep"
 _PIECE = 8 * 1024  # bytes
-_LONG = 32 * 1024  # bytes of a piece inside of a string, where there is less to do
+_LONG = 128 * 1024  # bytes of a piece inside of a string, where there is less to do
+_ESCAPED = 16 * 1024  # bytes of one that has escapes
 _PART = 256 * 1024  # bytes that a part of a text has at least, but for the last
 _MAX_NAME = 1000  # bytes of a member's name, where names are read
 
@@ -34,7 +35,6 @@ _SCALAR = rb"(?:" + _STRING + rb"|true|false|null|NaN|-?Infinity|" + _NUMBER + r
 
 
 _scalar = re.compile(_SCALAR)
-_chars = re.compile(_CHARS)
 _name = re.compile(rb"(" + _STRING + rb")" + _WS + rb":" + _WS)
 _space = re.compile(_WS)
 _surrogate = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -137,10 +137,9 @@ class JsonReader:
         parts: list[str] = []
         part: list[str] = []
         size = held = 0
-        for piece in self._string():
-            text = _text_decoder.decode(b'"' + piece + b'"')
+        for piece, text in self._string():
             part.append(text)
-            held += len(text) if text.isascii() else len(text.encode())
+            held += len(piece) if b"\\" not in piece else len(text.encode())
             if held >= _PART:
                 parts.append("".join(part))
                 size, held = size + held, 0
@@ -155,7 +154,7 @@ class JsonReader:
         first = self.next()
         if first == b'"':
             parts.append(b'"')
-            for piece in self._string():
+            for piece, _ in self._string():
                 parts.append(piece)
                 yield
             parts.append(b'"')
@@ -172,20 +171,21 @@ class JsonReader:
             parts.append(_valid(found[0]))
         return Json(parts, sum(map(len, parts)))
 
-    def _string(self) -> Generator[bytes, None, None]:
-        """What is between the quotes, in pieces that end between two characters."""
+    def _string(self) -> Generator[tuple[bytes, str], None, None]:
+        """What is between the quotes, in pieces that end between two characters, as JSON and as text."""
         self._at += 1
         while True:
-            start = self._at
-            found = _chars.match(self._data, start, start + _LONG)
-            piece = found[0] if found is not None else b""
-            if self._data[start + len(piece) : start + len(piece) + 1] != b'"':
-                piece = _whole_characters(piece)
-                if not piece:
-                    raise self._wrong("has a string that does not end")
+            piece, is_last = _until_quote(bytes(self._data[self._at : self._at + _LONG]))
+            if not piece and not is_last:
+                raise self._wrong("has a string that does not end")
+            valid = _valid(piece, in_string=True)
+            try:
+                text = _text_decoder.decode(b'"' + valid + b'"')
+            except msgspec.DecodeError:
+                raise self._wrong("is not JSON") from None
             self._at += len(piece)
-            yield _valid(piece, in_string=True)
-            if self._data[self._at : self._at + 1] == b'"':
+            yield valid, text
+            if is_last:
                 self._at += 1
                 return
 
@@ -211,7 +211,8 @@ class JsonReader:
                 text = chunk.text[: chunk.string]
                 self._at += len(text)
                 yield _valid(text) + b'"'
-                yield from self._string()
+                for piece, _ in self._string():
+                    yield piece
                 yield b'"'
                 is_name = self.next() == b":"
                 self._check(before, text, (b'"":0' if is_name else b'""') + _closed(stack))
@@ -339,6 +340,21 @@ def check_valid(text: bytes) -> None:
     check_depth(text)
 
 
+def _until_quote(piece: bytes) -> tuple[bytes, bool]:
+    """What a piece inside of a string has up to the quote that ends it, or as much as is whole; and whether that quote is there."""
+    masked = piece
+    if b"\\" in piece:
+        piece = piece[:_ESCAPED]
+        masked = piece.replace(b"\\\\", b"__").replace(b'\\"', b"__")
+    end = masked.find(b'"')
+    if end >= 0:
+        return piece[:end], True
+    escape = masked.rfind(b"\\", -5)
+    if escape >= 0 and (escape == len(piece) - 1 or masked[escape + 1] == ord("u")):
+        piece = piece[:escape]  # in which it ends
+    return _whole_characters(piece), False
+
+
 def _whole_characters(piece: bytes) -> bytes:
     """Without the beginning of a character at its end."""
     end = len(piece)
@@ -348,7 +364,8 @@ def _whole_characters(piece: bytes) -> bytes:
         end -= 1
     else:
         end = len(piece)
-    return _half_pair.sub(b"", piece[:end]) or piece
+    whole = piece[:end]
+    return (_half_pair.sub(b"", whole) if b"\\" in whole[-6:] else whole) or piece
 
 
 def _valid(piece: bytes, *, in_string: bool = False) -> bytes:
@@ -358,7 +375,7 @@ def _valid(piece: bytes, *, in_string: bool = False) -> bytes:
             piece.decode()
         except UnicodeDecodeError:
             piece = piece.decode("utf-8", "replace").encode()
-    if _surrogate.search(piece) is not None:
+    if b"\\" in piece and _surrogate.search(piece) is not None:
         piece = _escapes.sub(lambda found: b"?" if found[1] else found[0], piece)
     if not in_string and (b"NaN" in piece or b"Infinity" in piece):
         piece = _Chunk(piece).with_constants_as_text()

@@ -129,3 +129,21 @@ def test_members_and_elements_are_counted():
     reader = JsonReader(b"[1,2,3]")
     with pytest.raises(MessageError, match="more than 2 elements"):
         names.extend("" for _ in reader.elements(2) if finished(reader.json()))
+
+
+@pytest.mark.parametrize("end", [engine.jupyter.json_reader._ESCAPED, LONG], ids=["after escapes", "plain"])
+@pytest.mark.parametrize("token", ["\\n", '\\"', "\\\\", "\\u00e9", "\\ud83d\\ude00", "é", "😀"])
+def test_a_string_is_cut_between_characters(token: str, end: int):
+    escape = "\\t" if end < LONG else ""
+    for place in range(14):
+        raw = f'"{escape}{"x" * (end - place - len(escape))}{token * 3}","'.encode()
+        found, _ = finished(JsonReader(memoryview(raw)).text())
+        assert str(found) == json.loads(raw[:-2])
+        assert found.size == len(str(found).encode())
+
+
+@pytest.mark.parametrize("wrong", [b"\n", b"\\x", b"\\u12", b"\\ud83d\\u12"])
+def test_a_long_string_is_checked_like_a_short_one(wrong: bytes):
+    for raw in (b'"%b%b"' % (b"x" * LONG, wrong), b'["%b%b"]' % (b"x" * LONG, wrong)):
+        with pytest.raises(MessageError):
+            read(raw)
