@@ -8,7 +8,7 @@ import itertools
 import json
 import struct
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 
 from engine.errors import FieldError, InvalidRequest, MessageError
-from engine.jupyter.contents import EMPTY
+from engine.jupyter.contents import AT_ONCE, EMPTY
+from engine.jupyter.json_reader import JsonReader, Steps
 from engine.jupyter.messages import PROTOCOL_VERSION, Channel
 from engine.jupyter.websocket_frames import V1, decode_v1, encode_v1
 from engine.models import encode
@@ -88,9 +89,22 @@ class Outgoing:
         self.channel = channel
         self.size = sum(map(len, parts))
         self._parts = parts
+        self._values: list[bytes] = []
+
+    def prepare(self, subprotocol: str | None) -> Iterator[None]:
+        """The steps of what takes long in `encode`, of a large message. Whoever takes them shares them with all that do."""
+        return iter(()) if subprotocol == V1 or self.size <= AT_ONCE else self._checking
 
     def encode(self, subprotocol: str | None) -> str | bytes:
         return self._v1 if subprotocol == V1 else self._default
+
+    @cached_property
+    def _checking(self) -> Iterator[None]:
+        return self._check()
+
+    def _check(self) -> Steps[None]:
+        for part in self._parts[:4]:
+            self._values.append((yield from _valid_json(part)))
 
     @cached_property
     def _v1(self) -> bytes:
@@ -98,9 +112,10 @@ class Outgoing:
 
     @cached_property
     def _default(self) -> str | bytes:
-        values = [_valid_json(part) for part in self._parts[:4]]
-        header = _decoder.decode(values[0])
-        fields = {name: msgspec.Raw(value) for name, value in zip(_NAMES, values, strict=True)}
+        for _ in self._checking:
+            pass
+        header = _decoder.decode(self._values[0])
+        fields = {name: msgspec.Raw(value) for name, value in zip(_NAMES, self._values, strict=True)}
         message = {
             **fields,
             "msg_id": header.get("msg_id", ""),
@@ -119,8 +134,20 @@ class Outgoing:
         return b"".join((struct.pack(f"!{count + 1}I", count, *offsets), text, *buffers))
 
 
-def _valid_json(part: bytes) -> bytes:
-    """The same, but for what no browser can read: bytes that are not UTF-8, NaN."""
+def _valid_json(part: bytes) -> Steps[bytes]:
+    """The same, but for what no browser can read: bytes that are not UTF-8, NaN. In steps, where it is large."""
+    if len(part) <= AT_ONCE:
+        return _valid_at_once(part)
+    reader = JsonReader(part)
+    try:
+        value = yield from reader.json()
+        reader.end()
+    except MessageError:
+        return EMPTY
+    return b"".join(value.parts)
+
+
+def _valid_at_once(part: bytes) -> bytes:
     try:
         part.decode()
         if b"NaN" in part or b"Infinity" in part:

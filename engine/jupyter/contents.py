@@ -19,7 +19,7 @@ _LARGE = DISPLAYS | {"stream", "error", "execute_reply", "execute_input"}
 """Types whose content grows with what users print, show, raise or run."""
 _SMALL = {"status": 4096, "clear_output": 4096, "iopub_welcome": 4096, "input_request": 64 * 1024}
 _MOST = 1024 * 1024  # bytes of the other contents: replies, comms
-_AT_ONCE = 256 * 1024  # bytes of a content that is read in one step
+AT_ONCE = 256 * 1024  # bytes of a content that is read in one step
 _FEW = 16 * 1024  # bytes of a content that is, whatever it is
 _MAX_MARKS = 20_000  # quotes and brackets of such a content: they take time, and memory when they are parsed
 _MAX_OBJECTS = 100_000  # of those in contents that are always parsed
@@ -86,7 +86,7 @@ def read_object(raw: bytes) -> Content:
 
 
 def _is_light(raw: bytes) -> bool:
-    return len(raw) <= _FEW or (len(raw) <= _AT_ONCE and _marks(raw) <= _MAX_MARKS)
+    return len(raw) <= _FEW or (len(raw) <= AT_ONCE and _marks(raw) <= _MAX_MARKS)
 
 
 def _marks(raw: bytes) -> int:

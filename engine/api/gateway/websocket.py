@@ -159,6 +159,10 @@ class _Client(Observer):
             await self._changed.wait()
 
     async def _send(self, message: Outgoing) -> bool:
+        for _ in message.prepare(self._subprotocol):
+            await asyncio.sleep(0)
+            if not (self._queue and self._queue[0] is message):
+                return True
         data = message.encode(self._subprotocol)
         try:
             if isinstance(data, bytes):
