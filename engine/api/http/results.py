@@ -102,14 +102,20 @@ def encode_result(result: Result, stdout: str, stderr: str, *, size: int) -> byt
     """A result whose logs are these texts. Their lines are never all there at once: there may be millions.
 
     `size` tells roughly how large it is. Raises MemoryError."""
-    logs = {"stdout": _lines(stdout), "stderr": _lines(stderr)}
+    fields = memoryview(_encode_fields(result, size))[:-1]
+    logs = (b',"logs":{"stdout":[', *_lines(stdout), b'],"stderr":[', *_lines(stderr), b"]}}")
+    return b"".join((fields, *logs))
+
+
+def _encode_fields(result: Result, size: int) -> bytes | bytearray:
+    """The result without its logs."""
     if _can_have(_GROWTH * size):
         with contextlib.suppress(TypeError, ValueError):  # an integer beyond 64 bits in somebody's JSON
             fields = msgspec.to_builtins(result, builtin_types=(msgspec.Raw,))
-            fields["logs"] = {name: orjson.Fragment(raw) for name, raw in logs.items()}
+            del fields["logs"]
             return orjson.dumps(fields, default=_stored)
-    told = {**msgspec.structs.asdict(result), "logs": {name: msgspec.Raw(raw) for name, raw in logs.items()}}
-    return bytes(encode({name: value for name, value in told.items() if value is not msgspec.UNSET}))
+    told = msgspec.structs.asdict(result)
+    return encode({name: value for name, value in told.items() if name != "logs" and value is not msgspec.UNSET})
 
 
 def _stored(value: object) -> orjson.Fragment:
@@ -128,9 +134,13 @@ def _can_have(size: int) -> bool:
     return True
 
 
-def _lines(text: str) -> bytes:
-    parts = [_encode_lines(piece)[1:-1] for piece in _pieces(text)]
-    return b"[" + b",".join(parts) + b"]"
+def _lines(text: str) -> Iterator[bytes | memoryview]:
+    """The elements of the list of its lines, in pieces."""
+    separator = b""
+    for piece in _pieces(text):
+        yield separator
+        yield memoryview(_encode_lines(piece))[1:-1]
+        separator = b","
 
 
 def _encode_lines(text: str) -> bytes | bytearray:
