@@ -10,6 +10,7 @@ import pytest
 from engine.kernels.interpreters import runtime_problem
 from tests.harness.client import Client, Repl
 from tests.harness.dialects import PYTHON, TYPESCRIPT, Dialect
+from tests.harness.waiting import wait_until
 
 
 def test_state_is_kept_over_calls(repl: Repl, dialect: Dialect) -> None:
@@ -161,7 +162,9 @@ def test_late_output_of_a_cell_stays_with_its_cell(client: Client, repl: Repl, d
     join = {"python": "go.set(); thread.join(20); print('own')", "typescript": "go(); await late; console.log('own')"}
     first = repl.run(late)
     assert repl.run(join[dialect.name]).stdout == ["own"]
-    assert client.wait_for_event(first["execution_id"], "stdout")["text"] == "late\n"
+    wait_until(
+        lambda: client.execution(first["execution_id"]).stdout == ["late"], what="the late output is in the result"
+    )
 
 
 @pytest.mark.parametrize("language", ["cobol", *(name for name in ("bun", "deno") if runtime_problem(name))])
