@@ -22,10 +22,10 @@ POINTS = (
     ("engine.kernels.channels.stream", "StreamChannels.send", "message"),
     ("engine.kernels.channels.stream", "StreamChannels._write", "write"),
     ("engine.kernels.channels.stream", "StreamChannels._receive_bytes", "read"),
-    ("engine.kernels.channels.stream", "StreamChannels._deliver", "deliver"),
+    ("engine.kernels.channels.stream", "StreamChannels.deliver", "deliver"),
     ("engine.contexts.executions", "Execution.receive", "normalize"),
     ("engine.contexts.executions", "Execution.end", "end"),
-    ("engine.api.native.execute", "_result_response", "encode"),
+    ("engine.api.http.results", "_encode_short", "encode"),
 )
 
 

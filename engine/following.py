@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from engine.models import Event
 from engine.output import Journal
 
+_AT_ONCE = 64 * 1024  # bytes of events that a slow reader keeps when the journal has let go of them
+
 
 async def follow(
     journal: Journal, after: int = 0, *, ping: float | None = None
@@ -18,9 +20,10 @@ async def follow(
     try:
         while True:
             changed.clear()
-            for number, event in journal.read(after):
-                after = number
-                yield number, event
+            while events := journal.read(after, max_bytes=_AT_ONCE):
+                for number, event in events:
+                    after = number
+                    yield number, event
             if journal.closed and after >= journal.last:
                 return
             try:

@@ -39,17 +39,48 @@ def configure(level: str = "info", form: str = "console") -> None:
     global _logger
     number = logging.getLevelName(level.upper())
     _logger = _make(number, form)
-    logging.basicConfig(stream=sys.stderr, level=max(number, _WARNING), format="%(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=max(number, _WARNING))
+    # What it warns of is up to clients: anybody could fill the log. The metrics count it.
+    logging.getLogger("uvicorn.error").setLevel(max(number, logging.ERROR))
 
 
 def get_logger() -> structlog.typing.FilteringBoundLogger:
     return _logger
 
 
+class _Formatter(logging.Formatter):
+    """Of what other packages log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(_escape, super().format(record).split("\n")))
+
+
+def _escape_values(_: Any, __: str, values: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Texts without control characters, which a terminal would obey; a traceback keeps its lines."""
+    for name, value in values.items():
+        if isinstance(value, str) and not value.isprintable():
+            lines = value.split("\n") if name == "exception" else [value]
+            values[name] = "\n".join(map(_escape, lines))
+    return values
+
+
+def _escape(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def _make(level: int, form: str) -> structlog.typing.FilteringBoundLogger:
-    processors: list[Any] = [structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
+    processors: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _escape_values,
+    ]
     if form == "json":
-        processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        processors.append(structlog.processors.JSONRenderer())
     else:
         processors.append(
             structlog.dev.ConsoleRenderer(

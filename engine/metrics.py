@@ -98,6 +98,18 @@ class Metrics:
         self.bad_messages = Counter(
             "polyrepl_bad_messages", "Messages from kernels that were not valid.", registry=self.registry
         )
+        self.connections_closed = Counter(
+            "polyrepl_connections_closed",
+            "Connections that the server ended; reason: stalled, full, or unauthorized or idle (for a new one).",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.requests_refused = Counter(
+            "polyrepl_requests_refused",
+            "Requests refused before a route; reason: unauthorized, forbidden, not_found, too_large or malformed.",
+            ["reason"],
+            registry=self.registry,
+        )
 
         self.mcp_sessions = Gauge("polyrepl_mcp_sessions", "MCP sessions.", registry=self.registry)
         self.mcp_sessions_evicted = Counter(

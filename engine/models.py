@@ -22,9 +22,7 @@ TERMINAL: frozenset[str] = frozenset({"ok", "error", "timeout", "interrupted", "
 
 
 def encode(value: Any, encoder: msgspec.json.Encoder = msgspec.json.Encoder()) -> bytearray:  # noqa: B008 - it has no state
-    """A value of any size as JSON. Raises MemoryError if there is no memory for it.
-
-    `Encoder.encode` crashes the process in that case, and so does orjson: both write on where their buffer could not grow."""
+    """A value of any size as JSON. Raises MemoryError; `Encoder.encode` and orjson, whose buffers cannot grow then, crash the process."""
     buffer = bytearray()
     encoder.encode_into(value, buffer)
     return buffer
@@ -52,6 +50,36 @@ class Item(msgspec.Struct, omit_defaults=False, kw_only=True):
     extra: dict[str, Any] | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
     omitted: dict[str, int] | UnsetType = UNSET
+
+
+class _Stored:
+    """A field that holds JSON as the kernel sent it, or has it for each of its members; who looks at it parses it, encoders do not."""
+
+    def __init__(self, slot: Any) -> None:
+        self.slot = slot
+
+    def __get__(self, item: Item | None, owner: type[Item]) -> Any:
+        value = self if item is None else self.slot.__get__(item)
+        if type(value) is dict and any(isinstance(each, msgspec.Raw) for each in value.values()):
+            return {name: _parsed(each) for name, each in value.items()}
+        return _parsed(value)
+
+    def __set__(self, item: Item, value: Any) -> None:
+        self.slot.__set__(item, value)
+
+
+def _parsed(value: Any) -> Any:
+    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
+
+
+for _name in ("json", "data", "chart", "extra", "metadata"):
+    setattr(Item, _name, _Stored(vars(Item)[_name]))
+
+
+def stored(item: Item, field: str) -> Any:
+    """A field of an item to be encoded: JSON in it may be `msgspec.Raw`."""
+    found = vars(Item)[field]
+    return found.slot.__get__(item) if isinstance(found, _Stored) else getattr(item, field)
 
 
 class Logs(msgspec.Struct):

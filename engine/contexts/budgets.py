@@ -72,7 +72,7 @@ class Share:
     def check(self, size: int, *, times: int = 1) -> None:
         """Raises TooManyBytes where `size` more bytes have no room. `times`: how often the limits may be used, before that."""
         budget, after = self._budget, self.held + size
-        if after <= self._limit and budget.held + size <= budget.limit:
+        if not size or (after <= self._limit and budget.held + size <= budget.limit):
             return
         if self.held and after > times * self._limit:
             budget.refused.inc()

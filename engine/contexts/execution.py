@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import time
 import uuid
-from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from sys import getsizeof
@@ -14,6 +13,7 @@ from typing import Protocol
 
 from msgspec import UNSET, UnsetType
 
+from engine.contexts.answers import Answers
 from engine.contexts.inheritance import Loss
 from engine.contexts.variables import changes_of
 from engine.errors import InputNotExpected
@@ -30,6 +30,7 @@ from engine.models import (
     FileChange,
     InputRequest,
     Item,
+    Logs,
     Result,
     Started,
     Status,
@@ -40,7 +41,6 @@ from engine.output import FindHint, Journal, Normalizer, OutputLimits, traceback
 from engine.validation import check_text
 
 _WEIGHED_EVERY = 64 * 1024  # bytes of messages
-END_OF_INPUT = "\x04"  # as an input_reply: ipykernel and our kernels read it as end of input
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +107,12 @@ class Execution:
         self.files: list[FileChange] | UnsetType = UNSET
         self.journal = Journal(max_events=max_events, max_bytes=limits.output_bytes)
         self.request: Request | None = request
-        self._stdin = deque(request.options.stdin or ())
-        self._interactive = request.options.interactive and request.options.stdin is None
+        self._answers = Answers(request.options)
         self._wants_changes = request.options.variables
         self._changes: VariableChanges | UnsetType = UNSET
+        self._limits = limits
         self._normalizer = Normalizer(limits, find_hint=find_hint)
         self._listener = listener
-        self._run: Run | None = None
-        self._awaits_input = False
         self._unweighed = 0  # bytes of messages since its listener was last told
         self._started_at = 0.0
         self._duration: float | None = None
@@ -193,7 +191,7 @@ class Execution:
     def attach(self, run: Run) -> None:
         """Its cell was handed to a kernel."""
         if not self.is_finished:
-            self._run = run
+            self._answers.attach(run)
 
     def receive(self, message: Message) -> None:
         """Take a message of this cell; those after its end (threads that outlive it) add to its result."""
@@ -204,7 +202,8 @@ class Execution:
             self._changes = changes_of(message)
         for event in self._normalizer.feed(message):
             if isinstance(event, InputRequest):
-                self._answer_input(event)
+                if not self._answers.reply():
+                    self.journal.append(event)
             elif not (isinstance(event, Failed) and self.deadline_passed):
                 self.journal.append(event, message.size)
         self._unweighed += message.size or _WEIGHED_EVERY  # unknown, of what did not come from the kernel
@@ -234,22 +233,10 @@ class Execution:
 
     def provide_input(self, value: str) -> None:
         """Answer the pending input request. Raises InputNotExpected when there is none, and InvalidRequest."""
-        if not self._awaits_input or self._run is None:
+        if not self._answers.awaits_client:
             raise InputNotExpected(self.id, self.status)
         check_text("value", value)
-        self._awaits_input = False
-        self._run.reply_input(value)
-
-    def _answer_input(self, request: InputRequest) -> None:
-        if self._run is None:
-            return
-        if self._stdin:
-            self._run.reply_input(self._stdin.popleft())
-        elif self._interactive:
-            self._awaits_input = True
-            self.journal.append(request)
-        else:
-            self._run.reply_input(END_OF_INPUT)
+        self._answers.provide(value)
 
     def end(self, status: Status, *, context_state: ContextState | None, error: ErrorInfo | None = None) -> None:
         """Reach the end. Only the first call counts."""
@@ -261,9 +248,8 @@ class Execution:
         if error is not None:
             self.journal.append(self._normalizer.fail(error))
         self.status, self.context_state = status, context_state
-        self.request = self._run = None  # it may be kept for long, its kernel is not
-        self._stdin.clear()
-        self._awaits_input = False
+        self.request = None
+        self._answers.close()
         self.journal.append(
             Done(
                 status=status,
@@ -287,6 +273,11 @@ class Execution:
     def _append(self, events: list[Event]) -> None:
         for event in events:
             self.journal.append(event)
+
+    def discard(self) -> None:
+        """Let go of all output: nobody can ask for it, and whoever still follows it gets a `Gap`."""
+        self.journal.discard()
+        self._normalizer = Normalizer(self._limits)
 
     async def wait(self) -> None:
         """Return when the execution has ended. It always does: it has a deadline, and its queue is bounded."""
@@ -313,8 +304,8 @@ class Execution:
         duration = self.duration
         return UNSET if duration is None else round(duration * 1000, 3)
 
-    def result(self) -> Result:
-        """The execution as it stands now."""
+    def result(self, logs: Logs | None = None) -> Result:
+        """The execution as it stands now. `logs`: in place of its own, which may be long."""
         normalizer = self._normalizer
         return Result(
             execution_id=self.id,
@@ -322,7 +313,7 @@ class Execution:
             language=self.language,
             status=self.status,
             items=normalizer.items(),
-            logs=normalizer.logs(),
+            logs=logs or normalizer.logs(),
             error=normalizer.error or UNSET,
             execution_count=self._execution_count,
             duration_ms=self._duration_ms,

@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 from engine.contexts.execution import Execution
 from engine.contexts.keys import Keys
+from engine.contexts.leftovers import Leftovers
 from engine.errors import ExecutionNotFound, IdempotencyConflict, ResultGone
 
 _SPARED = 1024 * 1024  # bytes that each may keep, whatever the others hold
@@ -24,6 +25,7 @@ class Executions:
         self._by_id: dict[str, Execution] = {}
         self._finished: OrderedDict[str, int] = OrderedDict()
         self._finished_bytes = 0
+        self._leftovers = Leftovers(retained_bytes // 2)
         self._keys = keys
         self._running: dict[str, int] = {}
         self._running_bytes = 0
@@ -102,4 +104,4 @@ class Executions:
 
     def _forget(self, execution_id: str) -> None:
         self._finished_bytes -= self._finished.pop(execution_id)
-        del self._by_id[execution_id]
+        self._leftovers.add(self._by_id.pop(execution_id))

@@ -37,7 +37,8 @@ PolyreplError
 │   ├── KernelsBusy
 │   ├── TooManyCheckpoints
 │   ├── TooManyInstallations
-│   └── MemoryShort
+│   ├── MemoryShort
+│   └── TooManyOpenFiles
 ├── ShuttingDown
 ├── KernelError
 │   ├── KernelStartFailed
@@ -47,7 +48,7 @@ PolyreplError
 └── MessageError              a kernel sent what is not a Jupyter message
 """
 
-from engine.errors.base import FieldError, PolyreplError
+from engine.errors.base import FieldError, PolyreplError, shorten
 from engine.errors.kernels import BadNotebook, KernelDied, KernelError, KernelStartFailed, KernelTimeout, MessageError
 from engine.errors.limits import (
     KernelsBusy,
@@ -59,9 +60,11 @@ from engine.errors.limits import (
     TooManyCheckpoints,
     TooManyContexts,
     TooManyInstallations,
+    TooManyOpenFiles,
     TooManyRequests,
 )
 from engine.errors.requests import (
+    MAX_ERRORS,
     FileTooLarge,
     Forbidden,
     InvalidRequest,
@@ -95,6 +98,7 @@ from engine.errors.resources import (
 )
 
 __all__ = [
+    "MAX_ERRORS",
     "BadNotebook",
     "CannotBranch",
     "CheckpointLost",
@@ -137,8 +141,10 @@ __all__ = [
     "TooManyContexts",
     "TooManyFiles",
     "TooManyInstallations",
+    "TooManyOpenFiles",
     "TooManyRequests",
     "Unauthorized",
     "UnknownLanguage",
     "VariablesUnavailable",
+    "shorten",
 ]

@@ -5,6 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+MAX_MESSAGE = 2000  # characters
+
+
+def shorten(text: str, limit: int) -> str:
+    """The text, or as much of its begin and its end as `limit` characters hold: it may be of a request, and of any length."""
+    if len(text) <= limit:
+        return text
+    half = (limit - 5) // 2
+    return f"{text[:half]} ... {text[-half:]}"
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
@@ -22,6 +32,7 @@ class PolyreplError(Exception):
     remedy: ClassVar[str]
 
     def __init__(self, message: str) -> None:
+        message = shorten(message, MAX_MESSAGE)
         super().__init__(message)
         self.message = message
 

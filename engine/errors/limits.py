@@ -81,6 +81,15 @@ class MemoryShort(Overloaded):
         )
 
 
+class TooManyOpenFiles(Overloaded):
+    """The server, or its machine, has no file descriptor left."""
+
+    remedy = "Wait for the seconds in Retry-After and try again. The operator can raise the limit of open files."
+
+    def __init__(self) -> None:
+        super().__init__("The server has no file descriptors left for another kernel", retry_after=5)
+
+
 class ShuttingDown(PolyreplError):
     """The server is shutting down."""
 

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from engine.errors.base import FieldError, PolyreplError
+from engine.errors.base import MAX_MESSAGE, FieldError, PolyreplError, shorten
+
+MAX_ERRORS = 20
+"""How many problems of one request are listed."""
+
+_MAX_FIELD = 200  # characters
 
 
 class InvalidRequest(PolyreplError):
-    """The request cannot be carried out as sent; `errors` names each field and what is allowed."""
+    """The request cannot be carried out as sent; `errors` names each field and what is allowed.
+
+    Of very many errors the first are kept; `count`: how many there are, if that is more than are given."""
 
     remedy = "Correct the fields in `errors` and send the request again."
 
-    def __init__(self, *errors: FieldError, message: str = "Invalid request") -> None:
+    def __init__(self, *errors: FieldError, message: str = "Invalid request", count: int = 0) -> None:
         super().__init__(message)
-        self.errors = errors
+        self.errors = [
+            FieldError(shorten(wrong.field, _MAX_FIELD), shorten(wrong.error, MAX_MESSAGE))
+            for wrong in errors[:MAX_ERRORS]
+        ]
+        self.count = max(count, len(errors))
 
     @property
     def explanation(self) -> str:
         """Each field with what is wrong with it."""
-        return "; ".join(f"{wrong.field}: {wrong.error}" for wrong in self.errors) or self.message
+        told = [f"{wrong.field}: {wrong.error}" for wrong in self.errors]
+        if self.count > len(told):
+            told.append(f"and {self.count - len(told)} more")
+        return "; ".join(told) or self.message
 
 
 class UnknownLanguage(InvalidRequest):
@@ -26,9 +40,10 @@ class UnknownLanguage(InvalidRequest):
     remedy = "Use a language that the message lists. GET /languages says why others are not available."
 
     def __init__(self, language: str, *, allowed: list[str], reason: str | None = None) -> None:
-        what = f"{language!r} is not available: {reason}" if reason else f"{language!r} is not a known language"
+        named = repr(shorten(language, _MAX_FIELD))
+        what = f"{named} is not available: {reason}" if reason else f"{named} is not a known language"
         super().__init__(FieldError("language", f"{what}; allowed: {', '.join(allowed)}"))
-        self.language = language
+        self.language = shorten(language, _MAX_FIELD)
         self.allowed = allowed
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.errors.base import PolyreplError
+from engine.errors.base import PolyreplError, shorten
 from engine.models import Obstacle
+
+_MAX_ID = 200  # characters; one that does not exist may be of any length
 
 
 class NotFound(PolyreplError):
@@ -21,7 +23,7 @@ class ContextNotFound(NotFound):
 
     def __init__(self, context_id: str, *, ended: str | None = None) -> None:
         super().__init__(f"Context {context_id!r} not found" + (f": it {ended}" if ended else ""))
-        self.context_id = context_id
+        self.context_id = shorten(context_id, _MAX_ID)
         self.ended = ended
 
 

@@ -1,9 +1,11 @@
 """The Jupyter messaging protocol as values: messages, frames, MIME bundles and connection files. Pure."""
 
 from engine.jupyter.client_frames import ClientMessage, Outgoing, read_frame
+from engine.jupyter.contents import EMPTY
 from engine.jupyter.frames import MAX_FRAME, Frame, FrameDecoder, encode_frame
-from engine.jupyter.messages import DELIMITER, EMPTY, Channel, Message, Session, encode_header
-from engine.jupyter.mime import FIELDS, is_count, to_bundle, to_item, utf8_size
+from engine.jupyter.json_reader import Json, Steps, Text
+from engine.jupyter.messages import DELIMITER, Channel, Message, Session, encode_header
+from engine.jupyter.mime import FIELDS, is_count, members_of, to_bundle, to_item, utf8_size
 from engine.jupyter.websocket_frames import V1, Parts, decode_legacy, decode_v1, encode_legacy, encode_v1
 
 __all__ = [
@@ -16,10 +18,13 @@ __all__ = [
     "ClientMessage",
     "Frame",
     "FrameDecoder",
+    "Json",
     "Message",
     "Outgoing",
     "Parts",
     "Session",
+    "Steps",
+    "Text",
     "decode_legacy",
     "decode_v1",
     "encode_frame",
@@ -27,6 +32,7 @@ __all__ = [
     "encode_legacy",
     "encode_v1",
     "is_count",
+    "members_of",
     "read_frame",
     "to_bundle",
     "to_item",

@@ -8,7 +8,7 @@ import itertools
 import json
 import struct
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,7 +17,9 @@ from typing import Any
 import msgspec
 
 from engine.errors import FieldError, InvalidRequest, MessageError
-from engine.jupyter.messages import EMPTY, PROTOCOL_VERSION, Channel
+from engine.jupyter.contents import AT_ONCE, EMPTY
+from engine.jupyter.json_reader import JsonReader, Steps
+from engine.jupyter.messages import PROTOCOL_VERSION, Channel
 from engine.jupyter.websocket_frames import V1, decode_v1, encode_v1
 from engine.models import encode
 
@@ -28,7 +30,25 @@ _CHANNELS = {channel.value: channel for channel in Channel}
 _MAX_BUFFERS = 1000
 _MAX_NAME = 1000  # characters of what is remembered of a message
 _decoder = msgspec.json.Decoder()
+_raw_decoder = msgspec.json.Decoder(msgspec.Raw)
+_MAX_HEADER = 64 * 1024  # bytes
+_NOTHING = (b"", b"null", b"false", b"0", b'""', b"[]", b"{}")
 _encoder = msgspec.json.Encoder()
+
+
+class _Frame(msgspec.Struct):
+    """The JSON of the default form. What is passed on stays as it was written."""
+
+    channel: Any = None
+    header: msgspec.Raw = msgspec.Raw(EMPTY)
+    parent_header: msgspec.Raw = msgspec.Raw(EMPTY)
+    metadata: msgspec.Raw = msgspec.Raw(EMPTY)
+    content: msgspec.Raw = msgspec.Raw(EMPTY)
+    msg_id: Any = None
+    msg_type: Any = None
+
+
+_frame_decoder = msgspec.json.Decoder(_Frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +89,22 @@ class Outgoing:
         self.channel = channel
         self.size = sum(map(len, parts))
         self._parts = parts
+        self._values: list[bytes] = []
+
+    def prepare(self, subprotocol: str | None) -> Iterator[None]:
+        """The steps of what takes long in `encode`, of a large message. Whoever takes them shares them with all that do."""
+        return iter(()) if subprotocol == V1 or self.size <= AT_ONCE else self._checking
 
     def encode(self, subprotocol: str | None) -> str | bytes:
         return self._v1 if subprotocol == V1 else self._default
+
+    @cached_property
+    def _checking(self) -> Iterator[None]:
+        return self._check()
+
+    def _check(self) -> Steps[None]:
+        for part in self._parts[:4]:
+            self._values.append((yield from _valid_json(part)))
 
     @cached_property
     def _v1(self) -> bytes:
@@ -79,9 +112,10 @@ class Outgoing:
 
     @cached_property
     def _default(self) -> str | bytes:
-        values = [_valid_json(part) for part in self._parts[:4]]
-        header = _decoder.decode(values[0])
-        fields = {name: msgspec.Raw(value) for name, value in zip(_NAMES, values, strict=True)}
+        for _ in self._checking:
+            pass
+        header = _decoder.decode(self._values[0])
+        fields = {name: msgspec.Raw(value) for name, value in zip(_NAMES, self._values, strict=True)}
         message = {
             **fields,
             "msg_id": header.get("msg_id", ""),
@@ -100,8 +134,20 @@ class Outgoing:
         return b"".join((struct.pack(f"!{count + 1}I", count, *offsets), text, *buffers))
 
 
-def _valid_json(part: bytes) -> bytes:
-    """The same, but for what no browser can read: bytes that are not UTF-8, NaN."""
+def _valid_json(part: bytes) -> Steps[bytes]:
+    """The same, but for what no browser can read: bytes that are not UTF-8, NaN. In steps, where it is large."""
+    if len(part) <= AT_ONCE:
+        return _valid_at_once(part)
+    reader = JsonReader(part)
+    try:
+        value = yield from reader.json()
+        reader.end()
+    except MessageError:
+        return EMPTY
+    return b"".join(value.parts)
+
+
+def _valid_at_once(part: bytes) -> bytes:
     try:
         part.decode()
         if b"NaN" in part or b"Infinity" in part:
@@ -117,9 +163,9 @@ def _valid_json(part: bytes) -> bytes:
 def read_frame(data: str | bytes, subprotocol: str | None) -> ClientMessage:
     """The message in a frame of a client that speaks `subprotocol` (None: the default form). Raises InvalidRequest."""
     channel, parts = _read_v1(data) if subprotocol == V1 else _read_default(data)
-    header = _object(parts[0], "header")
+    header = _header(parts[0])
     for name, part in zip(_NAMES[1:], parts[1:4], strict=True):
-        _object(part, name)
+        _check_object(part, name)
     msg_type = header.get("msg_type")
     if not isinstance(msg_type, str) or not msg_type:
         raise _wrong("header.msg_type", "must be a string that is not empty")
@@ -161,17 +207,26 @@ def _read_v1(data: str | bytes) -> tuple[Channel, list[bytes]]:
 
 def _read_default(data: str | bytes) -> tuple[Channel, list[bytes]]:
     text, buffers = (data.encode("utf-8", "replace"), []) if isinstance(data, str) else _split(data)
-    message = _object(text, "frame")
-    name = message.get("channel") or "shell"
+    try:
+        message = _frame_decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _wrong("frame", _reason(error)) from None
+    name = message.channel or "shell"
     channel = _CHANNELS.get(name) if isinstance(name, str) else None
     if channel is None:
         raise _wrong("channel", "must be shell, control or stdin")
-    header = message.get("header")
-    if isinstance(header, dict):  # as the oldest clients have it, beside the header
-        for field in ("msg_id", "msg_type"):
-            if field not in header and isinstance(message.get(field), str):
-                header[field] = message[field]
-    return channel, [_encoder.encode(message.get(name) or {}) for name in _NAMES] + buffers
+    header = _part(message.header)
+    beside = {"msg_id": message.msg_id, "msg_type": message.msg_type}  # as the oldest clients have it
+    known = {name: value for name, value in beside.items() if isinstance(value, str)}
+    if known:
+        header = _encoder.encode({**known, **_header(header)})
+    return channel, [header, _part(message.parent_header), _part(message.metadata), _part(message.content), *buffers]
+
+
+def _part(raw: msgspec.Raw) -> bytes:
+    """A part of the message; an empty object where there is nothing."""
+    part = bytes(raw)
+    return EMPTY if part in _NOTHING else part
 
 
 def _split(data: bytes) -> tuple[bytes, list[bytes]]:
@@ -186,14 +241,27 @@ def _split(data: bytes) -> tuple[bytes, list[bytes]]:
     return text, buffers
 
 
-def _object(raw: bytes, field: str) -> dict[str, Any]:
+def _header(raw: bytes) -> dict[str, Any]:
+    if len(raw) > _MAX_HEADER:
+        raise _wrong("header", f"has more than {_MAX_HEADER} bytes")
+    _check_object(raw, "header")
+    header: dict[str, Any] = _decoder.decode(raw)
+    return header
+
+
+def _check_object(raw: bytes, field: str) -> None:
+    """Raises InvalidRequest for what is no JSON object. Nothing is made of it: it is for the kernel, and may be large."""
     try:
-        value = _decoder.decode(raw)
+        raw.decode()
+        _raw_decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _wrong(field, f"is not JSON: {str(error)[:200]}") from None
-    if not isinstance(value, dict):
+        raise _wrong(field, _reason(error)) from None
+    if not raw.lstrip().startswith(b"{"):
         raise _wrong(field, "must be a JSON object")
-    return value
+
+
+def _reason(error: Exception) -> str:
+    return "must be a JSON object" if isinstance(error, msgspec.ValidationError) else f"is not JSON: {str(error)[:200]}"
 
 
 def _wrong(field: str, error: str) -> InvalidRequest:

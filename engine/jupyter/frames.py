@@ -14,6 +14,7 @@ from engine.jupyter.messages import Channel
 VERSION = 1
 MAX_FRAME = 64 * 1024 * 1024  # bytes after the length; the largest item and the largest request are well below
 MAX_PARTS = 1024  # four, and the buffers of widgets
+_LARGE = 256 * 1024  # bytes of a part that is not copied
 MESSAGE_PARTS = 4  # header, parent_header, metadata, content
 
 _CHANNELS = (Channel.SHELL, Channel.IOPUB, Channel.CONTROL, Channel.STDIN)
@@ -24,10 +25,10 @@ _AFTER_LENGTH = _HEAD.size - 4
 
 
 class Frame(NamedTuple):
-    """One message as it travels. `parts`: header, parent_header, metadata, content, buffers."""
+    """One message as it travels. `parts`: header, parent_header, metadata, content, buffers. Large ones are not copied."""
 
     channel: Channel
-    parts: list[bytes]
+    parts: list[bytes | memoryview]
 
 
 def encode_frame(channel: Channel, parts: Sequence[bytes]) -> bytes:
@@ -93,9 +94,14 @@ class FrameDecoder:
         if size < end:
             return None
         parts = self._cut(end)
-        self._at, self._length = end, None
+        self._length = None
         if end == size:
             self._data, self._at = b"", 0  # a large copy is not kept for what may come later
+        elif any(isinstance(part, memoryview) for part in parts):  # they keep the copy; what follows goes elsewhere
+            with memoryview(self._data) as view:
+                self._data, self._at = bytes(view[end:]), 0
+        else:
+            self._at = end
         return Frame(self._channel, parts)
 
     def _read_head(self) -> int:
@@ -115,8 +121,8 @@ class FrameDecoder:
             return int(length)
         raise MessageError(msg)
 
-    def _cut(self, end: int) -> list[bytes]:
-        """Copy each part out of the frame that ends at `end`."""
+    def _cut(self, end: int) -> list[bytes | memoryview]:
+        """The parts of the frame that ends at `end`."""
         data, count = self._data, self._count
         start = self._at + _HEAD.size
         # Four parts are the rule, and a format that is compiled already.
@@ -127,14 +133,15 @@ class FrameDecoder:
         if start + sum(sizes) != end:
             msg = f"the sizes of a frame's parts add up to {sum(sizes)} bytes where {end - start} are"
             raise MessageError(msg)
-        parts = []
+        parts: list[bytes | memoryview] = []
         if isinstance(data, bytes):
             for size in sizes:
                 parts.append(data[start : start + size])
                 start += size
             return parts
-        with memoryview(data) as view:
-            for size in sizes:
-                parts.append(bytes(view[start : start + size]))
-                start += size
+        view = memoryview(data)
+        for size in sizes:
+            part = view[start : start + size]
+            parts.append(part if size > _LARGE else bytes(part))
+            start += size
         return parts

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,14 +15,15 @@ from typing import Any
 import msgspec
 
 from engine.errors import MessageError
+from engine.jupyter.contents import EMPTY, read_content, read_metadata
+from engine.jupyter.json_reader import Steps
 
 DELIMITER = b"<IDS|MSG>"
 PROTOCOL_VERSION = "5.4"
-EMPTY = b"{}"
 _NO_PARENT = (EMPTY, b"null")  # xeus has no object there in its first message
-_MAX_DEPTH = 200  # of nested JSON; encoders, ours and clients', give up somewhat deeper
-_TOO_DEEP = f"content is nested more than {_MAX_DEPTH} deep"
-_MAX_BRACKETS = 4_000_000  # lists and objects of a message: parsed, they take 20 to 30 times the memory of their text
+_MAX_HEADER = 64 * 1024  # bytes
+_WRONG_SIGNATURE = "wrong signature"
+_SIGNED_AT_ONCE = 256 * 1024  # bytes
 _REMEMBERED_HEADERS = 128
 
 
@@ -56,15 +56,15 @@ class _OutgoingHeader(msgspec.Struct):
 
 _header_decoder = msgspec.json.Decoder(_Header)
 _parent_decoder = msgspec.json.Decoder(_Parent)
-_decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 
 
 class Message:
-    """A message from a kernel. Only the two headers are parsed on arrival; metadata and content on first use."""
+    """A message from a kernel. Only the two headers are parsed on arrival; content by `read`, metadata on first use."""
 
     __slots__ = (
         "_content",
+        "_error",
         "_metadata",
         "_raw_content",
         "_raw_metadata",
@@ -83,9 +83,9 @@ class Message:
         msg_type: str,
         parent_id: str,
         *,
-        content: dict[str, Any] | bytes = EMPTY,
-        metadata: dict[str, Any] | bytes = EMPTY,
-        buffers: Sequence[bytes] = (),
+        content: dict[str, Any] | bytes | memoryview = EMPTY,
+        metadata: dict[str, Any] | bytes | memoryview = EMPTY,
+        buffers: Sequence[bytes | memoryview] = (),
         header: bytes = EMPTY,
         parent: bytes = EMPTY,
     ) -> None:
@@ -95,6 +95,7 @@ class Message:
         self.msg_type = msg_type
         self.parent_id = parent_id
         self.buffers = buffers
+        self._error: MessageError | None = None
         self._raw_content, self._content = _split(content)
         self._raw_metadata, self._metadata = _split(metadata)
         self.size = len(self._raw_content) + len(self._raw_metadata)  # bytes; 0 when it was made from objects
@@ -109,82 +110,67 @@ class Message:
             header = encode_header(self.msg_type)
         if parent == EMPTY and self.parent_id:
             parent = _encoder.encode({"msg_id": self.parent_id})
-        metadata = self._raw_metadata or _encoder.encode(self._metadata)
-        content = self._raw_content or _encoder.encode(self._content)
-        return [header, parent, metadata, content, *self.buffers]
+        metadata = bytes(self._raw_metadata) or _encoder.encode(self._metadata)
+        content = bytes(self._raw_content) or _encoder.encode(self._content)
+        return [header, parent, metadata, content, *map(bytes, self.buffers)]
+
+    def read(self) -> Steps[Message] | None:
+        """Read the content; returns the steps of a long work, which the caller does before others take the message, and the last of
+        which returns it. What is wrong with the content is raised to those who use it."""
+        if self._content is not None or self._error is not None:
+            return None
+        try:
+            found = read_content(self.msg_type, self._raw_content)
+        except MessageError as error:
+            self._error = error
+            return None
+        if isinstance(found, dict):
+            self._content = found
+            return None
+        return self._read(found)
+
+    def _read(self, steps: Steps[dict[str, Any]]) -> Steps[Message]:
+        try:
+            self._content = yield from steps
+        except MessageError as error:
+            self._error = error
+        return self
 
     @property
     def content(self) -> dict[str, Any]:
+        """As `contents.read_content` has it. Raises MessageError."""
         if self._content is None:
-            self._content = _decode_object(self._raw_content)
-            self._raw_content = b""
+            for _ in self.read() or ():
+                pass
+        if self._error is not None:
+            raise self._error
+        assert self._content is not None
         return self._content
 
     @property
     def metadata(self) -> dict[str, Any]:
+        """Raises MessageError."""
         if self._metadata is None:
-            self._metadata = {} if self._raw_metadata == EMPTY else _decode_object(self._raw_metadata)
+            self._metadata = read_metadata(self._raw_metadata)
         return self._metadata
 
 
-def _split(value: dict[str, Any] | bytes) -> tuple[bytes, dict[str, Any] | None]:
-    return (value, None) if isinstance(value, bytes) else (b"", value)
-
-
-def _decode_object(raw: bytes) -> dict[str, Any]:
-    """Decode a JSON object; bytes that are not UTF-8, lone surrogates and NaN (all seen from kernels) are made valid."""
-    brackets = raw.count(b"[") + raw.count(b"{")
-    if brackets > _MAX_BRACKETS:
-        msg = f"content has more than {_MAX_BRACKETS} brackets"
-        raise MessageError(msg)
-    try:
-        value = _decoder.decode(raw)
-    except RecursionError:
-        raise MessageError(_TOO_DEEP) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        try:
-            value = _valid(json.loads(raw.decode("utf-8", "replace"), parse_constant=str))
-        except RecursionError:
-            raise MessageError(_TOO_DEEP) from None
-        except ValueError as error:
-            raise MessageError(f"content is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        msg = f"content is not a JSON object but {type(value).__name__}"
-        raise MessageError(msg)
-    if brackets > _MAX_DEPTH and _depth(value) > _MAX_DEPTH:
-        raise MessageError(_TOO_DEEP)
-    return value
-
-
-def _depth(value: Any) -> int:
-    """How deeply a value is nested; without recursion, and no further than the limit."""
-    level = [value]
-    depth = 0
-    while level and depth <= _MAX_DEPTH:
-        depth += 1
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (dict, list))
-        ]
-    return depth
-
-
-def _valid(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, list):
-        return [_valid(entry) for entry in value]
-    if isinstance(value, dict):
-        return {_valid(key): _valid(entry) for key, entry in value.items()}
-    return value
+def _split(value: dict[str, Any] | bytes | memoryview) -> tuple[bytes | memoryview, dict[str, Any] | None]:
+    return (b"", value) if isinstance(value, dict) else (value, None)
 
 
 def encode_header(msg_type: str, *, session: str = "") -> bytes:
     """The header of a message that we make in a kernel's place."""
     date = datetime.now(UTC).isoformat()
     return _encoder.encode(_OutgoingHeader(uuid.uuid4().hex, session, "polyrepl", date, msg_type, PROTOCOL_VERSION))
+
+
+def _signed(frames: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]:
+    signed = frames[frames.index(DELIMITER) + 1 :] if DELIMITER in frames else ()
+    if len(signed) < 5:
+        msg = f"{len(frames)} frames are not a message"
+        raise MessageError(msg)
+    return signed[0], signed[1:]
 
 
 class Session:
@@ -232,19 +218,33 @@ class Session:
         """Read the frames of one message, routing prefix included.
 
         Raises MessageError when the delimiter is missing, the signature is wrong or a header is not one."""
-        signed = frames[frames.index(DELIMITER) + 1 :] if DELIMITER in frames else ()
-        if len(signed) < 5:
-            msg = f"{len(frames)} frames are not a message"
-            raise MessageError(msg)
-        signature, *parts = signed
+        signature, parts = _signed(frames)
         if self._mac is not None and not hmac.compare_digest(self.sign(parts[:4]), signature):
-            msg = "wrong signature"
-            raise MessageError(msg)
+            raise MessageError(_WRONG_SIGNATURE)
         return self.parse_parts(channel, parts)
 
-    def parse_parts(self, channel: Channel, parts: Sequence[bytes]) -> Message:
+    def parse_large(self, channel: Channel, frames: Sequence[bytes]) -> Steps[Message]:
+        """As `parse`, in steps."""
+        signature, parts = _signed(frames)
+        if self._mac is not None:
+            mac = self._mac.copy()
+            for part in parts[:4]:
+                for start in range(0, len(part), _SIGNED_AT_ONCE):
+                    mac.update(memoryview(part)[start : start + _SIGNED_AT_ONCE])
+                    yield
+            if not hmac.compare_digest(mac.hexdigest().encode(), signature):
+                raise MessageError(_WRONG_SIGNATURE)
+        message = self.parse_parts(channel, parts)
+        steps = message.read()
+        return message if steps is None else (yield from steps)
+
+    def parse_parts(self, channel: Channel, parts: Sequence[bytes | memoryview]) -> Message:
         """Read header, parent_header, metadata, content and buffers. Raises MessageError when a header is not one."""
         header, parent, metadata, content, *buffers = parts
+        if max(len(header), len(parent)) > _MAX_HEADER:
+            msg = f"bad header: {max(len(header), len(parent))} bytes; at most {_MAX_HEADER} are allowed"
+            raise MessageError(msg)
+        header, parent = bytes(header), bytes(parent)
         try:
             head = _header_decoder.decode(header)
             parent_id = self._sent.get(parent)

@@ -9,7 +9,10 @@ from typing import Any, TypeGuard
 import msgspec
 from msgspec import UNSET
 
-from engine.models import Item, encode
+from engine.errors import MessageError
+from engine.jupyter.contents import OBJECTS, is_json
+from engine.jupyter.json_reader import Json, Text
+from engine.models import Item, encode, stored
 
 FIELDS: dict[str, str] = {
     "text/plain": "text",
@@ -25,13 +28,12 @@ FIELDS: dict[str, str] = {
     "e2b/data": "data",
     "e2b/chart": "chart",
 }
-_OBJECTS = frozenset({"e2b/data", "e2b/chart"})
 _BINARY = frozenset({"image/png", "image/jpeg", "application/pdf"})
+_MAX_METADATA = 1000  # members of a display's
+_ONE_LINE = 64 * 1024  # bytes of JSON that is looked at in the place of text
 _encoder = msgspec.json.Encoder(enc_hook=repr)
-
-
-def is_json(mime_type: str) -> bool:
-    return mime_type == "application/json" or mime_type.endswith("+json") or mime_type in _OBJECTS
+_decoder = msgspec.json.Decoder()
+_members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def to_item(
@@ -41,7 +43,7 @@ def to_item(
     metadata: Mapping[str, Any] | None = None,
     max_value_bytes: int | None = None,
 ) -> tuple[Item, int]:
-    """Make an item of a MIME bundle; returns it with its size in bytes.
+    """Make an item of a MIME bundle; returns it with its size in bytes. JSON stays as it came, and is not parsed.
 
     A value above `max_value_bytes` is left out and listed in the item's `omitted` (the bundle's metadata as "metadata"),
     next to what the kernel itself left out (`metadata["omitted"]`, see runtimes/README.md)."""
@@ -51,13 +53,16 @@ def to_item(
     extra: dict[str, Any] = {}
     total = 0
     for mime_type, raw in data.items():
+        if max_value_bytes is not None and isinstance(raw, (Json, Text)) and raw.size > max_value_bytes:
+            omitted[mime_type] = raw.size
+            continue
         value, size = _normalize(mime_type, raw)
         if max_value_bytes is not None and size > max_value_bytes:
             omitted[mime_type] = size
             continue
         total += size
         field = FIELDS.get(mime_type)
-        if field is None or (mime_type in _OBJECTS and not isinstance(value, dict)):
+        if field is None or (mime_type in OBJECTS and not _is_object(value)):
             extra[mime_type] = value
         else:
             setattr(item, field, value)
@@ -75,6 +80,22 @@ def to_item(
     return item, total
 
 
+def members_of(value: Any) -> dict[str, Any]:
+    """The members of an object, which stay JSON where they are; nothing for what is no object. Raises MessageError for too many."""
+    if isinstance(value, Json):
+        value = value.raw()
+    if isinstance(value, msgspec.Raw):
+        if not _is_object(value):
+            return {}
+        value = _members_decoder.decode(value)
+    if not isinstance(value, dict):
+        return {}
+    if len(value) > _MAX_METADATA:
+        msg = f"metadata has more than {_MAX_METADATA} members"
+        raise MessageError(msg)
+    return dict(value)
+
+
 def _sizes(value: Any) -> dict[str, int]:
     """A kernel's own list of what it left out, as far as it is one."""
     if not isinstance(value, dict):
@@ -88,32 +109,41 @@ def is_count(value: Any) -> TypeGuard[int]:
 
 
 def to_bundle(item: Item) -> dict[str, Any]:
-    """The item as a MIME bundle again."""
-    values = {mime_type: getattr(item, field) for mime_type, field in FIELDS.items()}
+    """The item as a MIME bundle again, to be encoded: JSON in it may be `msgspec.Raw`."""
+    values = {mime_type: stored(item, field) for mime_type, field in FIELDS.items()}
     bundle = {mime_type: value for mime_type, value in values.items() if value is not UNSET}
-    return bundle if item.extra is UNSET else bundle | item.extra
+    extra = stored(item, "extra")
+    return bundle if extra is UNSET else bundle | extra
 
 
 def _normalize(mime_type: str, value: Any) -> tuple[Any, int]:
     """The value in the form that an item holds, and its size in bytes."""
+    if isinstance(value, Json):
+        value = value.raw()
+    if isinstance(value, msgspec.Raw) and not is_json(mime_type) and len(memoryview(value)) <= _ONE_LINE:
+        value = _decoder.decode(value)
     if is_json(mime_type) or (mime_type not in FIELDS and not _is_text(value)):
-        return value, len(encode(value, _encoder))
+        return value, len(memoryview(value) if isinstance(value, msgspec.Raw) else encode(value, _encoder))
     text = _text(value)
     if mime_type in _BINARY:
         text = "".join(text.split())  # base64 as some kernels break it into lines
     return text, utf8_size(text)
 
 
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, msgspec.Raw) and memoryview(value)[:1].tobytes() == b"{")
+
+
 def _is_text(value: Any) -> bool:
     """Text, bytes that become base64, or one of nbformat's multi-line strings."""
     if isinstance(value, list):
         return all(isinstance(part, str) for part in value)
-    return isinstance(value, (str, bytes, bytearray, memoryview))
+    return isinstance(value, (str, Text, bytes, bytearray, memoryview))
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
+    if isinstance(value, (str, Text)):
+        return str(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return base64.b64encode(value).decode()
     return "".join(value) if _is_text(value) else encode(value, _encoder).decode()

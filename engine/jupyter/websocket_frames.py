@@ -13,12 +13,15 @@ from itertools import pairwise
 import msgspec
 
 from engine.errors import MessageError
-from engine.jupyter.messages import EMPTY, Channel
+from engine.jupyter.contents import AT_ONCE, EMPTY
+from engine.jupyter.json_reader import JsonReader, Steps
+from engine.jupyter.messages import Channel
 
 V1 = "v1.kernel.websocket.jupyter.org"
 
 _PARTS = ("header", "parent_header", "metadata", "content")
 _MAX_PARTS = 1024
+_MAX_MEMBERS = 100  # of the object that a message is in the older form
 _CHANNELS = {channel.value: channel for channel in Channel}
 _NONE = msgspec.Raw(EMPTY)
 
@@ -32,6 +35,7 @@ class _Legacy(msgspec.Struct):
 
 
 _legacy_decoder = msgspec.json.Decoder(_Legacy)
+_text_decoder = msgspec.json.Decoder(str)
 
 Parts = list[bytes]
 """Header, parent_header, metadata, content and buffers."""
@@ -75,17 +79,35 @@ def encode_legacy(channel: Channel, parts: Sequence[bytes]) -> str | bytes:
     return b"".join((struct.pack(f"!{len(segments) + 1}I", len(segments), *offsets), *segments))
 
 
-def decode_legacy(data: str | bytes) -> tuple[Channel, Parts]:
-    """Raises MessageError for what is no such message."""
+def decode_legacy(data: str | bytes) -> Steps[tuple[Channel, Parts]]:
+    """In steps, where it is large. Raises MessageError for what is no such message."""
     buffers: Parts = []
     text: bytes = data.encode("utf-8", "replace") if isinstance(data, str) else data
     if isinstance(data, bytes):
         text, *buffers = _split_legacy(data)
-    try:
-        found = _legacy_decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        found = _repaired(text)
+    if len(text) > AT_ONCE:
+        found = yield from _read_legacy(text)
+    else:
+        try:
+            found = _legacy_decoder.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found = _repaired(text)
     return _channel(found.channel), [bytes(getattr(found, name)) for name in _PARTS] + buffers
+
+
+def _read_legacy(text: bytes) -> Steps[_Legacy]:
+    reader = JsonReader(text)
+    values: dict[str, msgspec.Raw] = {}
+    for name in reader.names(_MAX_MEMBERS):
+        value = yield from reader.json()
+        if name in _Legacy.__struct_fields__:
+            values[name] = value.raw()
+    reader.end()
+    try:
+        channel = _text_decoder.decode(values.pop("channel"))
+    except (KeyError, msgspec.DecodeError):
+        raise MessageError("a websocket message without a channel") from None
+    return _Legacy(channel, **values)
 
 
 def _repaired(text: bytes) -> _Legacy:

@@ -14,8 +14,8 @@ from jupyter_client.kernelspec import KernelSpec
 
 from engine.errors import FieldError, KernelStartFailed
 from engine.kernels.kernel import Kernel
-from engine.kernels.process import start_failure
 from engine.kernels.provisioners import Waker, Zygotes
+from engine.kernels.refusals import start_refused
 from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
@@ -115,13 +115,13 @@ class Backend(ABC):
         """A kernel that takes requests, in the directories of `workspace`.
 
         `patient`: rather wait for the fastest way to be ready than start the kernel in a slower way.
-        Raises KernelStartFailed or StorageFull."""
+        Raises KernelStartFailed, StorageFull or TooManyOpenFiles."""
         started = time.perf_counter()
         spec = self.spec(language)
         try:
             kernel, way = await self._start(spec, language, workspace, patient=patient)
-        except OSError as error:  # a directory that cannot be made
-            raise start_failure(spec.display_name, error) from None
+        except OSError as error:  # a directory that cannot be made, a descriptor
+            raise start_refused(spec.display_name, error) from None
         seconds = time.perf_counter() - started
         self._metrics.kernel_starts.labels(language.name, way).inc()
         self._metrics.kernel_start_seconds.labels(language.name).observe(seconds)

@@ -22,6 +22,7 @@ Tool = Literal["pip", "npm"]
 PYTHONS = ("python", "python3", f"python3.{sys.version_info.minor}")
 _NODE_MAJOR = 22  # the first with module.stripTypeScriptTypes
 _IPYTHON_MAJOR = 9
+_VERSION = re.compile(r"(?<!\d)\d{1,9}\.\d{1,9}\.\d{1,9}\S*")
 _PROBE_TIMEOUT = 10.0
 
 
@@ -133,7 +134,7 @@ def find_runtime(name: str) -> Path | None:
 def runtime_version(name: str) -> str | None:
     runtime = find_runtime(name)
     output = output_of(str(runtime), "--version") if runtime else None
-    found = re.search(r"\d+\.\d+\.\d+\S*", output or "")
+    found = _VERSION.search(output or "")
     return found[0] if found else None
 
 

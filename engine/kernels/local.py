@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import sys
 from collections.abc import Mapping
@@ -38,7 +37,7 @@ from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.resources import data_dir
 from engine.settings import Settings
-from engine.validation import CACHE_VARIABLE, ENV_NAME, KERNEL_VARIABLE, OWN_VARIABLES
+from engine.validation import CACHE_VARIABLE, IS_ENV_NAME, KERNEL_VARIABLE, OWN_VARIABLES
 from engine.workspaces import FileLimits, LocalFiles, RunDir, Workspace
 
 _CONNECTION_ARGUMENTS = ("-f", "{connection_file}")  # what a kernel's command ends with
@@ -122,7 +121,7 @@ class Local(Backend):
         wrong += [
             FieldError("kernel_env", f"{name!r} is no name of a variable; allowed: letters, digits and _")
             for name in settings.kernel_env
-            if not re.fullmatch(ENV_NAME, name)
+            if not IS_ENV_NAME.fullmatch(name)
         ]
         return wrong
 

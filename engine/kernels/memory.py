@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
+_STATISTIC = re.compile(r"^(\w+) (\d+)$", re.MULTILINE)
 _FIELD = re.compile(r"^(\w+):\s+(\d+) kB", re.MULTILINE)
 # How V8 and C++ end a process, and our Python kernel itself.
 _ENDINGS = (-signal.SIGABRT, -signal.SIGTRAP, errno.ENOMEM)
@@ -93,8 +94,8 @@ def _cgroups() -> Iterator[tuple[int, int]]:
             continue
         usage = _number(f"{group}/{usage_name}")
         if usage is not None:
-            cache = re.search(rf"^{cache_name} (\d+)$", _read(f"{group}/memory.stat"), re.MULTILINE)
-            yield limit - usage + (int(cache[1]) if cache else 0), limit  # file pages can be dropped
+            statistics = dict(_STATISTIC.findall(_read(f"{group}/memory.stat")))
+            yield limit - usage + int(statistics.get(cache_name, 0)), limit  # file pages can be dropped
 
 
 @cache

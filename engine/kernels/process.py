@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
@@ -13,25 +12,18 @@ from typing import Any, Protocol
 
 from jupyter_client.kernelspec import KernelSpec
 
-from engine.errors import KernelStartFailed, MessageError, StorageFull
+from engine.errors import KernelStartFailed, MessageError
 from engine.kernels.channels import Channels, MakeChannels, Receiver, stream_pair
 from engine.kernels.connection_file import connection_info, write_connection_file
 from engine.kernels.kernelspecs import CONNECTION_FILE, honours, memory_slack
 from engine.kernels.memory import is_out_of_memory, limit_growth
 from engine.kernels.provisioners import Exit, OutputReader, Provisioner
+from engine.kernels.refusals import start_refused
 from engine.workspaces import Daemons, remove_tree
 
 _REMOVAL_SECONDS = 5.0
 _daemons = Daemons("kernel directory")
 _EXIT_WAIT = 5.0  # seconds a killed process has to be gone
-
-
-def start_failure(kernel: str, error: OSError) -> KernelStartFailed | StorageFull:
-    """What the system refused as a kernel was started, in our words."""
-    reason = error.strerror or str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageFull(reason, what=f"kernel {kernel!r}")
-    return KernelStartFailed(kernel, reason)
 
 
 class Owner(Receiver, OutputReader, Protocol):
@@ -162,10 +154,10 @@ class KernelProcess:
     async def _give_up(self, error: BaseException) -> None:
         """Release everything after a start that failed, also if the caller is cancelled meanwhile.
 
-        Raises KernelStartFailed or StorageFull in the place of what the system refused."""
+        Raises KernelStartFailed, StorageFull or TooManyOpenFiles in the place of what the system refused."""
         await asyncio.shield(self._in_background(self.kill()))
         if isinstance(error, OSError):
-            raise start_failure(self._spec.display_name, error) from None
+            raise start_refused(self._spec.display_name, error) from None
 
     def _limit_memory(self) -> None:
         """From now on only what its user's code takes counts: the interpreter, and what it has imported, are there."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import UNSET, UnsetType
 
 from engine.jupyter import to_item, utf8_size
-from engine.models import Event, Item, ItemAdded, ItemUpdated, Truncation
+from engine.models import Event, Item, ItemAdded, ItemUpdated, Truncation, stored
+
+_MOST_EVENTS = 10  # of one update
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +134,37 @@ class StreamBuffer:
 
 
 @dataclass(slots=True, eq=False)
-class _Entry:
-    index: int
+class _Shown:
+    """What an item shows; after an update, what all of its display_id show."""
+
     item: Item
     size: int
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    index: int
+    shown: _Shown
+    is_primary: bool
     display_id: str | None
     in_tail: bool = False
     held: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """The items of one display_id. An update costs the same, however many they are."""
+
+    updated: _Shown | None = None  # what those show that are not new
+    new: dict[int, _Entry] = field(default_factory=dict)  # those that were shown since the latest update, by index
+    in_head: int = 0  # how many
+    in_tail: int = 0
+    visible: deque[_Entry] = field(
+        default_factory=lambda: deque(maxlen=_MOST_EVENTS)
+    )  # the latest of which events have told
+
+    def __len__(self) -> int:
+        return self.in_head + self.in_tail
 
 
 class ItemBuffer:
@@ -149,7 +175,7 @@ class ItemBuffer:
         self._head_room = self._tail_room = limits.items_share // 2
         self._head: list[_Entry] = []
         self._tail: deque[_Entry] = deque()
-        self._by_display_id: dict[str, list[_Entry]] = {}
+        self._groups: dict[str, _Group] = {}  # by display_id
         self._head_bytes = self._tail_bytes = 0
         self._next_index = 0
         self._total = self._total_bytes = 0
@@ -168,17 +194,18 @@ class ItemBuffer:
     ) -> list[Event]:
         """Take a new item; returns its event, or none while it is held."""
         item, size = self._item(data, metadata, is_primary=is_primary, room=self._tail_room)
-        entry = _Entry(self._next_index, item, size, display_id)
+        entry = _Entry(self._next_index, _Shown(item, size), is_primary, display_id)
         self._next_index += 1
         self._total += 1
         self._total_bytes += size + _omitted_bytes(item)
+        is_held = bool(self._tail) or len(self._head) >= self._limits.items // 2 or not self._fits_head(size)
+        entry.in_tail = entry.held = is_held
         if display_id is not None:
-            self._by_display_id.setdefault(display_id, []).append(entry)
-        if not self._tail and len(self._head) < self._limits.items // 2 and self._fits_head(size):
+            self._join(entry, self._groups.setdefault(display_id, _Group()))
+        if not is_held:
             self._head.append(entry)
             self._head_bytes += size
             return [ItemAdded(index=entry.index, item=item)]
-        entry.in_tail = entry.held = True
         self._tail.append(entry)
         self._tail_bytes += size
         self._drop_oldest()
@@ -191,42 +218,66 @@ class ItemBuffer:
         """Keep no more bytes than now."""
         self._head_room, self._tail_room = self._head_bytes, self._tail_bytes
 
+    def _join(self, entry: _Entry, group: _Group) -> None:
+        group.new[entry.index] = entry
+        if entry.in_tail:
+            group.in_tail += 1
+        else:
+            group.in_head += 1
+            group.visible.append(entry)
+
     def _drop_oldest(self) -> None:
         most = self._limits.items - self._limits.items // 2
         while len(self._tail) > most or (self._tail_bytes > self._tail_room and len(self._tail) > 1):
             dropped = self._tail.popleft()
-            self._tail_bytes -= dropped.size
+            self._tail_bytes -= dropped.shown.size
             self._cut = True
             if dropped.display_id is not None:
-                same = self._by_display_id[dropped.display_id]
-                same.remove(dropped)
-                if not same:
-                    del self._by_display_id[dropped.display_id]
+                group = self._groups[dropped.display_id]
+                group.new.pop(dropped.index, None)
+                group.in_tail -= 1
+                if not len(group):
+                    del self._groups[dropped.display_id]
 
     def knows(self, display_id: str | None) -> bool:
         """Whether an update with this display_id replaces something."""
-        return display_id in self._by_display_id
+        return display_id in self._groups
 
     def update(self, display_id: str | None, data: dict[str, Any], metadata: dict[str, Any]) -> list[Event]:
-        """Replace every item with this display_id; an unknown id (shown by an earlier cell) is a new item."""
-        entries = self._by_display_id.get(display_id) if display_id is not None else None
-        if not entries:
-            return self.add(data, metadata, is_primary=False, display_id=display_id)
-        for entry in entries:
-            self._replace(entry, data, metadata)
-        return [ItemUpdated(index=entry.index, item=entry.item) for entry in entries if not entry.held]
+        """Replace every item with this display_id; an unknown id (shown by an earlier cell) is a new item.
 
-    def _replace(self, entry: _Entry, data: dict[str, Any], metadata: dict[str, Any]) -> None:
-        half, most = (self._tail_bytes, self._tail_room) if entry.in_tail else (self._head_bytes, self._head_room)
-        room = max(0, most - (half - entry.size))
-        before = entry.size + _omitted_bytes(entry.item)
-        item, size = self._item(data, metadata, is_primary=entry.item.is_primary, room=room)
-        if entry.in_tail:
-            self._tail_bytes += size - entry.size
-        else:
-            self._head_bytes += size - entry.size
-        self._total_bytes += size + _omitted_bytes(item) - before
-        entry.item, entry.size = item, size
+        Events tell of the latest items that have it, a bounded number."""
+        group = self._groups.get(display_id) if display_id is not None else None
+        if group is None:
+            return self.add(data, metadata, is_primary=False, display_id=display_id)
+        for entry in group.new.values():
+            self._count(entry.shown, -1, in_head=not entry.in_tail, in_tail=entry.in_tail)
+        if group.updated is None:
+            group.updated = _Shown(Item(is_primary=False), 0)
+        new_head = sum(not entry.in_tail for entry in group.new.values())
+        self._count(
+            group.updated, -1, in_head=group.in_head - new_head, in_tail=group.in_tail - len(group.new) + new_head
+        )
+        item, size = self._item(data, metadata, is_primary=False, room=self._room(group))
+        group.updated.item, group.updated.size = item, size
+        self._count(group.updated, 1, in_head=group.in_head, in_tail=group.in_tail)
+        for entry in group.new.values():
+            entry.shown = group.updated
+        group.new.clear()
+        return [ItemUpdated(index=entry.index, item=_item_of(entry)) for entry in group.visible]
+
+    def _room(self, group: _Group) -> int:
+        """Bytes that each of its items may have."""
+        rooms = [
+            (self._head_room - self._head_bytes, group.in_head),
+            (self._tail_room - self._tail_bytes, group.in_tail),
+        ]
+        return max(0, min(room // count for room, count in rooms if count))
+
+    def _count(self, shown: _Shown, sign: int, *, in_head: int, in_tail: int) -> None:
+        self._head_bytes += sign * shown.size * in_head
+        self._tail_bytes += sign * shown.size * in_tail
+        self._total_bytes += sign * (shown.size + _omitted_bytes(shown.item)) * (in_head + in_tail)
 
     def _item(self, data: dict[str, Any], metadata: dict[str, Any], *, is_primary: bool, room: int) -> tuple[Item, int]:
         """An item of at most `room` bytes: values that do not fit are left out, and listed in it."""
@@ -242,7 +293,7 @@ class ItemBuffer:
     def clear(self) -> None:
         self._head.clear()
         self._tail.clear()
-        self._by_display_id.clear()
+        self._groups.clear()
         self._head_bytes = self._tail_bytes = 0
         self._total = self._total_bytes = 0
         self._cut = False
@@ -252,7 +303,9 @@ class ItemBuffer:
         held = [entry for entry in self._tail if entry.held]
         for entry in held:
             entry.held = False
-        return [ItemAdded(index=entry.index, item=entry.item) for entry in held]
+            if entry.display_id is not None:
+                self._groups[entry.display_id].visible.append(entry)
+        return [ItemAdded(index=entry.index, item=_item_of(entry)) for entry in held]
 
     def primary_index(self) -> int | UnsetType:
         entry = self._primary()
@@ -262,17 +315,17 @@ class ItemBuffer:
         """The last execute_result, or the last item where there is none."""
         last: _Entry | None = None
         for entry in self._entries():
-            if last is None or entry.item.is_primary or not last.item.is_primary:
+            if last is None or entry.is_primary or not last.is_primary:
                 last = entry
         return last
 
     def items(self) -> list[Item]:
         """What is kept, as it came: primary are the values of expressions, and nothing else."""
-        return [entry.item for entry in self._entries()]
+        return [_item_of(entry) for entry in self._entries()]
 
     def result(self) -> list[Item]:
         primary = self._primary()
-        return [_marked(entry.item, is_primary=entry is primary) for entry in self._entries()]
+        return [_marked(entry.shown.item, is_primary=entry is primary) for entry in self._entries()]
 
     def truncation(self) -> Truncation | None:
         if not self._cut:
@@ -285,10 +338,14 @@ def _omitted_bytes(item: Item) -> int:
     return sum(item.omitted.values()) if item.omitted is not UNSET else 0
 
 
+def _item_of(entry: _Entry) -> Item:
+    return _marked(entry.shown.item, is_primary=entry.is_primary)
+
+
 def _marked(item: Item, *, is_primary: bool) -> Item:
     if item.is_primary == is_primary:
         return item
-    fields = {name: getattr(item, name) for name in item.__struct_fields__}
+    fields = {name: stored(item, name) for name in item.__struct_fields__}
     return Item(**{**fields, "is_primary": is_primary})
 
 

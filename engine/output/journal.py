@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
+from math import inf
 
 from engine.jupyter import utf8_size
 from engine.models import Event, Gap, Stderr, Stdout, encode
@@ -57,17 +58,33 @@ class Journal:
         self.closed = True
         self._wake()
 
-    def read(self, after: int) -> list[tuple[int, Event]]:
-        """Every kept event with a number above `after`, led by a `Gap` where some are missing."""
+    def discard(self) -> None:
+        """Keep nothing, now or later."""
+        self._first = self.last + 1
+        self._events.clear()
+        self._bytes = self._max_events = 0
+        self.close()
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether somebody reads it."""
+        return bool(self._wakers)
+
+    def read(self, after: int, *, max_bytes: float = inf) -> list[tuple[int, Event]]:
+        """Every kept event with a number above `after`, led by a `Gap` where some are missing.
+
+        `max_bytes`: no more than one event beyond that many bytes of them."""
         after = max(after, 0)
         start = max(after + 1, self._first)
         found: list[tuple[int, Event]] = []
         if start > after + 1:
             found.append((start - 1, Gap(missed=start - 1 - after)))
-        found.extend(
-            (start + offset, event)
-            for offset, (event, _) in enumerate(islice(self._events, max(0, start - self._first), None))
-        )
+        size = 0
+        for number, (event, event_size) in enumerate(islice(self._events, start - self._first, None), start):
+            found.append((number, event))
+            size += event_size
+            if size > max_bytes:
+                break
         return found
 
     def subscribe(self, waker: Callable[[], None]) -> None:

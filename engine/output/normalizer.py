@@ -6,12 +6,12 @@ replaces its item; clear_output clears the items and leaves the logs; limits kee
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from engine.jupyter import Message, is_count, utf8_size
+from engine.jupyter import Message, Text, is_count, members_of, utf8_size
 from engine.models import (
     Cleared,
     ErrorInfo,
@@ -62,7 +62,7 @@ class Normalizer:
             case "clear_output":
                 return self._clear(wait=bool(message.content.get("wait")))
             case "error":
-                return [self.fail(_error_info(message.content))]
+                return [self.fail(*_error_info(message.content))]
             case "execute_input":
                 self._count(message.content)
             case "execute_reply":
@@ -74,15 +74,13 @@ class Normalizer:
                 return [InputRequest(prompt=prompt, password=bool(content.get("password")))]
         return []
 
-    def fail(self, error: ErrorInfo) -> Failed:
-        """Record the error of the execution; a later one replaces it."""
-        size = utf8_size(error.value) + utf8_size(error.traceback)
+    def fail(self, error: ErrorInfo, cut: int = 0) -> Failed:
+        """Record the error of the execution; a later one replaces it. `cut`: bytes that are missing in it."""
         hint = self._find_hint((error.name, error.value, error.traceback)) if self._find_hint else None
         if hint is not None:
             error.hint = hint
-        error.value, error.traceback = _shorten(error.value), _shorten(error.traceback)
         kept = utf8_size(error.value) + utf8_size(error.traceback)
-        self._error_bytes = size if kept < size else 0
+        self._error_bytes = kept + cut if cut else 0
         self._error_size = kept
         self.error = error
         event = EngineFailed if isinstance(error, EngineError) else Failed
@@ -144,10 +142,13 @@ class Normalizer:
         name = "stderr" if content.get("name") == "stderr" else "stdout"
         text = content.get("text")
         omitted = metadata.get("omitted_bytes") if metadata else None
-        passed = self._streams[name].add(
-            text if isinstance(text, str) else str(text or ""), omitted if is_count(omitted) else 0
-        )
-        return self._cleared([_stream_event(name, passed)] if passed else [])
+        missing = omitted if is_count(omitted) else 0
+        stream = self._streams[name]
+        if isinstance(text, Text):
+            passed = [stream.add(part, 0 if number else missing) for number, part in enumerate(text.parts)]
+        else:
+            passed = [stream.add(text if isinstance(text, str) else str(text or ""), missing)]
+        return self._cleared([_stream_event(name, part) for part in passed if part])
 
     def _display(self, message: Message) -> list[Event]:
         content = message.content
@@ -195,7 +196,7 @@ class Normalizer:
                 events += self._cleared([])
                 events += self._items.add(_bundle(payload.get("data")), {}, is_primary=False, display_id=None)
         if content.get("status") == "error" and self.error is None:
-            events.append(self.fail(_error_info(content)))
+            events.append(self.fail(*_error_info(content)))
         return events
 
 
@@ -208,32 +209,62 @@ def _stream_event(name: str, text: str, omitted: int = 0) -> Event:
     return event(text=text, omitted_bytes=omitted or UNSET)
 
 
-def _shorten(text: str) -> str:
-    if len(text) <= _MAX_ERROR_CHARS:
-        return text
-    half = _MAX_ERROR_CHARS // 2
-    return f"{text[:half]}\n[... {len(text) - 2 * half} characters omitted ...]\n{text[-half:]}"
-
-
 def _name(ename: str) -> str:
     """A name on one line, which no terminal takes for a command."""
     return "".join(filter(str.isprintable, strip_ansi(ename[:_MAX_NAME_CHARS]))) or "Error"
 
 
 def traceback_text(content: dict[str, Any]) -> str:
-    """The traceback of an error message as one string, its parts joined by newlines."""
-    traceback = content.get("traceback") or []
-    return "\n".join(map(str, traceback)) if isinstance(traceback, list) else str(traceback)
+    """The traceback of an error message as one string, its parts joined by newlines; without the middle of a very long one."""
+    return _shortened(_traceback(content))[0]
 
 
-def _error_info(content: dict[str, Any]) -> ErrorInfo:
+def _traceback(content: dict[str, Any]) -> list[str | Text]:
+    found = content.get("traceback") or []
+    lines = map(_text, found if isinstance(found, list) else [found])
+    return [part for line in lines for part in (line, "\n")][:-1]
+
+
+def _text(value: Any) -> str | Text:
+    return value if isinstance(value, (str, Text)) else str(value)
+
+
+def _shortened(texts: list[str | Text]) -> tuple[str, int]:
+    """The texts as one, without its middle where it is long, and the bytes that are missing."""
+    parts = [part for text in texts for part in (text.parts if isinstance(text, Text) else (text,))]
+    length = sum(map(len, parts))
+    if length <= _MAX_ERROR_CHARS:
+        return "".join(parts), 0
+    half = _MAX_ERROR_CHARS // 2
+    head, tail = _first(parts, half)[:half], _first((part[::-1] for part in reversed(parts)), half)[:half][::-1]
+    text = f"{head}\n[... {length - 2 * half} characters omitted ...]\n{tail}"
+    size = sum(each.size if isinstance(each, Text) else utf8_size(each) for each in texts)
+    return text, size - utf8_size(text)
+
+
+def _first(parts: Iterable[str], chars: int) -> str:
+    """So many characters of them, or somewhat more."""
+    found: list[str] = []
+    for part in parts:
+        found.append(part)
+        chars -= len(part)
+        if chars <= 0:
+            break
+    return "".join(found)
+
+
+def _error_info(content: dict[str, Any]) -> tuple[ErrorInfo, int]:
+    """The error of a message, and the bytes that are missing in it."""
+    value, value_cut = _shortened([_text(content.get("evalue") or "")])
+    traceback, traceback_cut = _shortened(_traceback(content))
     hint = content.get("hint")
-    return ErrorInfo(
-        name=_name(str(content.get("ename") or "")),
-        value=strip_ansi(str(content.get("evalue") or "")),
-        traceback=strip_ansi(traceback_text(content)),
+    info = ErrorInfo(
+        name=_name(_shortened([_text(content.get("ename") or "")])[0]),
+        value=strip_ansi(value),
+        traceback=strip_ansi(traceback),
         hint=hint[:_MAX_NAME_CHARS] if isinstance(hint, str) else UNSET,
     )
+    return info, value_cut + traceback_cut
 
 
 def _bundle(data: Any) -> dict[str, Any]:
@@ -248,8 +279,7 @@ def _display_id(content: dict[str, Any]) -> str | None:
 
 def _item_metadata(content: dict[str, Any], message: Message) -> dict[str, Any]:
     """The bundle's own metadata, with what the kernel left out at its limits (in the message's, see runtimes/README.md)."""
-    own = content.get("metadata")
-    metadata = dict(own) if isinstance(own, dict) else {}
+    metadata = members_of(content.get("metadata"))
     if message.metadata and "omitted" in message.metadata:
         metadata["omitted"] = message.metadata["omitted"]
     return metadata

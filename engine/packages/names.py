@@ -22,8 +22,9 @@ _NPM_NAME = r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*"
 _NPM = re.compile(rf"{_NPM_NAME}(?:@[A-Za-z0-9.^~<>=*|+ -]+)?")
 _ELSEWHERE = re.compile(r"(?:(?:git\+)?https?://|git\+ssh://|file:|\.{0,2}/)\S+")
 
+_LOOKED_AT = 8192  # characters of an error
 _PIP_MISSING = re.compile(r"No module named '([^'.]+)'|Missing optional dependency '([A-Za-z0-9._-]+)'")
-_NPM_MISSING = re.compile(r"Cannot find (?:package|module) '((?:@[\w~.-]+/)?[\w~][\w~.-]*)[^']*'")
+_NPM_MISSING = re.compile(r"Cannot find (?:package|module) '((?:@[\w~.-]++/)?[\w~][\w~.-]*+)[^']*+'")
 _NPM_CODES = re.compile(r"\b(?:ERR_)?MODULE_NOT_FOUND\b|\bResolveMessage\b|^Cannot find package ")
 # Import names that are not those of their distributions.
 _DISTRIBUTIONS = {
@@ -114,7 +115,8 @@ def missing_package(tool: Tool, name: str, value: str, traceback: str = "") -> t
 
 def hint_of(tool: Tool, error: tuple[str, str, str], *, context_id: str, language: str) -> str | None:
     """How to install what an error (its name, value and traceback) says is missing."""
-    missing = missing_package(tool, *error)
+    name, value, traceback = error
+    missing = missing_package(tool, name, value[:_LOOKED_AT], traceback[-_LOOKED_AT:])
     if missing is None:
         return None
     module, package = missing

@@ -28,6 +28,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _KINDS = ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies", "overrides")
 _NAME = r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*"
+_IS_NAME = re.compile(_NAME)
 _OF_REGISTRY = re.compile(rf"(?:npm:{_NAME}@)?[A-Za-z0-9.^~<>=*|+ -]*")
 _PLACE = re.compile(rf"node_modules/{_NAME}(?:/node_modules/{_NAME})*")
 
@@ -107,7 +108,7 @@ def _of_registry(dependencies: object) -> dict[str, str]:
     return {
         name: spec
         for name, spec in dependencies.items()
-        if re.fullmatch(_NAME, name) and isinstance(spec, str) and _OF_REGISTRY.fullmatch(spec)
+        if _IS_NAME.fullmatch(name) and isinstance(spec, str) and _OF_REGISTRY.fullmatch(spec)
     }
 
 

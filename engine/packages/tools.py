@@ -61,7 +61,7 @@ class Installer(Protocol):
 
 def located(packages: Sequence[str], workspace: Workspace) -> list[str]:
     """The packages, with paths that hold in any directory."""
-    return [re.sub(r"^(?:file:)?(?=\.{1,2}/)", f"{workspace.cwd}/", package) for package in packages]
+    return [_RELATIVE.sub(lambda _: f"{workspace.cwd}/", package) for package in packages]
 
 
 def read_answer(path: Path, kind: type[T]) -> T:
@@ -73,61 +73,72 @@ def read_answer(path: Path, kind: type[T]) -> T:
         return msgspec.json.decode(file.read(_MAX_ANSWER_BYTES), type=kind)
 
 
+_RELATIVE = re.compile(r"^(?:file:)?(?=\.{1,2}/)")
+_COMPLAINT = re.compile(r"^(?:ERROR: |error: |npm error )(.*\S)", re.MULTILINE)
+_NO_REASON = re.compile(r"\A(?:code |A complete log|\S*/_logs/|404$)")
 # The first that fits names the failure: what it says of the network is meant even where pip then finds "no version".
-_COMPLAINTS: tuple[tuple[str, str, str], ...] = (
+_COMPLAINTS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     (
         "RegistryUnreachable",
-        r"Failed to establish a new connection|Max retries exceeded|ConnectTimeoutError|Temporary failure in name resolution"
-        r"|CERTIFICATE_VERIFY_FAILED|ProxyError|npm error code (?:ENOTFOUND|ECONN\w+|E?AI_AGAIN|EAI_AGAIN|ETIMEDOUT|ERR_SOCKET\w*)"
-        r"|npm error code (?:SELF_SIGNED\w*|UNABLE_TO\w*|CERT_\w+)",
+        re.compile(
+            r"Failed to establish a new connection|Max retries exceeded|ConnectTimeoutError|Temporary failure in name resolution"
+            r"|CERTIFICATE_VERIFY_FAILED|ProxyError|npm error code (?:ENOTFOUND|ECONN\w+|E?AI_AGAIN|EAI_AGAIN|ETIMEDOUT|ERR_SOCKET\w*)"
+            r"|npm error code (?:SELF_SIGNED\w*|UNABLE_TO\w*|CERT_\w+)"
+        ),
         "The server could not reach the registry: check its network, and PIP_INDEX_URL or npm_config_registry.",
     ),
     (
         "RegistryRefused",
-        r"npm error code E40[13]|\b40[13] (?:Client Error|Unauthorized|Forbidden)",
+        re.compile(r"npm error code E40[13]|\b40[13] (?:Client Error|Unauthorized|Forbidden)"),
         "The registry wants other credentials: the operator sets them in .npmrc, pip.conf or the server's environment.",
     ),
-    ("DiskFull", r"No space left on device|ENOSPC", "Free some space, or delete contexts."),
+    ("DiskFull", re.compile(r"No space left on device|ENOSPC"), "Free some space, or delete contexts."),
     (
         "PackageNotFound",
-        r"\(from versions: none\)|npm error code E404|npm error code EINVALIDPACKAGENAME",
+        re.compile(r"\(from versions: none\)|npm error code E404|npm error code EINVALIDPACKAGENAME"),
         "Check the spelling: the registry has no package of this name that fits this interpreter.",
     ),
     (
         "VersionNotFound",
-        r"Could not find a version that satisfies|npm error code ETARGET",
+        re.compile(r"Could not find a version that satisfies|npm error code ETARGET"),
         "Ask for another version, or for none in particular.",
     ),
     (
         "DependencyConflict",
-        r"ResolutionImpossible|conflicting dependencies|npm error code ERESOLVE",
+        re.compile(r"ResolutionImpossible|conflicting dependencies|npm error code ERESOLVE"),
         "Ask for other versions: these packages cannot be installed together.",
     ),
     (
         "BuildRefused",
-        r"ERROR: A package has no wheel and would have to be built",
+        re.compile(r"ERROR: A package has no wheel and would have to be built"),
         "The server has credentials of a registry, which a build could read. Ask for a version with a wheel, or let the operator set "
         "package_scripts.",
     ),
     (
         "BuildFailed",
-        r"Failed building wheel|subprocess-exited-with-error|metadata-generation-failed|Failed to build|npm error code ELIFECYCLE",
+        re.compile(
+            r"Failed building wheel|subprocess-exited-with-error|metadata-generation-failed|Failed to build|npm error code ELIFECYCLE"
+        ),
         "The package has to be built here, and that failed: ask for a version with a wheel for this interpreter.",
     ),
-    ("NotWritable", r"npm error code E(?:ACCES|PERM|ROFS)|Permission denied", "The server's user may not write there."),
+    (
+        "NotWritable",
+        re.compile(r"npm error code E(?:ACCES|PERM|ROFS)|Permission denied"),
+        "The server's user may not write there.",
+    ),
 )
 
 
 def explain(output: str) -> InstallationError:
     """What the tool's complaints mean."""
     for name, pattern, remediation in _COMPLAINTS:
-        if re.search(pattern, output):
+        if pattern.search(output):
             return InstallationError(name, _complaint(output), remediation)
     return InstallationError("InstallationFailed", _complaint(output), "The log tells more.")
 
 
 def _complaint(output: str) -> str:
     """The lines in which the tool says what is wrong."""
-    found = re.findall(r"^(?:ERROR: |error: |npm error )(.*\S)", output, re.MULTILINE)
-    told = [line for line in found if not re.match(r"code |A complete log|\S*/_logs/|404$", line)]
+    found = _COMPLAINT.findall(output)
+    told = [line for line in found if not _NO_REASON.match(line)]
     return ("; ".join(told[:3]) or output.strip().rpartition("\n")[2] or "The tool failed and said nothing")[:1000]

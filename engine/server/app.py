@@ -69,7 +69,8 @@ def _routes(application: Application) -> list[BaseRoute]:
 
 def _middleware(application: Application) -> list[Middleware]:
     settings = application.engine.settings
-    found = [Middleware(Guard, settings=settings, notebook=application.notebook)]
+    guard = Middleware(Guard, settings=settings, metrics=application.engine.metrics, notebook=application.notebook)
+    found = [guard]
     if Cors.is_needed(settings):
         found.insert(0, Middleware(Cors, settings=settings))
     if settings.base_url:

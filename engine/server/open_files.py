@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import resource
 
+_MANY = 1_048_576  # as Linux has it where nothing is set
+
 
 def raise_open_files() -> int:
     """Let this process open as many files as it may. Returns that number."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
+    return hard if hard != resource.RLIM_INFINITY else _MANY
 
 
 def open_standard_files() -> None:

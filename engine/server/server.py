@@ -24,6 +24,7 @@ from engine.log import configure, get_logger
 from engine.server.allocator import return_memory
 from engine.server.app import create_app
 from engine.server.application import Application
+from engine.server.connections import Connections
 from engine.server.open_files import open_standard_files, raise_open_files
 from engine.server.uvicorn_protocols import Protocol, WebSocketProtocol
 from engine.settings import Settings
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
 class _Server(uvicorn.Server):
     """Ends what runs before it waits for connections to close, so that no request holds the shutdown up."""
 
-    def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
+    def __init__(self, config: uvicorn.Config, app: Starlette, connections: Connections) -> None:
         super().__init__(config)
+        self.server_state = connections
         self._application: Application = app.state.application
         self._serving: asyncio.Task[None] | None = None
         self.failed = False
@@ -104,7 +106,7 @@ def run_server(settings: Settings) -> int:
     """Serve until SIGINT, SIGTERM, SIGHUP or SIGQUIT; returns the exit status."""
     open_standard_files()
     configure(settings.log_level, settings.log_format)
-    raise_open_files()
+    open_files = raise_open_files()
     return_memory()
     if settings.hide_processes:
         hide_process()
@@ -146,6 +148,12 @@ def run_server(settings: Settings) -> int:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
     )
-    server = _Server(config, app)
+    connections = Connections(
+        engine.metrics,
+        limit=settings.max_connections or open_files // 2,
+        max_unauthorized=settings.max_unauthorized_connections,
+        peer_timeout=settings.peer_timeout,
+    )
+    server = _Server(config, app, connections)
     server.run(_listeners(settings))
     return 0 if server.started and not server.failed else 1

@@ -13,43 +13,100 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 
+from engine.api.http.peers import PEER
 from engine.contexts import Share
 from engine.errors import TooManyBytes
+from engine.server.connections import Connections, Peer
 
 _HEAD = b"HTTP/1.1 "
 _LARGE = 64 * 1024  # bytes from which a copy costs more than a write
-PEER_WAIT = 30.0  # seconds
+_BODY = (b"content-length", b"transfer-encoding")
 MAX_HEAD = 64 * 1024  # bytes
+MAX_HEADERS = 256
+MAX_PIPELINED = 100  # requests that are sent before the answer to the first one
 STALL_WAIT = 20.0  # seconds that the peer of a websocket may take nothing of what waits for it
 CUT_WAIT = 15.0  # the same, of one that has ended
 _TRY_LATER = 1013
 _REASON_BYTES = 120  # a close frame has room for 123
 _PING_BYTES = 6  # that the peer's system acknowledges whether it is read or not
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _ACKNOWLEDGED = struct.Struct("120xQ")  # tcpi_bytes_acked in Linux's struct tcp_info
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol on a transport that joins a head and what follows it.
+    """uvicorn's protocol on a transport that joins a head and what follows it, within the budget of `Connections`.
 
-    The head of a request has PEER_WAIT seconds to come, twice that at most, and MAX_HEAD bytes; of its body something has to come
-    in that time, while we read it. Else the connection is closed."""
+    Every `peer_timeout` seconds it looks at what the peer has to do next, and ends the connection when nothing has happened since the
+    look before: the rest of a request's head, more of a body that we read, a byte that it takes of what is written, or, while it is not
+    authorized, a request. The head of a request has twice that time at most, and MAX_HEAD bytes."""
 
+    server_state: Connections
+    _peer: Peer | None = None
     _timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _body_packets = 0
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is under way, nor a part of one."""
+        if self.cycle is None or self.cycle.scope is not self.scope:
+            return self.scope is None
+        return self.cycle.response_complete
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(HeadJoiner(transport, self.loop))
+        joiner = HeadJoiner(transport, self.loop)
+        super().connection_made(joiner)
+        self._peer = joiner.peer = self.server_state.enter(self)
+        if self._peer is None:
+            transport.write(_FULL)
+            transport.close()
         self._look_later(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._look_no_more()
+        if self._peer is not None:
+            self._peer.leave()
         super().connection_lost(exc)
+
+    def evict(self) -> None:
+        self.transport.abort()
 
     def handle_websocket_upgrade(self) -> None:
         self._look_no_more()
         super().handle_websocket_upgrade()
+
+    def _should_upgrade(self) -> bool:
+        """A request for a websocket is a GET of HTTP/1.1 without a body. Any other one is answered like one that asks for nothing."""
+        return (
+            self.scope["method"] == "GET"
+            and self.scope["http_version"] == "1.1"
+            and not any(name in _BODY and value != b"0" for name, value in self.headers)
+            and super()._should_upgrade()
+        )
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing is said: it is up to the client."""
+
+    def on_message_begin(self) -> None:
+        if len(self.pipeline) >= MAX_PIPELINED:
+            msg = "too many requests at once"
+            raise ValueError(msg)  # the parser stops, and the answer is 400
+        super().on_message_begin()
+        self.scope["extensions"] = {PEER: self._peer}  # type: ignore[dict-item]
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= MAX_HEADERS:
+            msg = "too many headers"
+            raise ValueError(msg)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self.parser.should_upgrade() and self.cycle is not None and self.cycle.scope is self.scope:
+            self.cycle.keep_alive = False  # after this request the parser reads no other
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -61,8 +118,12 @@ class Protocol(HttpToolsProtocol):
         if self._head_bytes > MAX_HEAD and self in self.connections and not self.transport.is_closing():
             self.send_400_response(f"The head of a request may have {MAX_HEAD} bytes.")
 
+    def send_400_response(self, msg: str) -> None:
+        self.server_state.metrics.requests_refused.labels("malformed").inc()
+        super().send_400_response(msg)
+
     def _look_later(self, awaited: tuple[object, int] | None) -> None:
-        self._timer = self.loop.call_later(PEER_WAIT, self._look, awaited)
+        self._timer = self.loop.call_later(self.server_state.peer_timeout, self._look, awaited)
 
     def _look_no_more(self) -> None:
         if self._timer is not None:
@@ -70,19 +131,35 @@ class Protocol(HttpToolsProtocol):
             self._timer = None
 
     def _look(self, before: tuple[object, int] | None) -> None:
-        """One look every PEER_WAIT seconds: a timer for each request would cost each of them."""
+        """One look every few seconds: a timer for each request would cost each of them."""
         awaited = self._awaited()
         if awaited and before and awaited[0] is before[0] and awaited[1] == before[1]:
-            self.transport.close()
+            self.server_state.note_closed("stalled")
+            self.transport.abort()
         else:
             self._look_later(awaited)
 
     def _awaited(self) -> tuple[object, int] | None:
-        """What stands for the request that the peer has begun, and the packets of its body; None where nothing is awaited of it."""
+        """What stands for that which the peer has to do, and how much of it there is; None where nothing is awaited of it."""
+        if self.transport.get_write_buffer_size():
+            return self.transport, taken(self.transport)
+        if self.is_idle:
+            is_known = self._peer is not None and self._peer.is_authorized
+            return None if is_known and self.scope is not None else (self, 0)
         if self.cycle is None or self.cycle.scope is not self.scope:
-            return self if self.scope is None else self.scope, 0
+            return self.scope, 0
         is_read = self.cycle.more_body and not self.flow.read_paused
         return (self.scope, self._body_packets) if is_read else None
+
+
+def taken(transport: asyncio.BaseTransport) -> int:
+    """Bytes that the peer's system has acknowledged: while its buffers are full, as they are read. 0 where ours cannot tell."""
+    connection = transport.get_extra_info("socket")
+    try:
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKNOWLEDGED.size)
+        return int(_ACKNOWLEDGED.unpack(info)[0])
+    except (AttributeError, OSError, TypeError, struct.error):
+        return 0
 
 
 class Joiner(asyncio.Transport):
@@ -128,6 +205,9 @@ class Joiner(asyncio.Transport):
     def is_closing(self) -> bool:
         return self._transport.is_closing()
 
+    def get_write_buffer_size(self) -> int:
+        return self._transport.get_write_buffer_size() + self._size
+
     def pause_reading(self) -> None:
         self._transport.pause_reading()
 
@@ -139,7 +219,9 @@ class Joiner(asyncio.Transport):
 
 
 class HeadJoiner(Joiner):
-    """One that holds the head of an answer, and that only until what follows it."""
+    """One that holds the head of an answer, and that only until what follows it. `peer`: who is at its other end."""
+
+    peer: Peer | None = None
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         if self._held:
@@ -162,6 +244,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     An application that has refused a websocket with an answer of its own is, unlike in uvicorn's, none that has failed."""
 
+    is_idle = False
+    _peer: Peer | None = None
     _taken_at_ping = 0
     _incoming: Share | None = None
     _complete = 0  # bytes of whole messages
@@ -169,13 +253,26 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Joiner(transport, self.loop))
+        self._peer = transport.peer if isinstance(transport, HeadJoiner) else None
+        if self._peer is not None:
+            self._peer.holder = self
         if (budgets := self.app_state.get("budgets")) is not None:
             self._incoming = budgets.incoming.share()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._peer is not None:
+            self._peer.leave()
         super().connection_lost(exc)
         if self._incoming is not None:
             self._incoming.give(self._incoming.held)
+
+    def evict(self) -> None:
+        self.transport.abort()
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:
+            self.scope["extensions"][PEER] = self._peer  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
@@ -189,6 +286,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 return
             self._incoming.take(len(data))
         super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:  # of which uvicorn's says nothing
+            self.transport.write(_NO_HANDSHAKE)
+            self.close_sent = True
+            self.transport.close()
 
     def send_receive_event_to_app(self) -> None:
         if self._incoming is not None:
@@ -212,11 +313,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def send_keepalive_ping(self) -> None:
         super().send_keepalive_ping()
-        self._taken_at_ping = self._taken()
+        self._taken_at_ping = taken(self.transport)
 
     def keepalive_timeout(self) -> None:
         """A peer that has not come to the ping yet, but takes what was sent before it, is there; so is one that we do not read."""
-        before, self._taken_at_ping = self._taken_at_ping, self._taken()
+        before, self._taken_at_ping = self._taken_at_ping, taken(self.transport)
         is_there = self._taken_at_ping > before + _PING_BYTES or self.read_paused
         if is_there and self.ping_timeout is not None:
             self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
@@ -243,7 +344,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _expect(self, wait: float, otherwise: Callable[[], None]) -> None:
         """Look every `wait` seconds whether the peer has taken anything; where it has not, do that instead."""
         self._expect_nothing()
-        self.close_timer = self.loop.call_later(wait, self._look, wait, self._taken(), otherwise)
+        self.close_timer = self.loop.call_later(wait, self._look, wait, taken(self.transport), otherwise)
 
     def _expect_nothing(self) -> None:
         if self.close_timer is not None:
@@ -251,19 +352,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.close_timer = None
 
     def _look(self, wait: float, before: int, otherwise: Callable[[], None]) -> None:
-        if self._taken() > before:
+        if taken(self.transport) > before:
             self._expect(wait, otherwise)
         else:
             otherwise()
-
-    def _taken(self) -> int:
-        """Bytes that the peer's system has acknowledged: while its buffers are full, as they are read. 0 where ours cannot tell."""
-        connection = self.transport.get_extra_info("socket")
-        try:
-            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKNOWLEDGED.size)
-            return int(_ACKNOWLEDGED.unpack(info)[0])
-        except (AttributeError, OSError, TypeError, struct.error):
-            return 0
 
     def _close_stalled(self) -> None:
         self._cut(f"Nothing was read for {STALL_WAIT:g} s; connect again")

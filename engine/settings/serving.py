@@ -10,10 +10,12 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from engine.settings.fields import MIB, Names, split_names
+from engine.settings.fields import MIB, Names, Seconds, split_names
 from engine.settings.token_file import read_token
 
 Surface = Literal["native", "gateway", "e2b", "kernelbox", "code_interpreter", "mcp"]
+
+_BASE_URL = re.compile(r"[\w/.~@-]*", re.ASCII)
 
 
 class Serving(BaseModel):
@@ -50,6 +52,19 @@ class Serving(BaseModel):
         description="Maximum size of the bodies and websocket messages that the server receives at one time, in bytes. "
         "The first 64 KiB of each do not count.",
     )
+    max_connections: int | None = Field(
+        None, ge=4, description="Maximum number of connections. Default: half of the files that the server may open."
+    )
+    max_unauthorized_connections: int = Field(
+        1000,
+        ge=1,
+        description="Maximum number of connections without a valid token, and at most half of `max_connections`. "
+        "A new connection replaces the oldest.",
+    )
+    peer_timeout: Seconds = Field(
+        30.0,
+        description="Seconds until a connection is closed whose client neither sends more of its request nor accepts more of an answer.",
+    )
     surfaces: Annotated[list[Surface], NoDecode, BeforeValidator(split_names)] = Field(
         ["native", "gateway", "e2b", "kernelbox", "code_interpreter", "mcp"],
         description="APIs to serve: the native API, Jupyter Kernel Gateway, E2B code interpreter, KernelBox, the code-interpreter "
@@ -61,7 +76,7 @@ class Serving(BaseModel):
     def _check_base_url(cls, path: str) -> str:
         """As it is put before a path: "" or "/a/b"."""
         path = "/" + path.strip("/") if path.strip("/") else ""
-        if not re.fullmatch(r"[\w/.~@-]*", path, re.ASCII) or "//" in path:
+        if not _BASE_URL.fullmatch(path) or "//" in path:
             msg = "must be a path of letters, digits and /_.~@-"
             raise ValueError(msg)
         return path

@@ -20,6 +20,7 @@ from engine.workspaces.removal import remove_at, remove_tree
 from engine.workspaces.threads import Disk, Lane, Stuck
 from engine.workspaces.workspace import Lanes, Workspace
 
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 _MAX_SOCKET_PATH = 100  # sun_path holds 108 bytes, and "-5" is appended
 _SWEEP_SECONDS = 10.0  # that a start waits for what other servers left; the rest is removed meanwhile
 _CLOSE_SECONDS = 20.0
@@ -78,7 +79,7 @@ class RunDir:
 
     def new_context_dir(self, context_id: str) -> Path:
         """A directory for one context id, never one that another context had."""
-        slug = re.sub(r"[^A-Za-z0-9_-]", "_", context_id)[:40]
+        slug = _NOT_IN_NAMES.sub("_", context_id)[:40]
         return self._make(self._contexts, f"{slug}-", suffix=8)
 
     def make(self, name: str) -> None:

@@ -16,7 +16,8 @@ import uvicorn
 
 from engine.core import Engine
 from engine.server.app import create_app
-from engine.server.uvicorn_protocols import WebSocketProtocol
+from engine.server.connections import Connections
+from engine.server.uvicorn_protocols import Protocol, WebSocketProtocol
 from tests.harness.waiting import TurnLoop, until
 
 _DEADLINE = 30.0  # seconds
@@ -24,8 +25,14 @@ Value = TypeVar("Value")
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        connections: Connections,
+        new_loop: Callable[[], asyncio.AbstractEventLoop],
+    ) -> None:
         super().__init__(config)
+        self.server_state = connections
         self._new_loop = new_loop
         self.ready = threading.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -69,13 +76,23 @@ class Live:
 
 
 @contextlib.contextmanager
-def serve(engine: Engine, *, new_loop: Callable[[], asyncio.AbstractEventLoop] = TurnLoop) -> Iterator[Live]:
+def serve(
+    engine: Engine,
+    *,
+    connections: Connections | None = None,
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = TurnLoop,
+) -> Iterator[Live]:
     """Serve until the block ends. Raises RuntimeError when the server does not come up. `wait_until` needs a TurnLoop."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(
-            create_app(engine), ws=WebSocketProtocol, lifespan="on", log_config=None, timeout_graceful_shutdown=1
+            create_app(engine),
+            http=Protocol,
+            ws=WebSocketProtocol,
+            lifespan="on",
+            log_config=None,
+            timeout_graceful_shutdown=1,
         )
-        server = _Server(config, new_loop)
+        server = _Server(config, connections or Connections(engine.metrics), new_loop)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         try:

@@ -49,6 +49,7 @@ EXAMPLES: dict[type[PolyreplError], tuple[PolyreplError, int]] = {
         (errors.TooManyBytes("The queue holds", 1, 2, 2), 429),
         (errors.TooManyContexts(1), 429),
         (errors.TooManyRequests(1000), 429),
+        (errors.TooManyOpenFiles(), 429),
         (errors.KernelsBusy("none was free within 30 s"), 429),
         (errors.ShuttingDown(), 503),
         (errors.KernelError("m"), 500),

@@ -44,6 +44,7 @@ __all__ = [
     "TooManyContexts",
     "TooManyFiles",
     "TooManyInstallations",
+    "TooManyOpenFiles",
     "TooManyRequests",
     "Unauthorized",
     "UnknownLanguage",
@@ -153,6 +154,10 @@ class TooManyInstallations(Overloaded):
 
 class MemoryShort(Overloaded):
     """Bytes: `available` is left, `reserve` is kept for what runs already."""
+
+
+class TooManyOpenFiles(Overloaded):
+    """The server, or its machine, has no file descriptor left."""
 
 
 class UnknownLanguage(InvalidRequest):

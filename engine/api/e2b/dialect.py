@@ -23,7 +23,7 @@ class _E2b(Dialect):
     def routes(self) -> list[BaseRoute]:
         """Before those of other dialects: they have the same paths."""
         serve = _Serve(self)
-        return [Mount(PREFIX, app=serve), _AtRoot(serve)]
+        return [_UnderPrefix(PREFIX, app=serve), _AtRoot(serve)]
 
     def owns(self, scope: Scope) -> bool:
         path: str = scope["path"]
@@ -50,6 +50,13 @@ class _Serve:
         is_lost = sandbox_id is not None and sandboxes.is_gone(engine_of(request), sandbox_id)
         app = sandboxes.gone(sandbox_id) if sandbox_id and is_lost else self._router
         await app(scope, receive, send)
+
+
+class _UnderPrefix(Mount):
+    """The routes under the prefix. There is no websocket."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return super().matches(scope) if scope["type"] == "http" else (Match.NONE, {})
 
 
 class _AtRoot(BaseRoute):

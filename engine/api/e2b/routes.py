@@ -6,6 +6,7 @@ first needed."""
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -17,7 +18,7 @@ from engine.api.e2b.sandboxes import DEFAULT_CWD, LABEL, contexts_of
 from engine.api.e2b.stream import Lines
 from engine.api.http.detail import problems_of, read_checked, unprocessable
 from engine.api.http.errors import headers_of, status_of
-from engine.api.http.requests import engine_of
+from engine.api.http.requests import FewEntries, engine_of
 from engine.api.http.tables import Table
 from engine.contexts import Context
 from engine.core import Engine
@@ -38,7 +39,7 @@ class ExecuteBody(BaseModel):
     code: str
     context_id: str | None = None
     language: str | None = None
-    env_vars: dict[str, str] | None = None
+    env_vars: Annotated[dict[str, str], FewEntries] | None = None
 
 
 class ContextBody(BaseModel):

@@ -9,7 +9,7 @@ import json
 import re
 import struct
 import uuid
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from engine.api.http.detail import read_checked
 from engine.api.http.errors import status_of
-from engine.api.http.requests import engine_of
+from engine.api.http.requests import FewEntries, engine_of
 from engine.api.http.tables import Table
 from engine.contexts import DELETED, Context
 from engine.core import Engine
@@ -43,7 +43,7 @@ class SandboxBody(BaseModel):
     """A sandbox to make; what else the SDKs send is about machines, and means nothing here."""
 
     templateID: str | None = None  # noqa: N815 - as it is on the wire
-    envVars: dict[str, str] | None = None  # noqa: N815
+    envVars: Annotated[dict[str, str], FewEntries] | None = None  # noqa: N815
 
 
 def render(error: PolyreplError) -> Response:

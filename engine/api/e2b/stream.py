@@ -14,7 +14,7 @@ from engine.api.http.streaming import PING_INTERVAL, Disconnect
 from engine.contexts import Execution
 from engine.core import Engine
 from engine.errors import NotFound
-from engine.models import Cleared, Event, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout, encode
+from engine.models import Cleared, Event, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout, encode, stored
 from engine.output import EngineFailed
 
 _FIELDS = (
@@ -113,10 +113,11 @@ def _text_line(name: str, text: str, omitted: int) -> Line:
 def _result_line(item: Item) -> Line:
     line: Line = {"type": "result"}
     for field in _FIELDS:
-        value = getattr(item, field)
+        value = stored(item, field)
         if value is not UNSET:
             line[field] = _without_quotes(value) if field == "text" else value
-    extra = dict(item.extra) if item.extra is not UNSET else {}
+    found = stored(item, "extra")
+    extra = dict(found) if found is not UNSET else {}
     if item.omitted is not UNSET:
         extra[_OMITTED] = item.omitted
     return {**line, "extra": extra, "is_main_result": item.is_primary}

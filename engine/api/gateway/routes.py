@@ -14,6 +14,7 @@ from engine.api.gateway import kernels
 from engine.api.gateway.sessions import MAX_TEXT, Session, SessionGone, SessionNotFound, Sessions
 from engine.api.gateway.state import state_of
 from engine.api.gateway.swagger import SWAGGER_JSON, SWAGGER_YAML
+from engine.api.http.parsing import parse_json
 from engine.api.http.reason import json_answer, refusal
 from engine.api.http.requests import engine_of, read_bytes
 from engine.api.http.tables import Table
@@ -29,7 +30,7 @@ async def _read_object(request: Request) -> dict[str, Any] | None:
     if not raw.strip():
         return None
     try:
-        body = msgspec.json.decode(raw)
+        body = await parse_json(raw, msgspec.json.decode)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         body = raw
     if body is not None and not isinstance(body, dict):

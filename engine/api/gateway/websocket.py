@@ -7,12 +7,14 @@ import contextlib
 import math
 import uuid
 from collections import deque
+from functools import partial
 
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from engine.api.gateway.errors import render
 from engine.api.gateway.kernels import find_context
+from engine.api.http.parsing import beside_loop
 from engine.contexts import Context, Observer
 from engine.core import Engine
 from engine.errors import InvalidRequest, PolyreplError, TooManyRequests
@@ -20,6 +22,7 @@ from engine.jupyter import V1, Channel, ClientMessage, Outgoing, read_frame
 
 _HIGH, _LOW = 4 * 1024 * 1024, 1024 * 1024  # bytes that wait for a client: from where to where it counts as behind
 _FLUSH_WAIT = 5.0  # seconds that a kernel has to read a control request before the next frame is looked at
+_LARGE = 64 * 1024  # bytes of a frame
 _MAX_PENDING = 1000  # requests of one client that wait in the queue
 _GOING_AWAY, _BAD_DATA, _POLICY, _TRY_LATER = 1001, 1007, 1008, 1013
 
@@ -42,6 +45,12 @@ async def channels(websocket: WebSocket) -> None:
 
 def _session_id(connection: HTTPConnection) -> str:
     return connection.query_params.get("session_id") or uuid.uuid4().hex
+
+
+async def _read(data: str | bytes, subprotocol: str | None) -> ClientMessage:
+    """The message in a frame, read beside the loop when it is large. Raises InvalidRequest."""
+    read = partial(read_frame, data, subprotocol)
+    return read() if len(data) <= _LARGE else await beside_loop(read)
 
 
 class _Client(Observer):
@@ -150,6 +159,10 @@ class _Client(Observer):
             await self._changed.wait()
 
     async def _send(self, message: Outgoing) -> bool:
+        for _ in message.prepare(self._subprotocol):
+            await asyncio.sleep(0)
+            if not (self._queue and self._queue[0] is message):
+                return True
         data = message.encode(self._subprotocol)
         try:
             if isinstance(data, bytes):
@@ -175,7 +188,7 @@ class _Client(Observer):
                 return
             data = received.get("bytes") or received.get("text") or ""
             try:
-                request = read_frame(data, self._subprotocol)
+                request = await _read(data, self._subprotocol)
                 if self._pending >= _MAX_PENDING:
                     raise TooManyRequests(_MAX_PENDING)
                 if request.channel is Channel.SHELL:

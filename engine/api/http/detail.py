@@ -5,16 +5,21 @@ For dialects whose real servers are built on it."""
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from engine.api.http.parsing import beside_loop, parse_json
 from engine.api.http.requests import read_bytes
-from engine.errors import InvalidRequest
+from engine.errors import MAX_ERRORS, InvalidRequest, shorten
 
 Body = TypeVar("Body", bound=BaseModel)
+_MAX_SHOWN = 500  # characters
+_MAX_SHOWN_ENTRIES = 20
+_MAX_DEPTH = 3
 Problems = list[dict[str, Any]]
 
 
@@ -34,12 +39,34 @@ async def read_checked(request: Request, model: type[Body], *, optional: bool = 
     if not raw:
         raise Unprocessable([{"type": "missing", "loc": ["body"], "msg": "Field required", "input": None}])
     try:
-        return model.model_validate_json(raw)
+        return await parse_json(raw, model.model_validate_json)
     except ValidationError as error:
-        found = error.errors(include_url=False)
+        found = error.errors(include_url=False)[:MAX_ERRORS]
         if found[0]["type"] == "json_invalid":
-            raise Unprocessable([_no_json(raw, found[0]["msg"])]) from None
-        raise Unprocessable([{**problem, "loc": ["body", *problem["loc"]]} for problem in found]) from None
+            raise Unprocessable([await beside_loop(partial(_no_json, raw, found[0]["msg"]))]) from None
+        raise Unprocessable([_problem(each, error.error_count()) for each in found]) from None
+    except InvalidRequest as error:
+        raise Unprocessable(problems_of(error)) from None
+
+
+def _problem(found: Any, count: int) -> dict[str, Any]:
+    """As pydantic has it, with as much of the input as can be shown. `count`: the number of all, when not all are listed."""
+    place = [shorten(each, _MAX_SHOWN) if isinstance(each, str) else each for each in found["loc"]]
+    told = {**found, "loc": ["body", *place], "msg": shorten(found["msg"], _MAX_SHOWN), "input": _echo(found["input"])}
+    return {**told, "error_count": count} if count > MAX_ERRORS else told
+
+
+def _echo(value: Any, depth: int = 0) -> Any:
+    """A value without what is long or deep in it."""
+    if isinstance(value, str):
+        return shorten(value, _MAX_SHOWN)
+    if isinstance(value, dict | list) and (depth >= _MAX_DEPTH or len(value) > _MAX_SHOWN_ENTRIES):
+        return "..."
+    if isinstance(value, dict):
+        return {shorten(name, _MAX_SHOWN): _echo(each, depth + 1) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_echo(each, depth + 1) for each in value]
+    return value
 
 
 def _no_json(raw: bytes, reason: str) -> dict[str, Any]:

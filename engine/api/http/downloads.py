@@ -20,6 +20,7 @@ from engine.workspaces import OpenFile
 
 OCTETS = "application/octet-stream"
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_NOT_QUOTED = re.compile(r'[^ -~]|["\\%]')
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 
 
@@ -118,5 +119,5 @@ def _range(headers: Headers, etag: str, size: int) -> tuple[int, int] | None:
 
 
 def _disposition(name: str) -> str:
-    plain = re.sub(r'[^ -~]|["\\%]', "_", name)
+    plain = _NOT_QUOTED.sub("_", name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

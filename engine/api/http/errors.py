@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from engine import errors
-from engine.errors import FieldError, InvalidRequest, PolyreplError
+from engine.api.http.large import LargeResponse
+from engine.errors import MAX_ERRORS, FieldError, InvalidRequest, PolyreplError
 from engine.models import Obstacle, encode
 
 # From the most special to the most general: the first class that fits gives the status.
@@ -61,7 +62,10 @@ class ObstacleProblem(Problem, kw_only=True):
 
 
 class InvalidProblem(Problem, kw_only=True):
+    """`errors`: the first problems. `error_count`: the number of all, when not all are listed."""
+
     errors: list[FieldProblem]
+    error_count: int | UnsetType = UNSET
 
 
 def status_of(error: PolyreplError) -> int:
@@ -80,7 +84,9 @@ def render(error: PolyreplError) -> Response:
     told: dict[str, Any] = {"message": error.message, "code": type(error).__name__, "remediation": error.remedy}
     body = Problem(**told)
     if isinstance(error, InvalidRequest):
-        body = InvalidProblem(**told, errors=[FieldProblem(wrong.field, wrong.error) for wrong in error.errors])
+        listed = [FieldProblem(wrong.field, wrong.error) for wrong in error.errors]
+        more = error.count if error.count > len(listed) else UNSET
+        body = InvalidProblem(**told, errors=listed, error_count=more)
     elif isinstance(error, errors.CannotBranch):
         body = ObstacleProblem(**told, obstacles=error.obstacles)
     elif isinstance(error, errors.RangeNotSatisfiable):
@@ -95,14 +101,14 @@ def refuse(status: int, message: str, headers: Mapping[str, str]) -> Response:
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(bytes(encode(value)), status, headers, "application/json")
+    return LargeResponse(bytes(encode(value)), status, headers, "application/json")
 
 
 def invalid(error: ValidationError) -> InvalidRequest:
-    """Every problem that pydantic found, by field."""
-    return InvalidRequest(
-        *(FieldError(_path(found["loc"]), _explain(found)) for found in error.errors(include_url=False))
-    )
+    """The problems that pydantic found, by field."""
+    found = error.errors(include_url=False, include_input=False)
+    listed = (FieldError(_path(each["loc"]), _explain(each)) for each in found[:MAX_ERRORS])
+    return InvalidRequest(*listed, count=len(found))
 
 
 def _path(location: tuple[int | str, ...]) -> str:

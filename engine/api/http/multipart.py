@@ -12,6 +12,7 @@ from starlette.requests import Request
 from engine.errors import FieldError, InvalidRequest, RequestTooLarge
 
 _MAX_BESIDES = 1024 * 1024  # bytes of headers and of fields that are no files
+_MAX_PARTS = 1000
 _Token = tuple[str, bytes]
 
 
@@ -33,13 +34,19 @@ class Form:
             raise _invalid("must be multipart/form-data, with a boundary")
         self._stream = request.stream()
         self._tokens: list[_Token] = []
-        self._besides = 0
+        self._besides = self._parts = 0
         try:
             self._parser = MultipartParser(options[b"boundary"], self._callbacks())  # type: ignore[arg-type]
         except FormParserError as error:
             raise _invalid(str(error)) from None
 
     def _callbacks(self) -> dict[str, object]:
+        def note_part() -> None:
+            self._parts += 1
+            if self._parts > _MAX_PARTS:
+                raise _invalid(f"has more than {_MAX_PARTS} parts")
+            self._tokens.append(("begin", b""))
+
         def note(kind: str) -> object:
             return lambda: self._tokens.append((kind, b""))
 
@@ -47,7 +54,7 @@ class Form:
             return lambda data, start, end: self._tokens.append((kind, data[start:end]))
 
         return {
-            "on_part_begin": note("begin"),
+            "on_part_begin": note_part,
             "on_header_field": note_data("name"),
             "on_header_value": note_data("value"),
             "on_header_end": note("header"),

@@ -7,18 +7,17 @@ from __future__ import annotations
 import http
 from typing import Any
 
-import msgspec
 from starlette.responses import Response
 
 from engine import errors
 from engine.api.http.errors import status_of
+from engine.api.http.large import LargeResponse
 from engine.errors import InvalidRequest, PolyreplError, UnknownLanguage
-
-_encoder = msgspec.json.Encoder()
+from engine.models import encode
 
 
 def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(_encoder.encode(value), status, headers, "application/json")
+    return LargeResponse(bytes(encode(value)), status, headers, "application/json")
 
 
 def refusal(status: int, message: str = "", headers: dict[str, str] | None = None) -> Response:

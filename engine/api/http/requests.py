@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from starlette.requests import Request
 
 from engine.api.http.errors import invalid
+from engine.api.http.parsing import parse_json
 from engine.core import Engine
 from engine.errors import FieldError, InvalidRequest, RequestTooLarge
+from engine.validation import MAX_ENTRIES
 
 Body = TypeVar("Body", bound=BaseModel)
+
+
+def _few_entries(value: Any) -> Any:
+    if isinstance(value, dict) and len(value) > MAX_ENTRIES:
+        msg = f"must have at most {MAX_ENTRIES} entries"
+        raise ValueError(msg)
+    return value
+
+
+FewEntries = BeforeValidator(_few_entries)
+"""For a map: its length is looked at first, so that not each of very many entries becomes a problem."""
+
+FirstProblem = Field(fail_fast=True)
+"""For a list: it is looked at up to the first wrong entry."""
 
 
 def engine_of(request: Request) -> Engine:
@@ -25,7 +41,7 @@ async def read_body(request: Request, model: type[Body], *, optional: bool = Fal
     if optional and not raw.strip():
         raw = b"{}"
     try:
-        return model.model_validate_json(raw)
+        return await parse_json(raw, model.model_validate_json)
     except ValidationError as error:
         raise invalid(error) from None
 

@@ -3,46 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import mmap
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
-import msgspec
-import orjson
 from starlette.types import Receive, Scope, Send
 
-from engine.models import Event, Result, encode
+from engine.api.http.large import PIECE
+from engine.api.http.results import encode_event
+from engine.models import Event
 
 SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"
 PING_INTERVAL = 5.0  # seconds
-_LARGE = 64 * 1024  # bytes of output from which orjson, which is faster on long strings, encodes
-_GROWTH = 12  # times these bytes are the most that orjson takes: every character an escape, in a buffer that doubles
-
 OnDisconnect = Callable[[], Awaitable[object]]
 
 
-def encode_result(result: Result, size: int = 0) -> bytes:
-    """The result as JSON; `size` tells roughly how large it is. Raises MemoryError."""
-    if size >= _LARGE and _can_have(_GROWTH * size):
-        with contextlib.suppress(TypeError, ValueError):  # an integer beyond 64 bits in somebody's JSON
-            return orjson.dumps(msgspec.to_builtins(result))
-    return bytes(encode(result))
+class _Recent:
+    """Large events that were encoded last: readers who follow one execution ask for each at about the same time."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._encoded: OrderedDict[int, tuple[Event, bytes]] = (
+            OrderedDict()
+        )  # by identity, so that the event has to be kept
+
+    def encode(self, number: int, event: Event) -> bytes:
+        known = self._encoded.get(id(event))
+        if known is not None:
+            return known[1]
+        data = encode_event(number, event)
+        if _WORTHWHILE <= len(data) <= self._max_bytes:
+            self._encoded[id(event)] = event, data
+            self._bytes += len(data)
+            while self._bytes > self._max_bytes:
+                self._bytes -= len(self._encoded.popitem(last=False)[1][1])
+        return data
 
 
-def _can_have(size: int) -> bool:
-    """Whether there is this much memory. orjson crashes the process if not."""
-    try:
-        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
-    except OSError:
-        return False
-    return True
-
-
-def encode_event(number: int, event: Event) -> bytes:
-    """The event as JSON, with its number as `id`."""
-    return b'{"id":%d,' % number + encode(event)[1:]
+_WORTHWHILE = 4096  # bytes
+_recent = _Recent(8 * 1024 * 1024)
 
 
 def wanted_stream(accept: str) -> str | None:
@@ -90,11 +91,12 @@ class EventStream:
             if disconnect.happened:
                 return
             chunk = self._encode(*entry) if entry else self._ping()
-            if chunk:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            view = memoryview(chunk)
+            for start in range(0, len(view), PIECE):
+                await send({"type": "http.response.body", "body": view[start : start + PIECE], "more_body": True})
 
     def _encode(self, number: int, event: Event) -> bytes:
-        data = encode_event(number, event)
+        data = _recent.encode(number, event)
         if self._kind == NDJSON:
             return data + b"\n"
         name = type(event).__struct_config__.tag

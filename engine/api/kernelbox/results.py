@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from engine.contexts import Execution
 from engine.jupyter import to_bundle
-from engine.models import Cleared, ErrorInfo, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout
+from engine.models import Cleared, ErrorInfo, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout, stored
 
 MARKER = "\n...[truncated by kernelbox]..."  # what its clients look for
 Json = dict[str, Any]
@@ -81,8 +81,8 @@ class _Outputs:
     def _item(self, item: Item) -> Json:
         text = None if item.text is UNSET else item.text
         kind = "execute_result" if item.is_primary else "display_data"
-        metadata = {} if item.metadata is UNSET else item.metadata
-        return self._output(kind, text, data=to_bundle(item), metadata=metadata)
+        metadata = stored(item, "metadata")
+        return self._output(kind, text, data=to_bundle(item), metadata={} if metadata is UNSET else metadata)
 
     def _output(
         self,

@@ -5,7 +5,6 @@ A kernel is an id with all its contexts; a session is the kernel of that name. A
 from __future__ import annotations
 
 import asyncio
-import re
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -16,7 +15,7 @@ from starlette.responses import Response
 
 from engine.api.http.detail import Unprocessable, detail, problems_of, read_checked, unprocessable
 from engine.api.http.errors import headers_of, json_response, status_of
-from engine.api.http.requests import engine_of
+from engine.api.http.requests import FewEntries, FirstProblem, engine_of
 from engine.api.http.streaming import Disconnect
 from engine.api.http.tables import Table
 from engine.api.kernelbox.results import attempt_of, result_of
@@ -30,12 +29,12 @@ from engine.errors import (
     InvalidRequest,
     PolyreplError,
 )
-from engine.validation import CONTEXT_ID
+from engine.validation import IS_CONTEXT_ID
 from engine.workspaces import Labels
 
 MAX_ATTEMPTS = 100
 _CLIENT_GONE = 499
-Tags = dict[str, str]
+Tags = Annotated[dict[str, str], FewEntries]
 Json = dict[str, Any]
 
 
@@ -65,7 +64,7 @@ class RetryBody(ExecuteBody):
     """Code to try, and what to try after each failure: `replacement_codes` in turn, then `on_error_code`."""
 
     max_attempts: Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)] | None = None
-    replacement_codes: list[str] = Field(default_factory=list)
+    replacement_codes: Annotated[list[str], FirstProblem] = Field(default_factory=list)
     on_error_code: str | None = None
 
 
@@ -133,7 +132,7 @@ async def _make(engine: Engine, labels: Labels) -> Context:
     await engine.capabilities.check_usable(language)  # first: from here on nobody else comes between
     if labels.name is not None and _contexts(engine, labels.name):
         raise ContextExists(labels.name)
-    is_id = labels.name is not None and re.fullmatch(CONTEXT_ID, labels.name)
+    is_id = labels.name is not None and IS_CONTEXT_ID.fullmatch(labels.name)
     chosen = labels.name if is_id and labels.name else uuid.uuid4().hex
     context, is_new = engine.contexts.get_or_create(chosen, language)
     context.workspace.labels = labels

@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from engine.errors import FieldError, InvalidRequest
 from engine.jupyter import FIELDS
-from engine.models import FileChange, Item, Result
+from engine.models import FileChange, Item, Result, stored
 from engine.output import strip_ansi
 
 SCHEME = "polyrepl"
@@ -77,6 +77,13 @@ def parse_uri(uri: str) -> Address:
     raise InvalidRequest(FieldError("uri", f"must be of the form {allowed}"))
 
 
+def text_of(value: Any) -> str:
+    """A value of an item to read: text as it is, JSON as JSON."""
+    if isinstance(value, msgspec.Raw) and memoryview(value)[:1].tobytes() == b'"':
+        value = msgspec.json.decode(value)
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
 def capped(text: str, limit: int = MAX_TEXT) -> tuple[str, bool]:
     """The text without ANSI sequences; of a long one the first and the last part. And whether it was cut."""
     text = strip_ansi(text)
@@ -120,14 +127,14 @@ class _Shown:
 
     def _item(self, index: int, item: Item) -> dict[str, Any]:
         """The item in structured form; its images and links are noted by the way."""
-        found = {name: value for name in MIME_TYPES if (value := getattr(item, name)) is not UNSET}
+        found = {name: value for name in MIME_TYPES if (value := stored(item, name)) is not UNSET}
         shown: dict[str, Any] = {"is_primary": item.is_primary, "mime_types": [MIME_TYPES[name] for name in found]}
         readable = next((name for name in _READABLE if name in found), None)
         image = next((name for name in _IMAGES if name in found), None)
         cut = False
         if readable is not None:
             value = found[readable]
-            shown["text"], cut = capped(value if isinstance(value, str) else msgspec.json.encode(value).decode())
+            shown["text"], cut = capped(text_of(value))
         is_shown = image is not None and len(found[image]) <= MAX_IMAGE_BYTES and len(self.images) < MAX_IMAGES
         if is_shown:
             assert image is not None

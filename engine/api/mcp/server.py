@@ -33,12 +33,13 @@ from engine.api.mcp.content import (
     parse_uri,
     show,
     stream_uri,
+    text_of,
 )
 from engine.api.mcp.definitions import definitions
 from engine.contexts import Execution
 from engine.core import Engine
 from engine.errors import ContextNotFound, FieldError, InvalidRequest, NotFound, PolyreplError
-from engine.models import FileInfo, Stderr, Stdout
+from engine.models import FileInfo, Stderr, Stdout, stored
 
 INSTRUCTIONS = (
     "Runs code in persistent contexts, each a real Jupyter kernel with a working directory of its own. Pass the context_id of an "
@@ -271,11 +272,10 @@ def _output(engine: Engine, uri: str, address: Address) -> types.TextResourceCon
     if address.stream:
         text = "\n".join(getattr(result.logs, address.stream))
         return types.TextResourceContents(uri=uri, text=text, mime_type="text/plain")
-    value = getattr(result.items[address.item], address.field) if address.item < len(result.items) else UNSET
+    value = stored(result.items[address.item], address.field) if address.item < len(result.items) else UNSET
     if value is UNSET:
         raise NotFound(f"This execution has no output {address.item} as {address.field}")
     mime_type = MIME_TYPES[address.field]
     if address.field in BASE64:
         return types.BlobResourceContents(uri=uri, blob=value, mime_type=mime_type)
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return types.TextResourceContents(uri=uri, text=text, mime_type=mime_type)
+    return types.TextResourceContents(uri=uri, text=text_of(value), mime_type=mime_type)

@@ -312,8 +312,13 @@ TOOLS: tuple[Tool, ...] = (
 )
 BY_NAME = {tool.name: tool for tool in TOOLS}
 
-_PLACE = re.compile(r"^(.*?)(?: - at `\$\.?(.*?)`)?$", re.DOTALL)
 _FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(.*?)`")
+
+
+def _place(text: str) -> tuple[str, str]:
+    """What msgspec says is wrong, and where."""
+    message, found, place = text.rpartition(" - at `$")
+    return (message, place.removeprefix(".").removesuffix("`")) if found else (text, "")
 
 
 def check_arguments(tool: Tool, given: Any) -> Arguments:
@@ -325,8 +330,7 @@ def check_arguments(tool: Tool, given: Any) -> Arguments:
     try:
         return msgspec.convert(given, tool.arguments)
     except msgspec.ValidationError as error:
-        found = _PLACE.match(str(error))
-        message, place = (found[1], found[2] or "") if found else (str(error), "")
+        message, place = _place(str(error))
         named = _FIELD.match(message)
         if named:
             place = f"{place}.{named[1]}".lstrip(".")

@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from engine.api.http import errors
 from engine.api.http.dialect import Dialect, State
+from engine.api.http.parsing import parse_json
 from engine.api.http.requests import read_within
 from engine.api.mcp.sessions import IDLE, MAX_OPENING, Sessions, opens_session
 from engine.core import Engine
@@ -53,16 +54,22 @@ class McpState(State):
         if self._manager is None or _has_failed(self._manager):
             self._manager = asyncio.create_task(self._start(self._engine))
         manager = await asyncio.shield(self._manager)
-        if scope["method"] == "POST":
-            try:
-                body = await read_within(Request(scope, receive), self._engine)
-                if len(body) > MAX_OPENING and opens_session(scope):
-                    raise RequestTooLarge(MAX_OPENING)
-            except PolyreplError as error:
-                await errors.render(error)(scope, receive, send)
-                return
-            receive = _after(body, receive)
+        try:
+            receive = await self._received(Request(scope, receive))
+        except PolyreplError as error:
+            await errors.render(error)(scope, receive, send)
+            return
         await self._sessions.serve(manager, scope, receive, send)
+
+    async def _received(self, request: Request) -> Receive:
+        """The request's body, read and looked at before it is parsed on the loop; then what comes after it.
+
+        Raises InvalidRequest, RequestTooLarge or TooManyBytes."""
+        body = await read_within(request, self._engine)
+        if len(body) > MAX_OPENING and opens_session(request.scope):
+            raise RequestTooLarge(MAX_OPENING)
+        await parse_json(body, len)
+        return _after(body, request.receive)
 
     async def _start(self, engine: Engine) -> StreamableHTTPSessionManager:
         # Loading takes a second: not on the loop that everybody else's requests are on.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.routing import Match
@@ -11,8 +11,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.api.dialects import Surfaces
 from engine.api.gateway import GATEWAY
+from engine.api.http.peers import peer_of
+from engine.api.middleware.refusals import Refusals
 from engine.api.notebook import NotebookKernels, is_served
-from engine.errors import Forbidden, NotFound, PolyreplError, RequestTooLarge, Unauthorized
+from engine.errors import FieldError, Forbidden, InvalidRequest, NotFound, PolyreplError, RequestTooLarge, Unauthorized
+from engine.metrics import Metrics
 from engine.settings import Settings
 
 # What a probe or a browser asks for before it can know a token; none of it tells or does anything of a tenant's.
@@ -31,14 +34,19 @@ _OPEN_PATHS = frozenset(
 )
 _OPEN_PREFIX = "/docs/"
 _TOKEN_HEADERS = ("x-api-key", "x-access-token", "e2b-traffic-access-token")
+_MAX_PARAMETERS = 1000  # of a query
+_MAX_TOKENS = 10  # of one query
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class Guard:
     """Refuses what must not reach the API: pages of other origins, other host names (DNS rebinding), a missing token."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, notebook: NotebookKernels | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, metrics: Metrics, notebook: NotebookKernels | None = None
+    ) -> None:
         self._app = app
+        self._refusals = Refusals(metrics)
         self._notebook = notebook
         self._token = settings.secret.encode() if settings.secret else None
         self._surfaces = Surfaces(settings)
@@ -54,11 +62,17 @@ class Guard:
             try:
                 self._check(scope)
             except PolyreplError as error:
-                await self._surfaces.dialect_of(scope).render(error)(scope, receive, send)
+                self._refusals.note(error)
+                response = self._surfaces.dialect_of(scope).render(error)
+                if isinstance(error, Unauthorized) and not _has_body(scope):
+                    response.headers["Connection"] = "close"
+                await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
+        if scope["query_string"].count(b"&") >= _MAX_PARAMETERS:
+            raise InvalidRequest(FieldError("query", f"has more than {_MAX_PARAMETERS} parameters"))
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self._any_host and _name(host) not in self._hosts:
@@ -72,7 +86,9 @@ class Guard:
             msg = "Pages of this origin may not call the API; see the setting allowed_origins"
             # A Kernel Gateway pretends not to be there, but for websockets.
             raise (NotFound if scope["type"] == "http" and self._is_gateways(scope) else Forbidden)(msg)
-        if self._token is not None and not self._is_open(scope) and not self._has_token(scope, headers):
+        is_open = self._token is not None and self._is_open(scope)
+        has_token = self._token is None or self._has_token(scope, headers)
+        if not has_token and not is_open:
             if self._is_nowhere(scope):
                 raise NotFound("")
             msg = "A valid token is required: Authorization: Bearer <token>, X-API-Key, X-Access-Token or ?token="
@@ -82,6 +98,10 @@ class Guard:
         is_small = "/files" not in scope["path"]
         if is_small and length is not None and length.isdigit() and int(length) > self._max_bytes:
             raise RequestTooLarge(self._max_bytes)
+        scope.setdefault("state", {})["is_authorized"] = has_token
+        peer = peer_of(scope)
+        if has_token and peer is not None:
+            peer.note_authorized()
 
     def _is_gateways(self, scope: Scope) -> bool:
         return self._surfaces.dialect_of(scope) is GATEWAY
@@ -104,10 +124,22 @@ class Guard:
         if scheme.lower() in ("bearer", "token"):
             texts.append(credentials.strip())
         given = [text.encode("latin-1") for text in texts]  # as it came: headers are bytes
-        if b"token=" in scope["query_string"]:
-            query = parse_qs(scope["query_string"].decode("latin-1"))
-            given += [text.encode("utf-8", "replace") for text in query.get("token", [])]
+        given += _tokens_in(scope["query_string"])
         return any(hmac.compare_digest(value, self._token) for value in given if value)
+
+
+def _tokens_in(query: bytes) -> list[bytes]:
+    """What a query gives as `token`. Each other part of it is passed over unread: there may be very many."""
+    parts = [part for part in query.split(b"&") if part.startswith(b"token=")] if b"token=" in query else ()
+    return [unquote_plus(part[6:].decode("latin-1")).encode("utf-8", "replace") for part in parts[:_MAX_TOKENS]]
+
+
+def _has_body(scope: Scope) -> bool:
+    """Whether a request announces one. To close its connection before it has come could take the answer from the client."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in scope["headers"]
+    )
 
 
 def _netloc(origin: str) -> str | None:

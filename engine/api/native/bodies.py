@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from msgspec import Meta
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
+from engine.api.http.requests import FewEntries, FirstProblem
 from engine.options import BODY_FIELDS, ExecuteOptions, from_body
 from engine.packages import MAX_PACKAGES
 from engine.validation import CONTEXT_ID
@@ -55,9 +56,9 @@ def _checked(kind: Any) -> Any:
         checks = (BeforeValidator(_whole_number),) if inner is int else ()
         return Annotated[inner, Field(**bounds), *checks]
     if origin is Mapping:
-        return dict[tuple(map(_checked, arguments))]  # type: ignore[misc]
+        return Annotated[dict[tuple(map(_checked, arguments))], FewEntries]  # type: ignore[misc]
     if origin is Sequence:
-        return list[_checked(arguments[0])]  # type: ignore[misc]
+        return Annotated[list[_checked(arguments[0])], FirstProblem]  # type: ignore[misc]
     return kind
 
 
@@ -109,7 +110,8 @@ class PackagesBody(_Body):
     """Packages to install."""
 
     packages: Annotated[
-        list[Annotated[str, StringConstraints(min_length=1)]], Field(min_length=1, max_length=MAX_PACKAGES)
+        list[Annotated[str, StringConstraints(min_length=1)]],
+        Field(min_length=1, max_length=MAX_PACKAGES, fail_fast=True),
     ] = Field(
         description="Packages in the notation of pip or npm: a name, optionally with a version or a range.",
         examples=[["left-pad@1.3.0"]],

@@ -11,23 +11,22 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp
 
-from engine.api.http.errors import Problem, json_response
+from engine.api.http.errors import Problem, headers_of, json_response
 from engine.api.http.openapi import Answer, Operation, Parameter
 from engine.api.http.requests import engine_of, read_body, whole_number
+from engine.api.http.results import events_response, result_response
 from engine.api.http.streaming import (
     PING_INTERVAL,
     SSE,
     Disconnect,
     EventStream,
-    encode_event,
-    encode_result,
     wanted_stream,
 )
 from engine.api.native.answers import BAD_QUERY, BUSY, ENDING, NO_CONTEXT, STREAMS
 from engine.api.native.bodies import ExecuteBody, InputBody
 from engine.contexts import Execution
 from engine.core import Engine
-from engine.errors import NotFound
+from engine.errors import NotFound, TooManyOpenFiles
 from engine.models import AnyEvent, Failed, Result, Status, Stderr, Stdout, encode
 from engine.options import DESCRIPTIONS
 from engine.output import EngineError, EngineFailed
@@ -76,7 +75,7 @@ async def execute(request: Request) -> ASGIApp:
     options = body.options(interactive=bool(stream) or detached, idempotency_key=headers.get("idempotency-key"))
     execution = await engine.execute(body.code, language=body.language, context_id=body.context_id, options=options)
     if detached:
-        return _result_response(
+        return await result_response(
             execution, 202, {"Location": f"/executions/{execution.id}", "Preference-Applied": "respond-async"}
         )
     interrupts = body.on_disconnect == "interrupt"
@@ -93,7 +92,10 @@ async def execute(request: Request) -> ASGIApp:
     else:
         await execution.wait()
     error = execution.error
-    return _result_response(execution, _NOT_RUN.get(error.name, 200) if isinstance(error, EngineError) else 200)
+    failed = error.name if isinstance(error, EngineError) else ""
+    if failed == TooManyOpenFiles.__name__:
+        return await result_response(execution, 429, headers_of(TooManyOpenFiles()))
+    return await result_response(execution, _NOT_RUN.get(failed, 200))
 
 
 async def _interrupt(engine: Engine, execution: Execution) -> None:
@@ -101,16 +103,12 @@ async def _interrupt(engine: Engine, execution: Execution) -> None:
         await engine.interrupt(execution.id)
 
 
-def _result_response(execution: Execution, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(encode_result(execution.result(), execution.size), status, headers, "application/json")
-
-
 def _last_event_id(request: Request) -> int:
     return whole_number(request.headers.get("last-event-id", "0"), "Last-Event-ID")
 
 
 async def get_execution(request: Request) -> Response:
-    return _result_response(engine_of(request).executions.get(request.path_params["execution_id"]))
+    return await result_response(engine_of(request).executions.get(request.path_params["execution_id"]))
 
 
 async def get_events(request: Request) -> ASGIApp:
@@ -119,8 +117,7 @@ async def get_events(request: Request) -> ASGIApp:
     stream = wanted_stream(request.headers.get("accept", ""))
     if stream:
         return EventStream(execution, stream, after=after)
-    events = [msgspec.Raw(encode_event(number, event)) for number, event in execution.journal.read(after)]
-    return json_response({"events": events, "last": execution.journal.last, "finished": execution.is_finished})
+    return await events_response(execution, after)
 
 
 async def interrupt_execution(request: Request) -> Response:

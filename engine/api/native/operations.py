@@ -52,7 +52,9 @@ class ServiceHealth(msgspec.Struct):
 
 
 class Readiness(msgspec.Struct):
-    """`checks`: what was looked at, "ok" or what is wrong. An empty pool makes contexts slow to start and is no reason to stay away."""
+    """`checks`: what was looked at, "ok" or what is wrong; without a token there are none.
+
+    An empty pool makes contexts slow to start and is no reason to stay away."""
 
     status: str
     checks: dict[str, str]
@@ -80,7 +82,10 @@ async def health(request: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     readiness: Readiness = await request.app.state.application.readiness()
-    return json_response(readiness, 200 if readiness.status == "ok" else 503)
+    status = 200 if readiness.status == "ok" else 503
+    if not request.state.is_authorized:
+        readiness = Readiness(readiness.status, {})  # what is wrong may name paths
+    return json_response(readiness, status)
 
 
 async def metrics(request: Request) -> Response:

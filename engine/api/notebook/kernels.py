@@ -352,7 +352,7 @@ def _body(execution: Execution) -> str:
         return ""
     if primary.omitted is not UNSET:
         raise _Failed("OutputTooLarge", f"the result is larger than is kept: {', '.join(primary.omitted)}")
-    return json.dumps(msgspec.to_builtins(to_bundle(primary)))
+    return msgspec.json.encode(to_bundle(primary)).decode()
 
 
 def _response_info(text: str) -> tuple[int, dict[str, str]]:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncGenerator
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -21,15 +22,18 @@ from starlette.types import Receive, Scope, Send
 from engine.api.http import reason
 from engine.api.http.errors import status_of
 from engine.api.http.locations import read_location
+from engine.api.http.parsing import beside_loop, parse_json
 from engine.api.http.requests import engine_of, read_bytes
 from engine.api.http.streaming import Disconnect
 from engine.api.notebook.kernels import NotebookKernels, Reply
 from engine.api.notebook.notebook import Endpoint, Notebook, parse_notebook
-from engine.errors import BadNotebook, FieldError, Forbidden, InvalidRequest, Overloaded, PolyreplError
+from engine.errors import BadNotebook, FieldError, Forbidden, InvalidRequest, Overloaded, PolyreplError, RequestTooLarge
 from engine.settings import Settings
 
 _NO_LENGTH = (204, 304)
 _CLIENT_GONE = 499
+_MAX_FIELDS = 1000  # of a form
+_MAX_FORM = 1024 * 1024  # bytes of a form without files
 
 
 def load_notebook(settings: Settings) -> Notebook | None:
@@ -168,13 +172,23 @@ async def _read_body(request: Request) -> tuple[Any, dict[str, list[dict[str, st
     except UnicodeDecodeError:
         raise InvalidRequest(FieldError("body", "must be text in UTF-8; files are sent as a form")) from None
     if kind == "application/x-www-form-urlencoded":
-        return parse_qs(text, keep_blank_values=True), {}
+        return await beside_loop(partial(_fields, text)), {}
     if kind == "application/json":
         try:
-            return json.loads(text), {}
+            return await parse_json(raw, json.loads), {}
         except (ValueError, RecursionError):
             pass  # as it is
     return text, {}
+
+
+def _fields(text: str) -> dict[str, list[str]]:
+    """Raises InvalidRequest, or RequestTooLarge."""
+    if len(text) > _MAX_FORM:
+        raise RequestTooLarge(_MAX_FORM)
+    try:
+        return parse_qs(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        raise InvalidRequest(FieldError("body", f"has more than {_MAX_FIELDS} fields")) from None
 
 
 async def _read_form(request: Request, raw: bytes) -> tuple[dict[str, list[str]], dict[str, list[dict[str, str]]]]:
@@ -183,7 +197,9 @@ async def _read_form(request: Request, raw: bytes) -> tuple[dict[str, list[str]]
         yield b""
 
     try:
-        form = await MultiPartParser(request.headers, once(), max_part_size=len(raw) + 1).parse()
+        form = await MultiPartParser(
+            request.headers, once(), max_files=_MAX_FIELDS, max_fields=_MAX_FIELDS, max_part_size=len(raw) + 1
+        ).parse()
     except (MultiPartException, KeyError) as error:
         problem = error.message if isinstance(error, MultiPartException) else "multipart/form-data needs a boundary"
         raise InvalidRequest(FieldError("body", problem)) from None

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from engine.errors import MessageError
-from engine.jupyter import Channel, Message
+from engine.jupyter import Channel, Message, Steps
+
+NO_MEMORY = "the server has no memory for its message"
 
 Listener = Callable[[Message], None]
 """Takes messages, one after the other."""
@@ -37,6 +39,21 @@ class Channels(ABC):
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
+        self._reading: Steps[Message] | None = None  # a large message, in steps
+
+    def _read_on(self) -> Message | None:
+        """Do the next step of reading; returns the message with the last one. Raises MessageError for what is none, and MemoryError."""
+        assert self._reading is not None
+        try:
+            next(self._reading)
+        except StopIteration as end:
+            self._reading = None
+            message: Message = end.value
+            return message
+        except (MessageError, MemoryError):
+            self._reading = None
+            raise
+        return None
 
     @abstractmethod
     async def open(self) -> None:

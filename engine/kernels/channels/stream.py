@@ -16,17 +16,14 @@ from typing import Any
 
 from engine.errors import MessageError
 from engine.jupyter import MAX_FRAME, Channel, Frame, FrameDecoder, Session, encode_frame
-from engine.kernels.channels.channels import Channels, Receiver
+from engine.kernels.channels.channels import NO_MEMORY, Channels, Receiver
+from engine.kernels.channels.turns import Turn, turns_of
 
-# Both bound what one kernel can do before the other tasks of the loop get their turn.
-_READ_BYTES = 256 * 1024
-_BATCH = 64  # messages
-
+_READ_BYTES = 256 * 1024  # at a time
 _MAX_WAITING = MAX_FRAME  # bytes that a kernel has not read yet
 _MAX_BAD = 100  # messages that are none before a kernel counts as broken
 _END_WAIT = 1.0  # seconds from the end of the stream to the end of the process; it tells more than "closed"
 _DRAIN_BYTES = 1024 * 1024  # more than a socket holds
-_NO_MEMORY = "the server has no memory for its message"
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 
@@ -55,7 +52,8 @@ class StreamChannels(Channels):
         self._loop = asyncio.get_running_loop()
         self._heard = asyncio.Event()  # a message came, or none ever will
         self._learns_pid = bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED))
-        self._has_backlog = False  # messages have been read that are not delivered yet
+        self._turns = turns_of(self._loop)
+        self._has_backlog = False  # what has been read is not delivered yet
         self._is_paused = False
         self._bad = 0
         self._error: MessageError | None = None
@@ -118,13 +116,12 @@ class StreamChannels(Channels):
         """A dead kernel's last bytes are in the socket already; where it is empty, nothing more will come."""
         left = _DRAIN_BYTES
         while not self._is_over:
-            if self._has_backlog:
-                self._deliver()
-            else:
+            if not self._has_backlog:
                 received = self._read() if left > 0 else 0
                 if received == 0:
                     return
                 left -= received
+                self._turns.give(self)
             await asyncio.sleep(0)
 
     async def aclose(self) -> None:
@@ -137,8 +134,8 @@ class StreamChannels(Channels):
         return self._is_closed or self._error is not None
 
     def _readable(self) -> None:
-        if not self._has_backlog:  # what waits in the socket waits for what has been read
-            self._read()
+        if not self._has_backlog and self._read():  # what waits in the socket waits for what has been read
+            self._turns.give(self)
 
     def _read(self) -> int:
         """Take in what has come, up to a limit; returns how many bytes that was."""
@@ -150,14 +147,13 @@ class StreamChannels(Channels):
         except BlockingIOError:
             return 0
         except MemoryError:
-            self._break(MessageError(_NO_MEMORY))
+            self._break(MessageError(NO_MEMORY))
             return 0
         except ConnectionResetError:  # it ended with a request unread
             data = b""
         if not data:
             self._note_end()
             return 0
-        self._deliver()
         return len(data)
 
     def _receive_bytes(self) -> bytes:
@@ -172,25 +168,34 @@ class StreamChannels(Channels):
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
         return data
 
-    def _deliver(self) -> None:
-        """Hand over a batch of the messages that have been read; the rest after other tasks had their turn."""
-        self._has_backlog = False
-        for _ in range(_BATCH):
-            if self._is_over:
-                return
-            try:
-                frame = self._decoder.take()
-                if frame is None:
-                    return
-                self._receive(frame)
-            except MessageError as error:
-                self._break(error)
-                return
-            except MemoryError:
-                self._break(MessageError(_NO_MEMORY))
-                return
+    def deliver(self, turn: Turn) -> bool:
+        """Hand over the messages that have been read, for as long as the turn lasts."""
         self._has_backlog = True
-        self._loop.call_soon(self._deliver)
+        while not self._is_over:
+            if not self._take():
+                break
+            if turn.is_over:
+                return True
+        self._has_backlog = False
+        return False
+
+    def _take(self) -> bool:
+        """Do the next step of the work on what has been read; returns whether there was one."""
+        try:
+            if self._reading is not None:
+                message = self._read_on()
+                if message is not None:
+                    self._hand_over(message)
+                return True
+            frame = self._decoder.take()
+            if frame is not None:
+                self._receive(frame)
+            return frame is not None
+        except MessageError as error:
+            self._break(error)
+        except MemoryError:
+            self._break(MessageError(NO_MEMORY))
+        return False
 
     def _receive(self, frame: Frame) -> None:
         try:
@@ -203,13 +208,21 @@ class StreamChannels(Channels):
                 self._receiver.note_bad_message(error)
             return
         self._heard.set()
-        self._hand_over(message)
+        self._reading = message.read()
+        if self._reading is None:
+            self._hand_over(message)
 
     def _note_end(self) -> None:
         """Mostly the process is ending, and how it does is the better reason: time for that, before this one is given."""
         self._loop.remove_reader(self._socket.fileno())
         where = " in the middle of a message" if self._decoder.held else ""
-        self._end_timer = self._loop.call_later(_END_WAIT, self._break, MessageError(f"it closed its stream{where}"))
+        self._end_timer = self._loop.call_later(_END_WAIT, self._end, MessageError(f"it closed its stream{where}"))
+
+    def _end(self, error: MessageError) -> None:
+        if self._has_backlog:
+            self._end_timer = self._loop.call_later(_END_WAIT, self._end, error)
+        else:
+            self._break(error)
 
     def _break(self, error: MessageError) -> None:
         if self._is_over:

@@ -11,7 +11,8 @@ import zmq
 
 from engine.errors import MessageError
 from engine.jupyter import DELIMITER, Channel, Message, Session
-from engine.kernels.channels.channels import Channels, Receiver
+from engine.kernels.channels.channels import NO_MEMORY, Channels, Receiver
+from engine.kernels.channels.turns import Turn, turns_of
 
 # Jupyter messaging protocol, "Wire protocol": the names of the ports in connection info
 _PORTS = {
@@ -21,7 +22,7 @@ _PORTS = {
     Channel.CONTROL: "control_port",
 }
 _NUDGE_INTERVAL = 0.5  # seconds between kernel_info requests to a kernel that does not greet (ipykernel before 7)
-_BATCH = 256  # messages read before other tasks of the loop get their turn
+_LARGE = 256 * 1024  # bytes of a message that is read in steps
 _BACKLOG = 64  # messages of a kernel that waits for us
 _RECONNECT_MS = 5
 _HANDSHAKE_TIMEOUT = 5.0  # seconds
@@ -54,6 +55,8 @@ class ZmqChannels(Channels):
         self._heard: asyncio.Future[None] = self._loop.create_future()  # iopub reaches us
         self._answered: asyncio.Future[None] = self._loop.create_future()  # shell reaches the kernel
         self._greeted = False
+        self._turns = turns_of(self._loop)
+        self._has_backlog = False  # it waits for its next turn
         self._drain_scheduled = False
         self._closed = False
         self._stdin_changed = asyncio.Event()
@@ -161,27 +164,45 @@ class ZmqChannels(Channels):
     def _drain(self) -> None:
         """Read every socket until it is empty: the descriptor says nothing again before that."""
         self._drain_scheduled = False
-        left = _BATCH
+        if not self._has_backlog:
+            self._turns.give(self)
+
+    def deliver(self, turn: Turn) -> bool:
+        """Hand over what has come, from one socket after the other, for as long as the turn lasts."""
         received = True
-        while received and left > 0:
+        while received and not self._closed:
             received = False
             for channel, socket in list(self._sockets.items()):
-                while left > 0 and not socket.closed and _is_readable(socket):
-                    frames = socket.recv_multipart(zmq.NOBLOCK)
-                    received = True
-                    left -= 1
-                    self._receive_frames(channel, frames)
-        if left <= 0:
-            self._schedule_drain()
+                if self._reading is None and (socket.closed or not _is_readable(socket)):
+                    continue
+                received = True
+                self._receive(channel, socket)
+                if turn.is_over:
+                    self._has_backlog = True
+                    return True
+        self._has_backlog = False
+        return False
 
-    def _receive_frames(self, channel: Channel, frames: list[bytes]) -> None:
+    def _receive(self, channel: Channel, socket: zmq.Socket[bytes]) -> None:
+        """Go on with the message that is being read, or read another."""
         try:
-            message = self._session.parse(channel, frames)
+            if self._reading is None:
+                frames = socket.recv_multipart(zmq.NOBLOCK)
+                if sum(map(len, frames)) > _LARGE:
+                    self._reading = self._session.parse_large(channel, frames)
+                    return
+                message: Message | None = self._session.parse(channel, frames)
+            else:
+                message = self._read_on()
         except MessageError as error:
             self._receiver.note_bad_message(error)
             return
-        self._note_first(message)
-        self._hand_over(message)
+        except MemoryError:
+            self._receiver.note_bad_message(MessageError(NO_MEMORY))
+            return
+        if message is not None:
+            self._note_first(message)
+            self._hand_over(message)
 
     def _note_first(self, message: Message) -> None:
         if message.channel is Channel.IOPUB and not self._heard.done():

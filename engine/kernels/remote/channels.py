@@ -12,7 +12,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import MessageError
-from engine.jupyter import V1, Channel, Message, Parts, Session, decode_legacy, decode_v1, encode_legacy, encode_v1
+from engine.jupyter import (
+    V1,
+    Channel,
+    Message,
+    Parts,
+    Session,
+    Steps,
+    decode_legacy,
+    decode_v1,
+    encode_legacy,
+    encode_v1,
+)
 from engine.kernels.channels import Channels, Receiver
 from engine.kernels.remote.conversation import DEAD, GONE, Conversation
 from engine.kernels.remote.provisioner import RemoteProvisioner
@@ -158,8 +169,7 @@ class RemoteChannels(Channels):
         try:
             async for data in ws:
                 try:
-                    received = decode_v1(data) if is_v1 and isinstance(data, bytes) else decode_legacy(data)
-                    self._conversation.receive(*received)
+                    self._conversation.receive(await _in_turns(self._read_message(data, is_v1=is_v1)))
                 except MessageError as error:
                     self._receiver.note_bad_message(error)
                 if not self._going_on.is_set():
@@ -169,6 +179,15 @@ class RemoteChannels(Channels):
         finally:
             writer.cancel()
             await asyncio.wait({writer})
+
+    def _read_message(self, data: str | bytes, *, is_v1: bool) -> Steps[Message]:
+        if is_v1 and isinstance(data, bytes):
+            channel, parts = decode_v1(data)
+        else:
+            channel, parts = yield from decode_legacy(data)
+        message = self._session.parse_parts(channel, parts)
+        steps = message.read()
+        return message if steps is None else (yield from steps)
 
     async def _write(self, ws: ClientConnection, *, is_v1: bool) -> None:
         from websockets.exceptions import ConnectionClosed
@@ -223,3 +242,14 @@ class RemoteChannels(Channels):
                 state = await self._server.kernel_state(self._kernel_id)
                 if state is None or state == "dead":
                     self._provisioner.end(GONE if state is None else DEAD)
+
+
+async def _in_turns(steps: Steps[Message]) -> Message:
+    """What the steps return. Others have their turn between two of them."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            message: Message = end.value
+            return message
+        await asyncio.sleep(0)

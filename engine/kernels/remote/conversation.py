@@ -191,9 +191,8 @@ class Conversation:
         """Nobody listens any more."""
         self._replay = None
 
-    def receive(self, channel: Channel, parts: Parts) -> None:
-        """Take in a message. Raises MessageError for what is none."""
-        message = self._session.parse_parts(channel, parts)
+    def receive(self, message: Message) -> None:
+        """Take in a message. Raises MessageError for a content that is none."""
         state = _state_of(message)
         # A new process says "starting" once, and perhaps nobody hears it. Its numbers tell, too.
         is_new = state and self.keeps_messages and not self._numbers.is_one(_msg_id(message))

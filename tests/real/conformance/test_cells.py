@@ -162,7 +162,9 @@ def test_late_output_of_a_cell_stays_with_its_cell(client: Client, repl: Repl, d
     join = {"python": "go.set(); thread.join(20); print('own')", "typescript": "go(); await late; console.log('own')"}
     first = repl.run(late)
     assert repl.run(join[dialect.name]).stdout == ["own"]
-    wait_until(lambda: client.execution(first["execution_id"]).stdout == ["late"])
+    wait_until(
+        lambda: client.execution(first["execution_id"]).stdout == ["late"], what="the late output is in the result"
+    )
 
 
 @pytest.mark.parametrize("language", ["cobol", *(name for name in ("bun", "deno") if runtime_problem(name))])

@@ -309,7 +309,7 @@ async def test_an_interrupt_is_sent_after_its_request_and_waits_for_nothing_else
         decoder = FrameDecoder()
         while (frame := decoder.take()) is None:
             decoder.feed(peer.recv(1 << 16))
-        return json.loads(frame.parts[3])["code"]
+        return json.loads(bytes(frame.parts[3]))["code"]
 
     peer.setblocking(True)
     assert await asyncio.to_thread(read) == "x" * size

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from engine.contexts.execution import END_OF_INPUT, Execution, Request
+from engine.contexts.answers import END_OF_INPUT
+from engine.contexts.execution import Execution, Request
 from engine.errors import InputNotExpected
 from engine.jupyter.messages import Channel, Message
 from engine.models import Done, ErrorInfo, Event, InputRequest, Started, Stdout

@@ -126,7 +126,7 @@ async def test_above_the_total_each_execution_still_keeps_a_little():
 async def test_the_lines_for_input_go_with_the_end():
     execution = make(stdin=["x" * 1000] * 3)
     execution.end("ok", context_state="preserved")
-    assert not execution._stdin
+    assert not execution._answers
 
 
 async def test_an_unknown_id_is_not_found():

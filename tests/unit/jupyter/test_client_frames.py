@@ -71,6 +71,22 @@ def test_what_no_browser_reads_is_made_valid():
     assert json.loads(message.encode(None))["content"]["x"] == "NaN"
 
 
+def test_a_large_message_is_made_valid_in_steps_that_all_clients_share():
+    content = b'{"x": [' + b"NaN," * 200_000 + b'NaN], "y": "\xff"}'
+    message = Outgoing(Channel.IOPUB, [PARTS[0], b"{}", b"{}", content])
+    assert list(message.prepare(V1)) == []
+    one, other = message.prepare(None), message.prepare(None)
+    next(one)
+    assert sum(1 for _ in other) > 10
+    assert list(one) == []
+    assert json.loads(message.encode(None))["content"] == {"x": ["NaN"] * 200_001, "y": "\ufffd"}
+
+
+def test_a_large_content_that_is_no_json_is_left_out():
+    message = Outgoing(Channel.IOPUB, [PARTS[0], b"{}", b"{}", b"[" * 500_000])
+    assert json.loads(message.encode(None))["content"] == {}
+
+
 @pytest.mark.parametrize(
     ("data", "subprotocol", "named"),
     [

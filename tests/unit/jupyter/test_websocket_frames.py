@@ -11,9 +11,25 @@ from hypothesis import strategies as st
 
 from engine.errors import MessageError
 from engine.jupyter.messages import Channel
-from engine.jupyter.websocket_frames import decode_legacy, decode_v1, encode_legacy, encode_v1
+from engine.jupyter.websocket_frames import Parts, decode_v1, encode_legacy, encode_v1
+from engine.jupyter.websocket_frames import decode_legacy as steps_of_legacy
 
 PARTS = [b'{"msg_id":"a"}', b"{}", b'{"k":"v"}', '{"text":"ä 漢"}'.encode()]
+
+
+def decode_legacy(data: str | bytes) -> tuple[Channel, Parts]:
+    return read(data)[0]
+
+
+def read(data: str | bytes) -> tuple[tuple[Channel, Parts], int]:
+    """The message, and the number of steps that it took."""
+    steps, count = steps_of_legacy(data), 0
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value, count
+        count += 1
 
 
 @given(st.sampled_from(Channel), st.lists(st.binary(max_size=20), min_size=4, max_size=8))
@@ -38,6 +54,18 @@ def test_what_pythons_encoder_lets_through_is_read() -> None:
     text = json.dumps({"channel": "iopub", "header": {"msg_id": "a"}, "content": {"a": float("nan"), "b": "\ud800"}})
     channel, parts = decode_legacy(text)
     assert (channel, json.loads(parts[3])["a"]) == (Channel.IOPUB, "NaN")
+
+
+def test_a_large_message_of_the_older_protocol_is_read_in_steps() -> None:
+    lines = {"list": [float("nan")] * 200_000, "text": "é\ud800" * 100_000}
+    text = json.dumps({"buffers": [], "channel": "iopub", "header": {"msg_id": "a"}, "content": lines})
+    (channel, parts), steps = read(text)
+    assert (channel, parts[:3]) == (Channel.IOPUB, [b'{"msg_id": "a"}', b"{}", b"{}"])
+    assert json.loads(parts[3]) == {"list": ["NaN"] * 200_000, "text": "é?" * 100_000}
+    assert steps > len(text) // (128 * 1024)
+    for wrong in (text[:-1], text.replace('"iopub"', "1"), text.replace('"channel"', '"c"'), text + "x"):
+        with pytest.raises(MessageError):
+            decode_legacy(wrong)
 
 
 @given(st.binary(max_size=100))

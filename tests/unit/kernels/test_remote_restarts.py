@@ -40,14 +40,15 @@ class Kernel:
 
     def __init__(self) -> None:
         self.link = Recorded()
-        self.talk = Conversation(Session(b""), self.link)
+        self.session = Session(b"")
+        self.talk = Conversation(self.session, self.link)
         self.number = 0
 
     def say(self, channel: Channel, msg_type: str, parent: str, prefix: str = OLD, **content: Any) -> None:
         self.number += 1
         header = {"msg_id": f"{prefix}{self.number}", "msg_type": msg_type, "session": prefix[:6], "version": "5.3"}
         parts = [header, {"msg_id": parent}, {}, content]
-        self.talk.receive(channel, [msgspec.json.encode(part) for part in parts])
+        self.talk.receive(self.session.parse_parts(channel, [msgspec.json.encode(part) for part in parts]))
 
     def answer(self, channel: Channel, msg_type: str, prefix: str = OLD, **content: Any) -> None:
         parent = msgspec.json.decode(self.link.sent[-1][0])["msg_id"]

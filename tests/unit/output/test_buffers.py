@@ -295,3 +295,52 @@ class TestItems:
         else:
             assert (truncation.total, truncation.kept) == (len(sizes), len(result))
             assert (truncation.total_bytes, truncation.kept_bytes) == (sum(sizes), kept)
+
+
+class TestSharedDisplayIds:
+    """Many items of one display_id share what an update shows."""
+
+    def shown(self, count: int, **changes: int) -> ItemBuffer:
+        buffer = ItemBuffer(limits(**{"items": 1000, "output_bytes": 1_000_000, **changes}))
+        for _ in range(count):
+            show(buffer, "old", display_id="d")
+        return buffer
+
+    def test_an_update_changes_all_of_them_and_has_a_bounded_number_of_events(self):
+        buffer = self.shown(400)
+        for text in ("new", "newer"):
+            events = buffer.update("d", {"text/plain": text}, {})
+            assert [event.item.text for event in events] == [text] * 10
+            assert {item.text for item in buffer.items()} == {text}
+        assert len({id(item) for item in buffer.items()}) == 1
+        assert buffer.kept_bytes == 400 * len("newer")
+
+    def test_an_item_that_is_shown_after_an_update_keeps_its_own_until_the_next(self):
+        buffer = self.shown(2)
+        buffer.update("d", {"text/plain": "new"}, {})
+        show(buffer, "own", display_id="d")
+        assert [item.text for item in buffer.items()] == ["new", "new", "own"]
+        buffer.update("d", {"text/plain": "all"}, {})
+        assert [item.text for item in buffer.items()] == ["all"] * 3
+        assert buffer.kept_bytes == 9
+
+    def test_an_update_fits_as_often_as_it_is_shown(self):
+        buffer = self.shown(400, output_bytes=10_000)
+        buffer.update("d", {"text/plain": "x" * 900}, {})
+        assert buffer.kept_bytes <= 10_000
+        assert all(item.omitted == {"text/plain": 900} for item in buffer.items())
+
+    def test_what_was_replaced_is_not_kept(self):
+        buffer = self.shown(1, items=10)
+        for number in range(100):
+            show(buffer, "x" * 100, display_id="d")
+            buffer.update("d", {"text/plain": str(number)}, {})
+        assert {item.text for item in buffer.items()} == {"99"}
+        assert buffer.kept_bytes == 10 * 2
+        assert not buffer._groups["d"].new
+
+    def test_ids_of_items_that_were_dropped_are_forgotten(self):
+        buffer = ItemBuffer(limits(items=10))
+        for number in range(1000):
+            show(buffer, "x", display_id=f"d{number}")
+        assert len(buffer._groups) == 10

@@ -17,7 +17,7 @@ LARGE = 40_000_000
 _SETUP = f"""
 import resource
 from engine.models import Logs, Result, encode
-from engine.api.http.streaming import encode_result
+from engine.api.http.results import encode_result
 from engine.server.allocator import return_memory
 
 def kilobytes(name):
@@ -25,7 +25,7 @@ def kilobytes(name):
         return next(int(line.split()[1]) for line in file if line.startswith(name))
 
 text = "h" * {LARGE}
-result = Result(execution_id="e", context_id="c", language="python", status="ok", items=[], logs=Logs([text], []))
+result = Result(execution_id="e", context_id="c", language="python", status="ok", items=[], logs=Logs([], []))
 """
 _LIMIT = """
 limit = kilobytes("VmSize") * 1024 + 10_000_000
@@ -42,7 +42,7 @@ def said(code: str) -> str:
 
 def test_json_for_which_there_is_no_memory_is_an_error_and_no_crash():
     attempts = """
-for attempt in (lambda: encode(text), lambda: encode([text]), lambda: encode_result(result, len(text))):
+for attempt in (lambda: encode(text), lambda: encode([text]), lambda: encode_result(result, text, '', size=len(text))):
     try:
         attempt()
     except MemoryError:
@@ -52,7 +52,7 @@ for attempt in (lambda: encode(text), lambda: encode([text]), lambda: encode_res
 
 
 def test_json_is_complete_where_there_is_memory():
-    code = "print(len(encode(text)), len(encode_result(result, len(text))))"
+    code = "print(len(encode(text)), len(encode_result(result, text, '', size=len(text))))"
     assert all(int(size) > LARGE for size in said(_SETUP + code).split())
 
 

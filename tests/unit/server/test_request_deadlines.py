@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from uvicorn.config import Config
-from uvicorn.server import ServerState
 
+from engine.api.http.peers import PEER
+from engine.metrics import Metrics
 from engine.server import uvicorn_protocols as wire
+from engine.server.connections import Connections
 from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -21,6 +23,8 @@ WAIT = 20.0
 SHORT = 0.05
 REQUEST = b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n"
 SIZE = 1000
+PIECE = bytes(64 * 1024)
+LARGE = 400 * len(PIECE)  # more than the buffers of both systems hold
 UPLOAD = b"PUT /file HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % SIZE
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -32,11 +36,15 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 class Site:
     """Answers requests once it is `released`, and sends back what comes by websocket."""
 
-    def __init__(self) -> None:
+    def __init__(self, connections: Connections) -> None:
+        self.connections = connections
+        self.is_open = True
         self.released = asyncio.Event()
         self.port = 0
 
     async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Send) -> None:
+        if self.is_open:
+            scope["extensions"][PEER].note_authorized()
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.accept"})
@@ -47,9 +55,18 @@ class Site:
             pass
         if message["type"] == "http.disconnect":
             return
+        if scope["path"] == "/large":
+            await self._send_large(send)
+            return
         await self.released.wait()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
         await send({"type": "http.response.body", "body": b"ok"})
+
+    async def _send_large(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % LARGE)]})
+        for _ in range(LARGE // len(PIECE)):
+            await send({"type": "http.response.body", "body": PIECE, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
@@ -68,12 +85,11 @@ class Site:
 
 
 @pytest.fixture
-async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
-    monkeypatch.setattr(wire, "PEER_WAIT", SHORT)
-    site = Site()
+async def site() -> AsyncIterator[Site]:
+    state = Connections(Metrics(), peer_timeout=SHORT)
+    site = Site(state)
     config = Config(site, log_config=None, ws=wire.WebSocketProtocol, ws_per_message_deflate=False)
     config.load()
-    state = ServerState()
     server = await asyncio.get_running_loop().create_server(
         lambda: wire.Protocol(config, state, {}), host="127.0.0.1", port=0
     )
@@ -154,10 +170,44 @@ async def test_a_websocket_outlives_the_deadline_of_its_handshake(site: Site):
         assert await reader.readexactly(2) == b"\x88\x00"
 
 
-async def test_a_head_that_is_too_large_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(wire, "PEER_WAIT", WAIT)
+async def test_a_head_that_is_too_large_is_refused(site: Site):
+    site.connections.peer_timeout = WAIT
     async with site.connection() as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: " + b"x" * (wire.MAX_HEAD + 1))
         answer = await reader.read()
         assert answer.startswith(b"HTTP/1.1 400")
         assert answer.endswith(b"The head of a request may have 65536 bytes.")
+
+
+async def test_a_peer_that_takes_nothing_of_an_answer_is_closed(site: Site):
+    async with site.connection() as (_, writer):
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        await until(lambda: site.connections.connections)
+        await until(lambda: not site.connections.connections)
+    stalled = site.connections.metrics.registry.get_sample_value(
+        "polyrepl_connections_closed_total", {"reason": "stalled"}
+    )
+    assert stalled == 1
+
+
+async def test_one_that_takes_it_slowly_gets_all_of_it(site: Site):
+    async with site.connection() as (reader, writer):
+        writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        looks = asyncio.ensure_future(site.two_looks())
+        size = 0
+        while size < LARGE:
+            size += len(await reader.read(LARGE // 50))
+            await asyncio.wait({looks}, timeout=SHORT / 10)
+        assert size == LARGE
+        await looks
+
+
+async def test_a_connection_without_authorization_has_a_deadline_for_its_next_request(site: Site):
+    site.is_open = False
+    site.released.set()
+    async with site.connection() as (reader, writer):
+        writer.write(REQUEST)
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        assert await reader.read() == b""

@@ -16,11 +16,13 @@ import signal, sys
 import uvicorn
 from engine.core import Engine
 from engine.server.app import create_app
+from engine.server.connections import Connections
 from engine.server.server import _Server
 
-if sys.argv[2] == "ignored":
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-server = _Server(uvicorn.Config("x"), create_app(Engine()))
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # a shell's background jobs ignore it
+signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[2] == "ignored" else signal.SIG_DFL)
+engine = Engine()
+server = _Server(uvicorn.Config("x"), create_app(engine), Connections(engine.metrics))
 with server.capture_signals():
     signal.raise_signal(int(sys.argv[1]))
     print(server.should_exit, flush=True)

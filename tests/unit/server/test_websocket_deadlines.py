@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from uvicorn.config import Config
-from uvicorn.server import ServerState
 
+from engine.metrics import Metrics
 from engine.server import uvicorn_protocols as wire
+from engine.server.connections import Connections
 from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +36,7 @@ class Side:
     """The server's side: an application that sends messages, and closes where `closes`."""
 
     def __init__(self, messages: int, *, closes: bool) -> None:
-        self.state = ServerState()
+        self.state = Connections(Metrics())
         self.sent = 0
         self.ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
         self.looks = 0

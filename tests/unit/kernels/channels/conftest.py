@@ -12,6 +12,7 @@ import pytest
 
 from engine.errors import MessageError
 from engine.jupyter.frames import VERSION, Frame, FrameDecoder, encode_frame
+from engine.jupyter.json_reader import Text
 from engine.jupyter.messages import Channel, Message
 from engine.kernels.channels.stream import StreamChannels, stream_pair
 
@@ -76,7 +77,12 @@ class Wire:
                 await self._changed.wait()
 
     def texts(self) -> list[Any]:
-        return [each.content.get("text") for each in self.messages]
+        found = [each.content.get("text") for each in self.messages]
+        return [str(text) if isinstance(text, Text) else text for text in found]
+
+    def send(self, data: bytes) -> asyncio.Task[None]:
+        """Send bytes, as a kernel does, in a thread."""
+        return asyncio.create_task(asyncio.to_thread(self.peer.sendall, data))
 
     async def requests(self, count: int) -> list[Frame]:
         """Read so many requests, as a kernel does, in a thread."""

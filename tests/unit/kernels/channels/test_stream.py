@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import struct
 import threading
@@ -13,6 +14,7 @@ import engine.kernels.channels.stream
 from engine.errors import MessageError
 from engine.jupyter.frames import MAX_FRAME, VERSION, encode_frame
 from engine.jupyter.messages import Channel
+from engine.kernels.channels.turns import SLICE, Turns, _turns
 from tests.unit.kernels.channels.conftest import HEAD, STARTING, message
 
 pytestmark = pytest.mark.anyio
@@ -162,8 +164,10 @@ async def test_a_stream_that_ends_with_its_process_is_not_called_broken(wire):
     assert (made.bad, made.broken) == ([], [])
 
 
-@pytest.mark.parametrize("size", [1, 3_000, 1_000_000])
-async def test_a_flood_leaves_the_loop_to_others_after_each_batch(wire, size: int):
+@pytest.mark.parametrize("size", [1, 3_000, 300_000])
+async def test_a_flood_leaves_the_loop_to_others_after_each_turn(wire, size: int):
+    ticks = itertools.count()
+    _turns[asyncio.get_running_loop()] = Turns(asyncio.get_running_loop(), lambda: next(ticks) * SLICE / 10)
     flooding, other = await wire().start(), await wire().start()
     stop = threading.Event()
     piece = message("stream", {"text": "x" * size}) * max(1, 200_000 // (size + 100))
@@ -173,21 +177,20 @@ async def test_a_flood_leaves_the_loop_to_others_after_each_batch(wire, size: in
             flooding.peer.sendall(piece)
 
     since: list[int] = []  # bytes, of each message that came since the other channels' last answer
-    most: list[tuple[int, int]] = []
+    most: list[int] = []
     flooding.listener = lambda message: since.append(message.size)
     thread = threading.Thread(target=flood)
     thread.start()
     try:
-        await flooding.until(lambda: len(since) > 100 or (since and size > 100_000))
-        for number in range(50):
+        await flooding.until(lambda: len(since) > 30)
+        for number in range(30):
             since.clear()
             other.peer.sendall(message("stream", {"text": number}))
             await other.until(lambda number=number: len(other.messages) > number)
-            most.append((len(since), sum(since)))
+            most.append(len(since))
     finally:
         stop.set()
         flooding.listener = lambda message: None
         await asyncio.to_thread(thread.join)
-    assert other.texts() == list(range(50))
-    assert max(count for count, _ in most) <= 3 * engine.kernels.channels.stream._BATCH
-    assert max(total for _, total in most) <= 3 * max(engine.kernels.channels.stream._READ_BYTES, 2 * size)
+    assert other.texts() == list(range(30))
+    assert max(most) <= 3 * 10  # of each turn, one look at the clock for each message

@@ -1,0 +1,84 @@
+"""Turns: how the loop's time is shared out among the channels of all kernels, so that a flood of messages stops nobody else.
+
+A kernel that says little is heard at once. One that says more than a slice of time allows waits in a queue; all that wait there share
+one budget in each turn of the loop, however many they are."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+SLICE = 0.0005  # seconds that one kernel has at a time
+BUDGET = 0.001  # seconds of a turn of the loop for all that wait
+
+
+class Source(Protocol):
+    """Who has messages to deliver: the channels to one kernel."""
+
+    def deliver(self, turn: Turn) -> bool:
+        """Deliver messages until the turn is over, or there are no more; returns whether something is left."""
+
+
+class Turn:
+    """The time that a source has."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._end = 0.0
+
+    def begin(self, seconds: float) -> Turn:
+        self._end = self._clock() + seconds
+        return self
+
+    @property
+    def is_over(self) -> bool:
+        return self._clock() >= self._end
+
+
+class Turns:
+    """Gives sources their turns, on one loop. `clock`: seconds."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._turn = Turn(clock)
+        self._waiting: deque[Source] = deque()
+
+    def __repr__(self) -> str:
+        return f"<Turns {len(self._waiting)} waiting>"
+
+    def give(self, source: Source) -> None:
+        """Let a source that does not wait deliver what has come: a slice now, and the rest in later turns."""
+        if source.deliver(self._turn.begin(SLICE)):
+            self._waiting.append(source)
+            if len(self._waiting) == 1:
+                self._loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        """One turn of the loop: who waits longest comes first."""
+        end = self._clock() + BUDGET
+        try:
+            for _ in range(len(self._waiting)):
+                source = self._waiting.popleft()
+                if source.deliver(self._turn.begin(SLICE)):
+                    self._waiting.append(source)
+                if self._clock() >= end:
+                    break
+        finally:  # what one of them raises stops no other
+            if self._waiting:
+                self._loop.call_soon(self._next)
+
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
+
+
+def turns_of(loop: asyncio.AbstractEventLoop) -> Turns:
+    """The one of that loop."""
+    found = _turns.get(loop)
+    if found is None:
+        found = _turns[loop] = Turns(loop)
+    return found
