@@ -42,6 +42,10 @@ for _name in [name for name in os.environ if name.startswith("POLYREPL_")]:
     del os.environ[_name]  # the tests say which settings they use
 
 # The same examples in every run: a red test is red for everybody. Reduce nothing by time, machines are busy.
+
+for each in (signal.SIGHUP, signal.SIGQUIT):  # a job in the background ignores them, and so would what the tests start
+    signal.signal(each, signal.SIG_DFL)
+
 hypothesis.settings.register_profile("polyrepl", deadline=None, derandomize=True, database=None)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=3000, database=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "polyrepl"))

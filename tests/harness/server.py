@@ -152,7 +152,7 @@ class Server:
         for fd in Path(f"/proc/{self.pid}/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):
                 found.append(os.readlink(fd))
-        return sorted(re.sub(r"\d+", "N", target) for target in found)
+        return sorted(re.sub(r"\d+", "N", re.sub(r"(/s-|/contexts/|/k/)[^/]+", r"\1N", target)) for target in found)
 
     def threads(self) -> int:
         return psutil.Process(self.pid).num_threads()

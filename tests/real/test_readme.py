@@ -67,6 +67,8 @@ def settings_table() -> str:
     rows = ["| Setting | Default | Meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = field.default
+        if isinstance(default, list):
+            default = [str(each) if isinstance(each, Path) else each for each in default]
         shown = "the server's own" if name == "python" else "none" if default in (None, [], {}) else f"`{default}`"
         rows.append(f"| `{name}` | {shown} | {field.description} |")
     return "\n".join(rows)

@@ -19,7 +19,6 @@ from engine.server.app import create_app
 from engine.server.connections import Connections
 from engine.server.server import _Server
 
-signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # a shell's background jobs ignore it
 signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[2] == "ignored" else signal.SIG_DFL)
 engine = Engine()
 server = _Server(uvicorn.Config("x"), create_app(engine), Connections(engine.metrics))

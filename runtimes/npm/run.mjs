@@ -1,5 +1,5 @@
 /**
- * npm with variables that come through stdin: `node run-npm.mjs NPM_CLI ARGUMENT...`. Whoever reads this process's
+ * npm with variables that come through stdin: `node run.mjs NPM_CLI ARGUMENT...`. Whoever reads this process's
  * environment in /proc does not see them.
  */
 
