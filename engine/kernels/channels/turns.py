@@ -59,15 +59,13 @@ class Turns:
                 self._loop.call_soon(self._next)
 
     def _next(self) -> None:
-        """One turn of the loop: who waits longest comes first."""
+        """One turn of the loop: who waits longest comes first, and again while there is time."""
         end = self._clock() + BUDGET
         try:
-            for _ in range(len(self._waiting)):
+            while self._waiting and self._clock() < end:
                 source = self._waiting.popleft()
                 if source.deliver(self._turn.begin(SLICE)):
                     self._waiting.append(source)
-                if self._clock() >= end:
-                    break
         finally:  # what one of them raises stops no other
             if self._waiting:
                 self._loop.call_soon(self._next)
