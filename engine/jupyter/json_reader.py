@@ -1,7 +1,7 @@
 """JSON that strangers wrote, read in small steps: checked, cut into its values, and made valid where kernels are known to be wrong.
 
 Reading a large text takes many steps, so that others can work between two of them. No step is longer than a piece of 8 KiB takes, or
-one of 128 KiB in a string (16 KiB if it has escapes): each byte is looked at a fixed number of times, and no value becomes an object."""
+one of 128 KiB in a string (64 KiB if it has escapes): each byte is looked at a fixed number of times, and no value becomes an object."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_DEPTH = 200  # of nested JSON; encoders, ours and clients', give up somewhat
 TOO_DEEP = f"content is nested more than {MAX_DEPTH} deep"
 _PIECE = 8 * 1024  # bytes
 _LONG = 128 * 1024  # bytes of a piece inside of a string, where there is less to do
-_ESCAPED = 16 * 1024  # bytes of one that has escapes
+_ESCAPED = 64 * 1024  # bytes of one that has escapes
 _PART = 256 * 1024  # bytes that a part of a text has at least, but for the last
 _MAX_NAME = 1000  # bytes of a member's name, where names are read
 
@@ -174,15 +174,21 @@ class JsonReader:
     def _string(self) -> Generator[tuple[bytes, str], None, None]:
         """What is between the quotes, in pieces that end between two characters, as JSON and as text."""
         self._at += 1
+        most = _LONG
         while True:
-            piece, is_last = _until_quote(bytes(self._data[self._at : self._at + _LONG]))
+            piece, is_last = _until_quote(bytes(self._data[self._at : self._at + most]))
+            most = _ESCAPED if b"\\" in piece else _LONG
             if not piece and not is_last:
                 raise self._wrong("has a string that does not end")
-            valid = _valid(piece, in_string=True)
+            valid = piece
             try:
                 text = _text_decoder.decode(b'"' + valid + b'"')
             except msgspec.DecodeError:
-                raise self._wrong("is not JSON") from None
+                valid = _valid(piece, in_string=True)
+                try:
+                    text = _text_decoder.decode(b'"' + valid + b'"')
+                except msgspec.DecodeError:
+                    raise self._wrong("is not JSON") from None
             self._at += len(piece)
             yield valid, text
             if is_last:
@@ -342,17 +348,24 @@ def check_valid(text: bytes) -> None:
 
 def _until_quote(piece: bytes) -> tuple[bytes, bool]:
     """What a piece inside of a string has up to the quote that ends it, or as much as is whole; and whether that quote is there."""
-    masked = piece
-    if b"\\" in piece:
-        piece = piece[:_ESCAPED]
-        masked = piece.replace(b"\\\\", b"__").replace(b'\\"', b"__")
-    end = masked.find(b'"')
+    if b"\\" not in piece:
+        end = piece.find(b'"')
+        return (piece[:end], True) if end >= 0 else (_whole_characters(piece), False)
+    piece = piece[:_ESCAPED]
+    end = piece.find(b'"')
+    if end >= 0 and _is_escaped(piece, end):  # mostly more of them are
+        end = piece.replace(b"\\\\", b"__").replace(b'\\"', b"__").find(b'"')
     if end >= 0:
         return piece[:end], True
-    escape = masked.rfind(b"\\", -5)
-    if escape >= 0 and (escape == len(piece) - 1 or masked[escape + 1] == ord("u")):
+    escape = piece.rfind(b"\\", -5)
+    if escape >= 0 and not _is_escaped(piece, escape) and (escape == len(piece) - 1 or piece[escape + 1] == ord("u")):
         piece = piece[:escape]  # in which it ends
     return _whole_characters(piece), False
+
+
+def _is_escaped(piece: bytes, at: int) -> bool:
+    before = piece[:at]
+    return (at - len(before.rstrip(b"\\"))) % 2 == 1
 
 
 def _whole_characters(piece: bytes) -> bytes:
@@ -375,7 +388,7 @@ def _valid(piece: bytes, *, in_string: bool = False) -> bytes:
             piece.decode()
         except UnicodeDecodeError:
             piece = piece.decode("utf-8", "replace").encode()
-    if b"\\" in piece and _surrogate.search(piece) is not None:
+    if b"\\u" in piece and _surrogate.search(piece) is not None:
         piece = _escapes.sub(lambda found: b"?" if found[1] else found[0], piece)
     if not in_string and (b"NaN" in piece or b"Infinity" in piece):
         piece = _Chunk(piece).with_constants_as_text()
