@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from engine.errors import MessageError
-from engine.jupyter.json_reader import TOO_DEEP, Json, JsonReader, Steps, Text, check_depth, check_valid
+from engine.jupyter.json_reader import MAX_DEPTH, TOO_DEEP, Json, JsonReader, Steps, Text, check_depth, check_valid
 
 EMPTY = b"{}"
 OBJECTS = frozenset({"e2b/data", "e2b/chart"})
@@ -27,7 +27,9 @@ _MAX_METADATA = 128 * 1024  # bytes
 _MAX_MEMBERS = 100  # of a content; MIME types of a display
 _MAX_LINES = 10_000  # of a traceback
 _MAX_VALUE = 64 * 1024  # bytes of a member that is not a display's, nor text
+_SIMPLE = 4  # braces of a display without any objects in it: its own, and those of data, metadata and transient
 _QUOTE = ord('"')
+_PLAIN = frozenset({"text/plain", "text/html", "image/png"})  # the most usual types that are text
 Content = dict[str, Any]
 
 
@@ -101,19 +103,22 @@ def _read_object(raw: bytes | msgspec.Raw) -> Content:
     if not isinstance(value, dict):
         msg = f"content is not a JSON object but {type(value).__name__}"
         raise MessageError(msg)
-    check_depth(bytes(raw))
+    if len(bytes(raw)) > 2 * MAX_DEPTH:
+        check_depth(bytes(raw))
     return value
 
 
 def _read_display(raw: bytes) -> Content:
     """Raises DecodeError, or UnicodeDecodeError, for what is not as it should be; it may be JSON all the same."""
+    if len(raw) <= _FEW and raw.count(b"{") <= _SIMPLE and b"[" not in raw:
+        content = _read_object(raw)
+        _check_members(content.get("data"))
+        return content
     try:
         found = _display_decoder.decode(raw)
     except RecursionError:
         raise MessageError(TOO_DEEP) from None
-    if len(found.data) > _MAX_MEMBERS:
-        msg = f"content has more than {_MAX_MEMBERS} MIME types"
-        raise MessageError(msg)
+    _check_members(found.data)
     check_valid(raw)
     data = {mime_type: _value(mime_type, value) for mime_type, value in found.data.items()}
     return {
@@ -124,9 +129,17 @@ def _read_display(raw: bytes) -> Content:
     }
 
 
+def _check_members(data: object) -> None:
+    if isinstance(data, dict) and len(data) > _MAX_MEMBERS:
+        msg = f"content has more than {_MAX_MEMBERS} MIME types"
+        raise MessageError(msg)
+
+
 def _value(mime_type: str, raw: msgspec.Raw) -> str | msgspec.Raw:
     value = bytes(raw)
-    return msgspec.Raw(value) if value[0] != _QUOTE or is_json(mime_type) else _text_decoder.decode(value)
+    if value[0] != _QUOTE or (mime_type not in _PLAIN and is_json(mime_type)):
+        return msgspec.Raw(value)
+    return _text_decoder.decode(value)
 
 
 def _read(msg_type: str, raw: bytes | memoryview) -> Steps[Content]:

@@ -28,7 +28,9 @@ FIELDS: dict[str, str] = {
     "e2b/data": "data",
     "e2b/chart": "chart",
 }
+_EMPTY = msgspec.Raw(b"{}")
 _BINARY = frozenset({"image/png", "image/jpeg", "application/pdf"})
+_TEXTS = FIELDS.keys() - _BINARY - OBJECTS - {"application/json"}
 _MAX_METADATA = 1000  # members of a display's
 _ONE_LINE = 64 * 1024  # bytes of JSON that is looked at in the place of text
 _encoder = msgspec.json.Encoder(enc_hook=repr)
@@ -48,15 +50,18 @@ def to_item(
     A value above `max_value_bytes` is left out and listed in the item's `omitted` (the bundle's metadata as "metadata"),
     next to what the kernel itself left out (`metadata["omitted"]`, see runtimes/README.md)."""
     item = Item(is_primary=is_primary)
-    rest = dict(metadata or {})
-    omitted = _sizes(rest.pop("omitted", None))
+    rest = dict(metadata) if metadata else {}
+    omitted = _sizes(rest.pop("omitted")) if "omitted" in rest else {}
     extra: dict[str, Any] = {}
     total = 0
     for mime_type, raw in data.items():
-        if max_value_bytes is not None and isinstance(raw, (Json, Text)) and raw.size > max_value_bytes:
+        if type(raw) is str and mime_type in _TEXTS:
+            value, size = raw, utf8_size(raw)
+        elif max_value_bytes is not None and isinstance(raw, (Json, Text)) and raw.size > max_value_bytes:
             omitted[mime_type] = raw.size
             continue
-        value, size = _normalize(mime_type, raw)
+        else:
+            value, size = _normalize(mime_type, raw)
         if max_value_bytes is not None and size > max_value_bytes:
             omitted[mime_type] = size
             continue
@@ -85,7 +90,7 @@ def members_of(value: Any) -> dict[str, Any]:
     if isinstance(value, Json):
         value = value.raw()
     if isinstance(value, msgspec.Raw):
-        if not _is_object(value):
+        if value == _EMPTY or not _is_object(value):
             return {}
         value = _members_decoder.decode(value)
     if not isinstance(value, dict):
