@@ -63,10 +63,11 @@ class Text(NamedTuple):
 
 
 class Json(NamedTuple):
-    """A value as JSON, valid, in parts. `size`: bytes."""
+    """A value as JSON, valid, in parts. `size`: bytes; `lists`: how many lists and objects are in it, for readers each takes time."""
 
     parts: list[bytes]
     size: int
+    lists: int = 0
 
     def raw(self) -> msgspec.Raw:
         return msgspec.Raw(b"".join(self.parts))
@@ -78,6 +79,7 @@ class JsonReader:
     def __init__(self, data: bytes | memoryview) -> None:
         self._data = data
         self._at = 0
+        self._brackets = 0  # outside of strings, in the present value
 
     def next(self) -> bytes:
         """The first byte of what comes next; none at the end."""
@@ -151,6 +153,7 @@ class JsonReader:
     def json(self) -> Steps[Json]:
         """The value that comes next."""
         parts: list[bytes] = []
+        self._brackets = 0
         first = self.next()
         if first == b'"':
             parts.append(b'"')
@@ -169,7 +172,7 @@ class JsonReader:
                 raise self._wrong("is not JSON")
             self._at = found.end()
             parts.append(_valid(found[0]))
-        return Json(parts, sum(map(len, parts)))
+        return Json(parts, sum(map(len, parts)), self._brackets // 2)
 
     def _string(self) -> Generator[tuple[bytes, str], None, None]:
         """What is between the quotes, in pieces that end between two characters, as JSON and as text."""
@@ -206,14 +209,19 @@ class JsonReader:
             chunk = _Chunk(bytes(self._data[self._at : self._at + _PIECE]))
             end = chunk.end(len(stack))
             if end is not None:
+                self._brackets += len(chunk.brackets(end))
                 yield self._take(before, chunk.text[:end], b"")
                 return
             if cut := chunk.last_comma():
-                stack = _still_open(stack + chunk.brackets(cut))
+                brackets = chunk.brackets(cut)
+                self._brackets += len(brackets)
+                stack = _still_open(stack + brackets)
                 yield self._take(before, chunk.text[:cut], _VALUE[stack[-1]] + _closed(stack))
                 before = _opened(stack) + b","
             elif chunk.string is not None:
-                stack = _still_open(stack + chunk.brackets(chunk.string))
+                brackets = chunk.brackets(chunk.string)
+                self._brackets += len(brackets)
+                stack = _still_open(stack + brackets)
                 text = chunk.text[: chunk.string]
                 self._at += len(text)
                 yield _valid(text) + b'"'

@@ -31,6 +31,7 @@ FIELDS: dict[str, str] = {
 _EMPTY = msgspec.Raw(b"{}")
 _BINARY = frozenset({"image/png", "image/jpeg", "application/pdf"})
 _TEXTS = FIELDS.keys() - _BINARY - OBJECTS - {"application/json"}
+_MAX_LISTS = 1_000_000  # lists and objects of one value: a reader needs half a second for so many, and the server none
 _MAX_METADATA = 1000  # members of a display's
 _ONE_LINE = 64 * 1024  # bytes of JSON that is looked at in the place of text
 _encoder = msgspec.json.Encoder(enc_hook=repr)
@@ -47,8 +48,8 @@ def to_item(
 ) -> tuple[Item, int]:
     """Make an item of a MIME bundle; returns it with its size in bytes. JSON stays as it came, and is not parsed.
 
-    A value above `max_value_bytes` is left out and listed in the item's `omitted` (the bundle's metadata as "metadata"),
-    next to what the kernel itself left out (`metadata["omitted"]`, see runtimes/README.md)."""
+    A value above `max_value_bytes`, or with more than a million lists and objects, is left out and listed in the item's `omitted`
+    (the bundle's metadata as "metadata"), next to what the kernel itself left out (`metadata["omitted"]`, see runtimes/README.md)."""
     item = Item(is_primary=is_primary)
     rest = dict(metadata) if metadata else {}
     omitted = _sizes(rest.pop("omitted")) if "omitted" in rest else {}
@@ -57,7 +58,7 @@ def to_item(
     for mime_type, raw in data.items():
         if type(raw) is str and mime_type in _TEXTS:
             value, size = raw, utf8_size(raw)
-        elif max_value_bytes is not None and isinstance(raw, (Json, Text)) and raw.size > max_value_bytes:
+        elif max_value_bytes is not None and isinstance(raw, (Json, Text)) and _is_too_much(raw, max_value_bytes):
             omitted[mime_type] = raw.size
             continue
         else:
@@ -83,6 +84,10 @@ def to_item(
     if omitted:
         item.omitted = omitted
     return item, total
+
+
+def _is_too_much(value: Json | Text, most: int) -> bool:
+    return value.size > most or (isinstance(value, Json) and value.lists > _MAX_LISTS)
 
 
 def members_of(value: Any) -> dict[str, Any]:

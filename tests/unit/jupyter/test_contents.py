@@ -7,9 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from engine.errors import MessageError
 from engine.jupyter import Channel, Json, Message, Session, Text
+from engine.jupyter.mime import to_item
 
 MANY = b"[" + b"[]," * 300_000 + b"[]]"
 
@@ -105,3 +107,13 @@ def test_large_headers_and_metadata_are_refused():
             Session(b"").parse_parts(Channel.IOPUB, parts)
     with pytest.raises(MessageError, match="metadata of"):
         _ = message("stream", {}, metadata=b'{"a":"' + b"x" * 200_000 + b'"}').metadata
+
+
+@pytest.mark.parametrize(("lists", "is_left_out"), [(900_000, False), (1_100_000, True)])
+def test_json_with_very_many_lists_is_left_out_and_what_is_beside_it_stays(lists: int, is_left_out: bool):
+    brackets = "[" * 300_000  # in a text they do not count
+    value = b"[" + b",".join([b"[]"] * (lists - 1)) + b"]"
+    raw = b'{"data":{"application/json":%s,"text/plain":"%s"},"metadata":{}}' % (value, brackets.encode())
+    item, _ = to_item(message("display_data", raw).content["data"], is_primary=False, max_value_bytes=10**8)
+    assert item.text == brackets
+    assert item.omitted == ({"application/json": len(value)} if is_left_out else UNSET)
