@@ -53,9 +53,11 @@ class Turns:
 
     def give(self, source: Source) -> None:
         """Let a source that does not wait deliver what has come: a slice now, and the rest in later turns."""
-        if source.deliver(self._turn.begin(SLICE)):
-            self._waiting.append(source)
-            if len(self._waiting) == 1:
+        is_first = not self._waiting
+        try:
+            self._serve(source)
+        finally:
+            if is_first and self._waiting:
                 self._loop.call_soon(self._next)
 
     def _next(self) -> None:
@@ -63,12 +65,19 @@ class Turns:
         end = self._clock() + BUDGET
         try:
             while self._waiting and self._clock() < end:
-                source = self._waiting.popleft()
-                if source.deliver(self._turn.begin(SLICE)):
-                    self._waiting.append(source)
+                self._serve(self._waiting.popleft())
         finally:  # what one of them raises stops no other
             if self._waiting:
                 self._loop.call_soon(self._next)
+
+    def _serve(self, source: Source) -> None:
+        """A source whose listener raised is behind that message, and goes on with the next one."""
+        is_left = True
+        try:
+            is_left = source.deliver(self._turn.begin(SLICE))
+        finally:
+            if is_left:
+                self._waiting.append(source)
 
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
