@@ -9,9 +9,7 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
-_OWN_MAPPING = (
-    1 << 20
-)  # bytes from which a buffer is a mapping of its own; what is read at once from a kernel is smaller
+_OWN_MAPPING = 96 * 1024  # bytes from which a buffer is a mapping of its own, as the parts of large outputs are
 _KEPT_FREE = 8 << 20  # bytes that may stay free at the end of the heap
 _ARENAS = 2  # each takes 64 MB of address space; the threads here work on files, and seldom at once
 

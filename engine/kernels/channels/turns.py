@@ -13,6 +13,7 @@ from typing import Protocol
 from weakref import WeakKeyDictionary
 
 SLICE = 0.0005  # seconds that one kernel has at a time
+READ_BYTES = 256 * 1024  # that a source takes in at once
 BUDGET = 0.001  # seconds of a turn of the loop for all that wait
 
 
@@ -47,6 +48,7 @@ class Turns:
         self._clock = clock
         self._turn = Turn(clock)
         self._waiting: deque[Source] = deque()
+        self.buffer = memoryview(bytearray(READ_BYTES))  # that sources of this loop read into, one after the other
 
     def __repr__(self) -> str:
         return f"<Turns {len(self._waiting)} waiting>"
