@@ -153,6 +153,15 @@ def test_messages_that_are_being_received_are_weighed_together_and_small_ones_al
     gateway.live.wait_until(lambda: incoming(gateway).held == 0)
 
 
+def test_pings_are_answered_and_weigh_nothing_afterwards(gateway: Gateway, kernel: str) -> None:
+    with gateway.socket(kernel) as socket:
+        for turn in range(80):
+            answers = [socket.ws.ping(f"{turn}-{number}".ljust(120)) for number in range(100)]
+            assert answers[-1].wait(20)
+        assert incoming(gateway).held == 0
+        assert socket.done(socket.execute("1"))
+
+
 def partial(gateway: Gateway, kernel: str, size: int) -> sockets.socket:
     """A websocket that has sent the first `size` bytes of a message that goes on."""
     connection = sockets.create_connection(("127.0.0.1", gateway.live.port), timeout=20)
