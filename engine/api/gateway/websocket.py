@@ -113,8 +113,10 @@ class _Client(Observer):
         self._bytes = 0
         return taken
 
-    def note_done(self) -> None:
+    def note_done(self, *, is_cell: bool) -> None:
         self._pending -= 1
+        if is_cell:
+            self._asked.clear()  # answered or not
 
     def end(self, reason: str) -> None:
         self._close(_GOING_AWAY, reason)
