@@ -13,6 +13,7 @@ import pytest
 
 from engine.api.mcp.transport import McpState
 from engine.core import Engine
+from engine.output.normalizer import Normalizer
 
 pytestmark = pytest.mark.anyio
 
@@ -112,3 +113,29 @@ async def test_its_bodies_have_the_limits_of_all_bodies(mcp):
     assert (refused.status_code, refused.json()["code"]) == (429, "TooManyBytes")
     other.give(70_000)
     assert engine.budgets.incoming.held == 0
+
+
+async def test_lines_of_an_answer_are_those_that_a_terminal_shows(mcp):
+    from engine.api.mcp.content import lines_of
+    from engine.output import to_lines
+
+    line = "".join(map(chr, range(32, 127)))
+    for text in ("", "\n", "a", "a\n\n", "10%\r100%\nb\n", f"{line}\n\n" * 20_000, f"0{line}\r1\n" * 5000):
+        assert lines_of(text) == "\n".join(to_lines(text))
+
+
+async def test_an_answer_never_has_all_lines_of_an_execution_at_once(mcp, monkeypatch: pytest.MonkeyPatch):
+    client, engine = await mcp()
+    monkeypatch.setattr(Normalizer, "logs", None)
+    execution = await engine.execute("1")
+    await execution.wait()
+    session = {**ACCEPTED, "mcp-session-id": await opened(client), "mcp-protocol-version": "2025-06-18"}
+    uri = f"polyrepl://executions/{execution.id}/stdout"
+    for method, params in (
+        ("tools/call", {"name": "get_execution", "arguments": {"execution_id": execution.id}}),
+        ("resources/read", {"uri": uri}),
+    ):
+        asked = {"jsonrpc": "2.0", "id": 3, "method": method, "params": params}
+        answer = (await client.post("/mcp", json=asked, headers=session)).text
+        assert '"result"' in answer
+        assert '"isError":true' not in answer
