@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 
+from engine.api.mcp.sessions import Sessions
 from engine.api.mcp.transport import McpState
 from engine.core import Engine
+from engine.metrics import Metrics
 from engine.output.normalizer import Normalizer
 
 pytestmark = pytest.mark.anyio
@@ -84,6 +87,75 @@ async def test_a_new_session_replaces_the_one_that_is_idle_for_longest(mcp):
     shown = engine.metrics.render().decode()
     assert "polyrepl_mcp_sessions 3.0" in shown
     assert "polyrepl_mcp_sessions_evicted_total 1.0" in shown
+
+
+class Manager:
+    """A transport whose answers to POST end when they are released. They open a session where none is named."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+        self.released: dict[str, asyncio.Event] = {}
+
+    async def handle_request(self, scope: Any, receive: Any, send: Any) -> None:
+        named = dict(scope["headers"]).get(b"mcp-session-id", scope.get("opens", b""))
+        if scope["method"] == "DELETE":
+            self.ended.append(named.decode())
+            return
+        headers = [(b"mcp-session-id", named)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self.released.setdefault(named.decode(), asyncio.Event()).wait()
+
+
+async def test_a_session_is_idle_from_the_end_of_its_last_call_on():
+    manager, metrics = Manager(), Metrics()
+    sessions = Sessions(2, metrics)
+
+    async def begin(session: str, *, opens: bool = False) -> asyncio.Task[None]:
+        manager.released[session] = asyncio.Event()
+        name = session.encode()
+        scope = {"method": "POST", "headers": [] if opens else [(b"mcp-session-id", name)], "opens": name}
+        task = asyncio.create_task(sessions.serve(cast("Any", manager), scope, _unused, _unused))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return task
+
+    async def call(session: str, *, opens: bool = False) -> None:
+        task = await begin(session, opens=opens)
+        manager.released[session].set()
+        await task
+
+    await call("a", opens=True)
+    await call("b", opens=True)
+    long = await begin("a")
+    await call("b")
+    manager.released["a"].set()
+    await long
+    await call("c", opens=True)
+    assert manager.ended == ["b"]  # which had its last call before the end of a's
+    opening = await begin("d", opens=True)
+    await call("e", opens=True)
+    await call("f", opens=True)
+    assert "d" not in manager.ended
+    manager.released["d"].set()
+    await opening
+
+
+async def test_a_session_that_has_ended_for_its_age_is_not_counted(monkeypatch: pytest.MonkeyPatch):
+    metrics = Metrics()
+    sessions = Sessions(5, metrics)
+    manager = Manager()
+    for name in (b"a", b"b"):
+        manager.released[name.decode()] = asyncio.Event()
+        manager.released[name.decode()].set()
+        scope = {"method": "POST", "headers": [], "opens": name}
+        await sessions.serve(cast("Any", manager), scope, _unused, _unused)
+    assert "polyrepl_mcp_sessions 2.0" in metrics.render().decode()
+    monkeypatch.setattr("engine.api.mcp.sessions.IDLE", 0.0)
+    assert "polyrepl_mcp_sessions 0.0" in metrics.render().decode()
+
+
+async def _unused(*_: Any) -> Any:
+    """What an application is given."""
 
 
 async def test_a_session_that_its_client_has_ended_makes_room(mcp):
