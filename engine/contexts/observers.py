@@ -35,8 +35,8 @@ class Observer(ABC):
         """Take back what it was not sent yet."""
 
     @abstractmethod
-    def note_done(self) -> None:
-        """Nothing is left to do for one of its requests. Called once for each."""
+    def note_done(self, *, is_cell: bool) -> None:
+        """Nothing is left to do for one of its requests. Called once for each. `is_cell`: whether it was one."""
 
     @abstractmethod
     def end(self, reason: str) -> None:

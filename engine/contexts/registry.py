@@ -134,8 +134,8 @@ class Contexts:
         try:
             context.submit(execution)
         except PolyreplError:
-            if is_new:
-                self.discard(context)
+            if is_new:  # nobody else knows it: nothing was awaited since it was made
+                self.undo(context, "was refused its first execution")
             raise
 
     def add_branch(self, context_id: str, source: Context) -> Context:

@@ -55,7 +55,7 @@ class Relay:
     def _finish(self) -> None:
         if not self.is_finished:
             self.is_finished = True
-            self._observer.note_done()
+            self._observer.note_done(is_cell=self.request.is_cell)
 
     def refuse(self, error: Exception) -> None:
         """Answer with why it is not run, or not to its end."""
@@ -170,7 +170,7 @@ class Relays:
         self._queue.last_activity = datetime.now(UTC)
         self.observers.note_request(observer.session, request)
         if request.channel is not Channel.SHELL and self._at_once(observer.session, request):
-            observer.note_done()
+            observer.note_done(is_cell=False)
             return
         relay = Relay(observer, request, self)
         try:

@@ -1,7 +1,4 @@
-"""What of uvicorn's protocols is ours: what is written in one turn of the loop leaves in one write, and deadlines.
-
-A write is a system call that wakes the client. Two of them cost a tenth of the server's time for a short answer, and a short cell
-has five messages for a websocket."""
+"""What of uvicorn's protocols is ours: what is written in one turn of the loop leaves in one write, and deadlines."""
 
 from __future__ import annotations
 
@@ -13,15 +10,15 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Request
 
 from engine.api.http.peers import PEER
 from engine.contexts import Share
 from engine.errors import TooManyBytes
 from engine.server.connections import Connections, Peer
+from engine.server.joiners import HeadJoiner, Joiner
 
-_HEAD = b"HTTP/1.1 "
-_LARGE = 64 * 1024  # bytes from which a copy costs more than a write
 _BODY = (b"content-length", b"transfer-encoding")
 MAX_HEAD = 64 * 1024  # bytes
 MAX_HEADERS = 256
@@ -33,6 +30,7 @@ _REASON_BYTES = 120  # a close frame has room for 123
 _PING_BYTES = 6  # that the peer's system acknowledges whether it is read or not
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_FRAME_BYTES = 64  # that a frame takes besides its data, while its message goes on
 _ACKNOWLEDGED = struct.Struct("120xQ")  # tcpi_bytes_acked in Linux's struct tcp_info
 
 
@@ -145,7 +143,7 @@ class Protocol(HttpToolsProtocol):
             return self.transport, taken(self.transport)
         if self.is_idle:
             is_known = self._peer is not None and self._peer.is_authorized
-            return None if is_known and self.scope is not None else (self, 0)
+            return None if is_known and self.scope is not None else (self.scope or self, 0)
         if self.cycle is None or self.cycle.scope is not self.scope:
             return self.scope, 0
         is_read = self.cycle.more_body and not self.flow.read_paused
@@ -162,77 +160,6 @@ def taken(transport: asyncio.BaseTransport) -> int:
         return 0
 
 
-class Joiner(asyncio.Transport):
-    """A transport that holds what is written until the next turn of the loop, or until it is large: then backpressure is felt."""
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
-        self._transport = transport
-        self._loop = loop
-        self._held: list[bytes | bytearray | memoryview[Any]] = []
-        self._size = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
-        if self._size + len(data) > _LARGE:
-            self._flush()
-            self._transport.write(data)
-            return
-        if not self._held:
-            self._loop.call_soon(self._flush)
-        self._held.append(data)
-        self._size += len(data)
-
-    def _flush(self) -> None:
-        if self._held:
-            held, self._held, self._size = self._held, [], 0
-            if not self._transport.is_closing():  # as it is where the peer has left in this turn
-                self._transport.write(b"".join(held))
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def abort(self) -> None:
-        self._held.clear()
-        self._transport.abort()
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self._transport.get_extra_info(name, default)
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def get_write_buffer_size(self) -> int:
-        return self._transport.get_write_buffer_size() + self._size
-
-    def pause_reading(self) -> None:
-        self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        self._transport.resume_reading()
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._transport.set_protocol(protocol)
-
-
-class HeadJoiner(Joiner):
-    """One that holds the head of an answer, and that only until what follows it. `peer`: who is at its other end."""
-
-    peer: Peer | None = None
-
-    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
-        if self._held:
-            super().write(data)
-            self._flush()
-        elif data[: len(_HEAD)] == _HEAD:
-            super().write(data)
-        else:
-            self._transport.write(data)
-
-
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's, with deadlines for a peer that reads nothing; one that reads slowly has all the time that it takes.
 
@@ -240,7 +167,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     and the close frame behind it, stays for CUT_WAIT more, as after any other close, and on while some of it is taken.
 
     What has been received of a message, and the message until the application asks for the next one, is weighed in the budget
-    `incoming` of the application's state. A peer whose message has no room there is closed (1013).
+    `incoming` of the application's state. A peer whose message has no room there is closed (1013). What is for the protocol alone
+    is not kept. Of the pings of one who does not take what is written, the last are answered.
 
     An application that has refused a websocket with an answer of its own is, unlike in uvicorn's, none that has failed."""
 
@@ -249,6 +177,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     _taken_at_ping = 0
     _incoming: Share | None = None
     _complete = 0  # bytes of whole messages
+    _begun = 0  # and of the frames of one that goes on
+    _pongs = b""  # that wait until the peer takes what is before them
     _is_refused = False  # what still comes is thrown away, up to the end
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -265,6 +195,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
         if self._incoming is not None:
             self._incoming.give(self._incoming.held)
+            self._incoming = None
 
     def evict(self) -> None:
         self.transport.abort()
@@ -284,23 +215,60 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 self._is_refused = True
                 self._cut(error.message[:_REASON_BYTES])
                 return
-            self._incoming.take(len(data))
         super().data_received(data)
+        self._weigh()
         if self.conn.handshake_exc is not None and not self.handshake_initiated:  # of which uvicorn's says nothing
             self.transport.write(_NO_HANDSHAKE)
             self.close_sent = True
             self.transport.close()
 
-    def send_receive_event_to_app(self) -> None:
+    def _weigh(self) -> None:
+        """Hold what is here by now."""
         if self._incoming is not None:
-            self._complete = self._incoming.held
+            change = self._complete + self._begun + len(self.conn.reader.buffer) - self._incoming.held
+            if change > 0:
+                self._incoming.take(change)
+            elif change:
+                self._incoming.give(-change)
+
+    def handle_text(self, event: Frame) -> None:
+        self._begun += len(event.data) + _FRAME_BYTES
+        super().handle_text(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        self._begun += len(event.data) + _FRAME_BYTES
+        super().handle_bytes(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        self._begun += len(event.data) + _FRAME_BYTES
+        super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        if not self.close_sent:  # or else it is thrown away
+            self._complete += self._begun
+        self._begun = 0
         super().send_receive_event_to_app()
 
     async def receive(self) -> Any:
-        if self._complete and self._incoming is not None:
-            self._incoming.give(min(self._complete, self._incoming.held))  # less is held if the connection is lost
+        if self._complete:
             self._complete = 0
+            self._weigh()
         return await super().receive()
+
+    def handle_ping(self) -> None:
+        if self.writable.is_set() and not self.close_sent:
+            super().handle_ping()
+        elif pongs := b"".join(self.conn.data_to_send()):  # of all pings that came at once
+            self._pongs = pongs
+
+    def handle_close(self, event: Frame) -> None:
+        self._write_pongs()
+        super().handle_close(event)
+
+    def _write_pongs(self) -> None:
+        if self._pongs and not self.close_sent:
+            self.transport.write(self._pongs)
+        self._pongs = b""
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -308,6 +276,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self._write_pongs()
         if not self.close_sent:
             self._expect_nothing()
 

@@ -67,7 +67,8 @@ class Mcp(BaseModel):
     max_mcp_sessions: int = Field(
         1000,
         ge=1,
-        description="Maximum number of MCP sessions. A new session replaces the one that is idle for longest.",
+        description="Number of MCP sessions to keep. A new session replaces the one that is idle for longest. Sessions with a "
+        "running call stay; above twice this number, new sessions are refused.",
     )
 
 

@@ -63,7 +63,8 @@ class Serving(BaseModel):
     )
     peer_timeout: Seconds = Field(
         30.0,
-        description="Seconds until a connection is closed whose client neither sends more of its request nor accepts more of an answer.",
+        description="Seconds in which a client must send more of its request or accept more of an answer. If not, its connection "
+        "is closed, within twice this time.",
     )
     surfaces: Annotated[list[Surface], NoDecode, BeforeValidator(split_names)] = Field(
         ["native", "gateway", "e2b", "kernelbox", "code_interpreter", "mcp"],

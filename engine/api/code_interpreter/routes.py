@@ -24,7 +24,7 @@ from engine.api.http.requests import engine_of
 from engine.api.http.tables import Table
 from engine.contexts import Context, Execution
 from engine.errors import ContextNotFound, PolyreplError
-from engine.models import Item
+from engine.models import Item, Logs
 
 PREFIX = "/api/v1"
 SESSIONS = f"{PREFIX}/code-interpreter/sessions"
@@ -138,7 +138,7 @@ async def execute(request: Request) -> Response:
             "result": entry.result,
             "error": None,
             "output": _joined(entry.stdout, entry.result),
-            "items": execution.result().items,
+            "items": execution.result(logs=Logs([], [])).items,
             "language": execution.language,
         }
     )

@@ -7,17 +7,16 @@ import contextlib
 import math
 import uuid
 from collections import deque
-from functools import partial
 
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from engine.api.gateway.errors import render
 from engine.api.gateway.kernels import find_context
-from engine.api.http.parsing import beside_loop
+from engine.api.http.parsing import MAX_VALUES, beside_loop, has_many_values
 from engine.contexts import Context, Observer
 from engine.core import Engine
-from engine.errors import InvalidRequest, PolyreplError, TooManyRequests
+from engine.errors import FieldError, InvalidRequest, PolyreplError, TooManyRequests
 from engine.jupyter import V1, Channel, ClientMessage, Outgoing, read_frame
 
 _HIGH, _LOW = 4 * 1024 * 1024, 1024 * 1024  # bytes that wait for a client: from where to where it counts as behind
@@ -48,9 +47,17 @@ def _session_id(connection: HTTPConnection) -> str:
 
 
 async def _read(data: str | bytes, subprotocol: str | None) -> ClientMessage:
-    """The message in a frame, read beside the loop when it is large. Raises InvalidRequest."""
-    read = partial(read_frame, data, subprotocol)
-    return read() if len(data) <= _LARGE else await beside_loop(read)
+    """The message in a frame, read and bounded beside the loop when it is large. Raises InvalidRequest."""
+
+    def read_bounded() -> ClientMessage:
+        request = read_frame(data, subprotocol)
+        for name, part in zip(("parent_header", "metadata", "content"), request.parts[1:4], strict=True):
+            if has_many_values(part):  # the loop parses it when the message has its turn
+                problem = f"has more than {MAX_VALUES} values"
+                raise InvalidRequest(FieldError(name, problem), message=f"Invalid message: {name} {problem}")
+        return request
+
+    return read_frame(data, subprotocol) if len(data) <= _LARGE else await beside_loop(read_bounded)
 
 
 class _Client(Observer):
@@ -106,8 +113,10 @@ class _Client(Observer):
         self._bytes = 0
         return taken
 
-    def note_done(self) -> None:
+    def note_done(self, *, is_cell: bool) -> None:
         self._pending -= 1
+        if is_cell:
+            self._asked.clear()  # answered or not
 
     def end(self, reason: str) -> None:
         self._close(_GOING_AWAY, reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from engine.errors import FieldError, InvalidRequest, RequestTooLarge
 
 _MAX_BESIDES = 1024 * 1024  # bytes of headers and of fields that are no files
 _MAX_PARTS = 1000
+_PIECE = 64 * 1024  # bytes that are parsed in one turn of the loop
 _Token = tuple[str, bytes]
 
 
@@ -97,13 +99,16 @@ class Form:
 
     async def _read(self) -> AsyncIterator[_Token]:
         async for chunk in self._stream:
-            try:
-                self._parser.write(chunk)
-            except FormParserError as error:
-                raise _invalid(str(error)) from None
-            tokens, self._tokens = self._tokens, []
-            for token in tokens:
-                yield token
+            for start in range(0, len(chunk), _PIECE):
+                if start:
+                    await asyncio.sleep(0)  # what looks like boundaries takes long
+                try:
+                    self._parser.write(chunk[start : start + _PIECE])
+                except FormParserError as error:
+                    raise _invalid(str(error)) from None
+                tokens, self._tokens = self._tokens, []
+                for token in tokens:
+                    yield token
 
     def _count(self, data: bytes) -> None:
         self._besides += len(data)

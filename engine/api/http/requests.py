@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
@@ -37,13 +39,11 @@ def engine_of(request: Request) -> Engine:
 
 async def read_body(request: Request, model: type[Body], *, optional: bool = False) -> Body:
     """The request's JSON body. Raises InvalidRequest that names every wrong field, RequestTooLarge or TooManyBytes."""
-    raw = await read_bytes(request)
-    if optional and not raw.strip():
-        raw = b"{}"
-    try:
-        return await parse_json(raw, model.model_validate_json)
-    except ValidationError as error:
-        raise invalid(error) from None
+    async with _received(request, engine_of(request)) as raw:
+        try:
+            return await parse_json(b"{}" if optional and not raw.strip() else raw, model.model_validate_json)
+        except ValidationError as error:
+            raise invalid(error) from None
 
 
 async def read_bytes(request: Request) -> bytes:
@@ -53,6 +53,13 @@ async def read_bytes(request: Request) -> bytes:
 
 async def read_within(request: Request, engine: Engine) -> bytes:
     """A body within the limits of an engine. Raises RequestTooLarge or TooManyBytes."""
+    async with _received(request, engine) as raw:
+        return raw
+
+
+@contextlib.asynccontextmanager
+async def _received(request: Request, engine: Engine) -> AsyncIterator[bytes]:
+    """Such a body, which is weighed until the end of the block."""
     chunks: list[bytes] = []
     limit = engine.settings.max_request_bytes
     share = engine.budgets.incoming.share()
@@ -63,7 +70,9 @@ async def read_within(request: Request, engine: Engine) -> bytes:
             share.check(len(chunk))
             share.take(len(chunk))
             chunks.append(chunk)
-        return b"".join(chunks)
+        raw = b"".join(chunks)
+        chunks.clear()
+        yield raw
     finally:
         share.give(share.held)
 

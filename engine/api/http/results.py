@@ -19,7 +19,7 @@ from engine.contexts import Execution
 from engine.models import Event, Logs, Result, encode
 from engine.output import to_lines
 
-_LARGE = 64 * 1024  # bytes of output from which orjson, which is faster on long strings, encodes
+LARGE = 64 * 1024  # bytes of output from which orjson, which is faster on long strings, encodes
 _LONG = 1024 * 1024  # bytes from which encoding takes too much of the loop's time
 _GROWTH = 12  # times these bytes are the most that orjson takes: every character an escape, in a buffer that doubles
 
@@ -38,7 +38,7 @@ async def result_response(
     execution: Execution, status: int = 200, headers: dict[str, str] | None = None
 ) -> LargeResponse:
     """The execution as it stands now."""
-    if execution.size < _LARGE:
+    if execution.size < LARGE:
         return LargeResponse(_encode_short(execution), status, headers, "application/json")
 
     def encoding() -> Callable[[], bytes]:
@@ -60,7 +60,7 @@ async def events_response(execution: Execution, after: int) -> LargeResponse:
         last, finished = execution.journal.last, execution.is_finished
         return partial(encode_events, execution.journal.read(after), last=last, finished=finished)
 
-    if execution.size < _LARGE:
+    if execution.size < LARGE:
         return LargeResponse(encoding()(), media_type="application/json")
     return await _response(execution, f"events {after}", encoding)
 
@@ -137,7 +137,7 @@ def _can_have(size: int) -> bool:
 def _lines(text: str) -> Iterator[bytes | memoryview]:
     """The elements of the list of its lines, in pieces."""
     separator = b""
-    for piece in _pieces(text):
+    for piece in pieces(text):
         yield separator
         yield memoryview(_encode_lines(piece))[1:-1]
         separator = b","
@@ -151,7 +151,7 @@ def _encode_lines(text: str) -> bytes | bytearray:
     return encode(lines)
 
 
-def _pieces(text: str) -> Iterator[str]:
+def pieces(text: str) -> Iterator[str]:
     """The text in pieces of whole lines."""
     start = 0
     while start < len(text):

@@ -13,10 +13,11 @@ import mcp_types as types
 import msgspec
 from msgspec import UNSET
 
+from engine.api.http.results import pieces
 from engine.errors import FieldError, InvalidRequest
 from engine.jupyter import FIELDS
 from engine.models import FileChange, Item, Result, stored
-from engine.output import strip_ansi
+from engine.output import strip_ansi, to_lines
 
 SCHEME = "polyrepl"
 MAX_TEXT = 20_000  # characters of each text: some 5,000 tokens
@@ -86,16 +87,21 @@ def text_of(value: Any) -> str:
 
 def capped(text: str, limit: int = MAX_TEXT) -> tuple[str, bool]:
     """The text without ANSI sequences; of a long one the first and the last part. And whether it was cut."""
-    text = strip_ansi(text)
+    text = "".join(map(strip_ansi, pieces(text)))
     if len(text) <= limit:
         return text, False
     half = limit // 2
     return f"{text[:half]}\n... [{len(text) - 2 * half} characters left out] ...\n{text[-half:]}", True
 
 
-def show(result: Result) -> types.CallToolResult:
-    """An execution as a tool's answer. A model that got `isError` can mend its code: all but `ok` is one."""
-    shown = _Shown(result)
+def lines_of(text: str) -> str:
+    """A text as a terminal shows it. Its lines are never all there at once: there may be millions."""
+    return "\n".join("\n".join(to_lines(piece)) for piece in pieces(text))
+
+
+def show(result: Result, stdout: str, stderr: str) -> types.CallToolResult:
+    """An execution as a tool's answer, and what it printed. A model that got `isError` can mend its code: all but `ok` is one."""
+    shown = _Shown(result, stdout, stderr)
     content: list[types.ContentBlock] = [types.TextContent(text=shown.text()), *shown.images, *shown.links[:MAX_LINKS]]
     return types.CallToolResult(
         content=content,
@@ -107,18 +113,18 @@ def show(result: Result) -> types.CallToolResult:
 class _Shown:
     """Collects what is cut or left out while the parts are made."""
 
-    def __init__(self, result: Result) -> None:
+    def __init__(self, result: Result, stdout: str, stderr: str) -> None:
         self._result = result
         self.truncated = result.truncated is not UNSET
         self.images: list[types.ContentBlock] = []
         self.links: list[types.ContentBlock] = []
-        self.stdout = self._stream("stdout", result.logs.stdout)
-        self.stderr = self._stream("stderr", result.logs.stderr)
+        self.stdout = self._stream("stdout", stdout)
+        self.stderr = self._stream("stderr", stderr)
         self.items = [self._item(index, item) for index, item in enumerate(result.items)]
         self.files = [] if result.files is UNSET else [self._file(change) for change in result.files]
 
-    def _stream(self, name: str, lines: list[str]) -> str:
-        text, cut = capped("\n".join(lines))
+    def _stream(self, name: str, text: str) -> str:
+        text, cut = capped(lines_of(text))
         if cut:
             self.truncated = True
             uri = stream_uri(self._result.execution_id, name)

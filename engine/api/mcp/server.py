@@ -9,6 +9,7 @@ import base64
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, Literal
 
 import mcp_types as types
@@ -20,6 +21,8 @@ from msgspec import UNSET
 
 from engine import __version__
 from engine.api.http.downloads import content_type_of
+from engine.api.http.parsing import beside_loop
+from engine.api.http.results import LARGE
 from engine.api.mcp import tools
 from engine.api.mcp.content import (
     BASE64,
@@ -30,6 +33,7 @@ from engine.api.mcp.content import (
     capped,
     file_uri,
     item_uri,
+    lines_of,
     parse_uri,
     show,
     stream_uri,
@@ -39,7 +43,7 @@ from engine.api.mcp.definitions import definitions
 from engine.contexts import Execution
 from engine.core import Engine
 from engine.errors import ContextNotFound, FieldError, InvalidRequest, NotFound, PolyreplError
-from engine.models import FileInfo, Stderr, Stdout, stored
+from engine.models import FileInfo, Logs, Stderr, Stdout, stored
 
 INSTRUCTIONS = (
     "Runs code in persistent contexts, each a real Jupyter kernel with a working directory of its own. Pass the context_id of an "
@@ -125,6 +129,12 @@ def _answer(value: Any, text: str | None = None) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(text=capped(shown)[0])], structured_content=structured)
 
 
+async def _shown(execution: Execution) -> types.CallToolResult:
+    """The execution as it stands now; made beside the loop where it is long."""
+    showing = partial(show, execution.result(logs=Logs([], [])), execution.stdout, execution.stderr)
+    return showing() if execution.size < LARGE else await beside_loop(showing)
+
+
 class _Caller:
     """One call of a tool."""
 
@@ -143,7 +153,7 @@ class _Caller:
                 with contextlib.suppress(ContextNotFound):
                     await self._engine.interrupt(execution.id)
                 raise
-        return show(execution.result())
+        return await _shown(execution)
 
     async def _follow(self, execution: Execution) -> None:
         """Wait for the end; a client that asked for it is told once a second that the code still runs, and what it printed last."""
@@ -164,7 +174,7 @@ class _Caller:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(asked.wait_ms / 1000):
                 await execution.wait()
-        return show(execution.result())
+        return await _shown(execution)
 
     async def interrupt_execution(self, asked: tools.Interrupt) -> types.CallToolResult:
         execution = await self._engine.interrupt(asked.execution_id)
@@ -264,18 +274,21 @@ async def _read(engine: Engine, uri: str) -> types.TextResourceContents | types.
             return types.TextResourceContents(uri=uri, text=raw.decode(), mime_type=mime_type)
         except UnicodeDecodeError:
             return types.BlobResourceContents(uri=uri, blob=base64.b64encode(raw).decode(), mime_type=mime_type)
-    return _output(engine, uri, address)
+    return await _output(engine, uri, address)
 
 
-def _output(engine: Engine, uri: str, address: Address) -> types.TextResourceContents | types.BlobResourceContents:
-    result = engine.executions.get(address.execution_id).result()
+async def _output(
+    engine: Engine, uri: str, address: Address
+) -> types.TextResourceContents | types.BlobResourceContents:
+    execution = engine.executions.get(address.execution_id)
     if address.stream:
-        text = "\n".join(getattr(result.logs, address.stream))
+        text = await beside_loop(partial(lines_of, getattr(execution, address.stream)))
         return types.TextResourceContents(uri=uri, text=text, mime_type="text/plain")
-    value = stored(result.items[address.item], address.field) if address.item < len(result.items) else UNSET
+    items = execution.result(logs=Logs([], [])).items
+    value = stored(items[address.item], address.field) if address.item < len(items) else UNSET
     if value is UNSET:
         raise NotFound(f"This execution has no output {address.item} as {address.field}")
     mime_type = MIME_TYPES[address.field]
     if address.field in BASE64:
         return types.BlobResourceContents(uri=uri, blob=value, mime_type=mime_type)
-    return types.TextResourceContents(uri=uri, text=text_of(value), mime_type=mime_type)
+    return types.TextResourceContents(uri=uri, text=await beside_loop(partial(text_of, value)), mime_type=mime_type)

@@ -45,54 +45,66 @@ class Sessions:
         self._limit = limit
         self._by_id: OrderedDict[str, _Session] = OrderedDict()  # the longest idle first
         self._evicted = metrics.mcp_sessions_evicted
-        metrics.mcp_sessions.set_function(lambda: len(self._by_id))
+        metrics.mcp_sessions.set_function(self._count)
 
     def __len__(self) -> int:
         return len(self._by_id)
+
+    def _count(self) -> int:
+        self._forget_ended()
+        return len(self)
+
+    def _forget_ended(self) -> None:
+        """Forget those that the transport has ended by itself."""
+        end = time.monotonic() - IDLE
+        while self._by_id:
+            session_id, session = next(iter(self._by_id.items()))
+            if session.calls or session.used_at > end:
+                return
+            del self._by_id[session_id]
 
     async def serve(self, manager: StreamableHTTPSessionManager, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, and then end what is more than the limit."""
         session_id = Headers(scope=scope).get(_HEADER)
         is_call = scope["method"] == "POST"
+        session = self._by_id.get(session_id) if session_id is not None else None
         status, opened = 0, None
 
         async def watch(message: Message) -> None:
-            nonlocal status, opened
+            nonlocal status, opened, session
             if message["type"] == "http.response.start":
                 status = message["status"]
                 opened = Headers(raw=message["headers"]).get(_HEADER) if session_id is None else None
                 if opened is not None and status == 200:
-                    self._by_id[opened] = _Session(time.monotonic())
+                    session = self._by_id[opened] = _Session(time.monotonic(), calls=1)
             await send(message)
 
-        session = self._use(session_id) if session_id is not None else None
-        if session is not None:
+        if session_id is not None and session is not None:
             session.calls += is_call
+            self._note_use(session_id, session)
         try:
             await manager.handle_request(scope, receive, watch)
         finally:
             if session is not None:
                 session.calls -= is_call
-                session.used_at = time.monotonic()
+                self._note_use(session_id or opened or "", session)
         if session_id is not None and (status == 404 or (scope["method"] == "DELETE" and status == 200)):
             self._by_id.pop(session_id, None)
         if opened is not None:
             await self._make_room(manager)
 
-    def _use(self, session_id: str) -> _Session | None:
-        session = self._by_id.get(session_id)
-        if session is not None:
+    def _note_use(self, session_id: str, session: _Session) -> None:
+        session.used_at = time.monotonic()
+        if self._by_id.get(session_id) is session:  # it may have ended meanwhile
             self._by_id.move_to_end(session_id)
-            session.used_at = time.monotonic()
-        return session
 
     async def _make_room(self, manager: StreamableHTTPSessionManager) -> None:
+        self._forget_ended()
         over = len(self._by_id) - self._limit
         for session_id in [each for each, session in self._by_id.items() if not session.calls][: max(over, 0)]:
             session = self._by_id.pop(session_id)
-            if time.monotonic() - session.used_at < IDLE:  # else it has ended by itself
-                self._evicted.inc()
-                get_logger().info("mcp_session_evicted", idle_seconds=round(time.monotonic() - session.used_at, 1))
+            self._evicted.inc()
+            get_logger().info("mcp_session_evicted", idle_seconds=round(time.monotonic() - session.used_at, 1))
             await manager.handle_request(_deletion(session_id), _nothing, _nowhere)
 
 

@@ -17,6 +17,7 @@ from engine.api.native.answers import (
     KERNEL_FAILED,
     LANGUAGE,
     NO_CONTEXT,
+    NO_ROOM,
     NOT_SUPPORTED,
 )
 from engine.api.native.bodies import CheckpointBody, ForkBody, RestoreBody
@@ -91,7 +92,7 @@ OPERATIONS: list[Operation] = [
         fork_context,
         "Create a context with a copy of the live state of this one",
         "branches",
-        {201: Answer("The new context", BranchInfo, headers=("Location",)), **_NOT_BRANCHED},
+        {201: Answer("The new context", BranchInfo, headers=("Location",)), **_NOT_BRANCHED, 507: NO_ROOM},
         body=ForkBody,
         body_required=False,
         parameters=(LANGUAGE,),

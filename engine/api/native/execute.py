@@ -22,7 +22,7 @@ from engine.api.http.streaming import (
     EventStream,
     wanted_stream,
 )
-from engine.api.native.answers import BAD_QUERY, BUSY, ENDING, NO_CONTEXT, STREAMS
+from engine.api.native.answers import BAD_QUERY, BUSY, ENDING, NO_CONTEXT, NO_ROOM, STREAMS
 from engine.api.native.bodies import ExecuteBody, InputBody
 from engine.contexts import Execution
 from engine.core import Engine
@@ -184,6 +184,7 @@ OPERATIONS: list[Operation] = [
             200: Answer("The execution has ended, even if the code failed", Result, STREAMS),
             202: Answer("The execution was accepted (Prefer: respond-async)", Result, headers=("Location",)),
             404: NO_CONTEXT,
+            410: Answer("The Idempotency-Key was used before, and its result is no longer kept", Problem),
             422: Answer("The Idempotency-Key was used for another request", Problem),
             429: BUSY,
             500: Answer("The kernel could not be started. See `error`.", Result),
@@ -205,6 +206,7 @@ OPERATIONS: list[Operation] = [
             429: BUSY,
             501: _NO_OPTION,
             503: ENDING,
+            507: NO_ROOM,
         },
         body=ExecuteBody,
     ),

@@ -34,6 +34,7 @@ _NO_LENGTH = (204, 304)
 _CLIENT_GONE = 499
 _MAX_FIELDS = 1000  # of a form
 _MAX_FORM = 1024 * 1024  # bytes of a form without files
+_PIECE = 16 * 1024  # bytes of a form with files that are parsed in one turn of the loop
 
 
 def load_notebook(settings: Settings) -> Notebook | None:
@@ -193,7 +194,9 @@ def _fields(text: str) -> dict[str, list[str]]:
 
 async def _read_form(request: Request, raw: bytes) -> tuple[dict[str, list[str]], dict[str, list[dict[str, str]]]]:
     async def once() -> AsyncGenerator[bytes, None]:
-        yield raw
+        for start in range(0, len(raw), _PIECE):
+            yield raw[start : start + _PIECE]
+            await asyncio.sleep(0)
         yield b""
 
     try:

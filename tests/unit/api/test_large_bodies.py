@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine.api.http.parsing import MAX_VALUES, check_values, parse_json
+from engine.api.native.bodies import ExecuteBody
 from engine.errors import FieldError, InvalidRequest, PolyreplError
 from engine.validation import MAX_ENTRIES
 
@@ -51,6 +52,21 @@ async def test_an_answer_about_an_error_is_short(api, kind: str):
         for field in fields:
             response = await client.request(method, path, json={**body, field: WRONG[kind]})
             assert response.status_code < 400 or len(response.content) < MOST, (path, field)
+
+
+async def test_a_body_is_weighed_until_it_is_parsed(api, monkeypatch: pytest.MonkeyPatch):
+    fake = await api()
+    held: list[int] = []
+    parse = ExecuteBody.model_validate_json
+
+    def note(raw: bytes) -> ExecuteBody:
+        held.append(fake.engine.budgets.incoming.held)
+        return parse(raw)
+
+    monkeypatch.setattr(ExecuteBody, "model_validate_json", note)
+    assert (await fake.client.post("/execute", json={"code": LONG})).status_code == 200
+    assert held[0] > len(LONG) // 2
+    assert fake.engine.budgets.incoming.held == 0
 
 
 class TestNative:

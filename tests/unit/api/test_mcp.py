@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 
+from engine.api.mcp.sessions import Sessions
 from engine.api.mcp.transport import McpState
 from engine.core import Engine
+from engine.metrics import Metrics
+from engine.output.normalizer import Normalizer
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +89,75 @@ async def test_a_new_session_replaces_the_one_that_is_idle_for_longest(mcp):
     assert "polyrepl_mcp_sessions_evicted_total 1.0" in shown
 
 
+class Manager:
+    """A transport whose answers to POST end when they are released. They open a session where none is named."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+        self.released: dict[str, asyncio.Event] = {}
+
+    async def handle_request(self, scope: Any, receive: Any, send: Any) -> None:
+        named = dict(scope["headers"]).get(b"mcp-session-id", scope.get("opens", b""))
+        if scope["method"] == "DELETE":
+            self.ended.append(named.decode())
+            return
+        headers = [(b"mcp-session-id", named)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self.released.setdefault(named.decode(), asyncio.Event()).wait()
+
+
+async def test_a_session_is_idle_from_the_end_of_its_last_call_on():
+    manager, metrics = Manager(), Metrics()
+    sessions = Sessions(2, metrics)
+
+    async def begin(session: str, *, opens: bool = False) -> asyncio.Task[None]:
+        manager.released[session] = asyncio.Event()
+        name = session.encode()
+        scope = {"method": "POST", "headers": [] if opens else [(b"mcp-session-id", name)], "opens": name}
+        task = asyncio.create_task(sessions.serve(cast("Any", manager), scope, _unused, _unused))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return task
+
+    async def call(session: str, *, opens: bool = False) -> None:
+        task = await begin(session, opens=opens)
+        manager.released[session].set()
+        await task
+
+    await call("a", opens=True)
+    await call("b", opens=True)
+    long = await begin("a")
+    await call("b")
+    manager.released["a"].set()
+    await long
+    await call("c", opens=True)
+    assert manager.ended == ["b"]  # which had its last call before the end of a's
+    opening = await begin("d", opens=True)
+    await call("e", opens=True)
+    await call("f", opens=True)
+    assert "d" not in manager.ended
+    manager.released["d"].set()
+    await opening
+
+
+async def test_a_session_that_has_ended_for_its_age_is_not_counted(monkeypatch: pytest.MonkeyPatch):
+    metrics = Metrics()
+    sessions = Sessions(5, metrics)
+    manager = Manager()
+    for name in (b"a", b"b"):
+        manager.released[name.decode()] = asyncio.Event()
+        manager.released[name.decode()].set()
+        scope = {"method": "POST", "headers": [], "opens": name}
+        await sessions.serve(cast("Any", manager), scope, _unused, _unused)
+    assert "polyrepl_mcp_sessions 2.0" in metrics.render().decode()
+    monkeypatch.setattr("engine.api.mcp.sessions.IDLE", 0.0)
+    assert "polyrepl_mcp_sessions 0.0" in metrics.render().decode()
+
+
+async def _unused(*_: Any) -> Any:
+    """What an application is given."""
+
+
 async def test_a_session_that_its_client_has_ended_makes_room(mcp):
     client, engine = await mcp(max_mcp_sessions=2)
     first, second = [await opened(client) for _ in range(2)]
@@ -112,3 +185,29 @@ async def test_its_bodies_have_the_limits_of_all_bodies(mcp):
     assert (refused.status_code, refused.json()["code"]) == (429, "TooManyBytes")
     other.give(70_000)
     assert engine.budgets.incoming.held == 0
+
+
+async def test_lines_of_an_answer_are_those_that_a_terminal_shows(mcp):
+    from engine.api.mcp.content import lines_of
+    from engine.output import to_lines
+
+    line = "".join(map(chr, range(32, 127)))
+    for text in ("", "\n", "a", "a\n\n", "10%\r100%\nb\n", f"{line}\n\n" * 20_000, f"0{line}\r1\n" * 5000):
+        assert lines_of(text) == "\n".join(to_lines(text))
+
+
+async def test_an_answer_never_has_all_lines_of_an_execution_at_once(mcp, monkeypatch: pytest.MonkeyPatch):
+    client, engine = await mcp()
+    monkeypatch.setattr(Normalizer, "logs", None)
+    execution = await engine.execute("1")
+    await execution.wait()
+    session = {**ACCEPTED, "mcp-session-id": await opened(client), "mcp-protocol-version": "2025-06-18"}
+    uri = f"polyrepl://executions/{execution.id}/stdout"
+    for method, params in (
+        ("tools/call", {"name": "get_execution", "arguments": {"execution_id": execution.id}}),
+        ("resources/read", {"uri": uri}),
+    ):
+        asked = {"jsonrpc": "2.0", "id": 3, "method": method, "params": params}
+        answer = (await client.post("/mcp", json=asked, headers=session)).text
+        assert '"result"' in answer
+        assert '"isError":true' not in answer

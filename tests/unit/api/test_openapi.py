@@ -105,6 +105,13 @@ class TestDocument:
             if "requestBody" in operation:
                 assert {"400", "413"} <= set(operation["responses"]), name
 
+    @pytest.mark.parametrize(
+        ("path", "status"),
+        [("/execute", "410"), ("/execute/async", "507"), ("/contexts/{context_id}/fork", "507")],
+    )
+    def test_what_is_rarely_answered_is_documented_too(self, document: dict[str, Any], path: str, status: str):
+        assert status in document["paths"][path]["post"]["responses"]
+
     def test_a_body_of_the_contract_is_described(self, document: dict[str, Any]):
         body = document["components"]["schemas"]["ExecuteBody"]
         assert body["required"] == ["code"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import TooManyBytes
 from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.provisioners.fake import Hold, Say
 from tests.harness import executions
@@ -60,6 +61,17 @@ class TestContexts:
         second = await fake.engine.create_context(context_id="c", language="ts")
         assert (hits(fake.engine), hits(fake.engine, "typescript")) == (1, 0)
         assert first.info().cwd == second.info().cwd
+
+    async def test_an_execution_that_is_refused_leaves_no_context(self, fake_engine):
+        fake = await fake_engine({"hold": [Hold()]}, total_queue_bytes=1024, **POOLED)
+        await until(lambda: ready(fake.engine) == 2)
+        await fake.engine.execute("hold", context_id="a")
+        await fake.engine.execute("x" * 500_000, context_id="a")
+        kept = len(fake.engine.contexts)
+        with pytest.raises(TooManyBytes):
+            await fake.engine.execute("x" * 500_000)
+        assert hits(fake.engine) == 2
+        assert len(fake.engine.contexts) == kept
 
     async def test_a_restart_keeps_the_directory(self, fake_engine):
         fake = await fake_engine(**POOLED)

@@ -51,7 +51,7 @@ class Client(Observer):
         taken, self.sent = self.sent, []
         return taken
 
-    def note_done(self) -> None:
+    def note_done(self, *, is_cell: bool) -> None:
         self.done += 1
 
     def end(self, reason: str) -> None:

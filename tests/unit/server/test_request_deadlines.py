@@ -137,6 +137,23 @@ async def test_a_request_that_has_come_may_take_its_time(site: Site):
         assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
 
 
+async def test_one_without_a_token_that_asks_again_has_done_what_is_awaited(site: Site):
+    site.is_open = False
+    site.connections.peer_timeout = WAIT
+    site.released.set()
+    async with site.connection() as (reader, writer):
+        looks = []
+        for _ in range(2):
+            writer.write(REQUEST)
+            await reader.readuntil(b"ok")
+            (connection,) = site.connections.connections
+            await until(lambda connection=connection: connection.is_idle)
+            looks += [connection._awaited(), connection._awaited()]
+        assert looks[0] == looks[1]
+        assert looks[1][0] is not looks[2][0]
+        assert looks[2] == looks[3]
+
+
 @pytest.mark.parametrize("sent", [b"", b"ha"])
 async def test_a_body_that_stops_ends_its_connection(site: Site, sent: bytes):
     async with site.connection() as (reader, writer):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.server.uvicorn_protocols import HeadJoiner, Joiner
+from engine.server.joiners import HeadJoiner, Joiner
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
 

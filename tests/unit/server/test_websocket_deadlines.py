@@ -24,7 +24,7 @@ WAIT = 20.0
 SHORT, LONG = 0.15, 60.0  # the shorter is longer than a delayed acknowledgement
 BUFFER = 16 * 1024  # of each system's end
 MESSAGE = os.urandom(250 * 1024)
-CLOSE, PING = 0x88, 0x89
+CLOSE, PING, PONG = 0x88, 0x89, 0x8A
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -242,3 +242,20 @@ async def test_one_that_answers_no_ping_and_reads_nothing_is_closed(deadlines):
         async with asyncio.timeout(WAIT):
             assert await peer.side.ended is None  # it was told that the client is gone
         await peer.gone()
+
+
+async def test_pings_of_one_that_reads_nothing_are_not_kept_and_the_last_is_answered(deadlines):
+    deadlines(LONG, LONG)
+    async with connected(1) as peer:
+        while b"\r\n\r\n" not in peer.received:
+            await peer.read(64)
+        (connection,) = peer.side.state.connections
+        await until(lambda: not connection.writable.is_set())
+        waiting = connection.transport.get_write_buffer_size()
+        for _ in range(1000):
+            await peer.send(b"\x89\xe4" + bytes(4) + b"x" * 100)
+        await peer.send(b"\x89\x84" + bytes(4) + b"last")
+        await until(lambda: connection._pongs.endswith(b"last"))
+        assert connection.transport.get_write_buffer_size() <= waiting
+        while (PONG, b"last") not in peer.frames():
+            await peer.read(1024 * 1024)

@@ -87,6 +87,17 @@ def test_a_bad_frame_closes_its_socket_with_the_reason_and_harms_nobody(
         assert text(good.done(good.execute("hello"))) == "hello\n"
 
 
+@pytest.mark.parametrize("field", ["metadata", "content"])
+def test_a_message_of_very_many_values_closes_its_socket_before_it_waits(
+    gateway: Gateway, kernel: str, field: str
+) -> None:
+    with gateway.socket(kernel) as bad, gateway.socket(kernel) as good:
+        message = {"channel": "shell", "header": {"msg_type": "execute_request"}, "content": {"code": "hello"}}
+        bad.ws.send(json.dumps({**message, field: {"code": "hello", "x": [[]] * 100_000}}))
+        assert bad.closed() == (1007, f"Invalid message: {field} has more than 100000 values")
+        assert text(good.done(good.execute("hello,[{" * 100_000))) == ""  # they are in a string
+
+
 @pytest.mark.parametrize("field", ["msg_id", "msg_type", "session"])
 def test_what_is_remembered_of_a_message_is_small(gateway: Gateway, kernel: str, field: str) -> None:
     with gateway.socket(kernel) as bad:

@@ -14,14 +14,14 @@ from websockets.exceptions import ConnectionClosed
 from engine.contexts import Budget, Share
 from engine.core import Engine
 from engine.kernels.channels.fake import FakeChannels
-from engine.kernels.provisioners.fake import Ask, FakeKernel, FakeProvisioner, Hold
+from engine.kernels.provisioners.fake import Ask, FakeKernel, FakeProvisioner, Hold, Say
 from engine.settings import Settings
 from tests.harness.in_process import serve
 from tests.harness.websocket import Gateway, Socket, text, types
 
 QUEUE = 200_000  # bytes
 CELL = 90_000  # characters
-SCRIPT = {"hold": [Hold()], "ask": [Ask("name? ")]}
+SCRIPT = {"hold": [Hold()], "ask": [Ask("name? ")], "ask in vain": [Say("input_request", {}), Hold()]}
 HANDSHAKE = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -111,6 +111,19 @@ def test_an_answer_to_input_is_read_past_the_room(gateway: Gateway, kernel: str)
         assert replied(socket, 3) == sent
 
 
+def test_cells_wait_for_room_again_after_a_question_that_nobody_answered(gateway: Gateway, kernel: str) -> None:
+    share = share_of(gateway, kernel)
+    with gateway.socket(kernel) as socket:
+        asked = begin(socket, "ask in vain", "input_request")
+        gateway.live.call(gateway.kernels[-1].release)
+        socket.done(asked)
+        first = begin(socket, "hold")
+        sent = cells(socket, 8)
+        gateway.live.wait_until(lambda: not share.has_room)
+        gateway.live.call(gateway.kernels[-1].release)
+        assert replied(socket, 9) == [first, *sent]
+
+
 def test_a_client_that_is_asked_and_sends_cells_without_end_is_closed_with_the_numbers(
     gateway: Gateway, kernel: str
 ) -> None:
@@ -151,6 +164,15 @@ def test_messages_that_are_being_received_are_weighed_together_and_small_ones_al
         for connection in begun:
             connection.close()
     gateway.live.wait_until(lambda: incoming(gateway).held == 0)
+
+
+def test_pings_are_answered_and_weigh_nothing_afterwards(gateway: Gateway, kernel: str) -> None:
+    with gateway.socket(kernel) as socket:
+        for turn in range(80):
+            answers = [socket.ws.ping(f"{turn}-{number}".ljust(120)) for number in range(100)]
+            assert answers[-1].wait(20)
+        assert incoming(gateway).held == 0
+        assert socket.done(socket.execute("1"))
 
 
 def partial(gateway: Gateway, kernel: str, size: int) -> sockets.socket:
