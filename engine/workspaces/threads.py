@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -64,14 +65,18 @@ class Daemons(Executor):
         self.begin(work_and_tell)
 
     def begin(self, work: Callable[[], object]) -> None:
-        """Have it done by a thread. It must not raise."""
+        """Have it done by a thread. It must not raise. Raises OSError EAGAIN where no thread can be started."""
         with self._lock:
             has_idle = self._idle > 0
             if has_idle:
                 self._idle -= 1
                 self._work.put(work)
         if not has_idle:
-            threading.Thread(target=self._run, args=(work,), name=self._name, daemon=True).start()
+            thread = threading.Thread(target=self._run, args=(work,), name=self._name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise OSError(errno.EAGAIN, "no thread can be started") from error
 
     def _run(self, work: Callable[[], object] | None) -> None:
         while work is not None:
@@ -159,7 +164,10 @@ class Threads:
                     job.result.set_exception(error)
             self.offer(lane)
 
-        self._daemons.call(loop, job.work, finish)
+        try:
+            self._daemons.call(loop, job.work, finish)
+        except OSError as error:
+            loop.call_soon(finish, None, error)
 
     def _give_up(self, lane: Lane, job: _Job[Any]) -> None:
         """Its thread is on its own: another one takes its place for the other contexts."""
@@ -185,7 +193,7 @@ class Lane:
     async def run(self, work: Callable[[], Value], *, timeout: float) -> Value:
         """Do it in a thread, and return what it returns. The `timeout`, in seconds, counts from when it begins.
 
-        Raises Stuck. When the caller is cancelled, work that has begun goes on, and what it returns is dropped."""
+        Raises Stuck, and OSError where no thread can be started. When the caller is cancelled, work that has begun goes on, and what it returns is dropped."""
         if self.stuck >= self.threads.each or not self.threads.is_open:
             raise Stuck
         result: asyncio.Future[Value] = asyncio.get_running_loop().create_future()

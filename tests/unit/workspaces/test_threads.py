@@ -89,3 +89,19 @@ async def test_a_caller_that_leaves_does_not_take_a_turn(gate: threading.Event):
     gate.set()
     await asyncio.gather(first, staying)
     assert done == ["stayed"]
+
+
+async def test_where_no_thread_can_be_started_the_work_fails_and_later_work_is_done(monkeypatch: pytest.MonkeyPatch):
+    threads = Threads("test", most=1, each=1)
+    lane = Lane(threads)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for _ in range(3):
+            with pytest.raises(OSError, match="no thread can be started"):
+                await lane.run(lambda: "never", timeout=LONG)
+    assert repr(threads) == "<Threads 0 of 1 running, 0 stuck>"
+    assert await lane.run(lambda: "done", timeout=LONG) == "done"
