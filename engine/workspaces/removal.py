@@ -27,6 +27,7 @@ _GETFLAGS, _SETFLAGS = 0x80086601, 0x40086602  # ioctl_iflags(2)
 _FIXED = 0x10 | 0x20  # immutable, append only
 _DETACH, _NOFOLLOW = 2, 8  # umount2(2)
 _UNMOUNT_TIMEOUT = 2.0  # seconds
+LATE = "there was no time for all of it"  # the one answer of `remove_at` that is no obstacle
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -72,7 +73,7 @@ class _Removal:
             if self._unlink(parent, name) or self._rmdir(parent, name):
                 return None
             if self._is_late():
-                return "there was no time for all of it"
+                return LATE
             with self._opened(parent, name) as directory:
                 if directory is not None:
                     self._empty(directory)
@@ -229,8 +230,8 @@ def _unmount(parent: int, name: str) -> bool:
         return True
     for program in ("fusermount3", "fusermount"):  # an ordinary user's
         if shutil.which(program) is not None:
-            path = os.path.join(os.readlink(f"/proc/self/fd/{parent}"), name)
             with contextlib.suppress(OSError, subprocess.SubprocessError):
+                path = os.path.join(os.readlink(f"/proc/self/fd/{parent}"), name)
                 command = [program, "-u", "-z", "--", path]
                 done = subprocess.run(command, capture_output=True, timeout=_UNMOUNT_TIMEOUT, check=False)
                 return done.returncode == 0

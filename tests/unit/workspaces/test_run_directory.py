@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -325,13 +326,31 @@ def test_directories_that_were_removed_are_made_again_for_the_next_one(run_dir: 
 async def test_what_cannot_be_removed_is_said_and_tried_again(run_dir: RunDir, monkeypatch: pytest.MonkeyPatch):
     root = run_dir.new_context_dir("c")
     with monkeypatch.context() as patched:
-        patched.setattr("engine.workspaces.run_directory._REMOVAL_SECONDS", 0.05)
-        patched.setattr("engine.workspaces.run_directory.remove_at", lambda *_, **__: "Read-only file system")
+        tries: list[str] = []
+        patched.setattr("engine.workspaces.run_directory._PAUSE_SECONDS", 0.0)
+        patched.setattr(
+            "engine.workspaces.run_directory.remove_at", lambda *_, **__: tries.append("x") or "Read-only file system"
+        )
         assert await run_dir.remove(root) is False
+        assert len(tries) < 10  # and not as often as there is time
     assert list(run_dir.left) == [root]
     await run_dir.retry()
     assert not root.exists()
     assert not run_dir.left
+
+
+@pytest.mark.anyio
+async def test_what_no_thread_could_remove_is_tried_again(run_dir: RunDir, monkeypatch: pytest.MonkeyPatch):
+    root = run_dir.new_context_dir("c")
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert await run_dir.remove(root) is False
+    await run_dir.retry()
+    assert not root.exists()
 
 
 @pytest.mark.anyio
