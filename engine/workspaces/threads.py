@@ -12,11 +12,13 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
 _IDLE_SECONDS = 10.0  # until a thread that has nothing to do ends
+_LEAVE_AGAIN_SECONDS = 1.0  # where no thread can be started
 _MOST_STUCK = 64  # threads that hang; beyond this nothing is begun
 
 
@@ -102,6 +104,7 @@ class _Job(Generic[Value]):
     work: Callable[[], Value]
     timeout: float
     result: asyncio.Future[Value]
+    drop: Callable[[Value], object] | None
     is_stuck: bool = False
 
 
@@ -132,7 +135,10 @@ class Threads:
 
     def leave(self, work: Callable[[], object]) -> None:
         """Have it done at some time, by a thread that nobody waits for."""
-        self._daemons.submit(work)
+        try:
+            self._daemons.submit(work)
+        except OSError:
+            asyncio.get_running_loop().call_later(_LEAVE_AGAIN_SECONDS, self.leave, work)
 
     def _begin(self) -> None:
         while self._lanes and self._running < self._most:
@@ -157,7 +163,10 @@ class Threads:
                 lane.stuck -= 1
             else:
                 self._running -= 1
-            if not job.result.done():
+            if job.result.done():
+                if error is None and job.drop is not None:
+                    self.leave(partial(job.drop, result))
+            else:
                 if error is None:
                     job.result.set_result(result)
                 else:
@@ -190,17 +199,25 @@ class Lane:
     stuck: int = 0
     _waiting: deque[_Job[Any]] = field(default_factory=deque)
 
-    async def run(self, work: Callable[[], Value], *, timeout: float) -> Value:
+    async def run(
+        self, work: Callable[[], Value], *, timeout: float, drop: Callable[[Value], object] | None = None
+    ) -> Value:
         """Do it in a thread, and return what it returns. The `timeout`, in seconds, counts from when it begins.
 
-        Raises Stuck, and OSError where no thread can be started. When the caller is cancelled, work that has begun goes on, and what it returns is dropped."""
+        Raises Stuck, and OSError where no thread can be started. When the caller is cancelled, work that has begun goes on. What it returns
+        to nobody is given to `drop`, in a thread."""
         if self.stuck >= self.threads.each or not self.threads.is_open:
             raise Stuck
         result: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
-        job = _Job(work, timeout, result)
+        job = _Job(work, timeout, result, drop)
         self._waiting.append(job)
         self.threads.offer(self)
-        return await result
+        try:
+            return await result
+        except asyncio.CancelledError:
+            if drop is not None and not result.cancelled() and result.exception() is None:  # it was there already
+                self.threads.leave(lambda: drop(result.result()))
+            raise
 
     def next(self) -> _Job[Any] | None:
         """The next job, out of the lane; None if there is none, or if the lane has its share of the threads."""
