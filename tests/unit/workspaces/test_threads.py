@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from engine.workspaces.threads import _MOST_STUCK, Disk, Lane, Stuck, Threads
-from tests.harness.waiting import until
+from tests.harness.waiting import until, until_elsewhere
 
 pytestmark = pytest.mark.anyio
 LONG = 60.0
@@ -125,7 +125,7 @@ async def test_what_comes_for_nobody_is_dropped(gate: threading.Event, ends: str
     await asyncio.wait({working})
     assert working.cancelled() or isinstance(working.exception(), Stuck)
     gate.set()
-    await until(lambda: dropped == ["late"])
+    await until_elsewhere(lambda: dropped == ["late"])
 
 
 async def test_what_has_come_when_its_caller_leaves_is_dropped(monkeypatch: pytest.MonkeyPatch):
@@ -141,4 +141,4 @@ async def test_what_has_come_when_its_caller_leaves_is_dropped(monkeypatch: pyte
     working = asyncio.create_task(lane.run(lambda: "done", timeout=LONG, drop=dropped.append))
     await asyncio.wait({working})
     assert working.cancelled()
-    await until(lambda: dropped == ["done"])
+    await until_elsewhere(lambda: dropped == ["done"])
