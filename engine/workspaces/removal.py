@@ -179,7 +179,7 @@ class _Removal:
     def _mend(self, parent: int, name: str, error: OSError) -> bool:
         """Take out of the way what the code has put there. Returns whether something was changed."""
         if error.errno in (errno.EBUSY, errno.EXDEV):
-            return _unmount(parent, name)
+            return unmount(parent, name)
         if error.errno not in (errno.EACCES, errno.EPERM):
             return False
         done = _allow(parent, name)
@@ -223,7 +223,7 @@ def _release(fd: int) -> bool:
     return True
 
 
-def _unmount(parent: int, name: str) -> bool:
+def unmount(parent: int, name: str) -> bool:
     """Take off what is mounted there. What hangs is let go of as well."""
     place = f"/proc/self/fd/{parent}/{name}"
     if _libc.umount2(os.fsencode(place), _DETACH | _NOFOLLOW) == 0:

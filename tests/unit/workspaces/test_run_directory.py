@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from engine.errors import InvalidRequest
+from engine.workspaces.claims import sweep
 from engine.workspaces.run_directory import RunDir
 
 
@@ -307,6 +308,24 @@ class TestStaleDirectories:
         assert self.start(base) == [living.path.name]
         living.path.chmod(0o700)
         living.close()
+
+    def test_one_that_cannot_be_opened_may_be_a_living_servers_and_stays(
+        self, base: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        living = RunDir(base)
+
+        def refuse(parent: int, name: str) -> int:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("engine.workspaces.claims.open_owned", refuse)
+            sweep(base)
+        assert living.contexts.is_dir()
+        living.close()
+
+    def test_a_file_of_such_a_name_is_removed(self, base: Path):
+        (base / "s-file").touch()
+        assert self.start(base) == []
 
     def test_one_that_cannot_be_removed_stops_no_start(self, base: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("engine.workspaces.claims.remove_at", lambda *_, **__: "Read-only file system")
