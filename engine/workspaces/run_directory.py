@@ -15,7 +15,7 @@ from pathlib import Path
 
 from engine.log import get_logger
 from engine.workspaces.claims import Claim, sweep
-from engine.workspaces.named import named_directory
+from engine.workspaces.named import Naming
 from engine.workspaces.places import Anchor
 from engine.workspaces.removal import LATE, remove_at, remove_tree
 from engine.workspaces.threads import Disk, Lane, Stuck
@@ -43,7 +43,7 @@ class RunDir:
         _in_time(lambda: sweep(self._base), _SWEEP_SECONDS)
         self.disk = Disk()
         self.left: dict[Path, Lane] = {}  # what could not be removed yet
-        self._naming = Lane(self.disk.files)
+        self._naming = Naming(self.disk.names)
         self._claim: Claim | None = Claim.make(self._base)
         self.path = self._claim.path
         self._root = Anchor(self.path)
@@ -104,8 +104,8 @@ class RunDir:
         return Workspace(root, work, root / "tmp", anchor=anchor, named=cwd, lanes=Lanes.of(self.disk))
 
     async def named(self, cwd: str | None, allowed: Sequence[Path]) -> Anchor | None:
-        """As `named_directory`."""
-        return await named_directory(cwd, allowed, self._naming)
+        """As `Naming.find`."""
+        return await self._naming.find(cwd, allowed)
 
     async def remove(self, path: Path) -> bool:
         """Remove a directory of ours with all that is in it. Returns whether it is gone; if not, `retry` tries again."""

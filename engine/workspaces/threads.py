@@ -190,7 +190,7 @@ class Threads:
         self._begin()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Lane:
     """The share of one context in some threads."""
 
@@ -240,14 +240,17 @@ def _fail(result: asyncio.Future[Any]) -> None:
 
 
 class Disk:
-    """The threads of one engine: for files, for copies, and for deletions. None of them waits for the others."""
+    """The threads of one engine: for files, for copies, for directories that requests name, and for deletions.
+
+    None of them waits for the others."""
 
     def __init__(self) -> None:
         self.files = Threads("files", most=8, each=2)
         self.copies = Threads("copies", most=4, each=1)
+        self.names = Threads("names", most=4, each=2)
         self.deletions = Threads("deletions", most=4, each=1)
 
     @property
     def stuck(self) -> int:
         """How many threads hang."""
-        return self.files.stuck + self.copies.stuck + self.deletions.stuck
+        return self.files.stuck + self.copies.stuck + self.names.stuck + self.deletions.stuck
