@@ -18,7 +18,7 @@ from engine.contexts.inheritance import CREATED, Inheritance
 from engine.errors import ContextExists, ContextNotFound, PolyreplError, ShuttingDown, StorageFull, TooManyContexts
 from engine.kernels import Kernel, Member, Pool
 from engine.languages import Language
-from engine.workspaces import Anchor, RunDir, Workspace
+from engine.workspaces import Anchor, RunDir, Workspace, shortage
 
 DELETED = "was deleted"  # why a context ended that its user wanted to go
 _REMEMBERED_ENDINGS = 1000
@@ -174,7 +174,8 @@ class Contexts:
         try:
             workspace = member.workspace if member else self._run_dir.new_workspace(context_id, cwd)
         except OSError as error:
-            raise StorageFull(error.strerror or "the disk is full", what="the files of this context") from None
+            what = "the files of this context"
+            raise shortage(error, what) or StorageFull(error.strerror or "they cannot be made", what=what) from None
         self._workspaces[context_id] = workspace
         return workspace
 

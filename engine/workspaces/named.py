@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 from engine.errors import FieldError, InvalidRequest
 from engine.workspaces.beneath import DIRECTORY
 from engine.workspaces.places import Anchor, Held
+from engine.workspaces.refusals import shortage
 from engine.workspaces.threads import Lane, Stuck, Threads
 
 _DEFAULT = "/home/user"  # that of the compatible APIs: it means none where it is not there or not allowed
@@ -39,6 +40,8 @@ class Naming:
         except (OSError, ValueError) as error:
             if cwd == _DEFAULT:
                 return None
+            if isinstance(error, OSError) and (short := shortage(error)) is not None:
+                raise short from None
             if isinstance(error, (FileNotFoundError, NotADirectoryError)):
                 raise _refused("no such directory") from None
             raise _refused(getattr(error, "strerror", None) or str(error)) from None
