@@ -30,6 +30,8 @@ from engine.models import (
     FileChange,
     InputRequest,
     Item,
+    ItemAdded,
+    ItemUpdated,
     Logs,
     Result,
     Started,
@@ -200,12 +202,16 @@ class Execution:
             return
         if self._wants_changes and message.msg_type == "execute_reply":
             self._changes = changes_of(message)
+        size = message.size  # of an item as it came; other events are parts of a message, or shorter
         for event in self._normalizer.feed(message):
             if isinstance(event, InputRequest):
                 if not self._answers.reply():
                     self.journal.append(event)
+            elif isinstance(event, ItemAdded | ItemUpdated) and event.item.omitted is UNSET:
+                self.journal.append(event, size)
+                size = 1  # the next ones show the same item
             elif not (isinstance(event, Failed) and self.deadline_passed):
-                self.journal.append(event, message.size)
+                self.journal.append(event)
         self._unweighed += message.size or _WEIGHED_EVERY  # unknown, of what did not come from the kernel
         if self._unweighed >= _WEIGHED_EVERY:
             self._tell_growth()

@@ -3,9 +3,10 @@
 from engine.jupyter.client_frames import ClientMessage, Outgoing, read_frame
 from engine.jupyter.contents import EMPTY
 from engine.jupyter.frames import MAX_FRAME, Frame, FrameDecoder, encode_frame
-from engine.jupyter.json_reader import Json, Steps, Text
+from engine.jupyter.json_reader import Steps
 from engine.jupyter.messages import DELIMITER, Channel, Message, Session, encode_header
 from engine.jupyter.mime import FIELDS, is_count, members_of, to_bundle, to_item, utf8_size
+from engine.jupyter.values import Json, Text
 from engine.jupyter.websocket_frames import V1, Parts, decode_legacy, decode_v1, encode_legacy, encode_v1
 
 __all__ = [

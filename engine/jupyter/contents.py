@@ -10,14 +10,15 @@ from typing import Any
 import msgspec
 
 from engine.errors import MessageError
-from engine.jupyter.json_reader import MAX_DEPTH, TOO_DEEP, Json, JsonReader, Steps, Text, check_depth, check_valid
+from engine.jupyter.json_reader import MAX_DEPTH, TOO_DEEP, JsonReader, Steps, check_depth, check_valid
+from engine.jupyter.values import Json, Text
 
 EMPTY = b"{}"
 OBJECTS = frozenset({"e2b/data", "e2b/chart"})
 DISPLAYS = frozenset({"display_data", "execute_result", "update_display_data"})
-_LARGE = DISPLAYS | {"stream", "error", "execute_reply", "execute_input"}
-"""Types whose content grows with what users print, show, raise or run."""
-_SMALL = {"status": 4096, "clear_output": 4096, "iopub_welcome": 4096, "input_request": 64 * 1024}
+_LARGE = DISPLAYS | {"stream", "error", "execute_reply", "execute_input", "input_request"}
+"""Types whose content grows with what users print, show, raise, ask or run."""
+_SMALL = {"status": 4096, "clear_output": 4096, "iopub_welcome": 4096}
 _MOST = 1024 * 1024  # bytes of the other contents: replies, comms
 AT_ONCE = 256 * 1024  # bytes of a content that is read in one step
 _FEW = 16 * 1024  # bytes of a content that is, whatever it is
@@ -26,7 +27,7 @@ _MAX_OBJECTS = 100_000  # of those in contents that are always parsed
 _MAX_METADATA = 128 * 1024  # bytes
 _MAX_MEMBERS = 100  # of a content; MIME types of a display
 _MAX_LINES = 10_000  # of a traceback
-_MAX_VALUE = 64 * 1024  # bytes of a member that is not a display's, nor text
+_SHORT = 64 * 1024  # bytes of a text that is kept in one part
 _SIMPLE = 4  # braces of a display without any objects in it: its own, and those of data, metadata and transient
 _QUOTE = ord('"')
 _PLAIN = frozenset({"text/plain", "text/html", "image/png"})  # the most usual types that are text
@@ -53,7 +54,7 @@ def read_content(msg_type: str, raw: bytes | memoryview) -> Content | Steps[Cont
     """The content of a message; steps, the last of which returns it, where reading it takes long. Raises MessageError.
 
     Of a display, `data` has a str, `Text`, `Raw` or `Json` for each MIME type, and `metadata` is a `Raw` or `Json`; a long text of other
-    messages is a `Text`. What is large and none of these is left out."""
+    messages is a `Text`."""
     if msg_type in _LARGE:
         if not isinstance(raw, bytes) or not _is_light(raw):
             return _read(msg_type, raw)
@@ -84,7 +85,18 @@ def read_object(raw: bytes) -> Content:
     try:
         return _read_object(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _read_object(_at_once(JsonReader(raw).json()).raw())
+        return _checked(_parsed(_at_once(JsonReader(raw).json()).raw()), raw)
+
+
+def _parsed(raw: bytes | msgspec.Raw) -> Any:
+    """Raises MessageError for JSON that is valid, and that nothing here can hold: 1e999, a number of thousands of digits."""
+    try:
+        return _decoder.decode(raw)
+    except RecursionError:
+        raise MessageError(TOO_DEEP) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        msg = f"content cannot be read: {error}"
+        raise MessageError(msg) from None
 
 
 def _is_light(raw: bytes) -> bool:
@@ -95,16 +107,21 @@ def _marks(raw: bytes) -> int:
     return raw.count(b'"') + raw.count(b"[") + raw.count(b"{")
 
 
-def _read_object(raw: bytes | msgspec.Raw) -> Content:
+def _read_object(raw: bytes) -> Content:
+    """Raises DecodeError too: it may be JSON all the same."""
     try:
         value = _decoder.decode(raw)
     except RecursionError:
         raise MessageError(TOO_DEEP) from None
+    return _checked(value, raw)
+
+
+def _checked(value: Any, raw: bytes) -> Content:
     if not isinstance(value, dict):
         msg = f"content is not a JSON object but {type(value).__name__}"
         raise MessageError(msg)
-    if len(bytes(raw)) > 2 * MAX_DEPTH:
-        check_depth(bytes(raw))
+    if len(raw) > 2 * MAX_DEPTH:
+        check_depth(raw)
     return value
 
 
@@ -157,8 +174,10 @@ def _read(msg_type: str, raw: bytes | memoryview) -> Steps[Content]:
             content[name] = yield from reader.json()
         else:
             value = yield from reader.json()
-            if value.size <= _MAX_VALUE:
-                content[name] = _decoder.decode(value.raw())
+            if value.size > _MOST or sum(map(_marks, value.parts)) > _MAX_OBJECTS:
+                msg = f"{name!r} has {value.size} bytes; at most {_MOST}, with {_MAX_OBJECTS} quotes and brackets, are allowed"
+                raise MessageError(msg)
+            content[name] = _parsed(value.raw())
     reader.end()
     return content
 
@@ -182,7 +201,7 @@ def _read_lines(reader: JsonReader) -> Steps[list[Any]]:
 
 
 def _short(text: Text) -> str | Text:
-    return str(text) if text.size <= _MAX_VALUE else text
+    return str(text) if text.size <= _SHORT else text
 
 
 def _at_once(steps: Steps[Json]) -> Json:

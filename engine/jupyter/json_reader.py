@@ -9,11 +9,12 @@ import re
 from array import array
 from collections.abc import Generator
 from itertools import accumulate, islice
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from engine.errors import MessageError
+from engine.jupyter.values import Json, Text
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
@@ -50,27 +51,6 @@ _LEVEL = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")  # one more is open, or o
 _CLOSE = bytes.maketrans(b"[{", b"]}")
 _OPEN = {ord("["): b"[", ord("{"): b'{"":'}
 _VALUE = {ord("["): b"0", ord("{"): b'"":0'}
-
-
-class Text(NamedTuple):
-    """A string, in parts. `size`: bytes in UTF-8."""
-
-    parts: list[str]
-    size: int
-
-    def __str__(self) -> str:
-        return "".join(self.parts)
-
-
-class Json(NamedTuple):
-    """A value as JSON, valid, in parts. `size`: bytes; `lists`: how many lists and objects are in it, for readers each takes time."""
-
-    parts: list[bytes]
-    size: int
-    lists: int = 0
-
-    def raw(self) -> msgspec.Raw:
-        return msgspec.Raw(b"".join(self.parts))
 
 
 class JsonReader:
@@ -183,20 +163,22 @@ class JsonReader:
             most = _ESCAPED if b"\\" in piece else _LONG
             if not piece and not is_last:
                 raise self._wrong("has a string that does not end")
-            valid = piece
             try:
-                text = _text_decoder.decode(b'"' + valid + b'"')
+                valid, text = piece, _text_decoder.decode(b'"' + piece + b'"')
             except msgspec.DecodeError:
-                valid = _valid(piece, in_string=True)
-                try:
-                    text = _text_decoder.decode(b'"' + valid + b'"')
-                except msgspec.DecodeError:
-                    raise self._wrong("is not JSON") from None
+                valid, text = self._mended(piece)
             self._at += len(piece)
             yield valid, text
             if is_last:
                 self._at += 1
                 return
+
+    def _mended(self, piece: bytes) -> tuple[bytes, str]:
+        valid = _valid(piece, in_string=True)
+        try:
+            return valid, _text_decoder.decode(b'"' + valid + b'"')
+        except msgspec.DecodeError:
+            raise self._wrong("is not JSON") from None
 
     def _container(self) -> Generator[bytes, None, None]:
         """A list or an object in pieces, each cut behind a comma and checked as a text of its own.
@@ -372,8 +354,7 @@ def _until_quote(piece: bytes) -> tuple[bytes, bool]:
 
 
 def _is_escaped(piece: bytes, at: int) -> bool:
-    before = piece[:at]
-    return (at - len(before.rstrip(b"\\"))) % 2 == 1
+    return (at - len(piece[:at].rstrip(b"\\"))) % 2 == 1
 
 
 def _whole_characters(piece: bytes) -> bytes:

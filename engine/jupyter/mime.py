@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
@@ -11,7 +12,7 @@ from msgspec import UNSET
 
 from engine.errors import MessageError
 from engine.jupyter.contents import OBJECTS, is_json
-from engine.jupyter.json_reader import Json, Text
+from engine.jupyter.values import Json, Text
 from engine.models import Item, encode, stored
 
 FIELDS: dict[str, str] = {
@@ -131,7 +132,8 @@ def _normalize(mime_type: str, value: Any) -> tuple[Any, int]:
     if isinstance(value, Json):
         value = value.raw()
     if isinstance(value, msgspec.Raw) and not is_json(mime_type) and len(memoryview(value)) <= _ONE_LINE:
-        value = _decoder.decode(value)
+        with contextlib.suppress(msgspec.DecodeError):  # a number that nothing here can hold stays JSON
+            value = _decoder.decode(value)
     if is_json(mime_type) or (mime_type not in FIELDS and not _is_text(value)):
         return value, len(memoryview(value) if isinstance(value, msgspec.Raw) else encode(value, _encoder))
     text = _text(value)

@@ -149,7 +149,7 @@ class Local(Backend):
 
     def expect(self, source: Kernel, directory: Path) -> None:
         if (zygote := self._parents.get(source)) is not None:
-            zygote.expect([source.name, directory.name])
+            zygote.expect([directory.name])
 
     async def adopt(
         self,

@@ -63,11 +63,13 @@ class Run:
             self._check_done()
 
     def note_unreadable(self, message: Message, error: MessageError) -> None:
-        """Say what is lost; a reply that cannot be read is a reply all the same."""
+        """Say what is lost; a reply that cannot be read is a reply all the same, and who asks for input gets no more of it."""
         self.write("stderr", f"[polyrepl: {message.msg_type} left out: {error.message}]\n")
         if message.msg_type == "execute_reply":
             self._replied = True
             self._check_done()
+        elif message.msg_type == "input_request":
+            self.reply_input("\x04")
 
     def write(self, name: str, text: str) -> None:
         self._tell(Message(Channel.IOPUB, "stream", "", content={"name": name, "text": text}))

@@ -1,28 +1,46 @@
-"""The C library's allocator: large buffers go back to the system as soon as they are freed, so that a peak does not last."""
+"""The C library's allocator: what a peak of memory has taken goes back to the system."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ctypes
+import os
+from pathlib import Path
 
-# malloc.h of glibc
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_THRESHOLD = -3
-_M_ARENA_MAX = -8
-
-_OWN_MAPPING = (
-    1 << 20
-)  # bytes from which a buffer is a mapping of its own; what is read at once from a kernel is smaller
-_KEPT_FREE = 8 << 20  # bytes that may stay free at the end of the heap
+_M_ARENA_MAX = -8  # malloc.h of glibc
 _ARENAS = 2  # each takes 64 MB of address space; the threads here work on files, and seldom at once
+_WORTH_A_TRIM = 32 << 20  # bytes by which the process has changed since the last trim
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def return_memory() -> bool:
-    """Have freed memory returned. Without this, glibc raises its threshold to 32 MB with the first large buffer and keeps what is
-    freed below that. Returns False where the C library has no such options (musl)."""
+def limit_arenas() -> None:
+    """Have threads share few arenas, where the C library has such an option (glibc)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+class Trimmer:
+    """Returns what is free, also between what is used: large outputs are held in many parts. A lower threshold for mappings of their
+    own would return some of it at once, and cost more time than anything else in a large output."""
+
+    def __init__(self) -> None:
+        self._resident = _resident_bytes()  # after the last trim
+
+    async def look(self) -> None:
+        """Trim if the process is much larger or smaller than after the last time. Takes some ms, in a thread."""
+        if abs(_resident_bytes() - self._resident) > _WORTH_A_TRIM:
+            await asyncio.to_thread(_trim)
+            self._resident = _resident_bytes()
+
+
+def _trim() -> None:
+    with contextlib.suppress(OSError, AttributeError):  # another C library has no such function
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _resident_bytes() -> int:
     try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return False
-    options = {_M_MMAP_THRESHOLD: _OWN_MAPPING, _M_TRIM_THRESHOLD: _KEPT_FREE, _M_ARENA_MAX: _ARENAS}
-    accepted = [mallopt(name, value) == 1 for name, value in options.items()]
-    return all(accepted)
+        return int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE
+    except OSError:  # no Linux
+        return 0

@@ -21,7 +21,7 @@ from engine.core import Engine
 from engine.errors import PolyreplError, ShuttingDown
 from engine.kernels import ROOT_WARNING, hide_process
 from engine.log import configure, get_logger
-from engine.server.allocator import return_memory
+from engine.server.allocator import Trimmer, limit_arenas
 from engine.server.app import create_app
 from engine.server.application import Application
 from engine.server.connections import Connections
@@ -32,6 +32,8 @@ from engine.settings import Settings
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+_TICKS_OF_A_LOOK = 20  # uvicorn ticks every 0.1 s
+
 
 class _Server(uvicorn.Server):
     """Ends what runs before it waits for connections to close, so that no request holds the shutdown up."""
@@ -41,7 +43,15 @@ class _Server(uvicorn.Server):
         self.server_state = connections
         self._application: Application = app.state.application
         self._serving: asyncio.Task[None] | None = None
+        self._trimmer = Trimmer()
+        self._ticks = 0
         self.failed = False
+
+    async def on_tick(self, counter: int) -> bool:
+        self._ticks += 1
+        if self._ticks % _TICKS_OF_A_LOOK == 0:
+            await self._trimmer.look()
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -107,7 +117,7 @@ def run_server(settings: Settings) -> int:
     open_standard_files()
     configure(settings.log_level, settings.log_format)
     open_files = raise_open_files()
-    return_memory()
+    limit_arenas()
     if settings.hide_processes:
         hide_process()
     if settings.backend == "local" and os.geteuid() == 0:

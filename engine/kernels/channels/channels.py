@@ -50,7 +50,7 @@ class Channels(ABC):
             self._reading = None
             message: Message = end.value
             return message
-        except (MessageError, MemoryError):
+        except BaseException:
             self._reading = None
             raise
         return None

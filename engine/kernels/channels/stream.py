@@ -17,9 +17,8 @@ from typing import Any
 from engine.errors import MessageError
 from engine.jupyter import MAX_FRAME, Channel, Frame, FrameDecoder, Session, encode_frame
 from engine.kernels.channels.channels import NO_MEMORY, Channels, Receiver
-from engine.kernels.channels.turns import Turn, turns_of
+from engine.kernels.channels.turns import READ_BYTES, Turn, turns_of
 
-_READ_BYTES = 256 * 1024  # at a time
 _MAX_WAITING = MAX_FRAME  # bytes that a kernel has not read yet
 _MAX_BAD = 100  # messages that are none before a kernel counts as broken
 _END_WAIT = 1.0  # seconds from the end of the stream to the end of the process; it tells more than "closed"
@@ -159,8 +158,9 @@ class StreamChannels(Channels):
     def _receive_bytes(self) -> bytes:
         """Descriptors that a kernel sends are never taken: there is no room for them, and the system closes them."""
         if not self._learns_pid:
-            return self._socket.recv(_READ_BYTES)
-        data, ancillary, _, _ = self._socket.recvmsg(_READ_BYTES, socket.CMSG_SPACE(_CREDENTIALS.size))
+            size = self._socket.recv_into(self._turns.buffer)
+            return bytes(self._turns.buffer[:size])
+        data, ancillary, _, _ = self._socket.recvmsg(READ_BYTES, socket.CMSG_SPACE(_CREDENTIALS.size))
         for level, kind, payload in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
                 self.peer_pid = _CREDENTIALS.unpack(payload)[0]

@@ -13,6 +13,7 @@ from typing import Protocol
 from weakref import WeakKeyDictionary
 
 SLICE = 0.0005  # seconds that one kernel has at a time
+READ_BYTES = 256 * 1024  # that a source takes in at once
 BUDGET = 0.001  # seconds of a turn of the loop for all that wait
 
 
@@ -47,15 +48,18 @@ class Turns:
         self._clock = clock
         self._turn = Turn(clock)
         self._waiting: deque[Source] = deque()
+        self.buffer = memoryview(bytearray(READ_BYTES))  # that sources of this loop read into, one after the other
 
     def __repr__(self) -> str:
         return f"<Turns {len(self._waiting)} waiting>"
 
     def give(self, source: Source) -> None:
         """Let a source that does not wait deliver what has come: a slice now, and the rest in later turns."""
-        if source.deliver(self._turn.begin(SLICE)):
-            self._waiting.append(source)
-            if len(self._waiting) == 1:
+        is_first = not self._waiting
+        try:
+            self._serve(source)
+        finally:
+            if is_first and self._waiting:
                 self._loop.call_soon(self._next)
 
     def _next(self) -> None:
@@ -63,12 +67,19 @@ class Turns:
         end = self._clock() + BUDGET
         try:
             while self._waiting and self._clock() < end:
-                source = self._waiting.popleft()
-                if source.deliver(self._turn.begin(SLICE)):
-                    self._waiting.append(source)
+                self._serve(self._waiting.popleft())
         finally:  # what one of them raises stops no other
             if self._waiting:
                 self._loop.call_soon(self._next)
+
+    def _serve(self, source: Source) -> None:
+        """A source whose listener raised is behind that message, and goes on with the next one."""
+        is_left = True
+        try:
+            is_left = source.deliver(self._turn.begin(SLICE))
+        finally:
+            if is_left:
+                self._waiting.append(source)
 
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()

@@ -169,7 +169,7 @@ class ZmqChannels(Channels):
 
     def deliver(self, turn: Turn) -> bool:
         """Hand over what has come, from one socket after the other, for as long as the turn lasts."""
-        received = True
+        received = self._has_backlog = True
         while received and not self._closed:
             received = False
             for channel, socket in list(self._sockets.items()):
@@ -178,7 +178,6 @@ class ZmqChannels(Channels):
                 received = True
                 self._receive(channel, socket)
                 if turn.is_over:
-                    self._has_backlog = True
                     return True
         self._has_backlog = False
         return False

@@ -138,6 +138,9 @@ class Zygotes:
             await zygote.start(self._command, preload=self._preload, env=self._env, timeout=self._timeout)
         except ZygoteFailed as error:
             self._note_failure(zygote, str(error))
+        except Exception:  # a fault of ours, or of a system that we do not know: kernels start without it
+            get_logger().exception(f"{self._what}_start_failed")
+            self._note_failure(zygote, "internal error")
         else:
             self._current, self._reason = zygote, ""
             if self._metrics is not None:
@@ -156,7 +159,7 @@ class Zygotes:
             self._wake_pool()
         finally:
             self._next = None
-        self._settled.set()
+            self._settled.set()
 
     def _note_failure(self, zygote: Zygote, reason: str) -> None:
         self._failures += 1

@@ -110,7 +110,7 @@ def _fork(kernel: Kernel, plan: Plan, survey: Survey, fds: Sequence[int]) -> dic
     with open(reader, "rb") as pipe, _undisturbed() as signals:
         with open(writer, "wb") as told:
             with kernel.quiet():
-                pid, failure = _fork_twice()
+                pid, failure = _fork_twice(process_name(plan.tag))
             if pid == 0:
                 signal.pthread_sigmask(signal.SIG_SETMASK, signals)
                 _become(kernel, transport, plan, survey, fds, told, numbers)
@@ -137,15 +137,16 @@ def _undisturbed() -> Iterator[set[int]]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _fork_twice() -> tuple[int, str]:
+def _fork_twice(name: str) -> tuple[int, str]:
     """Fork a process that becomes the zygote's, or init's: the first value is 0 in it. Elsewhere the second says why there is none.
 
-    The kernel takes every other orphan, but not this one."""
+    The kernel takes every other orphan, but not this one. `name`: by which the zygote knows that it is to live."""
     prctl.take_orphans(False)
     try:
         pid = os.fork()
         if pid == 0:
             try:
+                prctl.name_process(name)
                 if os.fork():
                     os._exit(0)
             except OSError as error:
@@ -218,7 +219,6 @@ def _become(
             os.dup2(fd, number)
             os.close(fd)
         os.setsid()
-        prctl.name_process(process_name(plan.tag))
         _leave_parent(kernel, transport, drop_tasks=survey.has_tasks)
         told["lost"] = reopening.reopen(descriptors, plan.directories)
         told["lost"] += _move(kernel, plan)

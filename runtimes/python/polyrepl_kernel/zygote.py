@@ -250,29 +250,31 @@ class Zygote:
         except OSError:
             self._end()
 
+    @staticmethod
+    def _collect_until(until: float) -> None:
+        """Collect children until there are none, or the time is over."""
+        with suppress(ChildProcessError):
+            while time.monotonic() < until:
+                if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                    time.sleep(0.005)
+
     def _end(self) -> None:
         """The server is gone: end everything that came from us, and ourselves."""
         for pid in self._kernels:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGTERM)
                 os.kill(pid, signal.SIGKILL)
-        until = time.monotonic() + _CLEAN_UP
-        with suppress(ChildProcessError):
-            while time.monotonic() < until:
-                if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                    time.sleep(0.005)
-        for _ in range(_END_ROUNDS):
-            alive = self._kernels.keys() | _children()
-            for pid in alive:
-                for kill in (os.killpg, os.kill):
-                    with suppress(ProcessLookupError, PermissionError):
-                        kill(pid, signal.SIGKILL)
-            for pid in alive:  # what those had started becomes ours and is ended in the next round
-                with suppress(ChildProcessError):
-                    os.waitpid(pid, 0)
-            self._kernels.clear()
-            if not alive:
+        self._collect_until(time.monotonic() + _CLEAN_UP)
+        for _ in range(_END_ROUNDS):  # what those had started becomes ours, and is ended in the next round
+            left = _children()
+            if not left:
                 break
+            for pid in left:
+                if _group_of(pid) == pid:  # not collected, so the number is still its own
+                    with suppress(ProcessLookupError, PermissionError):
+                        os.killpg(pid, signal.SIGKILL)
+                _kill(pid, signal.SIGKILL)
+            self._collect_until(time.monotonic() + _CLEAN_UP)
         os._exit(0)
 
 

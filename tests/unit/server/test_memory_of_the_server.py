@@ -15,10 +15,10 @@ pytestmark = pytest.mark.anyio
 LARGE = 40_000_000
 
 _SETUP = f"""
-import resource
+import asyncio, resource
 from engine.models import Logs, Result, encode
 from engine.api.http.results import encode_result
-from engine.server.allocator import return_memory
+from engine.server.allocator import Trimmer
 
 def kilobytes(name):
     with open("/proc/self/status") as file:
@@ -56,19 +56,20 @@ def test_json_is_complete_where_there_is_memory():
     assert all(int(size) > LARGE for size in said(_SETUP + code).split())
 
 
-def test_what_large_buffers_took_is_given_back():
-    peak_and_after = """
-assert return_memory()
-small = []
-before = kilobytes("VmRSS")
-for _ in range(40):
-    kept = bytearray(3_000_000)
-    small.append(kept)
+def test_what_a_peak_took_is_given_back_by_the_next_look():
+    """In parts of every size, between others that stay."""
+    code = """
+trimmer, before = Trimmer(), kilobytes("VmRSS")
+kept = []
+for _ in range(20):
+    parts = [[b"x" * size for _ in range(20_000_000 // 10 // size)] for size in (700, 100_000, 250_000, 2_000_000)]
+    kept += [parts, bytes(1000)]
 peak = kilobytes("VmRSS")
-small = small[-1:]
+kept = kept[1::2]
+asyncio.run(trimmer.look())
 print(peak - before > 100_000, kilobytes("VmRSS") - before < 20_000)
 """
-    assert said(_SETUP + peak_and_after) == "True True"
+    assert said(_SETUP + code) == "True True"
 
 
 async def test_an_answer_for_which_there_is_no_memory_is_refused_with_the_reason(

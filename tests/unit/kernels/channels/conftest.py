@@ -12,8 +12,8 @@ import pytest
 
 from engine.errors import MessageError
 from engine.jupyter.frames import VERSION, Frame, FrameDecoder, encode_frame
-from engine.jupyter.json_reader import Text
 from engine.jupyter.messages import Channel, Message
+from engine.jupyter.values import Text
 from engine.kernels.channels.stream import StreamChannels, stream_pair
 
 HEAD = struct.pack("<IBBH", 24, VERSION, 1, 4)

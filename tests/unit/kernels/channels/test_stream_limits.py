@@ -51,7 +51,7 @@ async def test_a_kernel_that_is_not_read_from_waits_and_loses_nothing(wire):
     await made.until(lambda: len(numbers) == count)
     thread.join()
     assert numbers == list(range(count))
-    assert max(held) <= engine.kernels.channels.stream._READ_BYTES + 2 * size
+    assert max(held) <= engine.kernels.channels.stream.READ_BYTES + 2 * size
 
 
 async def test_requests_wait_for_a_kernel_that_does_not_read_and_go_in_order(wire):

@@ -28,12 +28,15 @@ class Kernel:
         self._clock = clock
         self.left = messages
         self.delivered = 0
+        self.fails_at = 0  # the number of the message whose listener raises
 
     def deliver(self, turn: Turn) -> bool:
         while self.left:
             self.left -= 1
             self.delivered += 1
             self._clock.now += STEP
+            if self.delivered == self.fails_at:
+                raise ZeroDivisionError
             if turn.is_over:
                 return self.left > 0
         return False
@@ -84,3 +87,13 @@ async def test_those_that_wait_are_served_in_turn(turns: Turns, clock: Clock):
         await asyncio.sleep(0)
         delivered: list[Any] = [kernel.delivered for kernel in flooding]
         assert max(delivered) - min(delivered) <= 12  # a slice, or two
+
+
+async def test_a_source_whose_listener_raises_goes_on_with_what_comes_next(turns: Turns, clock: Clock):
+    kernel = Kernel(clock, 3)
+    kernel.fails_at = 1
+    with pytest.raises(ZeroDivisionError):
+        turns.give(kernel)
+    while kernel.left:
+        await asyncio.sleep(0)
+    assert kernel.delivered == 3
