@@ -97,7 +97,7 @@ class Restoration:
     async def start(self, language: Language, workspace: Workspace) -> Kernel:
         """The staged files in place, and a branch of the checkpoint as the kernel. Raises what `Brancher.branch` raises."""
         self._checkpoint.check()
-        workspace.prepare()
+        await workspace.ready()
         timeout = self._checkpoints.timeout
         await in_thread(workspace.lanes.copies, lambda: replace_files(workspace, self._staged), timeout=timeout)
         self._checkpoint.check()

@@ -18,11 +18,12 @@ from engine.contexts.inheritance import CREATED, Inheritance
 from engine.errors import ContextExists, ContextNotFound, PolyreplError, ShuttingDown, StorageFull, TooManyContexts
 from engine.kernels import Kernel, Member, Pool
 from engine.languages import Language
-from engine.workspaces import Anchor, RunDir, Workspace
+from engine.workspaces import Anchor, RunDir, Workspace, shortage
 
 DELETED = "was deleted"  # why a context ended that its user wanted to go
 _REMEMBERED_ENDINGS = 1000
 _CULL_INTERVAL = 30.0  # seconds, at most, between looks at what is idle
+_RETRY_INTERVAL = 30.0  # seconds between attempts to remove what is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Contexts:
         self._workspaces: dict[str, Workspace] = {}
         self._endings: OrderedDict[tuple[str, str], _Ending] = OrderedDict()
         self._closing: dict[Context, asyncio.Task[None]] = {}
-        self._culler: asyncio.Task[None] | None = None
+        self._tending: list[asyncio.Task[None]] = []
         self._closed = False
 
     def __repr__(self) -> str:
@@ -173,7 +174,8 @@ class Contexts:
         try:
             workspace = member.workspace if member else self._run_dir.new_workspace(context_id, cwd)
         except OSError as error:
-            raise StorageFull(error.strerror or "the disk is full", what="the files of this context") from None
+            what = "the files of this context"
+            raise shortage(error, what) or StorageFull(error.strerror or "they cannot be made", what=what) from None
         self._workspaces[context_id] = workspace
         return workspace
 
@@ -251,21 +253,26 @@ class Contexts:
                 self.end(context, f"was ended after {self._idle_timeout:g} s without activity")
 
     def start(self) -> None:
-        """Begin to end the contexts that are idle for too long."""
-        self._culler = asyncio.create_task(self._cull())
+        """Begin to end the contexts that are idle for too long, and to remove what could not be removed with its context."""
+        self._tending = [asyncio.create_task(self._cull()), asyncio.create_task(self._retry())]
 
     async def _cull(self) -> None:
         while True:
             await asyncio.sleep(min(_CULL_INTERVAL, self._idle_timeout / 4))
             self.cull()
+
+    async def _retry(self) -> None:
+        while True:
+            await asyncio.sleep(_RETRY_INTERVAL)
             await self._run_dir.retry()
 
     async def aclose(self) -> None:
         """End all contexts."""
         self._closed = True
-        if self._culler is not None:
-            self._culler.cancel()
-            await asyncio.wait({self._culler})
+        for task in self._tending:
+            task.cancel()
+        if self._tending:
+            await asyncio.wait(self._tending)
         for context in self:
             self.end(context, "was ended with the server", error=ShuttingDown())
         if self._closing:

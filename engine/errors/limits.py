@@ -87,7 +87,7 @@ class TooManyOpenFiles(Overloaded):
     remedy = "Wait for the seconds in Retry-After and try again. The operator can raise the limit of open files."
 
     def __init__(self) -> None:
-        super().__init__("The server has no file descriptors left for another kernel", retry_after=5)
+        super().__init__("The server has no file descriptors left", retry_after=5)
 
 
 class ShuttingDown(PolyreplError):

@@ -54,24 +54,34 @@ class CompiledCode:
         if making is None:
             making = asyncio.create_task(self._make(spec, language))
             self._making[spec.resource_dir] = making
+            making.add_done_callback(lambda done: self._settle(spec.resource_dir, done))
         if patient:
             await asyncio.wait({making})
-        if making.done() and not making.cancelled() and making.result():
-            code, state = making.result(), workspace.place("state")
+        code = _made(making)
+        if code:
+            state = workspace.place("state")
             with contextlib.suppress(OSError):  # and where a cell has put something in the way
                 await workspace.lanes.files.run(lambda: _write(state, code), timeout=_TIMEOUT)
 
     async def _make(self, spec: KernelSpec, language: Language) -> Code:
-        workspace = self._run_dir.new_workspace("compiling")
         try:
-            return await self._compile(spec, language, workspace)
+            workspace = self._run_dir.new_workspace("compiling")
+            try:
+                return await self._compile(spec, language, workspace)
+            finally:
+                workspace.close()
+                await self._run_dir.remove(workspace.root)
         except (PolyreplError, OSError) as error:
             reason = error.message if isinstance(error, PolyreplError) else error.strerror
             get_logger().warning("not_compiled", language=language.name, reason=reason)
             return {}
-        finally:
-            workspace.close()
-            await self._run_dir.remove(workspace.root)
+
+    def _settle(self, resource_dir: str, making: asyncio.Task[Code]) -> None:
+        """What has failed is made again for a later start."""
+        if not making.cancelled() and making.exception() is not None:
+            get_logger().error("not_compiled", exc_info=making.exception())
+        if not _made(making) and self._making.get(resource_dir) is making:
+            del self._making[resource_dir]
 
     async def _compile(self, spec: KernelSpec, language: Language, workspace: Workspace) -> Code:
         workspace.prepare()
@@ -86,10 +96,18 @@ class CompiledCode:
 
     async def aclose(self) -> None:
         """End what is being made. May be called again."""
-        for making in self._making.values():
-            making.cancel()
-        if self._making:
-            await asyncio.wait(self._making.values())
+        making = list(self._making.values())
+        for each in making:
+            each.cancel()
+        if making:
+            await asyncio.wait(making)
+
+
+def _made(making: asyncio.Task[Code]) -> Code:
+    """Nothing where it is not made yet, or was not made."""
+    if not making.done() or making.cancelled() or making.exception() is not None:
+        return {}
+    return making.result()
 
 
 def _read(directory: Path) -> Code:

@@ -128,7 +128,7 @@ class Local(Backend):
     async def _start(
         self, spec: KernelSpec, language: Language, workspace: Workspace, *, patient: bool
     ) -> tuple[Kernel, str]:
-        workspace.prepare()
+        await workspace.ready()
         if self._make_provisioner is not None:
             return await self._run(self._make_provisioner(spec), spec, language, workspace, None), "spawn"
         kernel = await self._fork(spec, language, workspace, patient=patient)

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-
-from engine.errors import KernelStartFailed, PolyreplError, StorageFull, TooManyOpenFiles
+from engine.errors import KernelStartFailed, PolyreplError
+from engine.workspaces import shortage
 
 
 def start_refused(kernel_name: str, error: OSError) -> PolyreplError:
     """StorageFull for a full disk, TooManyOpenFiles for what ends soon, anything else KernelStartFailed."""
-    reason = error.strerror or str(error)
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return TooManyOpenFiles()
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageFull(reason, what=f"kernel {kernel_name!r}")
-    return KernelStartFailed(kernel_name, reason)
+    return shortage(error, f"kernel {kernel_name!r}") or KernelStartFailed(kernel_name, error.strerror or str(error))

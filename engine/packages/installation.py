@@ -160,7 +160,7 @@ class Installation:
         error: InstallationError | UnsetType = UNSET
         try:
             async with asyncio.timeout(self._timeout):
-                self._prepare()
+                await self._prepare()
                 outcome = await self._installer.install(self.packages, self.workspace, self._staging, self._command)
             status = "ok"
         except TimeoutError:
@@ -181,8 +181,8 @@ class Installation:
             await asyncio.shield(self._run_dir.remove(self._staging))
         self._end(status, outcome, error)
 
-    def _prepare(self) -> None:
-        self.workspace.prepare()
+    async def _prepare(self) -> None:
+        await self.workspace.ready()
         self._run_dir.make(self._staging.name)
         self._staging.joinpath("tmp").mkdir(mode=0o700)  # nothing has run in there yet
 

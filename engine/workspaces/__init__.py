@@ -6,6 +6,7 @@ from engine.workspaces.files import FILE_TYPES, Files, OpenFile, checked_path, f
 from engine.workspaces.labels import Labels
 from engine.workspaces.local_files import LocalFiles
 from engine.workspaces.places import Anchor, Place
+from engine.workspaces.refusals import shortage
 from engine.workspaces.removal import remove_tree
 from engine.workspaces.run_directory import RunDir
 from engine.workspaces.threads import Daemons, Disk, Lane, Stuck
@@ -36,5 +37,6 @@ __all__ = [
     "modified",
     "remove_tree",
     "replace_files",
+    "shortage",
     "watch",
 ]

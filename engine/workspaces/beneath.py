@@ -16,6 +16,7 @@ _PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 # Not blocking: a pipe's open waits for its other end, and that of a file with a lease for the end of that.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OPENAT2 = 437  # the same number on every architecture that Python knows
+_TRIES = 3  # after the first one
 _NO_XDEV, _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 1, 2, 4, 8
 _KINDS = (
     (stat.S_ISDIR, "directory"),
@@ -99,11 +100,14 @@ def check_file(info: os.stat_result) -> None:
 
 def _openat2(directory: int, path: str, flags: int, mode: int, resolve: int) -> int:
     how = _How(flags, mode if flags & os.O_CREAT else 0, resolve)
+    tries = 0
     while True:
         fd: int = _libc.syscall(_OPENAT2, directory, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
         if fd >= 0:
             return fd
-        if (error := ctypes.get_errno()) not in (errno.EINTR, errno.EAGAIN):
+        error = ctypes.get_errno()
+        tries += error == errno.EAGAIN  # something is renamed meanwhile, or the file has a lease
+        if error not in (errno.EINTR, errno.EAGAIN) or tries > _TRIES:
             raise OSError(error, os.strerror(error), path)
 
 

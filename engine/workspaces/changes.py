@@ -4,6 +4,7 @@ Around every cell it must cost next to nothing, so it is done for small director
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -14,6 +15,7 @@ from engine.errors import FilesUnavailable, TooManyFiles
 from engine.models import FileChange
 from engine.validation import is_text
 from engine.workspaces.directories import walk
+from engine.workspaces.files import file_error
 from engine.workspaces.places import Held
 from engine.workspaces.threads import Stuck
 from engine.workspaces.workspace import Empty, Workspace
@@ -25,6 +27,7 @@ _CLOSE = 20_000_000  # nanoseconds: longer than the clock of any file system sta
 MAX_CHANGES = 1000
 # What programs make for themselves, by the thousands.
 _SKIPPED = frozenset({"node_modules", "__pycache__", ".git", ".ipynb_checkpoints"})
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # not made yet, or taken away by a cell: nothing is in it
 _Seen = dict[tuple[str, ...], tuple[int, int, int]]
 
 
@@ -44,7 +47,7 @@ class Watch:
         try:
             # Also where the cell made many files.
             after = await _look(self._workspace, max(most, MAX_CHANGES) + len(self._before))
-        except Stuck:
+        except OSError:
             return UNSET
         if after is None:
             return UNSET
@@ -55,7 +58,7 @@ async def watch(workspace: Workspace, wanted: bool | None, *, context_id: str = 
     """Look at a working directory before a cell. Not where that is not wanted, nor, unless it is, where it costs too much: in a
     directory that a request named, and in a large one.
 
-    Raises, if it is wanted, TooManyFiles where it is too large even so, and FilesUnavailable."""
+    Raises, if it is wanted, TooManyFiles where it is too large even so, FilesUnavailable, and what `file_error` makes of an error."""
     if wanted is False or not (wanted or workspace.is_own):
         return None
     asked = bool(wanted)
@@ -66,6 +69,10 @@ async def watch(workspace: Workspace, wanted: bool | None, *, context_id: str = 
     except Stuck:
         if asked:
             raise FilesUnavailable(context_id, LOOK_SECONDS) from None
+        return None
+    except OSError as error:
+        if asked:
+            raise file_error(error, ".") from None
         return None
     if before is None and asked:
         raise TooManyFiles(ASKED_ENTRIES)
@@ -93,7 +100,9 @@ def is_still_empty(workspace: Workspace) -> bool:
 
 
 def snapshot(workspace: Workspace, limit: int) -> _Seen | None:
-    """The files of a workspace, and what of each tells that it was changed; None where there are more than `limit` entries. Blocks."""
+    """The files of a workspace, and what of each tells that it was changed; None where there are more than `limit` entries.
+
+    Blocks. Raises OSError where it cannot be looked at."""
     seen: _Seen = {}
     workspace.known_empty = None
     try:
@@ -107,7 +116,9 @@ def snapshot(workspace: Workspace, limit: int) -> _Seen | None:
                 is_empty = False
             if is_empty and workspace.is_own:
                 workspace.known_empty = Empty(Held(os.dup(fd)), info.st_ctime_ns, now)
-    except OSError:  # not made yet, or taken away by a cell: nothing is in it
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise
         return {}
     return seen
 

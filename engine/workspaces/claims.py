@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from engine.log import get_logger
 from engine.workspaces.beneath import DIRECTORY, open_beneath
-from engine.workspaces.removal import open_owned, remove_at, remove_tree
+from engine.workspaces.removal import open_owned, remove_at, remove_tree, unmount
 
 _PREFIX = "s-"
 _ELSEWHERE = "k-elsewhere"
@@ -88,11 +89,14 @@ def _sweep(base: int, name: str) -> None:
     """Remove one directory in a base, unless a living server holds it, or another one removes it."""
     with contextlib.ExitStack() as stack:
         try:
-            directory = open_owned(base, name)
+            directory = _open(base, name)
+        except FileNotFoundError:  # another one has removed it
+            return
+        except OSError as error:
+            get_logger().warning("files_left", directory=name, reason=error.strerror)
+            return
+        if directory is not None:
             stack.callback(os.close, directory)
-        except OSError:  # no directory, or one that is hidden by a mount
-            directory = -1
-        if directory >= 0:
             try:
                 for lock in _locks_of(directory):
                     stack.callback(os.close, lock)
@@ -102,6 +106,23 @@ def _sweep(base: int, name: str) -> None:
         reason = remove_at(base, name, seconds=_SWEEP_SECONDS)
         if reason is not None:
             get_logger().warning("files_left", directory=name, reason=reason)
+
+
+def _open(base: int, name: str) -> int | None:
+    """A server's directory, after what code has mounted over it is taken off; None for what is no directory, and so nobody's.
+
+    Raises OSError where it cannot be told whether a living server holds it."""
+    try:
+        try:
+            return open_owned(base, name)
+        except OSError as error:
+            if error.errno != errno.EXDEV or not unmount(base, name):
+                raise
+            return open_owned(base, name)
+    except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise
 
 
 def _locks_of(directory: int) -> list[int]:

@@ -17,6 +17,7 @@ from engine.errors import FieldError, FileConflict, FileMissing, Forbidden, Inva
 from engine.models import FileInfo, FileList
 from engine.workspaces.beneath import NotAFile
 from engine.workspaces.directories import split
+from engine.workspaces.refusals import shortage
 
 _TYPES: tuple[tuple[Callable[[int], bool], Literal["file", "directory", "symlink"]], ...] = (
     (stat.S_ISREG, "file"),
@@ -93,6 +94,8 @@ def file_error(error: OSError, path: str) -> Exception:
     """What the operating system says against the work on a path, in our words."""
     if isinstance(error, NotAFile):
         return FileConflict(path, f"is a {error.kind}, not a file")
+    if (short := shortage(error)) is not None:
+        return short
     match error.errno:
         case errno.ENOENT:
             return FileMissing(path)
@@ -104,7 +107,7 @@ def file_error(error: OSError, path: str) -> Exception:
             return FileConflict(path, "is a directory")
         case errno.ENOTEMPTY | errno.EEXIST:
             return FileConflict(path, "is a directory that is not empty; to delete it with all in it, ask for that")
-        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+        case errno.EFBIG:
             return StorageFull(error.strerror or "the disk is full")
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return Forbidden(f"{path!r} cannot be used: {error.strerror}")

@@ -25,7 +25,6 @@ from engine.workspaces.workspace import Workspace
 STEP_SECONDS = 20.0  # that one piece of work may take: a list, a part of a file
 _CHUNK = 1024 * 1024
 Value = TypeVar("Value")
-Opened = TypeVar("Opened", "LocalFile", Upload)
 
 
 class LocalFiles:
@@ -46,13 +45,15 @@ class LocalFiles:
 
     async def read(self, path: str) -> OpenFile:
         names = checked_path(path)
-        return await self._run_open(path, lambda: self._open(names))
+        return await self._run(path, lambda: self._open(names), drop=LocalFile.close)
 
     async def write(self, path: str, chunks: AsyncIterable[bytes]) -> tuple[FileInfo, bool]:
         names = checked_path(path)
         here = self._workspace
         uploads = here.uploads if here.is_own else None
-        upload = await self._run_open(path, lambda: Upload(path, names, here.work, uploads, self._limits, here.usage))
+        upload = await self._run(
+            path, lambda: Upload(path, names, here.work, uploads, self._limits, here.usage), drop=Upload.close
+        )
         try:
             async for part in _large(chunks):
                 await self._run(path, lambda part=part: upload.append(part))  # type: ignore[misc]
@@ -64,36 +65,21 @@ class LocalFiles:
         names = checked_path(path)
         await self._run(path, lambda: self._delete(path, names, recursive=recursive))
 
-    async def _run(self, path: str, work: Callable[[], Value]) -> Value:
-        """Do it in a thread, with what the operating system says against it in our words."""
+    async def _run(
+        self, path: str, work: Callable[[], Value], *, drop: Callable[[Value], object] | None = None
+    ) -> Value:
+        """Do it in a thread, with what the operating system says against it in our words. `drop`: as for `Lane.run`."""
         if self._workspace.is_gone:
             raise ContextEnded(self._context_id)
         try:
             self._workspace.anchor.make()
-            return await self._workspace.lanes.files.run(work, timeout=STEP_SECONDS)
+            return await self._workspace.lanes.files.run(work, timeout=STEP_SECONDS, drop=drop)
         except Stuck:
             raise FilesUnavailable(self._context_id, STEP_SECONDS) from None
         except OSError as error:
             if self._workspace.is_gone:
                 raise ContextEnded(self._context_id) from None
             raise file_error(error, path) from None
-
-    async def _run_open(self, path: str, work: Callable[[], Opened]) -> Opened:
-        """The same for what has to be closed: when the caller is cancelled or has waited for too long, it is closed when it is there."""
-        left = threading.Event()
-        opening = asyncio.ensure_future(self._run(path, lambda: _kept(work(), left)))
-        try:
-            return await asyncio.shield(opening)
-        except FilesUnavailable:
-            left.set()
-            raise
-        except asyncio.CancelledError:
-            opening.add_done_callback(self._close)
-            raise
-
-    def _close(self, opening: asyncio.Future[LocalFile] | asyncio.Future[Upload]) -> None:
-        if not opening.cancelled() and opening.exception() is None:
-            self._workspace.lanes.files.threads.leave(opening.result().close)
 
     def _list(self, names: tuple[str, ...], *, recursive: bool, limit: int, after: tuple[str, ...]) -> FileList:
         work = self._workspace.work
@@ -164,13 +150,6 @@ async def _closed(lane: Lane, opened: LocalFile | Upload) -> None:
         await lane.run(opened.close, timeout=STEP_SECONDS)
     except Stuck:
         lane.threads.leave(opened.close)
-
-
-def _kept(opened: Opened, left: threading.Event) -> Opened:
-    """What was opened, unless nobody waits for it any more."""
-    if left.is_set():
-        opened.close()
-    return opened
 
 
 def _etag(info: os.stat_result) -> str:

@@ -5,34 +5,53 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from engine.errors import FieldError, InvalidRequest
 from engine.workspaces.beneath import DIRECTORY
 from engine.workspaces.places import Anchor, Held
-from engine.workspaces.threads import Lane, Stuck
+from engine.workspaces.refusals import shortage
+from engine.workspaces.threads import Lane, Stuck, Threads
 
 _DEFAULT = "/home/user"  # that of the compatible APIs: it means none where it is not there or not allowed
 _SECONDS = 10.0
 
 
-async def named_directory(cwd: str | None, allowed: Sequence[Path], lane: Lane) -> Anchor | None:
-    """The directory at an absolute path, held open; None for no directory in particular. Links in the path are followed first.
+class Naming:
+    """Finds them in threads. Each directory in those that are allowed has its share of these: one that hangs holds up no other."""
 
-    Raises InvalidRequest for what is no directory, or is not below one of the `allowed`."""
-    if cwd is None:
-        return None
-    if "\0" in cwd or not os.path.isabs(cwd):
-        raise _refused("must be an absolute path")
-    try:
-        return await lane.run(lambda: _open(cwd, allowed), timeout=_SECONDS)
-    except Stuck:
-        raise _refused(f"its file system did not answer in {_SECONDS:g} s") from None
-    except (OSError, ValueError) as error:
-        if cwd == _DEFAULT:
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+        self._lanes: WeakValueDictionary[str, Lane] = WeakValueDictionary()  # while there is work in them
+
+    async def find(self, cwd: str | None, allowed: Sequence[Path]) -> Anchor | None:
+        """The directory at an absolute path, held open; None for no directory in particular. Links in the path are followed first.
+
+        Raises InvalidRequest for what is no directory, or is not below one of the `allowed`."""
+        if cwd is None:
             return None
-        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-            raise _refused("no such directory") from None
-        raise _refused(getattr(error, "strerror", None) or str(error)) from None
+        if "\0" in cwd or not os.path.isabs(cwd):
+            raise _refused("must be an absolute path")
+        lane = self._lanes.setdefault(_share_of(cwd, allowed), Lane(self._threads))
+        try:
+            return await lane.run(lambda: _open(cwd, allowed), timeout=_SECONDS)
+        except Stuck:
+            raise _refused(f"its file system did not answer in {_SECONDS:g} s") from None
+        except (OSError, ValueError) as error:
+            if cwd == _DEFAULT:
+                return None
+            if isinstance(error, OSError) and (short := shortage(error)) is not None:
+                raise short from None
+            if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+                raise _refused("no such directory") from None
+            raise _refused(getattr(error, "strerror", None) or str(error)) from None
+
+
+def _share_of(cwd: str, allowed: Sequence[Path]) -> str:
+    """The directory that is allowed, with one name more. It only says which thread may be used, so no link is followed."""
+    path = Path(os.path.normpath(cwd))
+    above = [len(place.parts) for place in allowed if path.is_relative_to(place)]
+    return str(Path(*path.parts[: max(above, default=1) + 1]))
 
 
 def _open(cwd: str, allowed: Sequence[Path]) -> Anchor:
@@ -43,7 +62,9 @@ def _open(cwd: str, allowed: Sequence[Path]) -> Anchor:
         path = Path(os.readlink(f"/proc/self/fd/{held.fd}"))
     except FileNotFoundError:  # no /proc
         path = Path(cwd).resolve()
-    if not any(path.is_relative_to(place.resolve()) for place in allowed):
+    # Those that need no look at their own path come first: another one may lie where nothing answers.
+    is_allowed = any(map(path.is_relative_to, allowed)) or any(path.is_relative_to(each.resolve()) for each in allowed)
+    if not is_allowed:
         places = ", ".join(map(str, allowed)) or "none"
         raise ValueError(f"must be in one of the allowed directories: {places}")
     return Anchor(path, held=held, is_named=True)

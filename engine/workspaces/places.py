@@ -1,6 +1,6 @@
 """Directories that are held open: reached by descriptor, whatever lies at their paths by now.
 
-All of it blocks: call it in a thread, but for `Anchor.make` and `Place.make`, which stay on our own file system."""
+All of it blocks: call it in a thread, but for `Anchor.make` and `Place.make` of directories that are ours."""
 
 from __future__ import annotations
 
@@ -56,22 +56,34 @@ class Anchor:
         return self._held
 
     def make(self) -> Held:
-        """The same, made before if it is not there. Raises OSError."""
+        """The same, made before if it is not there; one that is named, and held, is not looked at. Raises OSError."""
         if self._closed:
             raise FileNotFoundError(errno.ENOENT, "The directory is closed", str(self.path))
-        if self._held is not None and not self._held.is_removed:
+        if self._held is not None and (self.is_named or not self._held.is_removed):
             return self._held
+        return self._open()
+
+    def find(self) -> Held:
+        """The same; one that is named, and was removed, is opened again. Raises OSError. Call it in a thread."""
+        if self._held is not None and self._held.is_removed and not self._closed:
+            return self._open()
+        return self.make()
+
+    def _open(self) -> Held:
         if self._above is not None:
             above = self._above.make()
             with contextlib.suppress(FileExistsError):
                 os.mkdir(self.path.name, 0o700, dir_fd=above.fd)
-            self._held = Held(open_beneath(above.fd, (self.path.name,)))
+            held = Held(open_beneath(above.fd, (self.path.name,)))
         else:
             if not self.is_named:
                 self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             with opened(os.open("/", DIRECTORY)) as top:
-                self._held = Held(open_beneath(top, self.path.parts[1:], crosses=True))
-        return self._held
+                held = Held(open_beneath(top, self.path.parts[1:], crosses=True))
+        self._held = held
+        if self._closed:  # meanwhile
+            self._held = None
+        return held
 
     def shared(self) -> Anchor:
         """Another one of the same directory, which stays when this one is closed."""
@@ -110,7 +122,7 @@ class Place:
     @contextlib.contextmanager
     def opened(self, *, make: bool = False) -> Iterator[int]:
         """Its descriptor, for the time of the block; with `make`, what is missing of it is made. Raises OSError."""
-        held = self.anchor.hold()
+        held = self.anchor.find() if self.anchor.is_named else self.anchor.hold()
         with descended(held.fd, self.names, make=make, crosses=self.crosses) as fd:
             yield fd
 

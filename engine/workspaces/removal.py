@@ -27,6 +27,7 @@ _GETFLAGS, _SETFLAGS = 0x80086601, 0x40086602  # ioctl_iflags(2)
 _FIXED = 0x10 | 0x20  # immutable, append only
 _DETACH, _NOFOLLOW = 2, 8  # umount2(2)
 _UNMOUNT_TIMEOUT = 2.0  # seconds
+LATE = "there was no time for all of it"  # the one answer of `remove_at` that is no obstacle
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -72,7 +73,7 @@ class _Removal:
             if self._unlink(parent, name) or self._rmdir(parent, name):
                 return None
             if self._is_late():
-                return "there was no time for all of it"
+                return LATE
             with self._opened(parent, name) as directory:
                 if directory is not None:
                     self._empty(directory)
@@ -178,7 +179,7 @@ class _Removal:
     def _mend(self, parent: int, name: str, error: OSError) -> bool:
         """Take out of the way what the code has put there. Returns whether something was changed."""
         if error.errno in (errno.EBUSY, errno.EXDEV):
-            return _unmount(parent, name)
+            return unmount(parent, name)
         if error.errno not in (errno.EACCES, errno.EPERM):
             return False
         done = _allow(parent, name)
@@ -222,15 +223,15 @@ def _release(fd: int) -> bool:
     return True
 
 
-def _unmount(parent: int, name: str) -> bool:
+def unmount(parent: int, name: str) -> bool:
     """Take off what is mounted there. What hangs is let go of as well."""
     place = f"/proc/self/fd/{parent}/{name}"
     if _libc.umount2(os.fsencode(place), _DETACH | _NOFOLLOW) == 0:
         return True
     for program in ("fusermount3", "fusermount"):  # an ordinary user's
         if shutil.which(program) is not None:
-            path = os.path.join(os.readlink(f"/proc/self/fd/{parent}"), name)
             with contextlib.suppress(OSError, subprocess.SubprocessError):
+                path = os.path.join(os.readlink(f"/proc/self/fd/{parent}"), name)
                 command = [program, "-u", "-z", "--", path]
                 done = subprocess.run(command, capture_output=True, timeout=_UNMOUNT_TIMEOUT, check=False)
                 return done.returncode == 0

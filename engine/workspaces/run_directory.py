@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -14,9 +15,9 @@ from pathlib import Path
 
 from engine.log import get_logger
 from engine.workspaces.claims import Claim, sweep
-from engine.workspaces.named import named_directory
+from engine.workspaces.named import Naming
 from engine.workspaces.places import Anchor
-from engine.workspaces.removal import remove_at, remove_tree
+from engine.workspaces.removal import LATE, remove_at, remove_tree
 from engine.workspaces.threads import Disk, Lane, Stuck
 from engine.workspaces.workspace import Lanes, Workspace
 
@@ -26,6 +27,8 @@ _SWEEP_SECONDS = 10.0  # that a start waits for what other servers left; the res
 _CLOSE_SECONDS = 20.0
 _SLICE_SECONDS = 0.5  # that one removal has a thread for, before others get it
 _REMOVAL_SECONDS = 30.0  # that a caller waits for a removal; the rest is tried again later
+_TRIES = 5  # where something is in the way
+_PAUSE_SECONDS = 0.2  # between them
 
 
 class RunDir:
@@ -40,7 +43,7 @@ class RunDir:
         _in_time(lambda: sweep(self._base), _SWEEP_SECONDS)
         self.disk = Disk()
         self.left: dict[Path, Lane] = {}  # what could not be removed yet
-        self._naming = Lane(self.disk.files)
+        self._naming = Naming(self.disk.names)
         self._claim: Claim | None = Claim.make(self._base)
         self.path = self._claim.path
         self._root = Anchor(self.path)
@@ -101,31 +104,35 @@ class RunDir:
         return Workspace(root, work, root / "tmp", anchor=anchor, named=cwd, lanes=Lanes.of(self.disk))
 
     async def named(self, cwd: str | None, allowed: Sequence[Path]) -> Anchor | None:
-        """As `named_directory`."""
-        return await named_directory(cwd, allowed, self._naming)
+        """As `Naming.find`."""
+        return await self._naming.find(cwd, allowed)
 
     async def remove(self, path: Path) -> bool:
         """Remove a directory of ours with all that is in it. Returns whether it is gone; if not, `retry` tries again."""
         lane = self.left.get(path) or Lane(self.disk.deletions)
         deadline = time.monotonic() + _REMOVAL_SECONDS
-        reason: str | None = "its file system does not answer"
-        while time.monotonic() < deadline:
+        reason: str | None = None
+        tries = 0
+        while tries < _TRIES and time.monotonic() < deadline:
             try:
                 reason = await lane.run(lambda: self._remove(path, _SLICE_SECONDS), timeout=_REMOVAL_SECONDS)
-            except Stuck:
+            except OSError as error:
+                reason = "its file system does not answer" if isinstance(error, Stuck) else error.strerror
                 break
             if reason is None:
                 self.left.pop(path, None)
                 return True
+            if reason != LATE:
+                tries += 1
+                await asyncio.sleep(_PAUSE_SECONDS)
         if path not in self.left:
             get_logger().warning("files_left", directory=path.name, reason=reason)
         self.left[path] = lane
         return False
 
     async def retry(self) -> None:
-        """Remove what could not be removed before."""
-        for path in list(self.left):
-            await self.remove(path)
+        """Remove what could not be removed before. It takes as long as `remove`."""
+        await asyncio.gather(*map(self.remove, list(self.left)))
 
     def close(self) -> None:
         """Remove it, as far as that can be. Blocks for some seconds at most; may be called again."""
@@ -153,7 +160,7 @@ class RunDir:
 
     def _remove(self, path: Path, seconds: float) -> str | None:
         """Blocks. Returns why something is left; None when nothing is."""
-        for anchor in (self._kernels, self._contexts):
+        for anchor in (self._kernels, self._contexts, self._root):
             if path.parent == anchor.path:
                 try:
                     return remove_at(anchor.hold().fd, path.name, seconds=seconds)

@@ -6,16 +6,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
 _IDLE_SECONDS = 10.0  # until a thread that has nothing to do ends
+_LEAVE_AGAIN_SECONDS = 1.0  # where no thread can be started
 _MOST_STUCK = 64  # threads that hang; beyond this nothing is begun
 
 
@@ -64,14 +67,18 @@ class Daemons(Executor):
         self.begin(work_and_tell)
 
     def begin(self, work: Callable[[], object]) -> None:
-        """Have it done by a thread. It must not raise."""
+        """Have it done by a thread. It must not raise. Raises OSError EAGAIN where no thread can be started."""
         with self._lock:
             has_idle = self._idle > 0
             if has_idle:
                 self._idle -= 1
                 self._work.put(work)
         if not has_idle:
-            threading.Thread(target=self._run, args=(work,), name=self._name, daemon=True).start()
+            thread = threading.Thread(target=self._run, args=(work,), name=self._name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise OSError(errno.EAGAIN, "no thread can be started") from error
 
     def _run(self, work: Callable[[], object] | None) -> None:
         while work is not None:
@@ -97,6 +104,7 @@ class _Job(Generic[Value]):
     work: Callable[[], Value]
     timeout: float
     result: asyncio.Future[Value]
+    drop: Callable[[Value], object] | None
     is_stuck: bool = False
 
 
@@ -127,7 +135,10 @@ class Threads:
 
     def leave(self, work: Callable[[], object]) -> None:
         """Have it done at some time, by a thread that nobody waits for."""
-        self._daemons.submit(work)
+        try:
+            self._daemons.submit(work)
+        except OSError:
+            asyncio.get_running_loop().call_later(_LEAVE_AGAIN_SECONDS, self.leave, work)
 
     def _begin(self) -> None:
         while self._lanes and self._running < self._most:
@@ -152,14 +163,20 @@ class Threads:
                 lane.stuck -= 1
             else:
                 self._running -= 1
-            if not job.result.done():
+            if job.result.done():
+                if error is None and job.drop is not None:
+                    self.leave(partial(job.drop, result))
+            else:
                 if error is None:
                     job.result.set_result(result)
                 else:
                     job.result.set_exception(error)
             self.offer(lane)
 
-        self._daemons.call(loop, job.work, finish)
+        try:
+            self._daemons.call(loop, job.work, finish)
+        except OSError as error:
+            loop.call_soon(finish, None, error)
 
     def _give_up(self, lane: Lane, job: _Job[Any]) -> None:
         """Its thread is on its own: another one takes its place for the other contexts."""
@@ -173,7 +190,7 @@ class Threads:
         self._begin()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Lane:
     """The share of one context in some threads."""
 
@@ -182,17 +199,25 @@ class Lane:
     stuck: int = 0
     _waiting: deque[_Job[Any]] = field(default_factory=deque)
 
-    async def run(self, work: Callable[[], Value], *, timeout: float) -> Value:
+    async def run(
+        self, work: Callable[[], Value], *, timeout: float, drop: Callable[[Value], object] | None = None
+    ) -> Value:
         """Do it in a thread, and return what it returns. The `timeout`, in seconds, counts from when it begins.
 
-        Raises Stuck. When the caller is cancelled, work that has begun goes on, and what it returns is dropped."""
+        Raises Stuck, and OSError where no thread can be started. When the caller is cancelled, work that has begun goes on. What it returns
+        to nobody is given to `drop`, in a thread."""
         if self.stuck >= self.threads.each or not self.threads.is_open:
             raise Stuck
         result: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
-        job = _Job(work, timeout, result)
+        job = _Job(work, timeout, result, drop)
         self._waiting.append(job)
         self.threads.offer(self)
-        return await result
+        try:
+            return await result
+        except asyncio.CancelledError:
+            if drop is not None and not result.cancelled() and result.exception() is None:  # it was there already
+                self.threads.leave(lambda: drop(result.result()))
+            raise
 
     def next(self) -> _Job[Any] | None:
         """The next job, out of the lane; None if there is none, or if the lane has its share of the threads."""
@@ -215,14 +240,17 @@ def _fail(result: asyncio.Future[Any]) -> None:
 
 
 class Disk:
-    """The threads of one engine: for files, for copies, and for deletions. None of them waits for the others."""
+    """The threads of one engine: for files, for copies, for directories that requests name, and for deletions.
+
+    None of them waits for the others."""
 
     def __init__(self) -> None:
         self.files = Threads("files", most=8, each=2)
         self.copies = Threads("copies", most=4, each=1)
+        self.names = Threads("names", most=4, each=2)
         self.deletions = Threads("deletions", most=4, each=1)
 
     @property
     def stuck(self) -> int:
         """How many threads hang."""
-        return self.files.stuck + self.copies.stuck + self.deletions.stuck
+        return self.files.stuck + self.copies.stuck + self.names.stuck + self.deletions.stuck

@@ -11,8 +11,10 @@ from pathlib import Path
 from engine.workspaces.beneath import open_beneath
 from engine.workspaces.labels import Labels
 from engine.workspaces.places import Anchor, Held, Place
-from engine.workspaces.threads import Disk, Lane
+from engine.workspaces.threads import Disk, Lane, Stuck
 from engine.workspaces.usage import Usage
+
+_FIND_SECONDS = 10.0  # that a directory which a request named may take to be found
 
 
 @dataclass(slots=True)
@@ -111,9 +113,18 @@ class Workspace:
         below = (*self.names, *names)
         return Workspace(root, cwd, root / "tmp", anchor=self.anchor, names=below, named=self.named, lanes=self.lanes)
 
+    async def ready(self) -> None:
+        """As `prepare`, with the look at a directory that a request named in a thread: it may be on any file system."""
+        if self.named is not None:
+            try:
+                await self.lanes.files.run(self.named.find, timeout=_FIND_SECONDS)
+            except OSError as error:
+                raise self._unusable(error) from None
+        self.prepare()
+
     def prepare(self) -> None:
         """Have the directories that are ours; a cell may have removed them. Raises OSError: after its last context always, and where
-        a cell has put a link or a mount in the place of the working directory."""
+        a cell has put a link or a mount in the place of the working directory. One that a request named is not looked at again."""
         if self.is_gone:
             raise FileNotFoundError(errno.ENOENT, "The context has ended", str(self.root))
         self.anchor.make()
@@ -125,8 +136,11 @@ class Workspace:
         try:
             self._prepare_work()
         except OSError as error:
-            reason = f"its working directory cannot be used: {error.strerror}"
-            raise OSError(error.errno, reason, str(self.cwd)) from None
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: OSError) -> OSError:
+        reason = "its file system does not answer" if isinstance(error, Stuck) else error.strerror
+        return OSError(error.errno or errno.EIO, f"its working directory cannot be used: {reason}", str(self.cwd))
 
     def _prepare_work(self) -> None:
         if self.named is not None:

@@ -99,7 +99,7 @@ class RemoteJupyter(Backend):
     async def _start(
         self, spec: KernelSpec, language: Language, workspace: Workspace, *, patient: bool
     ) -> tuple[Kernel, str]:
-        workspace.prepare()
+        await workspace.ready()
         name = self._kernelspecs[language.kernel_name]
         provisioner = RemoteProvisioner(self.server, name, env=self._settings.kernel_env, kernel_spec=spec)
         kernel = Kernel(spec, provisioner, self.run_dir.new_kernel_dir(), metrics=self._metrics)

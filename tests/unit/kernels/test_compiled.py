@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
@@ -77,3 +78,26 @@ async def test_something_else_in_the_place_of_its_directory_is_left_alone(
     await prepare(run_dir, workspace)
     assert files(elsewhere) == {}
     assert not cache_of(workspace).exists()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), ValueError("broken")])
+async def test_after_a_failure_a_later_start_tries_again(
+    run_dir: RunDir, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    compiled = CompiledCode(Nobody(), run_dir)
+    language = Language("test", "test")
+
+    def refuse(_: str) -> Workspace:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run_dir, "new_workspace", refuse)
+        await compiled.prepare(SPEC, language, workspace, patient=True)
+    assert not cache_of(workspace).exists()
+
+    async def compile_(*_: object) -> Code:
+        return CODE
+
+    monkeypatch.setattr(compiled, "_compile", compile_)
+    await compiled.prepare(SPEC, language, workspace, patient=True)
+    assert files(cache_of(workspace)) == CODE

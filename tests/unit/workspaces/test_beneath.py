@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -75,3 +77,20 @@ def test_another_file_system_is_entered_only_where_that_is_wanted():
         open_beneath(top, ("proc", "self"))
     os.close(open_beneath(top, ("proc", "sys"), crosses=True))
     os.close(top)
+
+
+@pytest.mark.parametrize("error", [errno.EAGAIN, errno.EINTR])
+def test_what_the_system_puts_off_is_tried_again_a_few_times(root: int, monkeypatch: pytest.MonkeyPatch, error: int):
+    calls: list[int] = []
+
+    class Libc:
+        @staticmethod
+        def syscall(*_: object) -> int:
+            calls.append(error)
+            ctypes.set_errno(error if len(calls) < 100 else errno.EIO)
+            return -1
+
+    monkeypatch.setattr(beneath, "_libc", Libc)
+    with pytest.raises(OSError, match=r"\[Errno") as raised:
+        beneath._openat2(root, "a", os.O_PATH, 0, 0)
+    assert (raised.value.errno, len(calls)) == ((errno.EAGAIN, 4) if error == errno.EAGAIN else (errno.EIO, 100))

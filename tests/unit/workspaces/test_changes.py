@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from engine.errors import FilesUnavailable, TooManyFiles
+from engine.errors import FilesUnavailable, PolyreplError, TooManyFiles, TooManyOpenFiles
 from engine.models import FileChange
 from engine.workspaces.changes import ASKED_ENTRIES, MAX_CHANGES, UNASKED_ENTRIES, Watch, compare, snapshot, watch
+from engine.workspaces.places import Place
 from engine.workspaces.workspace import Workspace
 
 pytestmark = pytest.mark.anyio
@@ -191,3 +193,22 @@ async def test_a_directory_that_does_not_answer_keeps_no_result_back(
         assert await Watch(workspace, {}, asked=False).changes() is UNSET
     finally:
         gate.set()
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EACCES, errno.EIO])
+async def test_what_cannot_be_looked_at_is_not_taken_for_deleted(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, code: int
+):
+    (workspace.cwd / "a").touch()
+    watched = await watch(workspace, None)
+    assert watched is not None
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Place, "opened", refuse)
+    assert await watched.changes() is UNSET
+    assert await watch(workspace, None) is None
+    with pytest.raises(PolyreplError) as raised:
+        await watch(workspace, wanted=True)
+    assert isinstance(raised.value, TooManyOpenFiles) == (code == errno.EMFILE)

@@ -24,7 +24,7 @@ from engine.workspaces.local_files import LocalFiles
 from engine.workspaces.places import Place
 from engine.workspaces.removal import remove_tree
 from engine.workspaces.workspace import Workspace
-from tests.harness.waiting import until
+from tests.harness.waiting import until_elsewhere
 from tests.unit.workspaces.conftest import LIMITS
 
 pytestmark = pytest.mark.anyio
@@ -74,7 +74,7 @@ class TestCancelling:
         working.cancel()
         await asyncio.wait({working})
         may_go_on.set()
-        await until(lambda: (os.listdir("/proc/self/fd"), left_over(workspace)) == (before, []))
+        await until_elsewhere(lambda: (os.listdir("/proc/self/fd"), left_over(workspace)) == (before, []))
         assert working.cancelled()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from engine.workspaces.threads import _MOST_STUCK, Disk, Lane, Stuck, Threads
-from tests.harness.waiting import until
+from tests.harness.waiting import until, until_elsewhere
 
 pytestmark = pytest.mark.anyio
 LONG = 60.0
@@ -89,3 +89,56 @@ async def test_a_caller_that_leaves_does_not_take_a_turn(gate: threading.Event):
     gate.set()
     await asyncio.gather(first, staying)
     assert done == ["stayed"]
+
+
+async def test_where_no_thread_can_be_started_the_work_fails_and_later_work_is_done(monkeypatch: pytest.MonkeyPatch):
+    threads = Threads("test", most=1, each=1)
+    lane = Lane(threads)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for _ in range(3):
+            with pytest.raises(OSError, match="no thread can be started"):
+                await lane.run(lambda: "never", timeout=LONG)
+    assert repr(threads) == "<Threads 0 of 1 running, 0 stuck>"
+    assert await lane.run(lambda: "done", timeout=LONG) == "done"
+
+
+@pytest.mark.parametrize("ends", ["the caller leaves", "it is late", "the caller leaves, and it is late"])
+async def test_what_comes_for_nobody_is_dropped(gate: threading.Event, ends: str):
+    lane, dropped = Lane(Threads("test", most=1, each=1)), []
+
+    def work() -> str:
+        gate.wait(LONG)
+        return "late"
+
+    timeout = 0.01 if "late" in ends else LONG
+    working = asyncio.create_task(lane.run(work, timeout=timeout, drop=dropped.append))
+    await asyncio.sleep(0)
+    if "leaves" in ends:
+        working.cancel()
+    if "late" in ends:
+        await until(lambda: lane.stuck == 1)
+    await asyncio.wait({working})
+    assert working.cancelled() or isinstance(working.exception(), Stuck)
+    gate.set()
+    await until_elsewhere(lambda: dropped == ["late"])
+
+
+async def test_what_has_come_when_its_caller_leaves_is_dropped(monkeypatch: pytest.MonkeyPatch):
+    threads = Threads("test", most=1, each=1)
+    lane, dropped, real = Lane(threads), [], threads.offer
+
+    def offer(lane: Lane) -> None:
+        real(lane)
+        if not lane.running:  # the result is there, and was not seen yet
+            working.cancel()
+
+    monkeypatch.setattr(threads, "offer", offer)
+    working = asyncio.create_task(lane.run(lambda: "done", timeout=LONG, drop=dropped.append))
+    await asyncio.wait({working})
+    assert working.cancelled()
+    await until_elsewhere(lambda: dropped == ["done"])

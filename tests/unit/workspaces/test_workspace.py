@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
-from engine.workspaces import Workspace, copy_workspace, replace_files
+import pytest
+
+from engine.workspaces import RunDir, Workspace, copy_workspace, replace_files
 
 
 def mark(workspace: Workspace) -> None:
@@ -40,3 +43,45 @@ def test_after_the_end_nothing_is_known_of_packages(workspace: Workspace):
     mark(workspace)
     workspace.close()
     assert not workspace.replaces_packages
+
+
+class TestADirectoryThatARequestNamed:
+    @pytest.fixture
+    async def named(self, run_dir: RunDir, tmp_path: Path) -> Workspace:
+        (tmp_path / "theirs").mkdir()
+        return run_dir.new_workspace("c", await run_dir.named(str(tmp_path / "theirs"), [tmp_path]))
+
+    @pytest.mark.anyio
+    async def test_it_is_looked_at_in_threads_alone(self, named: Workspace, monkeypatch: pytest.MonkeyPatch):
+        """It may be on a file system that does not answer."""
+        asked: list[bool] = []
+        assert named.named is not None
+        theirs, real = named.named.hold().fd, os.fstat
+
+        def fstat(fd: int) -> os.stat_result:
+            if fd == theirs:
+                asked.append(threading.current_thread() is threading.main_thread())
+            return real(fd)
+
+        monkeypatch.setattr(os, "fstat", fstat)
+        await named.ready()
+        assert asked == [False]
+
+    @pytest.mark.anyio
+    async def test_one_that_was_removed_is_opened_again(self, named: Workspace):
+        named.cwd.rmdir()
+        with pytest.raises(OSError, match="working directory cannot be used: No such file"):
+            await named.ready()
+        named.cwd.mkdir()
+        await named.ready()
+        with named.work.opened() as fd:
+            assert os.path.samestat(os.fstat(fd), named.cwd.stat())
+
+    @pytest.mark.anyio
+    async def test_one_that_does_not_answer_is_named(self, named: Workspace, monkeypatch: pytest.MonkeyPatch):
+        gate = threading.Event()
+        monkeypatch.setattr("engine.workspaces.workspace._FIND_SECONDS", 0.01)
+        monkeypatch.setattr("engine.workspaces.places.Anchor.find", lambda _: gate.wait(60))
+        with pytest.raises(OSError, match="cannot be used: its file system does not answer"):
+            await named.ready()
+        gate.set()
