@@ -113,7 +113,14 @@ class Zygote:
                 if start is not None:
                     return start
             if looks or self._leaving or self._orphans:
-                self._settle()
+                children = _children()
+                while select.select([self._connection], [], [], 0)[
+                    0
+                ]:  # a branch among them was announced before it came
+                    start = self._receive()
+                    if start is not None:
+                        return start
+                self._settle(children)
 
     def _patience(self) -> float | None:
         """Milliseconds until something has had its time; None if nothing waits."""
@@ -213,14 +220,14 @@ class Zygote:
                 if len(self._other_exits) > _REMEMBERED_EXITS:
                     self._other_exits.popitem(last=False)
 
-    def _settle(self) -> None:
+    def _settle(self, children: set[int]) -> None:
         """End our children that are no kernels, and tell of the kernels that have ended once their groups are empty.
 
         Each was left by a kernel that has ended; what it leaves itself comes to us next. Not so the branch of a kernel, which the
         server has announced and will adopt."""
         now = time.monotonic()
         self._expected = {name: until for name, until in self._expected.items() if now < until}
-        left = {pid for pid in _children() - self._kernels.keys() if _name_of(pid) not in self._expected}
+        left = {pid for pid in children - self._kernels.keys() if _name_of(pid) not in self._expected}
         self._orphans = {pid: self._ask_to_end(pid, now) for pid in left}
         groups = {_group_of(pid) for pid in left}  # a child of ours that is not collected keeps the number of its group
         for leader, (until, notice) in list(self._leaving.items()):
