@@ -92,7 +92,7 @@ def shared(client: Client) -> Callable[[str], Repl]:
 
 def test_a_language_that_is_kept_here_runs_here(client: Client, server: Server) -> None:
     result = client.execute("process.ppid", language="typescript")
-    assert result.text == str(server.pid)
+    assert int(result.text or 0) in [child.pid for child in server.children()]  # the spawner
 
 
 def test_only_what_the_settings_place_is_offered(client: Client) -> None:

@@ -352,7 +352,8 @@ def _body(execution: Execution) -> str:
         return ""
     if primary.omitted is not UNSET:
         raise _Failed("OutputTooLarge", f"the result is larger than is kept: {', '.join(primary.omitted)}")
-    return msgspec.json.encode(to_bundle(primary)).decode()
+    bundle = msgspec.json.decode(msgspec.json.encode(to_bundle(primary)))
+    return json.dumps(bundle)  # with the spaces that the original has
 
 
 def _response_info(text: str) -> tuple[int, dict[str, str]]:
