@@ -165,7 +165,7 @@ class JsonReader:
                 raise self._wrong("has a string that does not end")
             try:
                 valid, text = piece, _text_decoder.decode(b'"' + piece + b'"')
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 valid, text = self._mended(piece)
             self._at += len(piece)
             yield valid, text
@@ -177,7 +177,7 @@ class JsonReader:
         valid = _valid(piece, in_string=True)
         try:
             return valid, _text_decoder.decode(b'"' + valid + b'"')
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise self._wrong("is not JSON") from None
 
     def _container(self) -> Generator[bytes, None, None]:
@@ -226,7 +226,7 @@ class JsonReader:
         valid = _valid(text)
         try:
             _checker.decode(b"".join((before, valid, behind)))
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise self._wrong("is not JSON") from None
         return valid
 

@@ -132,7 +132,9 @@ def _normalize(mime_type: str, value: Any) -> tuple[Any, int]:
     if isinstance(value, Json):
         value = value.raw()
     if isinstance(value, msgspec.Raw) and not is_json(mime_type) and len(memoryview(value)) <= _ONE_LINE:
-        with contextlib.suppress(msgspec.DecodeError):  # a number that nothing here can hold stays JSON
+        with contextlib.suppress(
+            msgspec.DecodeError, UnicodeDecodeError
+        ):  # a number that nothing here can hold stays JSON
             value = _decoder.decode(value)
     if is_json(mime_type) or (mime_type not in FIELDS and not _is_text(value)):
         return value, len(memoryview(value) if isinstance(value, msgspec.Raw) else encode(value, _encoder))
