@@ -5,7 +5,6 @@ What is wrong with a frame is an InvalidRequest that names the field. Both forms
 from __future__ import annotations
 
 import itertools
-import json
 import struct
 import uuid
 from collections.abc import Iterator, Sequence
@@ -136,8 +135,8 @@ class Outgoing:
 
 def _valid_json(part: bytes) -> Steps[bytes]:
     """The same, but for what no browser can read: bytes that are not UTF-8, NaN. In steps, where it is large."""
-    if len(part) <= AT_ONCE:
-        return _valid_at_once(part)
+    if len(part) <= AT_ONCE and _is_strict(part):
+        return part
     reader = JsonReader(part)
     try:
         value = yield from reader.json()
@@ -147,17 +146,14 @@ def _valid_json(part: bytes) -> Steps[bytes]:
     return b"".join(value.parts)
 
 
-def _valid_at_once(part: bytes) -> bytes:
+def _is_strict(part: bytes) -> bool:
     try:
         part.decode()
         if b"NaN" in part or b"Infinity" in part:
             msgspec.json.decode(part)
     except (UnicodeDecodeError, msgspec.DecodeError):
-        try:
-            return json.dumps(json.loads(part.decode("utf-8", "replace"), parse_constant=str)).encode()
-        except (ValueError, RecursionError):
-            return EMPTY
-    return part
+        return False
+    return True
 
 
 def read_frame(data: str | bytes, subprotocol: str | None) -> ClientMessage:

@@ -5,7 +5,6 @@ little-endian. Without it: one JSON object as text; with buffers `u32 n | n x u3
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Sequence
 from itertools import pairwise
@@ -85,14 +84,18 @@ def decode_legacy(data: str | bytes) -> Steps[tuple[Channel, Parts]]:
     text: bytes = data.encode("utf-8", "replace") if isinstance(data, str) else data
     if isinstance(data, bytes):
         text, *buffers = _split_legacy(data)
-    if len(text) > AT_ONCE:
+    found = _decoded(text) if len(text) <= AT_ONCE else None
+    if found is None:
         found = yield from _read_legacy(text)
-    else:
-        try:
-            found = _legacy_decoder.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            found = _repaired(text)
     return _channel(found.channel), [bytes(getattr(found, name)) for name in _PARTS] + buffers
+
+
+def _decoded(text: bytes) -> _Legacy | None:
+    """None for what strict readers do not take: NaN and half pairs, which Python's encoder lets through."""
+    try:
+        return _legacy_decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _read_legacy(text: bytes) -> Steps[_Legacy]:
@@ -108,16 +111,6 @@ def _read_legacy(text: bytes) -> Steps[_Legacy]:
     except (KeyError, msgspec.DecodeError):
         raise MessageError("a websocket message without a channel") from None
     return _Legacy(channel, **values)
-
-
-def _repaired(text: bytes) -> _Legacy:
-    """NaN and lone surrogates, which Python's encoder lets through, as text."""
-    try:
-        value = json.loads(text.decode("utf-8", "replace"), parse_constant=str)
-        raw = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-        return _legacy_decoder.decode(raw)
-    except (ValueError, RecursionError) as error:
-        raise MessageError(f"a websocket message that is none: {str(error)[:200]}") from None
 
 
 def _split_legacy(data: bytes) -> Parts:

@@ -25,12 +25,6 @@ class ProgramProvisioner(ForkProvisioner):
             output.add(*self._pipes.popitem())
         return info
 
-    def _output_ready(self) -> None:
-        if self.reader is not None:
-            self.reader.drain_process_output()
-        else:
-            self.read_output()
-
     def read_output(self) -> list[tuple[str, str]]:
         return self._output.read() if self._output is not None else []
 

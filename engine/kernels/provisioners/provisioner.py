@@ -70,6 +70,13 @@ class Provisioner(KernelProvisionerBase):
         """What the process itself wrote to its stdout and stderr, not through messages, since the last call: (name, text)."""
         return []
 
+    def _output_ready(self) -> None:
+        """A pipe has something: whoever reads the output is told, and it is only remembered if nobody does."""
+        if self.reader is not None:
+            self.reader.drain_process_output()
+        else:
+            self.read_output()
+
     def last_output(self) -> str:
         """The end of everything that `read_output` ever gave, for a diagnosis."""
         return ""

@@ -116,12 +116,6 @@ class SpawnProvisioner(Provisioner):
         self.exit = Exit(code, usage.ru_maxrss * 1024)
         self._ended.set_result(code)
 
-    def _output_ready(self) -> None:
-        if self.reader is not None:
-            self.reader.drain_process_output()
-        else:
-            self.read_output()
-
     def read_output(self) -> list[tuple[str, str]]:
         return self._pipes.read() if self._pipes is not None else []
 
