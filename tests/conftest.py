@@ -27,6 +27,7 @@ from tests.harness.fixtures import (  # noqa: F401 - real and programs share the
     context,
     dialect,
     fresh,
+    new,
     new_repl,
     python,
     repl,

@@ -96,6 +96,18 @@ def new_repl(client: Client) -> Iterator[Callable[..., Repl]]:
 
 
 @pytest.fixture
+def new(new_repl: Callable[..., Repl], client: Client) -> Callable[[str], Repl]:
+    """Makes contexts with a kernel, which end with the test."""
+
+    def make(language: str) -> Repl:
+        repl = new_repl(language)
+        client.create(language, repl.id)
+        return repl
+
+    return make
+
+
+@pytest.fixture
 def fresh(new_repl: Callable[..., Repl], dialect: Dialect) -> Repl:
     """A context of the language under test that ends with the test."""
     return new_repl(dialect.name)

@@ -6,15 +6,19 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from engine.kernels.provisioners.fake import FakeKernel
-from tests.harness.in_process import Live
+from engine.core import Engine
+from engine.kernels.channels.fake import FakeChannels
+from engine.kernels.provisioners.fake import FakeKernel, FakeProvisioner, Script
+from engine.settings import Settings
+from tests.harness.in_process import Live, serve
 
 WAIT = 20.0  # seconds
 
@@ -35,6 +39,18 @@ class Gateway:
         return Socket(
             f"{self.live.url.replace('http', 'ws')}/api/kernels/{kernel_id}/channels?session_id={session}", **options
         )
+
+
+@contextlib.contextmanager
+def scripted_gateway(tmp_path_factory: pytest.TempPathFactory, script: Script, **settings: Any) -> Iterator[Gateway]:
+    """A gateway over scripted kernels."""
+    kernels: list[FakeKernel] = []
+    made = Settings(run_dir=tmp_path_factory.mktemp("gateway") / "run", pool_max=0, **settings)
+    engine = Engine(made, provisioner=FakeProvisioner.of(script, kernels), channels=FakeChannels)
+    with serve(engine) as live:
+        gateway = Gateway(live, kernels)
+        yield gateway
+        gateway.http.close()
 
 
 class Socket:

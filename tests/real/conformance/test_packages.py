@@ -35,21 +35,6 @@ def client(server: Server) -> Iterator[Client]:
     client.close()
 
 
-@pytest.fixture
-def new(client: Client) -> Iterator[Callable[[str], Repl]]:
-    """Makes contexts with a kernel, which end with the test."""
-    made: list[Repl] = []
-
-    def make(language: str) -> Repl:
-        made.append(Repl(client, language))
-        client.create(language, made[-1].id)
-        return made[-1]
-
-    yield make
-    for repl in made:
-        client.delete(repl.id)
-
-
 def install(repl: Repl, *packages: str, **fields: Any) -> Json:
     body = {"language": repl.language, "packages": list(packages), **fields}
     response = repl.client.http.post(f"/contexts/{repl.id}/packages", json=body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,20 +19,6 @@ def client() -> Iterator[Client]:
     settings = {"package_sources": "any", "pool_max": "0", "kernelspecs": ""}
     with Server(settings=settings) as server, contextlib.closing(server.client()) as client:
         yield client
-
-
-@pytest.fixture
-def new(client: Client) -> Iterator[Callable[[str], Repl]]:
-    made: list[Repl] = []
-
-    def make(language: str) -> Repl:
-        made.append(Repl(client, language))
-        client.create(language, made[-1].id)
-        return made[-1]
-
-    yield make
-    for repl in made:
-        client.delete(repl.id)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.core import Engine
-from engine.kernels.channels.fake import FakeChannels
-from engine.kernels.provisioners.fake import Ask, Die, FakeKernel, FakeProvisioner, Hold, Say
-from engine.settings import Settings
-from tests.harness.in_process import serve
-from tests.harness.websocket import Gateway
+from engine.kernels.provisioners.fake import Ask, Die, Hold, Say
+from tests.harness.websocket import Gateway, scripted_gateway
 
 ERROR = Say("error", {"ename": "OddError", "evalue": "no", "traceback": ["OddError: no"]})
 SCRIPT = {
@@ -29,15 +25,8 @@ SCRIPT = {
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    kernels: list[FakeKernel] = []
-    settings = Settings(
-        run_dir=tmp_path_factory.mktemp("gateway") / "run", pool_max=0, websocket_buffer_bytes=6 * 1024 * 1024
-    )
-    engine = Engine(settings, provisioner=FakeProvisioner.of(SCRIPT, kernels), channels=FakeChannels)
-    with serve(engine) as live:
-        gateway = Gateway(live, kernels)
+    with scripted_gateway(tmp_path_factory, SCRIPT, websocket_buffer_bytes=6 * 1024 * 1024) as gateway:
         yield gateway
-        gateway.http.close()
 
 
 @pytest.fixture

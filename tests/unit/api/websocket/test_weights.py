@@ -12,12 +12,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from engine.contexts import Budget, Share
-from engine.core import Engine
-from engine.kernels.channels.fake import FakeChannels
-from engine.kernels.provisioners.fake import Ask, FakeKernel, FakeProvisioner, Hold, Say
-from engine.settings import Settings
-from tests.harness.in_process import serve
-from tests.harness.websocket import Gateway, Socket, text, types
+from engine.kernels.provisioners.fake import Ask, Hold, Say
+from tests.harness.websocket import Gateway, Socket, scripted_gateway, text, types
 
 QUEUE = 200_000  # bytes
 CELL = 90_000  # characters
@@ -30,22 +26,8 @@ HANDSHAKE = (
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    kernels: list[FakeKernel] = []
-    settings = Settings(
-        run_dir=tmp_path_factory.mktemp("gateway") / "run", pool_max=0, queue_bytes=QUEUE, incoming_bytes=500_000
-    )
-    engine = Engine(settings, provisioner=FakeProvisioner.of(SCRIPT, kernels), channels=FakeChannels)
-    with serve(engine) as live:
-        gateway = Gateway(live, kernels)
+    with scripted_gateway(tmp_path_factory, SCRIPT, queue_bytes=QUEUE, incoming_bytes=500_000) as gateway:
         yield gateway
-        gateway.http.close()
-
-
-@pytest.fixture
-def kernel(gateway: Gateway) -> Iterator[str]:
-    kernel_id = gateway.start()
-    yield kernel_id
-    gateway.http.delete(f"/api/kernels/{kernel_id}")
 
 
 def share_of(gateway: Gateway, kernel: str) -> Share:
