@@ -28,6 +28,9 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = await reader.read(65536)
+            if not head:  # a client's spare connection, which it has closed unused
+                writer.transport.abort()
+                return
             is_meant = self._path in head.partition(b"\r\n")[0]
             if is_meant and self.refuses:
                 writer.transport.abort()
