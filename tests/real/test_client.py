@@ -6,7 +6,6 @@ import asyncio
 import gc
 import inspect
 import io
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -171,8 +170,7 @@ def test_a_stream_that_is_dropped_is_never_closed_by_the_garbage_collector_but_b
     opened = len(client._connection._streams)
     pool = client._connection.http._transport._pool
     kept["itself"] = kept  # only the garbage collector finds it
-    with pool._optional_thread_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # of sockets that servers of earlier tests have closed
+    with pool._optional_thread_lock:
         del kept
         gc.collect()
     assert len(client._connection._streams) == opened

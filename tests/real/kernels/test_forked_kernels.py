@@ -261,9 +261,15 @@ async def test_a_kernel_that_fails_before_it_serves_says_why(
 ):
     workspace = bare.run_dir.new_workspace("test")
     workspace.prepare()
-    monkeypatch.setattr(Workspace, "prepare", lambda _: None)
-    with pytest.raises(KernelStartFailed, match="its working directory cannot be used: No such file"):
+
+    async def overlooked(_: Workspace) -> None:
+        """It goes after the look at it."""
+
+    monkeypatch.setattr(Workspace, "ready", overlooked)
+    with pytest.raises(KernelStartFailed, match="exited with code 1") as caught:
         await bare.start(Workspace(workspace.root, tmp_path / "nowhere", workspace.tmp))
+    assert "FileNotFoundError" in caught.value.detail
+    assert "nowhere" in caught.value.detail
 
 
 async def test_limits_are_those_of_the_setting_however_the_kernel_is_started(tmp_path: Path):
