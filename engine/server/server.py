@@ -44,12 +44,10 @@ class _Server(uvicorn.Server):
         self._application: Application = app.state.application
         self._serving: asyncio.Task[None] | None = None
         self._trimmer = Trimmer()
-        self._ticks = 0
         self.failed = False
 
     async def on_tick(self, counter: int) -> bool:
-        self._ticks += 1
-        if self._ticks % _TICKS_OF_A_LOOK == 0:
+        if counter % _TICKS_OF_A_LOOK == 0:
             await self._trimmer.look()
         return await super().on_tick(counter)
 

@@ -352,8 +352,7 @@ def _body(execution: Execution) -> str:
         return ""
     if primary.omitted is not UNSET:
         raise _Failed("OutputTooLarge", f"the result is larger than is kept: {', '.join(primary.omitted)}")
-    bundle = msgspec.json.decode(msgspec.json.encode(to_bundle(primary)))
-    return json.dumps(bundle)  # with the spaces that the original has
+    return json.dumps(to_bundle(primary), default=msgspec.json.decode)  # with the spaces that the original has
 
 
 def _response_info(text: str) -> tuple[int, dict[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,21 +13,10 @@ from hypothesis import strategies as st
 
 import engine.jupyter.json_reader
 from engine.errors import MessageError
-from engine.jupyter.json_reader import MAX_DEPTH, JsonReader, Steps
+from engine.jupyter.json_reader import MAX_DEPTH, JsonReader
+from tests.harness.steps import finished
 
-T = TypeVar("T")
 LONG = engine.jupyter.json_reader._LONG
-
-
-def finished(steps: Steps[T]) -> tuple[T, int]:
-    """What the steps return, and how many there were."""
-    count = 0
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value, count
-        count += 1
 
 
 def read(raw: bytes) -> Any:

@@ -13,6 +13,7 @@ from engine.errors import MessageError
 from engine.jupyter.messages import Channel
 from engine.jupyter.websocket_frames import Parts, decode_v1, encode_legacy, encode_v1
 from engine.jupyter.websocket_frames import decode_legacy as steps_of_legacy
+from tests.harness.steps import finished
 
 PARTS = [b'{"msg_id":"a"}', b"{}", b'{"k":"v"}', '{"text":"ä 漢"}'.encode()]
 
@@ -23,13 +24,7 @@ def decode_legacy(data: str | bytes) -> tuple[Channel, Parts]:
 
 def read(data: str | bytes) -> tuple[tuple[Channel, Parts], int]:
     """The message, and the number of steps that it took."""
-    steps, count = steps_of_legacy(data), 0
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value, count
-        count += 1
+    return finished(steps_of_legacy(data))
 
 
 @given(st.sampled_from(Channel), st.lists(st.binary(max_size=20), min_size=4, max_size=8))
