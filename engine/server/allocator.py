@@ -10,7 +10,8 @@ from pathlib import Path
 
 _M_ARENA_MAX = -8  # malloc.h of glibc
 _ARENAS = 2  # each takes 64 MB of address space; the threads here work on files, and seldom at once
-_WORTH_A_TRIM = 32 << 20  # bytes by which the process has changed since the last trim
+_WORTH_A_TRIM = 32 << 20  # bytes by which the process is larger than at first
+_LOOKS = 2  # with a trim after the last request: what it leaves may be freed a moment later
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -25,13 +26,19 @@ class Trimmer:
     own would return some of it at once, and cost more time than anything else in a large output."""
 
     def __init__(self) -> None:
-        self._resident = _resident_bytes()  # after the last trim
+        self._base = _resident_bytes()
+        self._requests = -1
+        self._left = 0
 
-    async def look(self) -> None:
-        """Trim if the process is much larger or smaller than after the last time. Takes some ms, in a thread."""
-        if abs(_resident_bytes() - self._resident) > _WORTH_A_TRIM:
+    async def look(self, requests: int) -> None:
+        """Trim if the process is much larger than at first, and has worked since the last look but one. Takes some ms, in a thread.
+
+        `requests`: how many there were. What is free does not show in the size of the process: freeing changes nothing about it."""
+        self._left = _LOOKS if requests != self._requests else self._left
+        self._requests = requests
+        if self._left and _resident_bytes() - self._base > _WORTH_A_TRIM:
+            self._left -= 1
             await asyncio.to_thread(_trim)
-            self._resident = _resident_bytes()
 
 
 def _trim() -> None:

@@ -48,7 +48,7 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_OF_A_LOOK == 0:
-            await self._trimmer.look()
+            await self._trimmer.look(self.server_state.total_requests)
         return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
