@@ -185,11 +185,7 @@ def _python_files() -> list[Path]:
 
 
 def _callable_parameters(path: Path) -> int:
-    functions = [
-        node
-        for node in ast.walk(parsed(path))
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-    ]
+    functions = [node for node in ast.walk(parsed(path)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     parameters = [
         argument
         for function in functions
