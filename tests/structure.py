@@ -46,8 +46,13 @@ def imports(path: Path, *, lazy: bool = True, typing: bool = False, relative: bo
         for child in ast.iter_child_nodes(node):
             visit(child)
 
-    visit(ast.parse(path.read_text()))
+    visit(parsed(path))
     return frozenset(found)
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def modules(package: Path = ENGINE) -> list[Path]:

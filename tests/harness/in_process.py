@@ -20,7 +20,7 @@ from engine.server.connections import Connections
 from engine.server.uvicorn_protocols import Protocol, WebSocketProtocol
 from tests.harness.waiting import TurnLoop, until
 
-_DEADLINE = 30.0  # seconds
+_DEADLINE = 60.0  # seconds
 Value = TypeVar("Value")
 
 

@@ -23,8 +23,8 @@ from engine.settings import Settings
 from tests.harness.waiting import wait_until
 
 TOKEN = "token-of-the-remote"
-_START_DEADLINE = 30.0
-_STOP_DEADLINE = 20.0
+_START_DEADLINE = 60.0
+_STOP_DEADLINE = 60.0
 
 SERVER = ("jupyter_server", "--ServerApp.ip=127.0.0.1", "--ServerApp.port={port}", f"--IdentityProvider.token={TOKEN}",
           "--ServerApp.root_dir={directory}", "--ServerApp.open_browser=False", "--ServerApp.allow_root=True")  # fmt: skip
@@ -96,10 +96,16 @@ class RemoteJupyter:
             # Enterprise Gateway starts no kernels for root unless it is told that somebody else is meant.
             env = {**os.environ, "JUPYTER_PATH": str(self.directory), "EG_UNAUTHORIZED_USERS": "nobody"}
             process = subprocess.Popen(self._command, cwd=self.directory, env=env, stdout=log, stderr=log)
-        wait_until(
-            lambda: process.poll() is not None or self._answers(), deadline=_START_DEADLINE, what="Jupyter answers"
-        )
-        assert process.poll() is None, (self.directory / "log.txt").read_text()
+        try:
+            wait_until(
+                lambda: process.poll() is not None or self._answers(), deadline=_START_DEADLINE, what="an answer"
+            )
+            assert process.poll() is None
+        except BaseException as error:
+            process.kill()
+            process.wait()
+            error.add_note((self.directory / "log.txt").read_text())
+            raise
         return process
 
     def _answers(self) -> bool:
@@ -114,7 +120,7 @@ class RemoteJupyter:
 
     def kernels(self) -> list[str]:
         """Ids of the kernels that it has."""
-        models = httpx.get(f"{self.url}/api/kernels", headers=self.headers, trust_env=False).json()
+        models = httpx.get(f"{self.url}/api/kernels", headers=self.headers, trust_env=False, timeout=30).json()
         return [model["id"] for model in models]
 
     def delete(self, kernel_id: str) -> None:

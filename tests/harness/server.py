@@ -21,8 +21,8 @@ from tests.harness.client import Client
 from tests.harness.waiting import wait_until
 
 POLYREPL = Path(sys.executable).parent / "polyrepl"
-START_DEADLINE = 30.0
-STOP_DEADLINE = 20.0
+START_DEADLINE = 60.0
+STOP_DEADLINE = 60.0
 
 
 class Server:

@@ -50,7 +50,7 @@ def visit(browser: sync_api.Browser) -> Iterator[Visit]:
 
 
 def operations(open_server: Server) -> int:
-    paths = httpx.get(f"{open_server.url}/openapi.json", trust_env=False).json()["paths"]
+    paths = httpx.get(f"{open_server.url}/openapi.json", trust_env=False, timeout=60).json()["paths"]
     return sum(len(methods) for methods in paths.values())
 
 

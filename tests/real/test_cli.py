@@ -203,9 +203,9 @@ def test_serve_takes_a_public_address_with_a_token() -> None:
     with Server(flags=("--host", "0.0.0.0"), settings={"token": "t"}) as server:
         port = int(server.url.rpartition(":")[2])
         url = f"http://127.0.0.1:{port}"
-        assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
-        assert httpx.get(f"{url}/contexts", trust_env=False).status_code == 401
-        assert httpx.get(f"{url}/contexts", headers={"X-API-Key": "t"}, trust_env=False).status_code == 200
+        assert httpx.get(f"{url}/healthz", trust_env=False, timeout=60).status_code == 200
+        assert httpx.get(f"{url}/contexts", trust_env=False, timeout=60).status_code == 401
+        assert httpx.get(f"{url}/contexts", headers={"X-API-Key": "t"}, trust_env=False, timeout=60).status_code == 200
 
 
 def test_serve_says_that_its_port_is_taken(polyrepl: Run) -> None:
@@ -255,6 +255,6 @@ def test_flags_win_over_variables_and_variables_over_the_file(tmp_path: Path) ->
         maxima = [choice.get("maximum") for choice in schema["properties"]["timeout_ms"]["anyOf"]]
         assert 300_000 in maxima
         assert client.execute("import os; os.environ['GREETING']").text == "'from the file'"
-        refused = httpx.get(f"{server.url}/contexts", headers={"X-API-Key": "of the file"}, trust_env=False)
+        refused = httpx.get(f"{server.url}/contexts", headers={"X-API-Key": "of the file"}, trust_env=False, timeout=60)
         assert refused.status_code == 401
         client.close()

@@ -15,7 +15,7 @@ import pytest
 from tests.harness.server import POLYREPL, Server
 from tests.harness.waiting import wait_until
 
-DEADLINE = 30
+DEADLINE = 60
 PROMPT = "python>"  # what follows is a movement of the cursor
 CTRL_C, CTRL_D, TAB = "\x03", "\x04", "\t"
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\x1b[=>]|\r")

@@ -46,7 +46,7 @@ def test_the_documented_curl_lines_work(open_server: Server) -> None:
     )
     assert told["stdout"] == "3.141592653589793\n"
     assert (told["exit_code"], told["error"], told["result"]) == (0, None, "")
-    assert httpx.delete(f"{open_server.url}{SESSIONS}/{session_id}").status_code == 204
+    assert httpx.delete(f"{open_server.url}{SESSIONS}/{session_id}", timeout=60).status_code == 204
 
 
 class DocumentedClient:

@@ -57,6 +57,7 @@ def test_the_documented_python_example_works(open_server: Server) -> None:
     response = httpx.post(
         f"{open_server.url}/sessions/demo/execute",
         json={"code": "sum([1, 2, 3, 4, 5])"},
+        timeout=60,
     )
     result = response.json()
     assert result["return_value"] == "15"

@@ -246,5 +246,5 @@ async def test_a_context_of_mcp_is_one_of_the_others(server: Server, client: Cli
 
 
 def test_mcp_needs_the_token_like_everything(server: Server):
-    answer = httpx.post(f"{server.url}/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "ping"})
+    answer = httpx.post(f"{server.url}/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "ping"}, timeout=60)
     assert answer.status_code == 401

@@ -20,7 +20,7 @@ from jupyter_client.session import Session
 ROOT = Path(__file__).resolve().parents[3]
 LAUNCHER = ROOT / "runtimes/python/launch.py"
 CHANNELS = {"shell": 1, "iopub": 2, "stdin": 3, "control": 4}
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 @dataclass

@@ -16,7 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 LAUNCHER = ROOT / "runtimes/python/launch.py"
-DEADLINE = 20.0
+DEADLINE = 60.0
 SHELL, IOPUB, CONTROL, STDIN = range(4)
 Sent = dict[str, Any]
 

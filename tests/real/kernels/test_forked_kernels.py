@@ -212,7 +212,7 @@ async def test_how_a_kernel_ended_is_told_as_of_any_other(bare: Forks):
     for end, told in (("os._exit(7)", "exited with code 7"), ("os.kill(os.getpid(), 9)", "killed by SIGKILL")):
         kernel = await bare.start()
         await run(kernel, f"import os; {end}")
-        ended = await asyncio.wait_for(kernel.exited, 10)
+        ended = await asyncio.wait_for(kernel.exited, 60)
         assert ended.describe().startswith(f"{told} (peak memory ")
         assert not is_there(kernel.pid or 0)
         await kernel.kill()
@@ -220,7 +220,7 @@ async def test_how_a_kernel_ended_is_told_as_of_any_other(bare: Forks):
 
 async def test_the_report_of_a_crash_belongs_to_its_cell(kernel: Kernel):
     output = await run(kernel, "import os; os.abort()")
-    await asyncio.wait_for(kernel.exited, 10)
+    await asyncio.wait_for(kernel.exited, 60)
     assert "Fatal Python error: Aborted" in output.text
 
 
@@ -308,7 +308,7 @@ async def test_kernels_outlive_their_zygote_and_another_one_takes_its_place(tmp_
         assert (await run(kernel, "x + 1")).value == "42"
         pid = int((await run(dying, _GRANDCHILD.format(start=_EXECUTED))).text)
         await run(dying, "import os; os._exit(3)")
-        ended = await asyncio.wait_for(dying.exited, 10)
+        ended = await asyncio.wait_for(dying.exited, 60)
         assert ended.describe() == "ended"
         await until_elsewhere(lambda: not is_there(pid))
         assert not made.local.is_current(kernel)

@@ -314,7 +314,7 @@ async def test_a_provisioner_without_a_zygote_still_learns_of_the_end(start: Sta
     await until_elsewhere(lambda: not zygote.is_alive)
     assert provisioner.exit is None
     await provisioner.kill()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await provisioner.wait() is None
     assert provisioner.exit == Exit(None)
     await provisioner.cleanup()

@@ -218,5 +218,5 @@ class TestSize:
         fake = make_fake(max_request_bytes=self.LIMIT)
         with serve(fake.engine) as live:
             content = (b"x" * 1000 for _ in range(10)) if chunked else b"x" * 10_000
-            is_problem(httpx.post(live.url + "/execute", content=content, timeout=10), 413)
-            assert httpx.get(live.url + "/healthz", timeout=10).status_code == 200
+            is_problem(httpx.post(live.url + "/execute", content=content, timeout=60), 413)
+            assert httpx.get(live.url + "/healthz", timeout=60).status_code == 200

@@ -196,7 +196,7 @@ class TestActions:
         fake = await api(SCRIPT)
         waiting = asyncio.create_task(fake.client.post("/execute", json={"code": "stubborn", "context_id": "c"}))
         await fake.busy()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await fake.client.delete("/contexts/c")
             response = await waiting
         assert response.status_code == 200

@@ -145,7 +145,7 @@ class TestLines:
         client = Client(fake.client._transport.app, "/e2b/execute", {"code": "hold"})
         await client.until('{"type":"keepalive"}\n{"type":"keepalive"}\n')
         fake.kernels[-1].release()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await client.task
         found = [json.loads(line)["type"] for line in client.text().splitlines()]
         assert [kind for kind in found if kind != "keepalive"] == ["number_of_executions", "stdout", "end_of_execution"]
@@ -155,7 +155,7 @@ class TestLines:
         client = Client(fake.client._transport.app, "/e2b/execute", {"code": "hold"})
         await client.until('"text":"on\\n"')
         client.leave()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await client.task
             await the_execution(fake.engine).wait()
         assert the_execution(fake.engine).status == "interrupted"
@@ -169,10 +169,10 @@ class TestLines:
         second = Client(fake.client._transport.app, "/e2b/execute", {"code": "print"})
         await until(lambda: len(fake.engine.executions) == 2)
         second.leave()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await second.task
         fake.kernels[-1].release()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await first.task
         assert [content["code"] for content, _ in fake.kernels[-1].requests] == ["hold"]
 

@@ -100,7 +100,7 @@ class TestRetry:
         client = Client(fake.client._transport.app, "/kernels/k/execute/retry", body)
         await fake.busy()
         client.leave()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await client.task
         assert (await run(fake.client, "84", "k"))["status"] == "success"
         assert [request[0]["code"] for request in fake.kernels[0].requests] == ["hold", "84"]

@@ -22,7 +22,7 @@ from tests.harness.notebooks import raw
 from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 def printed(text: str) -> list[Say]:

@@ -241,7 +241,7 @@ class Client:
         return b"".join(message.get("body", b"") for message in self.sent).decode()
 
     async def until(self, text: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while text not in self.text():
                 self._came.clear()
                 await self._came.wait()
@@ -304,7 +304,7 @@ class TestScriptStream:
         client = Client(fake.client._transport.app, "/execute/async", {"code": code})
         await client.until("ready")
         client.leave()
-        await asyncio.wait({client.task}, timeout=10)
+        await asyncio.wait({client.task}, timeout=60)
         assert client.task.done()
         await until(lambda: len(fake.engine.contexts) == 0 and len(fake.engine.executions) == 0)
         await until(lambda: asyncio.all_tasks() <= before)

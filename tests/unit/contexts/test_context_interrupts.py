@@ -131,7 +131,7 @@ class TestRestart:
         restart = asyncio.create_task(context.restart())
         await asyncio.sleep(0)
         await fake.engine.delete_context("c")
-        await asyncio.wait({restart}, timeout=10)
+        await asyncio.wait({restart}, timeout=60)
         assert isinstance(restart.exception(), PolyreplError | None)
         await until(lambda: all(kernel._task is None or kernel._task.done() for kernel in fake.kernels))
 

@@ -238,18 +238,20 @@ class TestLimit:
         kernel = only(fake.engine, "a").kernel
         await run(fake.engine, "x", "b")
         assert kernel is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await kernel.exited
 
 
 class TestCulling:
     async def test_a_context_idle_for_too_long_is_ended_by_itself(self, fake_engine):
-        fake = await fake_engine(context_idle_timeout=0.05)
-        await run(fake.engine, "x")
+        fake = await fake_engine(SCRIPT, context_idle_timeout=0.05)
+        execution = await held(fake.engine)
         kernel = only(fake.engine).kernel
+        fake.kernels[0].release()
+        await ended(execution)
         await until(lambda: not len(fake.engine.contexts))
         assert kernel is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await kernel.exited
 
     async def test_afterwards_the_answers_say_what_happened(self, fake_engine):
@@ -270,9 +272,11 @@ class TestCulling:
         assert (await ended(execution)).status == "ok"
 
     async def test_the_working_directory_goes_with_a_culled_context(self, fake_engine):
-        fake = await fake_engine(context_idle_timeout=0.02)
-        await run(fake.engine, "x")
+        fake = await fake_engine(SCRIPT, context_idle_timeout=0.02)
+        execution = await held(fake.engine)
         root = only(fake.engine).workspace.root
+        fake.kernels[0].release()
+        await ended(execution)
         await until(lambda: not root.exists())
 
 
@@ -306,7 +310,7 @@ class TestDeath:
         kernel = only(fake.engine).kernel
         assert kernel is not None
         fake.kernels[0]._on_death(-11)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await asyncio.shield(kernel.exited)
         assert only(fake.engine).info().state == "dead"
         assert (await run(fake.engine, "x")).context_state == "restarted"

@@ -64,7 +64,7 @@ def events(execution: Execution, after: int = 0) -> list[tuple[int, str]]:
 
 
 async def followed(execution: Execution, after: int = 0) -> list[tuple[int, Event]]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [entry async for entry in execution.follow(after) if entry is not None]
 
 
@@ -141,7 +141,7 @@ async def test_a_reader_that_comes_late_gets_everything():
 async def test_a_reader_is_told_of_silence():
     execution, _ = running()
     entries = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for entry in execution.follow(1, ping=0.01):
             entries.append(entry)
             if len(entries) == 2:
@@ -166,7 +166,7 @@ async def test_waiting_returns_at_the_end_for_everybody_who_waits():
     gone.cancel()
     await asyncio.sleep(0)
     execution.end("ok", context_state="preserved")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await asyncio.gather(*waiting, execution.wait())
 
 

@@ -264,7 +264,7 @@ class TestQueue:
                 await asyncio.sleep(0)
             restarting = asyncio.create_task(only(fake.engine).restart())
             executing = asyncio.create_task(fake.engine.execute("x", context_id="c"))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await restarting
                 for execution in (running, await executing):
                     await execution.wait()

@@ -38,7 +38,7 @@ class Reader:
         self._came.set()
 
     async def until(self, msg_type: str) -> Message:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 for message in self.messages:
                     if message.msg_type == msg_type:
@@ -361,11 +361,11 @@ async def test_a_kernel_that_ends_while_it_starts_is_a_failed_start_at_once(rig)
 async def test_a_start_that_is_cancelled_leaves_no_process(rig):
     made = rig()
     task = asyncio.create_task(made.start(channels=Mute, timeout=60))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not made.fakes:
             await asyncio.sleep(0)
     task.cancel()
-    await asyncio.wait({task}, timeout=10)
+    await asyncio.wait({task}, timeout=60)
     assert task.cancelled()
     assert not made.provisioner.has_process
 
@@ -380,7 +380,7 @@ async def test_a_request_other_than_a_cell_gets_its_reply_and_nothing_else(rig):
     busy = Say("status", {"execution_state": "busy"})
     made = rig({"ask_request": [busy, Say("ask_reply", {"answer": 42})]})
     await made.start()
-    reply = await made.kernel.request("ask_request", {}, timeout=10)
+    reply = await made.kernel.request("ask_request", {}, timeout=60)
     assert (reply.msg_type, reply.content) == ("ask_reply", {"answer": 42})
     assert made.kernel.state is KernelState.IDLE
 
@@ -389,4 +389,4 @@ async def test_a_request_to_a_kernel_that_dies_tells_how(rig):
     made = rig({"ask_request": [Die(-11)]})
     await made.start()
     with pytest.raises(KernelDied, match="SIGSEGV"):
-        await made.kernel.request("ask_request", {}, timeout=10)
+        await made.kernel.request("ask_request", {}, timeout=60)

@@ -22,7 +22,7 @@ from tests.harness.in_process import serve
 from tests.harness.notebooks import raw
 
 pytestmark = pytest.mark.anyio
-DEADLINE = 10.0
+DEADLINE = 60.0
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ class Wire:
 
     async def start(self) -> Wire:
         self.peer.sendall(message("status", STARTING))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.channels.open()
         self.messages.clear()
         return self

@@ -26,7 +26,7 @@ async def test_it_is_open_when_the_first_message_has_come(wire):
     await asyncio.wait({opening}, timeout=0.01)
     assert not opening.done()
     made.peer.sendall(message("status", STARTING))
-    await asyncio.wait_for(opening, 10)
+    await asyncio.wait_for(opening, 60)
     assert made.messages[0].content == STARTING
 
 

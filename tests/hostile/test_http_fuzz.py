@@ -17,7 +17,7 @@ from tests.harness.in_process import serve
 pytestmark = pytest.mark.anyio
 
 TOKEN = "s3cret-Token"
-WAIT = 30.0
+WAIT = 120.0
 PEER_TIMEOUT = 0.5  # seconds
 HOST = b"Host: localhost\r\nConnection: close\r\n"
 AUTH = HOST + b"Authorization: Bearer " + TOKEN.encode() + b"\r\n"

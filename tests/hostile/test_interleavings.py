@@ -15,9 +15,9 @@ import pytest
 
 from engine.errors import PolyreplError, ShuttingDown
 from engine.log import configure
-from tests.unit.contexts import acts
-from tests.unit.contexts.acts import NO_START
-from tests.unit.contexts.scenes import Scene
+from tests.hostile import acts
+from tests.hostile.acts import NO_START
+from tests.hostile.scenes import Scene
 from tests.unit.contexts.world import QUIET, Installer, World
 
 MOST_STEPS = 400

@@ -14,7 +14,7 @@ from engine.kernels.interpreters import find_node, find_runtime, runtime_problem
 from engine.resources import kernelspecs_dir
 from tests.harness.waiting import wait_until
 
-_DEADLINE = 30.0
+_DEADLINE = 60.0
 
 
 class _Manager(KernelManager):

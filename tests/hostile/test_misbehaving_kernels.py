@@ -12,7 +12,7 @@ import pytest
 from tests.harness.client import Client, Repl
 from tests.harness.server import Server
 
-KERNEL = Path(__file__).parent.parent / "kernels" / "misbehaving_kernel.py"
+KERNEL = Path(__file__).parent / "misbehaving_kernel.py"
 SPECS = {
     "misbehaving": ([], "signal"),
     "deaf": ([], "message"),
