@@ -105,6 +105,7 @@ class Execution:
         self.loss: Loss | None = None  # of the earlier state, which this answer is the first to tell
         self.interrupt_requested = False
         self.deadline_passed = False
+        self.revision = 0  # which result this is: it changes with each message that is taken in
         self.checkpoint: str | UnsetType = UNSET
         self.files: list[FileChange] | UnsetType = UNSET
         self.journal = Journal(max_events=max_events, max_bytes=limits.output_bytes)
@@ -187,6 +188,7 @@ class Execution:
     def start(self) -> None:
         """The cell is about to be handed to its kernel."""
         self.status = "running"
+        self.revision += 1
         self._started_at = time.perf_counter()
         self.journal.append(Started(execution_id=self.id, context_id=self.context_id, language=self.language))
 
@@ -197,6 +199,7 @@ class Execution:
 
     def receive(self, message: Message) -> None:
         """Take a message of this cell; those after its end (threads that outlive it) add to its result."""
+        self.revision += 1
         if self.is_finished:
             self._receive_late(message)
             return
@@ -223,6 +226,7 @@ class Execution:
 
     def cap(self) -> None:
         """Keep no more output than now; what comes is counted in `truncated`, and readers get a `Gap` instead of older events."""
+        self.revision += 1
         self._normalizer.cap()
         self.journal.cap()
 
@@ -254,6 +258,7 @@ class Execution:
         if error is not None:
             self.journal.append(self._normalizer.fail(error))
         self.status, self.context_state = status, context_state
+        self.revision += 1
         self.request = None
         self._answers.close()
         self.journal.append(
@@ -282,6 +287,7 @@ class Execution:
 
     def discard(self) -> None:
         """Let go of all output: nobody can ask for it, and whoever still follows it gets a `Gap`."""
+        self.revision += 1
         self.journal.discard()
         self._normalizer = Normalizer(self._limits)
 
