@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from sys import getsizeof
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -43,6 +43,7 @@ from engine.output import FindHint, Journal, Normalizer, OutputLimits, traceback
 from engine.validation import check_text
 
 _WEIGHED_EVERY = 64 * 1024  # bytes of messages
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +265,8 @@ class Execution:
         self.journal.append(
             Done(
                 status=status,
-                execution_count=self._execution_count,
-                duration_ms=self._duration_ms,
+                execution_count=_told(self.execution_count),
+                duration_ms=_told(self._duration_ms),
                 context_state=context_state or UNSET,
                 truncated=self._normalizer.truncated(),
                 primary_index=self._normalizer.primary_index(),
@@ -307,14 +308,8 @@ class Execution:
         return follow(self.journal, after, ping=ping)
 
     @property
-    def _execution_count(self) -> int | UnsetType:
-        count = self._normalizer.execution_count
-        return UNSET if count is None else count
-
-    @property
-    def _duration_ms(self) -> float | UnsetType:
-        duration = self.duration
-        return UNSET if duration is None else round(duration * 1000, 3)
+    def _duration_ms(self) -> float | None:
+        return None if self.duration is None else round(self.duration * 1000, 3)
 
     def result(self, logs: Logs | None = None) -> Result:
         """The execution as it stands now. `logs`: in place of its own, which may be long."""
@@ -327,11 +322,16 @@ class Execution:
             items=normalizer.items(),
             logs=logs or normalizer.logs(),
             error=normalizer.error or UNSET,
-            execution_count=self._execution_count,
-            duration_ms=self._duration_ms,
+            execution_count=_told(self.execution_count),
+            duration_ms=_told(self._duration_ms),
             context_state=self.context_state or UNSET,
             truncated=normalizer.truncated(),
             variables=self._changes,
             checkpoint=self.checkpoint,
             files=self.files,
         )
+
+
+def _told(value: Value | None) -> Value | UnsetType:
+    """As a field of an answer, which is absent when there is nothing to tell."""
+    return UNSET if value is None else value
