@@ -21,7 +21,7 @@ from engine.server.server import _Server
 
 signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[2] == "ignored" else signal.SIG_DFL)
 engine = Engine()
-server = _Server(uvicorn.Config("x"), create_app(engine), Connections(engine.metrics))
+server = _Server(uvicorn.Config("x"), create_app(engine), Connections(engine.metrics, engine.settings, open_files=100))
 with server.capture_signals():
     signal.raise_signal(int(sys.argv[1]))
     print(server.should_exit, flush=True)

@@ -16,6 +16,7 @@ from uvicorn.config import Config
 from engine.metrics import Metrics
 from engine.server import uvicorn_protocols as wire
 from engine.server.connections import Connections
+from engine.settings import Settings
 from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +37,7 @@ class Side:
     """The server's side: an application that sends messages, and closes where `closes`."""
 
     def __init__(self, messages: int, *, closes: bool) -> None:
-        self.state = Connections(Metrics())
+        self.state = Connections(Metrics(), Settings(), open_files=100)
         self.sent = 0
         self.ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
         self.looks = 0
