@@ -19,7 +19,7 @@ from engine.models.events import (
     Stdout,
 )
 from engine.models.files import FileChange, FileInfo, FileList, Files
-from engine.models.items import Item, stored
+from engine.models.items import Item, stored, to_builtins
 from engine.models.packages import (
     InstallationError,
     InstallationResult,
@@ -79,4 +79,5 @@ __all__ = [
     "VariableList",
     "encode",
     "stored",
+    "to_builtins",
 ]

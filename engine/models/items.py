@@ -31,6 +31,12 @@ class Item(msgspec.Struct, omit_defaults=False, kw_only=True):
     metadata: dict[str, Any] | UnsetType = UNSET
     omitted: dict[str, int] | UnsetType = UNSET
 
+    def __eq__(self, other: object) -> bool:
+        return _values(self) == _values(other) if isinstance(other, Item) else NotImplemented
+
+    def __repr__(self) -> str:
+        return f"Item({', '.join(f'{name}={value!r}' for name, value in _values(self).items())})"
+
 
 class _Stored:
     """A field that holds JSON as the kernel sent it, or has it for each of its members; who looks at it parses it, encoders do not."""
@@ -49,7 +55,19 @@ class _Stored:
 
 
 def _parsed(value: Any) -> Any:
-    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
+    """JSON as Python has it; as text where Python cannot have it, as a number that is too large."""
+    if not isinstance(value, msgspec.Raw):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return bytes(value).decode("utf-8", "replace")
+
+
+def _values(item: Item) -> dict[str, Any]:
+    """The fields that are there."""
+    values = {name: getattr(item, name) for name in item.__struct_fields__}
+    return {name: value for name, value in values.items() if value is not UNSET}
 
 
 for _name in ("json", "data", "chart", "extra", "metadata"):
@@ -60,3 +78,16 @@ def stored(item: Item, field: str) -> Any:
     """A field of an item to be encoded: JSON in it may be `msgspec.Raw`."""
     found = vars(Item)[field]
     return found.slot.__get__(item) if isinstance(found, _Stored) else getattr(item, field)
+
+
+def to_builtins(value: Any) -> Any:
+    """A value of the engine as dictionaries, lists, text and numbers. `msgspec.to_builtins` alone raises TypeError for the JSON that an
+    item holds as its kernel sent it."""
+    return msgspec.to_builtins(value, enc_hook=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, msgspec.Raw):
+        return _parsed(value)
+    msg = f"{type(value).__name__} is no value of the engine"
+    raise TypeError(msg)
