@@ -33,6 +33,7 @@ from engine.languages import Languages
 from engine.metrics import Metrics
 from engine.settings import Settings
 from engine.workspaces.run_directory import RunDir
+from tests.harness.removal import Removal
 from tests.harness.waiting import until_elsewhere
 from tests.real.kernels.forks import is_there, open_fds
 
@@ -74,7 +75,7 @@ class Start:
         self.directory = kernels / "k1"
         self.directory.mkdir()
         provisioner = SpawnProvisioner(kernel_spec=SPEC)
-        self.kernel = Kernel(SPEC, provisioner, self.directory, metrics=Metrics())
+        self.kernel = Kernel(SPEC, provisioner, self.directory, remover=Removal(), metrics=Metrics())
 
     async def run(self) -> None:
         await self.kernel.start(
@@ -195,7 +196,7 @@ async def test_an_adopted_kernel_whose_start_is_cancelled_leaves_nothing(nothing
     ours, theirs = stream_pair(learn_pid=True)
     reader, writer = os.pipe2(os.O_CLOEXEC)
     provisioner = ForkProvisioner(None, metrics=Metrics(), mark="k1", pipes={"stdout": reader}, kernel_spec=SPEC)
-    kernel = Kernel(SPEC, provisioner, directory, metrics=Metrics())
+    kernel = Kernel(SPEC, provisioner, directory, remover=Removal(), metrics=Metrics())
     task = asyncio.create_task(kernel.adopt(ours, channels=connect, timeout=60))
     for _ in range(steps + 1):
         await asyncio.sleep(0)
