@@ -202,7 +202,7 @@ class Conversation:
             self._link.note_end(DEAD if state == "dead" else RESTARTED)
         elif self._replay is not None:
             yield from self._receive_in(self._replay, message, state)
-        elif self.keeps_messages and self._tells_of_a_limit(message):
+        elif self.keeps_messages and _tells_of_a_limit(message) and not self._numbers.is_one(_msg_id(message)):
             self._begin_replay(message)
         else:
             self._take(message)
@@ -316,13 +316,6 @@ class Conversation:
         if is_idle or pending.was_cut:
             self._link.deliver(pending.idle)
 
-    def _tells_of_a_limit(self, message: Message) -> bool:
-        """Whether the remote itself says that it throws output away, as too much comes at once."""
-        if message.msg_type != "stream" or message.content.get("name") != "stderr":
-            return False
-        is_its_text = str(message.content.get("text")).startswith(_LIMITS)
-        return is_its_text and not self._numbers.is_one(_msg_id(message))
-
     def _is_whole(self, below: int) -> bool:
         return self._numbers.are_known and not self._numbers.lost(below)
 
@@ -382,6 +375,13 @@ def _state_of(message: Message) -> str:
         return ""
     state = message.content.get("execution_state")
     return state if isinstance(state, str) else ""
+
+
+def _tells_of_a_limit(message: Message) -> bool:
+    """Whether a text is what the remote itself says when it throws output away, as too much comes at once."""
+    if message.msg_type != "stream" or message.content.get("name") != "stderr":
+        return False
+    return str(message.content.get("text")).startswith(_LIMITS)
 
 
 def _error(request_id: str, text: str) -> Message:
