@@ -100,6 +100,7 @@ if TYPE_CHECKING:
         Variable,
         VariableChanges,
         VariableList,
+        to_builtins,
     )
     from engine.settings import Settings
 
@@ -193,6 +194,7 @@ __all__ = [
     "VariableList",
     "VariablesUnavailable",
     "__version__",
+    "to_builtins",
 ]
 _MODULES = {"Engine": "engine.core", "Execution": "engine.contexts.execution", "Settings": "engine.settings"}
 

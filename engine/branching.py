@@ -84,7 +84,7 @@ class Branching:
 
         Waits for the cells that are queued. `force`: also without what cannot be copied, which the answer lists.
         Raises ContextNotFound, CheckpointNotFound, NotSupported, ContextExists, ContextBusy, StateLost, CannotBranch,
-        TooManyContexts, MemoryShort, QueueFull, ShuttingDown, or a KernelError."""
+        StorageFull, TooManyOpenFiles, TooManyContexts, MemoryShort, QueueFull, ShuttingDown, or a KernelError."""
         source = self._find(context_id, language)
         kept = None if checkpoint is None else source.checkpoints.get(checkpoint)
         self._brancher.check_memory()
@@ -125,7 +125,8 @@ class Branching:
     async def restore(self, context_id: str, checkpoint: str) -> Context:
         """Have a context go on from one of its checkpoints, which stays. What runs or waits in it ends as interrupted.
 
-        Raises ContextNotFound, CheckpointNotFound, CheckpointLost, MemoryShort, CannotBranch or a KernelError."""
+        Raises ContextNotFound, CheckpointNotFound, CheckpointLost, MemoryShort, CannotBranch, StorageFull,
+        TooManyOpenFiles or a KernelError."""
         context = self._holder(context_id, checkpoint)
         await context.restore(context.checkpoints.get(checkpoint))
         return context

@@ -363,5 +363,6 @@ def _context_options(settings: Settings, limits: OutputLimits, budgets: Budgets)
         interrupt_grace=settings.interrupt_grace,
         kept_messages=settings.websocket_buffer_bytes,
         observed_timeout=settings.websocket_timeout,
+        patience=settings.max_timeout,
         kernel_limits={"stream_bytes": limits.stream_share, "item_bytes": limits.item_share},
     )

@@ -84,6 +84,8 @@ def models(source: str) -> str:
     structs: set[str] = set()
     for node in ast.parse(source).body:
         if isinstance(node, ast.Assign | ast.AnnAssign):
+            if ast.unparse(node).startswith("__all__"):
+                continue
             parts.append(ast.unparse(_WithoutBounds().visit(node)))
         elif isinstance(node, ast.ClassDef) and _bases(node)[0] in {"msgspec.Struct", *structs}:
             structs.add(node.name)
@@ -112,6 +114,7 @@ def _dataclass(node: ast.ClassDef) -> str:
         field = ast.parse(f"type_tag: ClassVar[str] = {tag!r}").body[0]
         node.body.insert(1 if ast.get_docstring(node) else 0, field)
     node.bases, node.keywords = [], []
+    node.body = [each for each in node.body if not isinstance(each, ast.FunctionDef)]
     _, body = ast.unparse(node).split("\n", 1)
     return f"\nclass {node.name}({base}):\n{body}\n"
 

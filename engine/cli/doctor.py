@@ -16,6 +16,7 @@ from engine import __version__
 from engine.core import Engine
 from engine.errors import InvalidRequest, KernelStartFailed
 from engine.kernels import ROOT_WARNING, missing_modules
+from engine.kernels.provisioners import open_pidfd
 from engine.settings import Settings
 from engine.workspaces import RunDir
 
@@ -169,7 +170,7 @@ def _run_dir(settings: Settings) -> Finding:
 
 def _pidfd() -> Finding:
     try:
-        os.close(os.pidfd_open(os.getpid()))
+        os.close(open_pidfd(os.getpid()))
     except OSError as error:
         return Finding("death watch by pidfd", False, f"{error.strerror}; a thread per kernel waits instead")
     return Finding("death watch by pidfd", True, "a kernel's death is noticed at once")

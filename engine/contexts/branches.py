@@ -23,7 +23,7 @@ from engine.metrics import Metrics
 from engine.models import Files, Obstacle
 from engine.settings import Settings
 from engine.validation import KERNEL_VARIABLE
-from engine.workspaces import Copied, Lane, RunDir, TooMuchToCopy, Workspace, copy_workspace
+from engine.workspaces import Copied, Lane, RunDir, TooMuchToCopy, Workspace, copy_workspace, shortage
 
 _MEMORY_AGE = 0.1  # seconds for which a look at the memory is good
 Value = TypeVar("Value")
@@ -90,16 +90,17 @@ class Brancher:
         """Copy `kernel` and the files of `source` into `target`, whose directories are made. `force`: also without what cannot be
         copied; `reseed`: with random numbers of its own.
 
-        Raises CannotBranch, MemoryShort, KernelDied, KernelTimeout or KernelStartFailed."""
+        Raises CannotBranch, StorageFull, TooManyOpenFiles, MemoryShort, KernelDied, KernelTimeout or KernelStartFailed."""
         self.check_memory()
         started = time.perf_counter()
         copied = await self.copy_files(source, target, context_id=context_id)
         skipped = [Obstacle("file", f"{path[:500]}: {why}") for path, why in copied.skipped[:100]]
         files: Files = "copied" if target.is_own else "shared"
         try:
-            fork, not_carried = await self._fork(
-                kernel, language, source, target, context_id=context_id, force=force, reseed=reseed
-            )
+            with _room(context_id):
+                fork, not_carried = await self._fork(
+                    kernel, language, source, target, context_id=context_id, force=force, reseed=reseed
+                )
         except CannotBranch:
             self.metrics.branches_refused.inc()
             raise
@@ -110,7 +111,7 @@ class Brancher:
         return Branch(fork, target, files, copied.bytes, [*not_carried, *skipped])
 
     async def copy_files(self, source: Workspace, target: Workspace, *, context_id: str) -> Copied:
-        """Copy the directories that are ours. Raises CannotBranch where there is too much in them, or no room for it."""
+        """Copy the directories that are ours. Raises CannotBranch where there is too much in them, StorageFull or TooManyOpenFiles."""
         with _room(context_id):
             return await in_thread(
                 source.lanes.copies,
@@ -121,9 +122,10 @@ class Brancher:
     async def revive(self, branch: Branch, language: Language, here: Workspace, *, context_id: str) -> Kernel:
         """A branch of a dormant one, which goes on in the directories of `here`, where its files are already."""
         started = time.perf_counter()
-        kernel, _ = await self._fork(
-            branch.kernel, language, branch.workspace, here, context_id=context_id, force=True, reseed=False
-        )
+        with _room(context_id):
+            kernel, _ = await self._fork(
+                branch.kernel, language, branch.workspace, here, context_id=context_id, force=True, reseed=False
+            )
         kernel.execution_count = branch.kernel.execution_count
         seconds = time.perf_counter() - started
         self.metrics.branch_seconds.labels("restore").observe(seconds)
@@ -144,8 +146,7 @@ class Brancher:
         force: bool,
         reseed: bool,
     ) -> tuple[Kernel, list[Obstacle]]:
-        with _room(context_id):
-            directory = self._run_dir.new_kernel_dir()
+        directory = self._run_dir.new_kernel_dir()
         content = {
             "directories": _directories(source, target),
             "env": {KERNEL_VARIABLE: directory.name},
@@ -193,13 +194,14 @@ async def in_thread(lane: Lane, work: Callable[[], Value], *, timeout: float) ->
 
 @contextlib.contextmanager
 def _room(context_id: str) -> Iterator[None]:
-    """Raises CannotBranch where the block finds too much to copy, or no room for it."""
+    """Raises StorageFull or TooManyOpenFiles for what the block has no room for, and CannotBranch for what cannot be copied."""
     try:
         yield
     except TooMuchToCopy as error:
         raise CannotBranch(context_id, [Obstacle("files", f"{error} in its directories")]) from None
     except OSError as error:
-        raise CannotBranch(context_id, [Obstacle("files", error.strerror or "cannot be copied")]) from None
+        reason = error.strerror or "cannot be copied"
+        raise shortage(error, "the copy") or CannotBranch(context_id, [Obstacle("files", reason)]) from None
 
 
 def _directories(source: Workspace, target: Workspace) -> list[list[str]]:

@@ -10,6 +10,7 @@ from engine.contexts.execution import Execution, Request
 from engine.contexts.kernel_slot import KernelSlot
 from engine.contexts.outcome import ending_of, engine_error, has_failed
 from engine.errors import (
+    ContextBusy,
     ContextEnded,
     KernelDied,
     KernelStartFailed,
@@ -65,6 +66,8 @@ class CellRun:
         match error:
             case ContextEnded(cell_error=name, reason=reason):
                 self._end("interrupted", "lost", engine_error(name, f"The context {reason}"))
+            case ContextBusy():
+                self._end("error", None, engine_error(type(error).__name__, error.message))
             case ShuttingDown():
                 self._end("interrupted", "lost", engine_error("ContextEnded", "The context was ended with the server"))
             case _:

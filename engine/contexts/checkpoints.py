@@ -212,7 +212,7 @@ class Checkpoints:
     async def stage(self, checkpoint: Checkpoint) -> Restoration:
         """The first half of a return, which leaves the context as it is: a copy of the checkpoint's files.
 
-        Raises CheckpointLost, MemoryShort, CannotBranch, or why they are closed."""
+        Raises CheckpointLost, MemoryShort, CannotBranch, StorageFull, TooManyOpenFiles, or why they are closed."""
         checkpoint.check()
         self._brancher.check_memory()
         kept = checkpoint.branch.workspace

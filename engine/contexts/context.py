@@ -36,7 +36,8 @@ class ContextOptions:
     """What contexts are run with. Seconds; the output limits are sent to kernels that apply them themselves.
 
     `queue_bytes`: of the requests of one context, which are a share of `queues`, those of all; `kept_messages`: bytes kept for each
-    observer that is away, within `websockets`, what waits for all observers; `observed_timeout`: of their cells, None for none."""
+    observer that is away, within `websockets`, what waits for all observers; `observed_timeout`: of their cells, None for none;
+    `patience`: that others wait behind one without."""
 
     queue_size: int
     queue_bytes: int
@@ -46,6 +47,7 @@ class ContextOptions:
     kernel_limits: dict[str, int]
     kept_messages: int = 0
     observed_timeout: float | None = None
+    patience: float = 3600.0
 
     def observers(self) -> Observers:
         """Those of a context."""
@@ -97,7 +99,12 @@ class Context:
             watched=workspace if language.backend.watches_files else None,
         )
         self.relays = Relays(
-            self, self._slot, self._queue, timeout=options.observed_timeout, grace=options.interrupt_grace
+            self,
+            self._slot,
+            self._queue,
+            timeout=options.observed_timeout,
+            grace=options.interrupt_grace,
+            patience=options.patience,
         )
         self._ended: PolyreplError | None = None  # why
         self._ending: asyncio.Task[None] | None = None

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from sys import getsizeof
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -43,6 +43,7 @@ from engine.output import FindHint, Journal, Normalizer, OutputLimits, traceback
 from engine.validation import check_text
 
 _WEIGHED_EVERY = 64 * 1024  # bytes of messages
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class Execution:
         self.loss: Loss | None = None  # of the earlier state, which this answer is the first to tell
         self.interrupt_requested = False
         self.deadline_passed = False
+        self.revision = 0  # which result this is: it changes with each message that is taken in
         self.checkpoint: str | UnsetType = UNSET
         self.files: list[FileChange] | UnsetType = UNSET
         self.journal = Journal(max_events=max_events, max_bytes=limits.output_bytes)
@@ -187,6 +189,7 @@ class Execution:
     def start(self) -> None:
         """The cell is about to be handed to its kernel."""
         self.status = "running"
+        self.revision += 1
         self._started_at = time.perf_counter()
         self.journal.append(Started(execution_id=self.id, context_id=self.context_id, language=self.language))
 
@@ -197,6 +200,7 @@ class Execution:
 
     def receive(self, message: Message) -> None:
         """Take a message of this cell; those after its end (threads that outlive it) add to its result."""
+        self.revision += 1
         if self.is_finished:
             self._receive_late(message)
             return
@@ -223,6 +227,7 @@ class Execution:
 
     def cap(self) -> None:
         """Keep no more output than now; what comes is counted in `truncated`, and readers get a `Gap` instead of older events."""
+        self.revision += 1
         self._normalizer.cap()
         self.journal.cap()
 
@@ -254,13 +259,14 @@ class Execution:
         if error is not None:
             self.journal.append(self._normalizer.fail(error))
         self.status, self.context_state = status, context_state
+        self.revision += 1
         self.request = None
         self._answers.close()
         self.journal.append(
             Done(
                 status=status,
-                execution_count=self._execution_count,
-                duration_ms=self._duration_ms,
+                execution_count=_told(self.execution_count),
+                duration_ms=_told(self._duration_ms),
                 context_state=context_state or UNSET,
                 truncated=self._normalizer.truncated(),
                 primary_index=self._normalizer.primary_index(),
@@ -282,6 +288,7 @@ class Execution:
 
     def discard(self) -> None:
         """Let go of all output: nobody can ask for it, and whoever still follows it gets a `Gap`."""
+        self.revision += 1
         self.journal.discard()
         self._normalizer = Normalizer(self._limits)
 
@@ -301,14 +308,8 @@ class Execution:
         return follow(self.journal, after, ping=ping)
 
     @property
-    def _execution_count(self) -> int | UnsetType:
-        count = self._normalizer.execution_count
-        return UNSET if count is None else count
-
-    @property
-    def _duration_ms(self) -> float | UnsetType:
-        duration = self.duration
-        return UNSET if duration is None else round(duration * 1000, 3)
+    def _duration_ms(self) -> float | None:
+        return None if self.duration is None else round(self.duration * 1000, 3)
 
     def result(self, logs: Logs | None = None) -> Result:
         """The execution as it stands now. `logs`: in place of its own, which may be long."""
@@ -321,11 +322,16 @@ class Execution:
             items=normalizer.items(),
             logs=logs or normalizer.logs(),
             error=normalizer.error or UNSET,
-            execution_count=self._execution_count,
-            duration_ms=self._duration_ms,
+            execution_count=_told(self.execution_count),
+            duration_ms=_told(self._duration_ms),
             context_state=self.context_state or UNSET,
             truncated=normalizer.truncated(),
             variables=self._changes,
             checkpoint=self.checkpoint,
             files=self.files,
         )
+
+
+def _told(value: Value | None) -> Value | UnsetType:
+    """As a field of an answer, which is absent when there is nothing to tell."""
+    return UNSET if value is None else value

@@ -12,13 +12,12 @@ import msgspec
 from engine.contexts.budgets import Share
 from engine.contexts.kernel_slot import KernelSlot
 from engine.contexts.observers import Observer, Observers
-from engine.contexts.queue import Queue
-from engine.errors import ContextEnded, KernelDied, PolyreplError, ShuttingDown
+from engine.contexts.queue import Queue, Work
+from engine.errors import ContextBusy, ContextEnded, KernelDied, PolyreplError, ShuttingDown
 from engine.jupyter import Channel, ClientMessage, Message
 from engine.kernels import Kernel, Outcome, Run, wait_for_stop
 
 _FLUSH_WAIT = 60.0  # seconds that a kernel has to read a request that is no cell, before the next is sent
-_LOOK = 3600.0  # seconds between looks at a cell without a deadline: it ends with an interrupt, or its kernel
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 
@@ -117,8 +116,9 @@ class Relay:
 
     async def _outcome(self, kernel: Kernel, run: Run) -> Outcome:
         timeout = self._relays.timeout
-        while (outcome := await run.wait(timeout or _LOOK)) is Outcome.TIMEOUT and timeout is None:
-            pass
+        waiting: list[Work] = []
+        while (outcome := await run.wait(timeout or self._relays.patience)) is Outcome.TIMEOUT and timeout is None:
+            waiting = self._relays.refuse_waiting(waiting)
         if outcome is Outcome.TIMEOUT:
             text = f"[polyrepl: interrupted after {timeout:g} s, the setting websocket_timeout]\n"
             self._observers.say_stderr(text, self.request.parts[0])
@@ -139,6 +139,8 @@ class Relay:
 class Host(Protocol):
     """The context whose kernel is asked."""
 
+    id: str
+
     @property
     def observers(self) -> Observers: ...
     async def interrupt(self) -> None: ...
@@ -147,12 +149,17 @@ class Host(Protocol):
 
 
 class Relays:
-    """Takes what the observers of a context ask. Seconds: `timeout` for a cell, None for none, and `grace` after its interrupt."""
+    """Takes what the observers of a context ask. Seconds: `timeout` for a cell, None for none, and `grace` after its interrupt.
 
-    def __init__(self, host: Host, slot: KernelSlot, queue: Queue, *, timeout: float | None, grace: float) -> None:
+    `patience`: seconds after which what others wait for behind a cell without a timeout is refused, within twice this time."""
+
+    def __init__(
+        self, host: Host, slot: KernelSlot, queue: Queue, *, timeout: float | None, grace: float, patience: float
+    ) -> None:
         self.observers = host.observers
         self.timeout = timeout
         self.grace = grace
+        self.patience = patience
         self._host = host
         self._slot = slot
         self._queue = queue
@@ -214,6 +221,14 @@ class Relays:
             if isinstance(each, Relay) and each.session == failed.session and each.request.is_cell:
                 self._queue.remove(each)
                 each.abort()
+
+    def refuse_waiting(self, before: list[Work]) -> list[Work]:
+        """Refuse what waits for a turn, is no request of an observer, and waited already `before`; returns what waits now."""
+        waiting = [each for each in self._queue if not isinstance(each, Relay)]
+        for late in [each for each in waiting if each in before]:
+            self._queue.remove(late)
+            late.refuse(ContextBusy(self._host.id))
+        return waiting
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -17,7 +17,7 @@ from engine.errors import KernelDied, MessageError
 from engine.jupyter import Channel, Message
 from engine.kernels.channels import Channels, Listener, MakeChannels
 from engine.kernels.kernelspecs import honours
-from engine.kernels.process import KernelProcess
+from engine.kernels.process import KernelProcess, Remover
 from engine.kernels.provisioners import Exit, Provisioner
 from engine.kernels.requests import Requests
 from engine.kernels.run import Outcome, Run
@@ -50,7 +50,7 @@ def _cell(code: str, *, allow_stdin: bool = False) -> dict[str, Any]:
 class Kernel:
     """A running kernel. `start` or `adopt` makes one; `exited` resolves, once, when its process is gone.
 
-    `memory`: bytes that it may take; only named in a message if it ends for lack of them."""
+    `remover` removes its directory with it. `memory`: bytes that it may take; only named in a message if it ends for lack of them."""
 
     def __init__(
         self,
@@ -58,6 +58,7 @@ class Kernel:
         provisioner: Provisioner,
         directory: Path,
         *,
+        remover: Remover,
         metrics: Metrics,
         memory: int | None = None,
     ) -> None:
@@ -66,7 +67,7 @@ class Kernel:
         self.state = KernelState.STARTING
         self.execution_count = 0
         self.observer: Listener | None = None  # gets every message, before those whose answers they are
-        self._process = KernelProcess(spec, provisioner, directory, self, memory=memory)
+        self._process = KernelProcess(spec, provisioner, directory, self, remover=remover, memory=memory)
         self._provisioner = provisioner
         self._metrics = metrics
         self._current: Run | None = None

@@ -277,7 +277,8 @@ class Local(Backend):
         return kernel
 
     def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path) -> Kernel:
-        return Kernel(spec, provisioner, directory, metrics=self._metrics, memory=memory_of(self._settings))
+        memory = memory_of(self._settings)
+        return Kernel(spec, provisioner, directory, remover=self.run_dir, metrics=self._metrics, memory=memory)
 
     def files(self, holder: FileHolder) -> LocalFiles:
         return LocalFiles(holder.id, holder.workspace, self._file_limits)

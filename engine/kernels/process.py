@@ -19,10 +19,7 @@ from engine.kernels.kernelspecs import CONNECTION_FILE, honours, memory_slack
 from engine.kernels.memory import is_out_of_memory, limit_growth
 from engine.kernels.provisioners import Exit, OutputReader, Provisioner
 from engine.kernels.refusals import start_refused
-from engine.workspaces import Daemons, remove_tree
 
-_REMOVAL_SECONDS = 5.0
-_daemons = Daemons("kernel directory")
 _EXIT_WAIT = 5.0  # seconds a killed process has to be gone
 
 
@@ -33,13 +30,27 @@ class Owner(Receiver, OutputReader, Protocol):
         """The process has ended and `exited` is resolved; called once."""
 
 
+class Remover(Protocol):
+    """Who removes directories: the run directory."""
+
+    async def remove(self, path: Path) -> bool:
+        """Remove a directory with all that is in it, in a thread. Returns whether it is gone; if not, it is tried again later."""
+
+
 class KernelProcess:
-    """One process in a directory of its own, which goes with it. `start` or `adopt` is called once.
+    """One process in a directory of its own, which goes with it: `remover` removes it. `start` or `adopt` is called once.
 
     `memory`: bytes that the process may take; only named in a message if it ends for lack of them."""
 
     def __init__(
-        self, spec: KernelSpec, provisioner: Provisioner, directory: Path, owner: Owner, *, memory: int | None
+        self,
+        spec: KernelSpec,
+        provisioner: Provisioner,
+        directory: Path,
+        owner: Owner,
+        *,
+        remover: Remover,
+        memory: int | None,
     ) -> None:
         self.provisioner = provisioner
         self.exited: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
@@ -48,6 +59,7 @@ class KernelProcess:
         self._spec = spec
         self._directory = directory
         self._owner = owner
+        self._remover = remover
         self._memory = memory
         self._stream: socket.socket | None = None
         self._broken: MessageError | None = None
@@ -203,10 +215,4 @@ class KernelProcess:
                 with contextlib.suppress(OSError):
                     if self._stream is not None:
                         self._stream.close()
-                await self._remove_directory()
-
-    async def _remove_directory(self) -> None:
-        """A kernel can have put anything there, so it is done in a thread."""
-        loop = asyncio.get_running_loop()
-        removing = loop.run_in_executor(_daemons, lambda: remove_tree(self._directory, seconds=_REMOVAL_SECONDS))
-        await asyncio.wait({removing}, timeout=2 * _REMOVAL_SECONDS)
+                await self._remover.remove(self._directory)

@@ -8,10 +8,8 @@ from typing import Protocol
 from uvicorn.server import ServerState
 
 from engine.metrics import Metrics
+from engine.settings import Settings
 
-MAX_CONNECTIONS = 100_000
-MAX_UNAUTHORIZED = 1000
-PEER_TIMEOUT = 30.0  # seconds
 _LOOKED_AT = 1000  # connections that are asked whether they are idle, before a new one is refused
 
 
@@ -60,21 +58,21 @@ class Connections(ServerState):
 
     Peers without authorization have a budget of their own: one that is new takes the place of the oldest. So whoever has a token is
     always let in. When all places are taken, one of them is closed, or else an authorized connection without a request.
-    `peer_timeout`: seconds in which a peer has to go on with what it has begun, see `engine.server.uvicorn_protocols`."""
+    `open_files`: how many the process may have. `peer_timeout`: seconds in which a peer has to go on with what it has begun, see
+    `engine.server.uvicorn_protocols`."""
 
     def __init__(
         self,
         metrics: Metrics,
+        settings: Settings,
         *,
-        limit: int = MAX_CONNECTIONS,
-        max_unauthorized: int = MAX_UNAUTHORIZED,
-        peer_timeout: float = PEER_TIMEOUT,
+        open_files: int,
     ) -> None:
         super().__init__()
         self.metrics = metrics
-        self.peer_timeout = peer_timeout
-        self._limit = limit
-        self._max_unauthorized = min(max_unauthorized, max(1, limit // 2))
+        self.peer_timeout = settings.peer_timeout
+        self._limit = settings.max_connections or open_files // 2
+        self._max_unauthorized = min(settings.max_unauthorized_connections, max(1, self._limit // 2))
         self._unauthorized: dict[Peer, None] = {}  # oldest first
         self._authorized: dict[Peer, None] = {}
 

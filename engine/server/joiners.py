@@ -23,6 +23,8 @@ class Joiner(asyncio.Transport):
         self._loop = loop
         self._held: list[bytes | bytearray | memoryview[Any]] = []
         self._size = 0
+        self._is_paused = False
+        self._is_held = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -61,10 +63,20 @@ class Joiner(asyncio.Transport):
         return self._transport.get_write_buffer_size() + self._size
 
     def pause_reading(self) -> None:
-        self._transport.pause_reading()
+        self._set_reading(is_paused=True, is_held=self._is_held)
 
     def resume_reading(self) -> None:
-        self._transport.resume_reading()
+        self._set_reading(is_paused=False, is_held=self._is_held)
+
+    def hold_reading(self, is_held: bool) -> None:
+        """Read nothing while this is so, whoever resumes reading."""
+        self._set_reading(is_paused=self._is_paused, is_held=is_held)
+
+    def _set_reading(self, *, is_paused: bool, is_held: bool) -> None:
+        stopped = self._is_paused or self._is_held
+        self._is_paused, self._is_held = is_paused, is_held
+        if stopped is not (is_paused or is_held) and not self._transport.is_closing():
+            (self._transport.resume_reading if stopped else self._transport.pause_reading)()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self._transport.set_protocol(protocol)

@@ -156,12 +156,6 @@ def run_server(settings: Settings) -> int:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
     )
-    connections = Connections(
-        engine.metrics,
-        limit=settings.max_connections or open_files // 2,
-        max_unauthorized=settings.max_unauthorized_connections,
-        peer_timeout=settings.peer_timeout,
-    )
-    server = _Server(config, app, connections)
+    server = _Server(config, app, Connections(engine.metrics, settings, open_files=open_files))
     server.run(_listeners(settings))
     return 0 if server.started and not server.failed else 1

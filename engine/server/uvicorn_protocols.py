@@ -31,6 +31,8 @@ _PING_BYTES = 6  # that the peer's system acknowledges whether it is read or not
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _FRAME_BYTES = 64  # that a frame takes besides its data, while its message goes on
+_PIECE = 8 * 1024  # bytes of a websocket that are parsed before it is looked how many frames there were
+_FRAMES_IN_A_TURN = 250  # from which on the rest has to wait for the next turn of the loop
 _ACKNOWLEDGED = struct.Struct("120xQ")  # tcpi_bytes_acked in Linux's struct tcp_info
 
 
@@ -170,6 +172,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     `incoming` of the application's state. A peer whose message has no room there is closed (1013). What is for the protocol alone
     is not kept. Of the pings of one who does not take what is written, the last are answered.
 
+    Frames can be as small as six bytes. What comes at once is parsed up to some hundreds of them; the rest waits for the next turns of
+    the loop, and nothing is read meanwhile.
+
     An application that has refused a websocket with an answer of its own is, unlike in uvicorn's, none that has failed."""
 
     is_idle = False
@@ -179,10 +184,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     _complete = 0  # bytes of whole messages
     _begun = 0  # and of the frames of one that goes on
     _pongs = b""  # that wait until the peer takes what is before them
+    _rest = memoryview(b"")  # of what was received, for later turns
+    _frames = 0  # in this turn
     _is_refused = False  # what still comes is thrown away, up to the end
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(Joiner(transport, self.loop))
+        self._reads = Joiner(transport, self.loop)
+        super().connection_made(self._reads)
         self._peer = transport.peer if isinstance(transport, HeadJoiner) else None
         if self._peer is not None:
             self._peer.holder = self
@@ -192,6 +200,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._peer is not None:
             self._peer.leave()
+        self._rest = memoryview(b"")
         super().connection_lost(exc)
         if self._incoming is not None:
             self._incoming.give(self._incoming.held)
@@ -215,17 +224,37 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 self._is_refused = True
                 self._cut(error.message[:_REASON_BYTES])
                 return
-        super().data_received(data)
+        is_first = not self._rest
+        self._rest = memoryview(data if is_first else bytes(self._rest) + data)
+        if is_first:
+            self._parse()
+
+    def _parse(self) -> None:
+        """Parse what has been received, up to what is enough for one turn of the loop."""
+        self._frames = 0
+        while self._rest and self._frames < _FRAMES_IN_A_TURN:
+            piece, self._rest = bytes(self._rest[:_PIECE]), self._rest[_PIECE:]
+            super().data_received(piece)
+            if self.conn.handshake_exc is not None and not self.handshake_initiated:  # of which uvicorn's says nothing
+                self.transport.write(_NO_HANDSHAKE)
+                self.close_sent = True
+                self.transport.close()
+            if self._is_refused or self.transport.is_closing():
+                self._rest = memoryview(b"")
         self._weigh()
-        if self.conn.handshake_exc is not None and not self.handshake_initiated:  # of which uvicorn's says nothing
-            self.transport.write(_NO_HANDSHAKE)
-            self.close_sent = True
-            self.transport.close()
+        self._reads.hold_reading(bool(self._rest))
+        if self._rest:
+            self.loop.call_soon(self._parse)
+
+    def handle_events(self) -> None:
+        self._frames += len(self.conn.events)
+        super().handle_events()
 
     def _weigh(self) -> None:
         """Hold what is here by now."""
         if self._incoming is not None:
-            change = self._complete + self._begun + len(self.conn.reader.buffer) - self._incoming.held
+            waits = len(self.conn.reader.buffer) + len(self._rest)
+            change = self._complete + self._begun + waits - self._incoming.held
             if change > 0:
                 self._incoming.take(change)
             elif change:

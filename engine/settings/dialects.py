@@ -39,7 +39,9 @@ class Gateway(BaseModel):
         30.0, ge=0, allow_inf_nan=False, description="Seconds between websocket pings. 0: no pings."
     )
     websocket_timeout: Seconds | None = Field(
-        None, description="Timeout of websocket cells, in seconds. Default: no timeout."
+        None,
+        description="Timeout of websocket cells, in seconds. Default: no timeout. Executions that wait behind such a cell "
+        "for longer than `max_timeout` are refused.",
     )
     websocket_buffer_bytes: int = Field(
         32 * MIB, ge=5 * MIB, description="Maximum number of bytes to keep for a slow or disconnected websocket."

@@ -7,9 +7,8 @@ from engine.workspaces.labels import Labels
 from engine.workspaces.local_files import LocalFiles
 from engine.workspaces.places import Anchor, Place
 from engine.workspaces.refusals import shortage
-from engine.workspaces.removal import remove_tree
 from engine.workspaces.run_directory import RunDir
-from engine.workspaces.threads import Daemons, Disk, Lane, Stuck
+from engine.workspaces.threads import Disk, Lane, Stuck
 from engine.workspaces.usage import FileLimits
 from engine.workspaces.workspace import Workspace
 
@@ -17,7 +16,6 @@ __all__ = [
     "FILE_TYPES",
     "Anchor",
     "Copied",
-    "Daemons",
     "Disk",
     "FileLimits",
     "Files",
@@ -35,7 +33,6 @@ __all__ = [
     "copy_workspace",
     "file_error",
     "modified",
-    "remove_tree",
     "replace_files",
     "shortage",
     "watch",

@@ -79,7 +79,6 @@ class Live:
 def serve(
     engine: Engine,
     *,
-    connections: Connections | None = None,
     new_loop: Callable[[], asyncio.AbstractEventLoop] = TurnLoop,
 ) -> Iterator[Live]:
     """Serve until the block ends. Raises RuntimeError when the server does not come up. `wait_until` needs a TurnLoop."""
@@ -92,7 +91,7 @@ def serve(
             log_config=None,
             timeout_graceful_shutdown=1,
         )
-        server = _Server(config, connections or Connections(engine.metrics), new_loop)
+        server = _Server(config, Connections(engine.metrics, engine.settings, open_files=10_000), new_loop)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         try:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from engine.server.connections import Connections
 from tests.harness.in_process import serve
 
 pytestmark = pytest.mark.anyio
@@ -217,10 +216,10 @@ def statuses(received: bytes) -> list[int]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_no_request_is_a_failure_of_ours_or_hangs(make_fake, family: str):
-    engine = make_fake(token=TOKEN).engine
+    engine = make_fake(token=TOKEN, peer_timeout=PEER_TIMEOUT).engine
 
     requests = list(FAMILIES[family]())
-    with serve(engine, connections=Connections(engine.metrics, peer_timeout=PEER_TIMEOUT)) as live:
+    with serve(engine) as live:
         answers = await asyncio.to_thread(exchange, live.port, requests)
         async with httpx.AsyncClient(base_url=live.url, timeout=WAIT) as client:
             response = await client.post("/execute", content=CODE, headers={"Authorization": f"Bearer {TOKEN}"})
@@ -234,17 +233,17 @@ async def test_no_request_is_a_failure_of_ours_or_hangs(make_fake, family: str):
 
 
 async def test_what_is_hidden_behind_a_request_is_never_answered(make_fake):
-    engine = make_fake(token=TOKEN).engine
-    with serve(engine, connections=Connections(engine.metrics, peer_timeout=PEER_TIMEOUT)) as live:
+    engine = make_fake(token=TOKEN, peer_timeout=PEER_TIMEOUT).engine
+    with serve(engine) as live:
         for received in await asyncio.to_thread(exchange, live.port, list(smuggled())):
             assert b'"items"' not in received
             assert set(statuses(received)) <= {400, 401}
 
 
 async def test_of_requests_sent_at_once_only_so_many_are_taken(make_fake):
-    engine = make_fake(token=TOKEN).engine
+    engine = make_fake(token=TOKEN, peer_timeout=PEER_TIMEOUT).engine
     health = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    with serve(engine, connections=Connections(engine.metrics, peer_timeout=PEER_TIMEOUT)) as live:
+    with serve(engine) as live:
         few, many = await asyncio.to_thread(exchange, live.port, [health * 3, health * 2000])
     assert statuses(few) == [200] * 3
     assert len(statuses(many)) <= 200

@@ -73,7 +73,16 @@ DIALECTS = {
     "api.mcp",
 }
 FACES = (
-    {"jupyter", "output", "workspaces", "kernels", "kernels.channels", "kernels.provisioners", "kernels.remote"}
+    {
+        "models",
+        "jupyter",
+        "output",
+        "workspaces",
+        "kernels",
+        "kernels.channels",
+        "kernels.provisioners",
+        "kernels.remote",
+    }
     | {"packages", "contexts", "settings", "server", "api.middleware"}
     | DIALECTS
 )

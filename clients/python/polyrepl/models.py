@@ -7,138 +7,99 @@ from typing import Any, ClassVar, Literal
 
 from polyrepl.values import UNSET, UnsetType, Value
 
-Status = Literal["queued", "running", "ok", "error", "timeout", "interrupted", "died"]
-ContextState = Literal["created", "preserved", "restarted", "lost", "rolled_back"]
-InstallationStatus = Literal["ok", "error", "timeout", "cancelled"]
-Files = Literal["copied", "shared"]
+
+class Completion(Value):
+    """One way to go on. `type` is the kernel's word: function, keyword, path, ...; empty where it says none."""
+
+    text: str
+    type: str
+
+
+class Completions(Value):
+    """What may stand between `cursor_start` and `cursor_end` (characters of the code)."""
+
+    matches: list[Completion]
+    cursor_start: int
+    cursor_end: int
+
+
+class Inspection(Value):
+    """What is known of a name: MIME types and their values."""
+
+    found: bool
+    data: dict[str, Any]
+
+
+class Completeness(Value):
+    """`status`: complete, incomplete (then `indent` is that of the next line), invalid or unknown."""
+
+    status: Literal["complete", "incomplete", "invalid", "unknown"]
+    indent: str = ""
+
+
 Count = int
 Name = str
 Names = list[Name]
-TERMINAL: frozenset[str] = frozenset({"ok", "error", "timeout", "interrupted", "died"})
 
 
-class Item(Value):
-    """One output of a cell: its MIME bundle mapped to fields. Images and PDF are base64 text, `json` is JSON.
+class ContextInfo(Value):
+    """A context as listed. `state`: starting, idle, busy or dead; `name`, `tags`: a client's labels. Times are ISO 8601, UTC."""
 
-    `data` holds the values of a table by column, `chart` what a plot shows; both only where the request asked for them.
-    `extra` holds every other MIME type; `omitted` the MIME types left out at a limit, with their sizes in bytes."""
-
-    is_primary: bool
-    text: str | UnsetType = UNSET
-    html: str | UnsetType = UNSET
-    markdown: str | UnsetType = UNSET
-    svg: str | UnsetType = UNSET
-    png: str | UnsetType = UNSET
-    jpeg: str | UnsetType = UNSET
-    pdf: str | UnsetType = UNSET
-    latex: str | UnsetType = UNSET
-    json: Any | UnsetType = UNSET
-    javascript: str | UnsetType = UNSET
-    data: dict[str, Any] | UnsetType = UNSET
-    chart: dict[str, Any] | UnsetType = UNSET
-    extra: dict[str, Any] | UnsetType = UNSET
-    metadata: dict[str, Any] | UnsetType = UNSET
-    omitted: dict[str, int] | UnsetType = UNSET
+    id: str
+    language: str
+    cwd: str
+    kernel: str
+    state: str
+    created_at: str
+    last_activity: str
+    queued: int
+    execution_count: int
+    name: str | UnsetType = UNSET
+    tags: dict[str, str] | UnsetType = UNSET
 
 
-class Logs(Value):
-    """Lines without their newlines; a carriage return overwrites its line, as on a terminal."""
+class Obstacle(Value):
+    """Something of a context that a copy of its process does not have. `kind`: thread, task, socket, pipe, process, database, ..."""
 
-    stdout: list[str]
-    stderr: list[str]
-
-
-class ErrorInfo(Value):
-    """The error of a cell. `traceback` is one string without ANSI sequences; `hint` tells how to install a package that is missing."""
-
-    name: str
-    value: str
-    traceback: str
-    hint: str | UnsetType = UNSET
-
-
-class Truncation(Value):
-    """What a limit cut: how much there was and how much is kept (bytes; `items` also counts)."""
-
-    total_bytes: int
-    kept_bytes: int
-    total: int | UnsetType = UNSET
-    kept: int | UnsetType = UNSET
-
-
-class Variable(Value):
-    """A variable of a context. `type` is qualified, but for builtins; `preview` is one line; `size_bytes` counts no contents of
-    containers. `shape`, `dtype` and `columns` (the first ones) are those of arrays and tables, `length` that of containers."""
-
+    kind: Name
     name: Name
-    type: Name
-    kind: Literal["module", "class", "function", "value"]
-    preview: Name
-    shape: list[Count] | UnsetType = UNSET
-    length: Count | UnsetType = UNSET
-    size_bytes: Count | UnsetType = UNSET
-    dtype: Name | UnsetType = UNSET
-    columns: list[Name] | UnsetType = UNSET
 
 
-class VariableList(Value):
-    """Variables by name. `total` counts all that match; `truncated`: more of them follow, ask `after` the last name."""
+class BranchInfo(ContextInfo):
+    """A context that was made as a copy of another. `checkpoint`: of which of its states, where that is not the present one."""
 
-    items: list[Variable]
-    total: Count
-    truncated: bool
-
-
-class VariableChanges(Value):
-    """Names of the variables that an execution made, changed and removed. `omitted` counts those beyond the first 1000."""
-
-    created: Names
-    changed: Names
-    removed: Names
-    omitted: Count | UnsetType = UNSET
+    branched_from: str
+    files: Files
+    not_carried: list[Obstacle]
+    checkpoint: str | UnsetType = UNSET
 
 
-class FileInfo(Value):
-    """What is at a path, relative to the working directory. `modified` is ISO 8601, UTC."""
+class CheckpointInfo(Value):
+    """A state of a context that it can return to. `memory_bytes`: what only this state holds, now; `state`: ready or lost."""
 
-    path: str
-    type: Literal["file", "directory", "symlink", "other"]
-    size: int
-    modified: str
-
-
-class FileList(Value):
-    """Files by path. `truncated`: more of them follow, ask `after` the last path."""
-
-    items: list[FileInfo]
-    truncated: bool
-
-
-class FileChange(Value):
-    """A file that an execution made, changed or deleted. `size`: bytes of what is there now."""
-
-    path: str
-    change: Literal["created", "changed", "deleted"]
-    size: int | UnsetType = UNSET
-
-
-class Result(Value):
-    """An execution as its readers see it, at any moment of its life."""
-
-    execution_id: str
+    checkpoint: str
     context_id: str
     language: str
-    status: Status
-    items: list[Item]
-    logs: Logs
-    error: ErrorInfo | UnsetType = UNSET
-    execution_count: int | UnsetType = UNSET
-    duration_ms: float | UnsetType = UNSET
-    context_state: ContextState | UnsetType = UNSET
-    truncated: dict[str, Truncation] | UnsetType = UNSET
-    variables: VariableChanges | UnsetType = UNSET
-    checkpoint: str | UnsetType = UNSET
-    files: list[FileChange] | UnsetType = UNSET
+    created_at: str
+    execution_count: int
+    state: str
+    files: Files
+    file_bytes: int
+    not_carried: list[Obstacle]
+    name: str | UnsetType = UNSET
+    memory_bytes: int | UnsetType = UNSET
+
+
+class LanguageInfo(Value):
+    """A language a request may name. `reason` tells why it is not available."""
+
+    name: str
+    aliases: list[str]
+    kernel: str
+    available: bool
+    version: str | UnsetType = UNSET
+    display_name: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
 
 
 class Event(Value):
@@ -233,6 +194,58 @@ class Done(Event):
 
 
 AnyEvent = Started | Stdout | Stderr | ItemAdded | ItemUpdated | Cleared | InputRequest | Failed | Gap | Done
+Files = Literal["copied", "shared"]
+
+
+class FileInfo(Value):
+    """What is at a path, relative to the working directory. `modified` is ISO 8601, UTC."""
+
+    path: str
+    type: Literal["file", "directory", "symlink", "other"]
+    size: int
+    modified: str
+
+
+class FileList(Value):
+    """Files by path. `truncated`: more of them follow, ask `after` the last path."""
+
+    items: list[FileInfo]
+    truncated: bool
+
+
+class FileChange(Value):
+    """A file that an execution made, changed or deleted. `size`: bytes of what is there now."""
+
+    path: str
+    change: Literal["created", "changed", "deleted"]
+    size: int | UnsetType = UNSET
+
+
+class Item(Value):
+    """One output of a cell: its MIME bundle mapped to fields. Images and PDF are base64 text, `json` is JSON.
+
+    `data` holds the values of a table by column, `chart` what a plot shows; both only where the request asked for them.
+    `extra` holds every other MIME type; `omitted` the MIME types left out at a limit, with their sizes in bytes."""
+
+    is_primary: bool
+    text: str | UnsetType = UNSET
+    html: str | UnsetType = UNSET
+    markdown: str | UnsetType = UNSET
+    svg: str | UnsetType = UNSET
+    png: str | UnsetType = UNSET
+    jpeg: str | UnsetType = UNSET
+    pdf: str | UnsetType = UNSET
+    latex: str | UnsetType = UNSET
+    json: Any | UnsetType = UNSET
+    javascript: str | UnsetType = UNSET
+    data: dict[str, Any] | UnsetType = UNSET
+    chart: dict[str, Any] | UnsetType = UNSET
+    extra: dict[str, Any] | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET
+    omitted: dict[str, int] | UnsetType = UNSET
+
+
+InstallationStatus = Literal["ok", "error", "timeout", "cancelled"]
 
 
 class PackageInfo(Value):
@@ -282,90 +295,82 @@ class Installed(Event):
     result: InstallationResult
 
 
-class ContextInfo(Value):
-    """A context as listed. `state`: starting, idle, busy or dead; `name`, `tags`: a client's labels. Times are ISO 8601, UTC."""
-
-    id: str
-    language: str
-    cwd: str
-    kernel: str
-    state: str
-    created_at: str
-    last_activity: str
-    queued: int
-    execution_count: int
-    name: str | UnsetType = UNSET
-    tags: dict[str, str] | UnsetType = UNSET
+Status = Literal["queued", "running", "ok", "error", "timeout", "interrupted", "died"]
+ContextState = Literal["created", "preserved", "restarted", "lost", "rolled_back"]
+TERMINAL: frozenset[str] = frozenset({"ok", "error", "timeout", "interrupted", "died"})
 
 
-class Obstacle(Value):
-    """Something of a context that a copy of its process does not have. `kind`: thread, task, socket, pipe, process, database, ..."""
+class Logs(Value):
+    """Lines without their newlines; a carriage return overwrites its line, as on a terminal."""
 
-    kind: Name
-    name: Name
-
-
-class BranchInfo(ContextInfo):
-    """A context that was made as a copy of another. `checkpoint`: of which of its states, where that is not the present one."""
-
-    branched_from: str
-    files: Files
-    not_carried: list[Obstacle]
-    checkpoint: str | UnsetType = UNSET
+    stdout: list[str]
+    stderr: list[str]
 
 
-class CheckpointInfo(Value):
-    """A state of a context that it can return to. `memory_bytes`: what only this state holds, now; `state`: ready or lost."""
-
-    checkpoint: str
-    context_id: str
-    language: str
-    created_at: str
-    execution_count: int
-    state: str
-    files: Files
-    file_bytes: int
-    not_carried: list[Obstacle]
-    name: str | UnsetType = UNSET
-    memory_bytes: int | UnsetType = UNSET
-
-
-class LanguageInfo(Value):
-    """A language a request may name. `reason` tells why it is not available."""
+class ErrorInfo(Value):
+    """The error of a cell. `traceback` is one string without ANSI sequences; `hint` tells how to install a package that is missing."""
 
     name: str
-    aliases: list[str]
-    kernel: str
-    available: bool
-    version: str | UnsetType = UNSET
-    display_name: str | UnsetType = UNSET
-    reason: str | UnsetType = UNSET
+    value: str
+    traceback: str
+    hint: str | UnsetType = UNSET
 
 
-class Completion(Value):
-    """One way to go on. `type` is the kernel's word: function, keyword, path, ...; empty where it says none."""
+class Truncation(Value):
+    """What a limit cut: how much there was and how much is kept (bytes; `items` also counts)."""
 
-    text: str
-    type: str
-
-
-class Completions(Value):
-    """What may stand between `cursor_start` and `cursor_end` (characters of the code)."""
-
-    matches: list[Completion]
-    cursor_start: int
-    cursor_end: int
+    total_bytes: int
+    kept_bytes: int
+    total: int | UnsetType = UNSET
+    kept: int | UnsetType = UNSET
 
 
-class Inspection(Value):
-    """What is known of a name: MIME types and their values."""
+class Result(Value):
+    """An execution as its readers see it, at any moment of its life."""
 
-    found: bool
-    data: dict[str, Any]
+    execution_id: str
+    context_id: str
+    language: str
+    status: Status
+    items: list[Item]
+    logs: Logs
+    error: ErrorInfo | UnsetType = UNSET
+    execution_count: int | UnsetType = UNSET
+    duration_ms: float | UnsetType = UNSET
+    context_state: ContextState | UnsetType = UNSET
+    truncated: dict[str, Truncation] | UnsetType = UNSET
+    variables: VariableChanges | UnsetType = UNSET
+    checkpoint: str | UnsetType = UNSET
+    files: list[FileChange] | UnsetType = UNSET
 
 
-class Completeness(Value):
-    """`status`: complete, incomplete (then `indent` is that of the next line), invalid or unknown."""
+class Variable(Value):
+    """A variable of a context. `type` is qualified, but for builtins; `preview` is one line; `size_bytes` counts no contents of
+    containers. `shape`, `dtype` and `columns` (the first ones) are those of arrays and tables, `length` that of containers."""
 
-    status: Literal["complete", "incomplete", "invalid", "unknown"]
-    indent: str = ""
+    name: Name
+    type: Name
+    kind: Literal["module", "class", "function", "value"]
+    preview: Name
+    shape: list[Count] | UnsetType = UNSET
+    length: Count | UnsetType = UNSET
+    size_bytes: Count | UnsetType = UNSET
+    dtype: Name | UnsetType = UNSET
+    columns: list[Name] | UnsetType = UNSET
+
+
+class VariableList(Value):
+    """Variables by name. `total` counts all that match; `truncated`: more of them follow, ask `after` the last name."""
+
+    items: list[Variable]
+    total: Count
+    truncated: bool
+
+
+class VariableChanges(Value):
+    """Names of the variables that an execution made, changed and removed. `omitted` counts those beyond the first 1000."""
+
+    created: Names
+    changed: Names
+    removed: Names
+    omitted: Count | UnsetType = UNSET

@@ -16,7 +16,7 @@ from engine.api.gateway.state import state_of
 from engine.api.gateway.swagger import SWAGGER_JSON, SWAGGER_YAML
 from engine.api.http.parsing import parse_json
 from engine.api.http.reason import json_answer, refusal
-from engine.api.http.requests import engine_of, read_bytes
+from engine.api.http.requests import engine_of, received
 from engine.api.http.tables import Table
 from engine.contexts import Context
 from engine.errors import ContextNotFound, FieldError, InvalidRequest, KernelStartFailed, UnknownLanguage
@@ -26,13 +26,13 @@ VERSION = "2.21.1"  # of the jupyter_server whose API this is
 
 async def _read_object(request: Request) -> dict[str, Any] | None:
     """The body; None where there is none. Raises InvalidRequest."""
-    raw = await read_bytes(request)
-    if not raw.strip():
-        return None
-    try:
-        body = await parse_json(raw, msgspec.json.decode)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        body = raw
+    async with received(request, engine_of(request)) as raw:
+        if not raw.strip():
+            return None
+        try:
+            body = await parse_json(raw, msgspec.json.decode)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            body = raw
     if body is not None and not isinstance(body, dict):
         raise _invalid("body", "Invalid JSON in body of request")
     return body

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.api.http.parsing import beside_loop, parse_json
-from engine.api.http.requests import read_bytes
+from engine.api.http.requests import engine_of, received
 from engine.errors import MAX_ERRORS, InvalidRequest, shorten
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -33,7 +33,11 @@ class Unprocessable(Exception):
 
 async def read_checked(request: Request, model: type[Body], *, optional: bool = False) -> Body:
     """The request's body as a `model`; with `optional`, there need be none. Raises Unprocessable, or RequestTooLarge."""
-    raw = await read_bytes(request)
+    async with received(request, engine_of(request)) as raw:
+        return await _checked(raw, model, optional=optional)
+
+
+async def _checked(raw: bytes, model: type[Body], *, optional: bool) -> Body:
     if optional and raw.strip() in (b"", b"null"):
         raw = b"{}"
     if not raw:

@@ -39,27 +39,17 @@ def engine_of(request: Request) -> Engine:
 
 async def read_body(request: Request, model: type[Body], *, optional: bool = False) -> Body:
     """The request's JSON body. Raises InvalidRequest that names every wrong field, RequestTooLarge or TooManyBytes."""
-    async with _received(request, engine_of(request)) as raw:
+    async with received(request, engine_of(request)) as raw:
         try:
             return await parse_json(b"{}" if optional and not raw.strip() else raw, model.model_validate_json)
         except ValidationError as error:
             raise invalid(error) from None
 
 
-async def read_bytes(request: Request) -> bytes:
-    """The request's body as it is. Raises RequestTooLarge or TooManyBytes."""
-    return await read_within(request, engine_of(request))
-
-
-async def read_within(request: Request, engine: Engine) -> bytes:
-    """A body within the limits of an engine. Raises RequestTooLarge or TooManyBytes."""
-    async with _received(request, engine) as raw:
-        return raw
-
-
 @contextlib.asynccontextmanager
-async def _received(request: Request, engine: Engine) -> AsyncIterator[bytes]:
-    """Such a body, which is weighed until the end of the block."""
+async def received(request: Request, engine: Engine) -> AsyncIterator[bytes]:
+    """The request's body as it is, weighed until the end of the block: it has to last as long as the body, or what was made of it, is
+    waiting. Raises RequestTooLarge or TooManyBytes."""
     chunks: list[bytes] = []
     limit = engine.settings.max_request_bytes
     share = engine.budgets.incoming.share()

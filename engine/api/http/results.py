@@ -7,7 +7,6 @@ import contextlib
 import mmap
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -31,7 +30,7 @@ class _Encoded:
         self.encoding = encoding
 
 
-_shared: WeakValueDictionary[tuple[Any, ...], _Encoded] = WeakValueDictionary()
+_shared: WeakValueDictionary[tuple[str, str, int], _Encoded] = WeakValueDictionary()
 
 
 async def result_response(
@@ -72,8 +71,7 @@ async def _response(
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> LargeResponse:
-    # Whatever changes a result changes one of these.
-    key = (execution.id, what, execution.status, execution.journal.last, execution.size)
+    key = (execution.id, what, execution.revision)
     encoded = _shared.get(key)
     if encoded is None:
         task = asyncio.create_task(_encode(encoding(), execution.size))

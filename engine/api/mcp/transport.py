@@ -5,6 +5,7 @@ What it needs is an optional package; without it the path answers 501, and says 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from engine.api.http import errors
 from engine.api.http.dialect import Dialect, State
 from engine.api.http.parsing import parse_json
-from engine.api.http.requests import read_within
+from engine.api.http.requests import received
 from engine.api.mcp.sessions import IDLE, MAX_OPENING, Sessions, opens_session
 from engine.core import Engine
 from engine.errors import NotSupported, PolyreplError, RequestTooLarge, ShuttingDown
@@ -54,22 +55,17 @@ class McpState(State):
         if self._manager is None or _has_failed(self._manager):
             self._manager = asyncio.create_task(self._start(self._engine))
         manager = await asyncio.shield(self._manager)
-        try:
-            receive = await self._received(Request(scope, receive))
-        except PolyreplError as error:
-            await errors.render(error)(scope, receive, send)
-            return
-        await self._sessions.serve(manager, scope, receive, send)
-
-    async def _received(self, request: Request) -> Receive:
-        """The request's body, read and looked at before it is parsed on the loop; then what comes after it.
-
-        Raises InvalidRequest, RequestTooLarge or TooManyBytes."""
-        body = await read_within(request, self._engine)
-        if len(body) > MAX_OPENING and opens_session(request.scope):
-            raise RequestTooLarge(MAX_OPENING)
-        await parse_json(body, len)
-        return _after(body, request.receive)
+        async with contextlib.AsyncExitStack() as serving:
+            try:
+                # What the manager makes of the body waits until the request is answered.
+                body = await serving.enter_async_context(received(Request(scope, receive), self._engine))
+                if len(body) > MAX_OPENING and opens_session(scope):
+                    raise RequestTooLarge(MAX_OPENING)
+                await parse_json(body, len)  # looked at before it is parsed on the loop
+            except PolyreplError as error:
+                await errors.render(error)(scope, receive, send)
+                return
+            await self._sessions.serve(manager, scope, _after(body, receive), send)
 
     async def _start(self, engine: Engine) -> StreamableHTTPSessionManager:
         # Loading takes a second: not on the loop that everybody else's requests are on.

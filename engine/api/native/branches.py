@@ -84,6 +84,7 @@ _NOT_BRANCHED = {
     500: KERNEL_FAILED,
     501: NOT_SUPPORTED,
     503: ENDING,
+    507: NO_ROOM,
 }
 OPERATIONS: list[Operation] = [
     Operation(
@@ -92,7 +93,7 @@ OPERATIONS: list[Operation] = [
         fork_context,
         "Create a context with a copy of the live state of this one",
         "branches",
-        {201: Answer("The new context", BranchInfo, headers=("Location",)), **_NOT_BRANCHED, 507: NO_ROOM},
+        {201: Answer("The new context", BranchInfo, headers=("Location",)), **_NOT_BRANCHED},
         body=ForkBody,
         body_required=False,
         parameters=(LANGUAGE,),
@@ -138,6 +139,7 @@ OPERATIONS: list[Operation] = [
             429: BUSY,
             500: Answer("The checkpoint could not be restored", Problem),
             503: ENDING,
+            507: NO_ROOM,
         },
         body=RestoreBody,
     ),

@@ -61,7 +61,7 @@ class EventPage(msgspec.Struct):
     finished: bool
 
 
-_NOT_RUN = {"KernelStartFailed": 500, "InternalError": 500, "StorageFull": 507}
+_NOT_RUN = {"ContextBusy": 409, "KernelStartFailed": 500, "InternalError": 500, "StorageFull": 507}
 """Statuses of executions that could not be run, by the names of the engine's errors."""
 
 
@@ -184,6 +184,7 @@ OPERATIONS: list[Operation] = [
             200: Answer("The execution has ended, even if the code failed", Result, STREAMS),
             202: Answer("The execution was accepted (Prefer: respond-async)", Result, headers=("Location",)),
             404: NO_CONTEXT,
+            409: Answer("The code waited too long behind a websocket cell without a timeout. See `error`.", Result),
             410: Answer("The Idempotency-Key was used before, and its result is no longer kept", Problem),
             422: Answer("The Idempotency-Key was used for another request", Problem),
             429: BUSY,

@@ -23,7 +23,7 @@ from engine.api.http import reason
 from engine.api.http.errors import status_of
 from engine.api.http.locations import read_location
 from engine.api.http.parsing import beside_loop, parse_json
-from engine.api.http.requests import engine_of, read_bytes
+from engine.api.http.requests import engine_of, received
 from engine.api.http.streaming import Disconnect
 from engine.api.notebook.kernels import NotebookKernels, Reply
 from engine.api.notebook.notebook import Endpoint, Notebook, parse_notebook
@@ -117,14 +117,16 @@ class _Endpoints(BaseRoute):
         if not self._serves_all_pages and _is_of_another_page(request):
             msg = "Pages of other origins may not run the notebook's cells; see the setting allowed_origins"
             raise Forbidden(msg)
-        bundle = await _bundle(request)
-        asking = asyncio.ensure_future(self._kernels.answer(endpoint.operations[request.method], bundle))
+        # The body is a part of REQUEST, and weighed as long as that waits for a kernel.
+        async with received(request, engine_of(request)) as raw:
+            bundle = await _bundle(request, raw)
+            asking = asyncio.ensure_future(self._kernels.answer(endpoint.operations[request.method], bundle))
 
-        async def give_up() -> None:
-            asking.cancel()
+            async def give_up() -> None:
+                asking.cancel()
 
-        async with Disconnect(request.receive, give_up):
-            await asyncio.wait({asking})
+            async with Disconnect(request.receive, give_up):
+                await asyncio.wait({asking})
         return Response(status_code=_CLIENT_GONE) if asking.cancelled() else _response(asking.result())
 
 
@@ -144,7 +146,7 @@ def _response(reply: Reply) -> Response:
     return response
 
 
-async def _bundle(request: Request) -> dict[str, Any]:
+async def _bundle(request: Request, raw: bytes) -> dict[str, Any]:
     """What a cell finds in REQUEST. The server's own token is not part of it."""
     secret = engine_of(request).settings.secret
     headers: dict[str, str | list[str]] = {}
@@ -157,14 +159,13 @@ async def _bundle(request: Request) -> dict[str, Any]:
     args = parse_qs(request.url.query, keep_blank_values=True)
     if secret is not None and secret in args.get("token", []):
         del args["token"]
-    body, files = await _read_body(request)
+    body, files = await _read_body(request, raw)
     bundle = {"body": body, "args": args, "path": request.path_params, "headers": headers}
     return {**bundle, "files": files} if files else bundle
 
 
-async def _read_body(request: Request) -> tuple[Any, dict[str, list[dict[str, str]]]]:
+async def _read_body(request: Request, raw: bytes) -> tuple[Any, dict[str, list[dict[str, str]]]]:
     """The body as its content type says, and the files of a form. Raises InvalidRequest."""
-    raw = await read_bytes(request)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         return await _read_form(request, raw)

@@ -3,6 +3,7 @@
 from engine.kernels.provisioners.command import run_command
 from engine.kernels.provisioners.confinement import ROOT_WARNING, Confinement, hide_process
 from engine.kernels.provisioners.fork import ForkProvisioner
+from engine.kernels.provisioners.process import open_pidfd
 from engine.kernels.provisioners.program import ProgramProvisioner
 from engine.kernels.provisioners.provisioner import (
     FORK_NAME,
@@ -30,5 +31,6 @@ __all__ = [
     "Zygote",
     "Zygotes",
     "hide_process",
+    "open_pidfd",
     "run_command",
 ]

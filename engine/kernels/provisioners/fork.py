@@ -16,7 +16,7 @@ from typing import Any
 from jupyter_client.connect import KernelConnectionInfo
 
 from engine.kernels.provisioners.confinement import UNCONFINED, Confinement
-from engine.kernels.provisioners.process import end_marked, end_tree, fork_name, name_of
+from engine.kernels.provisioners.process import end_marked, end_tree, fork_name, name_of, open_pidfd
 from engine.kernels.provisioners.provisioner import Exit, Provisioner
 from engine.kernels.provisioners.zygote import ForkRequest, Zygote, ZygoteFailed
 from engine.metrics import Metrics
@@ -94,7 +94,7 @@ class ForkProvisioner(Provisioner):
         return info
 
     async def adopt(self, pid: int) -> None:
-        pidfd = os.pidfd_open(pid)
+        pidfd = open_pidfd(pid)
         try:
             if name_of(pid) != fork_name(self._mark):
                 # The number came with a message; it is somebody else's by now. The name was made up just for this process.

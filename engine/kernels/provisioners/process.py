@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
+import errno
 import os
 import signal
 import time
@@ -194,3 +195,10 @@ def _descendants(pids: set[int]) -> set[int]:
         found.update(below)
         above += below
     return found
+
+
+def open_pidfd(pid: int) -> int:
+    """As os.pidfd_open. Raises OSError, also where this Python was built on a system without pidfds."""
+    if not hasattr(os, "pidfd_open"):
+        raise OSError(errno.ENOSYS, "this Python knows no pidfds")
+    return os.pidfd_open(pid)

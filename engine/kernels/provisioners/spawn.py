@@ -15,7 +15,7 @@ from typing import Any
 from jupyter_client.connect import KernelConnectionInfo
 
 from engine.kernels.provisioners.confinement import UNCONFINED, Confinement
-from engine.kernels.provisioners.process import Pipes, end_group, end_marked, end_tree
+from engine.kernels.provisioners.process import Pipes, end_group, end_marked, end_tree, open_pidfd
 from engine.kernels.provisioners.provisioner import Exit, Provisioner
 from engine.validation import KERNEL_VARIABLE
 
@@ -81,7 +81,7 @@ class SpawnProvisioner(Provisioner):
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         assert self.pid is not None
         try:
-            self._pidfd = os.pidfd_open(self.pid)
+            self._pidfd = open_pidfd(self.pid)
         except OSError:  # a kernel, or a sandbox around us, without pidfds
             # A thread of its own: those of the executor are few, and files and copies need them.
             name = f"polyrepl-wait-{self.pid}"

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from engine.kernels.provisioners.process import open_pidfd
 from engine.kernels.provisioners.provisioner import Exit
 
 _MAX_MESSAGE = 1 << 16
@@ -65,7 +66,7 @@ class ZygoteProcess:
                 start_new_session=True,
                 bufsize=0,
             )
-        self._pidfd = os.pidfd_open(self._process.pid)
+        self._pidfd = open_pidfd(self._process.pid)
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
         self._loop.add_reader(self._process.stdout.fileno(), self._read_output)

@@ -102,7 +102,8 @@ class RemoteJupyter(Backend):
         await workspace.ready()
         name = self._kernelspecs[language.kernel_name]
         provisioner = RemoteProvisioner(self.server, name, env=self._settings.kernel_env, kernel_spec=spec)
-        kernel = Kernel(spec, provisioner, self.run_dir.new_kernel_dir(), metrics=self._metrics)
+        directory = self.run_dir.new_kernel_dir()
+        kernel = Kernel(spec, provisioner, directory, remover=self.run_dir, metrics=self._metrics)
         await kernel.start(
             [], channels=RemoteChannels, cwd=workspace.cwd, env={}, timeout=self._settings.kernel_start_timeout
         )

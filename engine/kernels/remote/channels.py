@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import MessageError
 from engine.jupyter import (
@@ -38,6 +38,7 @@ _RECONNECT_PAUSES = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0
 _RECONNECT_WAIT = 20.0  # seconds that all attempts may take
 _POLL_INTERVAL = 3.0  # seconds between questions whether the kernel of a running request is still there
 _NUDGE_INTERVAL = 1.0  # seconds before an unanswered question is put again, and twice as long each time
+Value = TypeVar("Value")
 _PAUSE = 0.25  # seconds between looks at a replay
 
 
@@ -169,7 +170,8 @@ class RemoteChannels(Channels):
         try:
             async for data in ws:
                 try:
-                    self._conversation.receive(await _in_turns(self._read_message(data, is_v1=is_v1)))
+                    message = await _in_turns(self._read_message(data, is_v1=is_v1))
+                    await _in_turns(self._conversation.receive(message))
                 except MessageError as error:
                     self._receiver.note_bad_message(error)
                 if not self._going_on.is_set():
@@ -244,12 +246,12 @@ class RemoteChannels(Channels):
                     self._provisioner.end(GONE if state is None else DEAD)
 
 
-async def _in_turns(steps: Steps[Message]) -> Message:
+async def _in_turns(steps: Steps[Value]) -> Value:
     """What the steps return. Others have their turn between two of them."""
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            message: Message = end.value
-            return message
+            value: Value = end.value
+            return value
         await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from engine.jupyter import Channel, Message, Parts, Session
+from engine.jupyter import Channel, Message, Parts, Session, Steps
 from engine.kernels.remote.cells import REPLAY, cell, keep_messages
 from engine.kernels.remote.losses import Numbers
 from engine.kernels.remote.replay import KEPT_BYTES, messages_of, question, read_answer
@@ -22,6 +22,7 @@ _MAX_PENDING = 1000
 _MAX_OWN = 200
 _MAX_RESENDS = 2
 _MAX_HELD = 64 * 1024 * 1024  # bytes
+_AT_ONCE = 20  # messages of a replay that are taken in one step
 _REPLAY_AGAIN = 4  # pauses without an answer before a replay is asked for again
 _REPLAY_WAIT = 120  # pauses without one before it is given up
 _LOST = "The connection to the remote Jupyter was cut while this cell ran; part of its output may be lost. The state is kept"
@@ -191,8 +192,8 @@ class Conversation:
         """Nobody listens any more."""
         self._replay = None
 
-    def receive(self, message: Message) -> None:
-        """Take in a message. Raises MessageError for a content that is none."""
+    def receive(self, message: Message) -> Steps[None]:
+        """Take in a message, in steps: one can hold thousands of others. Raises MessageError for a content that is none."""
         state = _state_of(message)
         # A new process says "starting" once, and perhaps nobody hears it. Its numbers tell, too.
         is_new = state and self.keeps_messages and not self._numbers.is_one(_msg_id(message))
@@ -200,8 +201,8 @@ class Conversation:
             self.release()
             self._link.note_end(DEAD if state == "dead" else RESTARTED)
         elif self._replay is not None:
-            self._receive_in(self._replay, message, state)
-        elif self.keeps_messages and self._tells_of_a_limit(message):
+            yield from self._receive_in(self._replay, message, state)
+        elif self.keeps_messages and _tells_of_a_limit(message) and not self._numbers.is_one(_msg_id(message)):
             self._begin_replay(message)
         else:
             self._take(message)
@@ -229,25 +230,31 @@ class Conversation:
             self._ask_to_replay(replay)
         self._link.schedule_look()
 
-    def _receive_in(self, replay: _Replay, message: Message, state: str) -> None:
+    def _receive_in(self, replay: _Replay, message: Message, state: str) -> Steps[None]:
         if message.msg_type == f"{REPLAY}_reply" and message.parent_id in self._own:
-            self._take_again(replay, message)
+            yield from self._take_again(replay, message)
         else:
             replay.hold(message)
             if state == "busy":
                 replay.told.add(message.parent_id)
-        if replay.is_caught_up and not (replay.notice is not None and self._pending):
+        if self._replay is replay and replay.is_caught_up and not (replay.notice is not None and self._pending):
             self._end_replay(replay)
 
-    def _take_again(self, replay: _Replay, reply: Message) -> None:
+    def _take_again(self, replay: _Replay, reply: Message) -> Steps[None]:
         answer = read_answer(reply)
         if answer.dropped >= self._numbers.first_lost():
             replay.is_whole = False
         elif replay.is_whole:
             for pending in self._pending.values():
                 pending.was_cut = False
-        for channel, parts in messages_of(reply, answer):
+        for number, (channel, parts) in enumerate(messages_of(reply, answer), 1):
             message = self._session.parse_parts(channel, parts)
+            if (steps := message.read()) is not None:
+                yield from steps
+            if number % _AT_ONCE == 0:
+                yield
+            if self._replay is not replay:  # it was given up meanwhile, and what was held back is delivered
+                return
             if channel is Channel.SHELL and message.parent_id in self._on_control:
                 message.channel = Channel.CONTROL
             self._take(message)
@@ -309,13 +316,6 @@ class Conversation:
         if is_idle or pending.was_cut:
             self._link.deliver(pending.idle)
 
-    def _tells_of_a_limit(self, message: Message) -> bool:
-        """Whether the remote itself says that it throws output away, as too much comes at once."""
-        if message.msg_type != "stream" or message.content.get("name") != "stderr":
-            return False
-        is_its_text = str(message.content.get("text")).startswith(_LIMITS)
-        return is_its_text and not self._numbers.is_one(_msg_id(message))
-
     def _is_whole(self, below: int) -> bool:
         return self._numbers.are_known and not self._numbers.lost(below)
 
@@ -375,6 +375,13 @@ def _state_of(message: Message) -> str:
         return ""
     state = message.content.get("execution_state")
     return state if isinstance(state, str) else ""
+
+
+def _tells_of_a_limit(message: Message) -> bool:
+    """Whether a text is what the remote itself says when it throws output away, as too much comes at once."""
+    if message.msg_type != "stream" or message.content.get("name") != "stderr":
+        return False
+    return str(message.content.get("text")).startswith(_LIMITS)
 
 
 def _error(request_id: str, text: str) -> Message:

@@ -5,6 +5,7 @@ The same four methods as LocalFiles has. No quota is kept but the size of one up
 from __future__ import annotations
 
 import ast
+import asyncio
 import base64
 import contextlib
 import uuid
@@ -47,6 +48,11 @@ class _Answer(msgspec.Struct):
 _answer_decoder = msgspec.json.Decoder(_Answer)
 
 
+def _read_answer(text: str) -> _Answer:
+    """An answer from the repr() of its JSON."""
+    return _answer_decoder.decode(ast.literal_eval(text))
+
+
 class RemoteFiles:
     """The files at `root` on the machine of a context's kernel; "": those where the kernel was started.
 
@@ -63,7 +69,7 @@ class RemoteFiles:
         last = list(checked_path(after, is_directory=True))
         limit = min(limit, _MAX_LISTED)
         found = await self._reach("list", path, names, recursive=recursive, limit=limit, after=last)
-        items = [_entry(each).info() for each in found]
+        items = await asyncio.to_thread(lambda: [_entry(each).info() for each in found])
         return FileList(items=items[:limit], truncated=len(items) > limit)
 
     async def read(self, path: str) -> OpenFile:
@@ -110,8 +116,8 @@ class RemoteFiles:
         asked = expression(reach_file, action=action, root=self._root, names=list(names), **given)
         text = await evaluate_silently(kernel, asked, timeout=_TIMEOUT)
         try:
-            return _answer_decoder.decode(ast.literal_eval(text or ""))
-        except (ValueError, SyntaxError, TypeError, msgspec.DecodeError):
+            return await asyncio.to_thread(_read_answer, text or "")  # code of the context can make it anything
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, msgspec.DecodeError):
             raise NotSupported("files", self._holder.language.name, "its kernel gives no answer") from None
 
 

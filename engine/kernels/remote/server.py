@@ -5,8 +5,8 @@ Whatever goes wrong there is told as a ConnectionError whose text says what and 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib.util
+import json
 import uuid
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
@@ -27,6 +27,9 @@ _DELETE_WAIT = 20.0  # a graceful end takes Jupyter up to ten
 _DELETE_ATTEMPTS = 3
 _DELETE_PAUSE = 1.0
 _CLOSE_WAIT = 15.0  # seconds that the end of the engine waits for kernels to be deleted
+_MAX_ANSWER = 4 * 1024 * 1024  # bytes
+_PARSED_AT_ONCE = 64 * 1024  # bytes
+_UNCOMPRESSED = {"Accept-Encoding": "identity"}  # so that an answer is not larger than what is received of it
 _MAX_REASON = 300  # characters of the remote's own words
 
 
@@ -197,26 +200,40 @@ class RemoteServer:
         if self._closed:
             raise ConnectionError(f"{self.url} is not asked any more: the connections to it are closed")
         if self._client is None:
-            limits = httpx.Limits(max_connections=100, max_keepalive_connections=20)
-            self._client = httpx.AsyncClient(headers=self.headers, limits=limits, trust_env=False)
+            pool = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+            self._client = httpx.AsyncClient(headers={**_UNCOMPRESSED, **self.headers}, limits=pool, trust_env=False)
+        limits = httpx.Timeout(timeout, connect=_CONNECT_WAIT)
+        raw = bytearray()
         try:
-            response = await self._client.request(
-                method, self.url + path, json=body, timeout=httpx.Timeout(timeout, connect=_CONNECT_WAIT)
-            )
-        except httpx.TimeoutException:
+            async with (
+                asyncio.timeout(_CONNECT_WAIT + timeout),
+                self._client.stream(method, self.url + path, json=body, timeout=limits) as response,
+            ):
+                async for chunk in response.aiter_raw():
+                    raw += chunk
+                    if len(raw) > _MAX_ANSWER:
+                        break
+        except (httpx.TimeoutException, TimeoutError):
             raise ConnectionError(f"{self.url} does not answer {method} {path} in time") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise ConnectionError(f"{self.url} cannot be reached: {str(error)[:_MAX_REASON]}") from None
+        if len(raw) > _MAX_ANSWER:
+            raise ConnectionError(f"{self.url} answers {method} {path} with more than {_MAX_ANSWER} bytes")
         if response.status_code == 404 and absent:
             return None
+        found = None
+        try:
+            if raw:
+                found = json.loads(raw) if len(raw) <= _PARSED_AT_ONCE else await asyncio.to_thread(json.loads, raw)
+        except (ValueError, RecursionError):
+            if response.is_success:
+                raise ConnectionError(f"{self.url} does not answer {method} {path} with JSON") from None
         if response.is_success:
-            with contextlib.suppress(ValueError):
-                return response.json() if response.content else None
-            raise ConnectionError(f"{self.url} does not answer {method} {path} with JSON")
-        raise ConnectionError(self._refusal(method, path, response))
+            return found
+        raise ConnectionError(self._refusal(method, path, response, found))
 
-    def _refusal(self, method: str, path: str, response: httpx.Response) -> str:
-        said = _said(response)
+    def _refusal(self, method: str, path: str, response: httpx.Response, body: Any) -> str:
+        said = _said(response, body)
         if response.status_code in (401, 403) and (method == "GET" or response.status_code == 401):
             how = "the token is wrong" if self._token else "a token is needed"
             return f"{self.url} refuses access ({response.status_code}): {how}; see the setting jupyter_token"
@@ -234,11 +251,9 @@ def _kernelspec(name: str, model: Any) -> RemoteKernelSpec:
     return RemoteKernelSpec(name, str(spec.get("display_name") or name), str(spec.get("language") or "").lower())
 
 
-def _said(response: httpx.Response) -> str:
-    """The remote's own words, one line of them: a traceback may follow."""
-    try:
-        body = response.json()
-    except ValueError:
+def _said(response: httpx.Response, body: Any) -> str:
+    """The remote's own words, one line of them: a traceback may follow. `body`: None for what is no JSON."""
+    if body is None:
         return response.reason_phrase
     said = str((body.get("message") or body.get("reason") or "") if isinstance(body, dict) else "")
     return said.strip().partition("\n")[0][:_MAX_REASON]

@@ -177,10 +177,10 @@ class Zygote:
             return True
         try:
             pidfd = os.pidfd_open(pid)
-        except OSError:
+        except (AttributeError, OSError) as error:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            raise
+            raise OSError(f"no pidfd: {error}") from None
         self._kernels[pid] = process_name(start.tag)
         self._send({"op": "spawned", "id": number, "pid": pid}, pidfd)
         os.close(pidfd)

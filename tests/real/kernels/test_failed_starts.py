@@ -28,11 +28,12 @@ from engine.kernels.local import Local
 from engine.kernels.provisioners.confinement import UNCONFINED
 from engine.kernels.provisioners.fork import ForkProvisioner
 from engine.kernels.provisioners.spawn import SpawnProvisioner
-from engine.kernels.provisioners.zygote import ForkRequest, Zygote
+from engine.kernels.provisioners.zygote import ForkRequest, Zygote, ZygoteFailed
 from engine.languages import Languages
 from engine.metrics import Metrics
 from engine.settings import Settings
 from engine.workspaces.run_directory import RunDir
+from tests.harness.removal import Removal
 from tests.harness.waiting import until_elsewhere
 from tests.real.kernels.forks import is_there, open_fds
 
@@ -74,7 +75,7 @@ class Start:
         self.directory = kernels / "k1"
         self.directory.mkdir()
         provisioner = SpawnProvisioner(kernel_spec=SPEC)
-        self.kernel = Kernel(SPEC, provisioner, self.directory, metrics=Metrics())
+        self.kernel = Kernel(SPEC, provisioner, self.directory, remover=Removal(), metrics=Metrics())
 
     async def run(self) -> None:
         await self.kernel.start(
@@ -139,13 +140,36 @@ async def test_a_start_that_is_cancelled_twice_leaves_nothing(nothing_left: Path
     assert task.cancelled()
 
 
-async def test_kernels_without_pidfds_leave_the_executor_to_files_and_copies(
-    nothing_left: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_pidfds(pid: int, flags: int = 0) -> int:
+@pytest.fixture(params=["Linux", "Python"])
+def no_pidfds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either the system has none, or this Python was built on one that has none."""
+
+    def refuse(pid: int, flags: int = 0) -> int:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
-    monkeypatch.setattr(os, "pidfd_open", no_pidfds)
+    if request.param == "Linux":
+        monkeypatch.setattr(os, "pidfd_open", refuse)
+    else:
+        monkeypatch.delattr(os, "pidfd_open")
+        monkeypatch.delattr(signal, "pidfd_send_signal")
+
+
+@pytest.mark.usefixtures("no_pidfds")
+async def test_without_pidfds_no_zygote_starts_and_none_is_left(nothing_left: Path) -> None:
+    zygote = Zygote(1)
+    with pytest.raises(ZygoteFailed, match=r"not implemented|knows no pidfds"):
+        await zygote.start([sys.executable, "-c", "input()"], preload=[], env=dict(os.environ), timeout=30)
+
+
+@pytest.mark.usefixtures("no_pidfds")
+async def test_a_branch_that_cannot_be_watched_says_why(nothing_left: Path) -> None:
+    provisioner = ForkProvisioner(None, metrics=Metrics(), mark="k1", kernel_spec=SPEC)
+    with pytest.raises(OSError, match=r"not implemented|knows no pidfds"):
+        await provisioner.adopt(os.getpid())
+
+
+@pytest.mark.usefixtures("no_pidfds")
+async def test_kernels_without_pidfds_leave_the_executor_to_files_and_copies(nothing_left: Path) -> None:
     running = []
     for _ in range(2 * (os.cpu_count() or 1) + 10):  # more than the default executor has threads
         process = SpawnProvisioner(kernel_spec=SPEC)
@@ -195,7 +219,7 @@ async def test_an_adopted_kernel_whose_start_is_cancelled_leaves_nothing(nothing
     ours, theirs = stream_pair(learn_pid=True)
     reader, writer = os.pipe2(os.O_CLOEXEC)
     provisioner = ForkProvisioner(None, metrics=Metrics(), mark="k1", pipes={"stdout": reader}, kernel_spec=SPEC)
-    kernel = Kernel(SPEC, provisioner, directory, metrics=Metrics())
+    kernel = Kernel(SPEC, provisioner, directory, remover=Removal(), metrics=Metrics())
     task = asyncio.create_task(kernel.adopt(ours, channels=connect, timeout=60))
     for _ in range(steps + 1):
         await asyncio.sleep(0)

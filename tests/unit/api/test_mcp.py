@@ -187,6 +187,24 @@ async def test_its_bodies_have_the_limits_of_all_bodies(mcp):
     assert engine.budgets.incoming.held == 0
 
 
+async def test_a_body_is_weighed_until_its_request_is_answered(mcp, monkeypatch: pytest.MonkeyPatch):
+    client, engine = await mcp()
+    session = await opened(client)
+    budget, serve = engine.budgets.incoming, Sessions.serve
+    held: list[int] = []
+
+    async def weighed(*args: Any) -> None:
+        await serve(*args)
+        held.append(budget.held)
+
+    monkeypatch.setattr(Sessions, "serve", weighed)
+    headers = {**ACCEPTED, "mcp-session-id": session, "mcp-protocol-version": "2025-06-18"}
+    body = {**PING, "params": {"_meta": {"text": "x" * 200_000}}}
+    assert (await client.post("/mcp", json=body, headers=headers)).status_code == 200
+    assert held[0] > 200_000 - budget.spared
+    assert budget.held == 0
+
+
 async def test_lines_of_an_answer_are_those_that_a_terminal_shows(mcp):
     from engine.api.mcp.content import lines_of
     from engine.output import to_lines

@@ -117,6 +117,19 @@ async def test_response_info_tells_status_and_headers(serve: Serve) -> None:
     assert (response.headers["x-a"], response.headers["x-n"]) == ("b", "3")
 
 
+async def test_a_body_is_weighed_as_long_as_it_waits_for_a_kernel(serve: Serve) -> None:
+    served = await serve(notebook_kernels=1, incoming_bytes=200_000)
+    budget = served.app.state.engine.budgets.incoming
+    holding = asyncio.create_task(served.get("/hold"))
+    await until(lambda: served.is_running("# GET /hold\n"))
+    waiting = asyncio.create_task(served.client.post("/made", content="x" * 200_000))
+    await until(lambda: budget.held > 0)
+    assert (await served.client.post("/made", content="x" * 200_000)).status_code == 503
+    served.kernels[0].release()
+    assert [(await each).status_code for each in (holding, waiting)] == [200, 201]
+    assert budget.held == 0
+
+
 @pytest.mark.parametrize(
     "told",
     ["no json", "[]", '{"status": 99}', '{"status": true}', '{"headers": 3}', '{"headers": {"a b": "c"}}',

@@ -16,6 +16,8 @@ from engine.api.http.peers import PEER
 from engine.contexts import Execution
 from engine.contexts.execution import Request
 from engine.contexts.leftovers import Leftovers
+from engine.jupyter import Channel
+from engine.jupyter import Message as JupyterMessage
 from engine.models import Gap, Logs
 from engine.output import OutputLimits, to_lines
 from tests.harness.waiting import until
@@ -33,6 +35,11 @@ def finished(*texts: str) -> Execution:
             execution.journal.append(event)
     execution.end("ok", context_state="preserved")
     return execution
+
+
+def shown(msg_type: str, text: str) -> JupyterMessage:
+    content = {"data": {"text/plain": text}, "metadata": {}, "transient": {"display_id": "d"}}
+    return JupyterMessage(Channel.IOPUB, msg_type, "cell", content=content)
 
 
 class TestResults:
@@ -57,12 +64,14 @@ class TestResults:
         assert first.body is second.body
         assert len(msgspec.json.decode(other.body)["events"]) == len(msgspec.json.decode(first.body)["events"]) - 1
 
-    async def test_a_result_that_has_changed_is_encoded_again(self):
-        execution = finished("x" * 100_000)
+    @pytest.mark.parametrize("text", ["more", "b" * 100_000], ids=["longer", "as long"])
+    async def test_late_output_is_in_the_next_answer_also_when_it_is_as_long_as_what_it_replaces(self, text: str):
+        execution = finished()
+        execution.receive(shown("display_data", "a" * 100_000))
         before = await results.result_response(execution)
-        execution._append(execution._normalizer.write("stdout", "more"))
-        execution._append(execution._normalizer.finish())
-        assert (await results.result_response(execution)).body != before.body
+        execution.receive(shown("update_display_data", text))
+        after = await results.result_response(execution)
+        assert [msgspec.json.decode(each.body)["items"][0]["text"][0] for each in (before, after)] == ["a", text[0]]
 
     @pytest.mark.parametrize(
         "text",

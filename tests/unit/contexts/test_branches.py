@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from engine.contexts import branches
 from engine.core import Engine
 from engine.errors import (
     CannotBranch,
@@ -21,10 +22,12 @@ from engine.errors import (
     KernelStartFailed,
     MemoryShort,
     NotSupported,
+    PolyreplError,
     QueueFull,
     ShuttingDown,
     StorageFull,
     TooManyContexts,
+    TooManyOpenFiles,
 )
 from engine.kernels.kernel import Kernel
 from engine.kernels.local import Local
@@ -258,19 +261,41 @@ class TestApi:
         assert [each["field"] for each in answer.json()["errors"]] == [field]
 
 
-@pytest.mark.parametrize("place", ["new_kernel_dir", "new_context_dir"])
-async def test_a_full_disk_refuses_a_branch_and_leaves_the_original_as_it_is(
-    fake_engine, monkeypatch: pytest.MonkeyPatch, place: str
+@pytest.mark.parametrize(
+    ("place", "number", "refusal"),
+    [
+        ("new_context_dir", errno.ENOSPC, StorageFull),
+        ("new_kernel_dir", errno.ENOSPC, StorageFull),
+        ("copy_workspace", errno.ENOSPC, StorageFull),
+        ("copy_workspace", errno.EIO, CannotBranch),
+        ("stream_pair", errno.EMFILE, TooManyOpenFiles),
+    ],
+)
+async def test_a_branch_says_what_the_system_refuses_and_leaves_the_original_as_it_is(
+    fake_engine, monkeypatch: pytest.MonkeyPatch, place: str, number: int, refusal: type[PolyreplError]
 ):
     fake = await fake_engine(SCRIPT)
     await run(fake.engine)
 
-    def full(*_: object) -> Path:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(RunDir, place, full)
-    with pytest.raises((CannotBranch, StorageFull), match="No space left") as refused:
+    monkeypatch.setattr(RunDir if hasattr(RunDir, place) else branches, place, refuse)
+    with pytest.raises(refusal):
         await fake.engine.branching.fork("c", new_id="d")
-    assert isinstance(refused.value, CannotBranch if place == "new_kernel_dir" else StorageFull)
     assert [context.id for context in fake.engine.contexts] == ["c"]
     assert (await run(fake.engine)).context_state == "preserved"
+
+
+@pytest.mark.parametrize("action", ["fork", "checkpoints"])
+async def test_a_branch_on_a_full_disk_is_a_507(api, monkeypatch: pytest.MonkeyPatch, action: str):
+    app = await api(SCRIPT, pool_max=0)
+    await app.client.post("/execute", json={"code": "x", "context_id": "c"})
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(branches, "copy_workspace", full)
+    answer = await app.client.post(f"/contexts/c/{action}")
+    assert (answer.status_code, answer.json()["code"]) == (507, "StorageFull")
+    assert "No space left" in answer.json()["message"]

@@ -60,7 +60,8 @@ class Moon(Backend):
         self, spec: KernelSpec, language: Language, workspace: Workspace, *, patient: bool
     ) -> tuple[Kernel, str]:
         provisioner = FakeProvisioner.of(ANSWER)(spec)
-        kernel = Kernel(spec, provisioner, self.run_dir.new_kernel_dir(), metrics=self._metrics)
+        directory = self.run_dir.new_kernel_dir()
+        kernel = Kernel(spec, provisioner, directory, remover=self.run_dir, metrics=self._metrics)
         await kernel.start([], channels=FakeChannels, cwd=Path("/"), env={}, timeout=10)
         return kernel, "rocket"
 

@@ -19,6 +19,7 @@ from engine.kernels.kernel import Kernel, KernelState
 from engine.kernels.provisioners.fake import Ask, Die, FakeKernel, FakeProvisioner, Hold, Misbehave, Say, Script
 from engine.kernels.run import Outcome, Run
 from engine.metrics import Metrics
+from tests.harness.removal import Removal
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +61,7 @@ class Rig:
         spec = KernelSpec(display_name="Fake", interrupt_mode=interrupt_mode, metadata={"polyrepl": {"env_vars": True}})
         self.provisioner = FakeProvisioner.of(script, self.fakes)(spec)
         self.metrics = Metrics()
-        self.kernel = Kernel(spec, self.provisioner, directory, metrics=self.metrics)
+        self.kernel = Kernel(spec, self.provisioner, directory, remover=Removal(), metrics=self.metrics)
 
     async def start(self, *, channels: Any = FakeChannels, timeout: float = 10.0) -> Kernel:
         await self.kernel.start(

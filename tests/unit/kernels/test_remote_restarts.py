@@ -43,12 +43,14 @@ class Kernel:
         self.session = Session(b"")
         self.talk = Conversation(self.session, self.link)
         self.number = 0
+        self.steps = 0
 
     def say(self, channel: Channel, msg_type: str, parent: str, prefix: str = OLD, **content: Any) -> None:
         self.number += 1
         header = {"msg_id": f"{prefix}{self.number}", "msg_type": msg_type, "session": prefix[:6], "version": "5.3"}
         parts = [header, {"msg_id": parent}, {}, content]
-        self.talk.receive(self.session.parse_parts(channel, [msgspec.json.encode(part) for part in parts]))
+        for _ in self.talk.receive(self.session.parse_parts(channel, [msgspec.json.encode(part) for part in parts])):
+            self.steps += 1
 
     def answer(self, channel: Channel, msg_type: str, prefix: str = OLD, **content: Any) -> None:
         parent = msgspec.json.decode(self.link.sent[-1][0])["msg_id"]
@@ -88,3 +90,24 @@ def test_a_kernel_that_does_not_number_as_jupyter_does_is_not_judged_by_it() -> 
     kernel.begin(implementation="IRkernel")
     kernel.say(Channel.IOPUB, "status", "somebody", NEW, execution_state="busy")
     assert kernel.link.ends == []
+
+
+def test_thousands_of_messages_that_come_again_at_once_are_taken_in_steps(kernel: Kernel) -> None:
+    kernel.talk.note_cut()
+    kernel.talk.note_connected()
+    asked = msgspec.json.decode(kernel.link.sent[-1][0])["msg_id"]
+    again: list[bytes] = []
+    for text in range(2000):
+        kernel.number += 1
+        header = {"msg_id": f"{OLD}{kernel.number}", "msg_type": "stream"}
+        content = {"name": "stdout", "text": f"{text}\n"}
+        again += [msgspec.json.encode(part) for part in (header, {"msg_id": "cell"}, {}, content)]
+    header = {"msg_id": f"{OLD}{kernel.number + 1}", "msg_type": "polyrepl_replay_reply"}
+    answer = {"parts": [4] * 2000, "dropped": 0, "more": False}
+    parts = [msgspec.json.encode(part) for part in (header, {"msg_id": asked}, {}, answer)]
+    steps = kernel.talk.receive(kernel.session.parse_parts(Channel.CONTROL, [*parts, *again]))
+    most = before = 0
+    for _ in steps:
+        most, before = max(most, len(kernel.link.delivered) - before), len(kernel.link.delivered)
+    assert [message.content["text"] for message in kernel.link.delivered] == [f"{text}\n" for text in range(2000)]
+    assert 0 < most <= 20

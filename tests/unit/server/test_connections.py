@@ -11,6 +11,7 @@ import pytest
 
 from engine.metrics import Metrics
 from engine.server.connections import Connections, Peer
+from engine.settings import Settings
 from tests.harness.in_process import serve
 
 pytestmark = pytest.mark.anyio
@@ -28,6 +29,10 @@ class Holder:
         self.is_evicted = True
 
 
+def some(metrics: Metrics, *, open_files: int, **settings: int) -> Connections:
+    return Connections(metrics, Settings(**settings), open_files=open_files)
+
+
 def enter(connections: Connections, *, authorized: bool = False, is_idle: bool = True) -> tuple[Holder, Peer]:
     holder = Holder(is_idle=is_idle)
     peer = connections.enter(holder)
@@ -43,7 +48,7 @@ def closed(metrics: Metrics, reason: str) -> float:
 
 class TestBudget:
     async def test_a_new_connection_takes_the_place_of_the_oldest_without_authorization(self):
-        connections = Connections(metrics := Metrics(), limit=100, max_unauthorized=3)
+        connections = some(metrics := Metrics(), open_files=200, max_unauthorized_connections=3)
         known = [enter(connections, authorized=True)[0] for _ in range(10)]
         strangers = [enter(connections)[0] for _ in range(5)]
         assert [each.is_evicted for each in strangers] == [True, True, False, False, False]
@@ -51,19 +56,19 @@ class TestBudget:
         assert closed(metrics, "unauthorized") == 2
 
     async def test_they_have_half_of_all_places_at_most(self):
-        connections = Connections(Metrics(), limit=8, max_unauthorized=1000)
+        connections = some(Metrics(), open_files=16, max_unauthorized_connections=1000)
         strangers = [enter(connections)[0] for _ in range(6)]
         assert [each.is_evicted for each in strangers].count(False) == 4
 
     async def test_one_that_was_let_in_is_no_stranger_any_more(self):
-        connections = Connections(Metrics(), limit=100, max_unauthorized=1)
+        connections = some(Metrics(), open_files=200, max_unauthorized_connections=1)
         holder, _ = enter(connections, authorized=True)
         enter(connections)
         enter(connections)
         assert not holder.is_evicted
 
     async def test_when_all_places_are_taken_the_oldest_idle_connection_goes(self):
-        connections = Connections(metrics := Metrics(), limit=3)
+        connections = some(metrics := Metrics(), open_files=6)
         busy, _ = enter(connections, authorized=True, is_idle=False)
         idle, _ = enter(connections, authorized=True)
         later, _ = enter(connections, authorized=True)
@@ -72,7 +77,7 @@ class TestBudget:
         assert closed(metrics, "idle") == 1
 
     async def test_without_an_idle_one_the_new_connection_is_refused(self):
-        connections = Connections(metrics := Metrics(), limit=2)
+        connections = some(metrics := Metrics(), open_files=4)
         busy = [enter(connections, authorized=True, is_idle=False) for _ in range(2)]
         assert connections.enter(Holder()) is None
         assert closed(metrics, "full") == 1
@@ -80,7 +85,7 @@ class TestBudget:
         assert connections.enter(Holder()) is not None
 
     async def test_what_has_left_frees_its_place_once(self):
-        connections = Connections(Metrics(), limit=4, max_unauthorized=2)
+        connections = some(Metrics(), open_files=8, max_unauthorized_connections=2)
         _, first = enter(connections)
         first.leave()
         first.leave()
@@ -92,8 +97,7 @@ class TestBudget:
 
 
 async def test_many_connections_without_a_token_leave_room_for_one_with_it(make_fake):
-    engine = make_fake(token=TOKEN).engine
-    connections = Connections(engine.metrics, limit=20, max_unauthorized=10)
+    engine = make_fake(token=TOKEN, max_connections=20, max_unauthorized_connections=10).engine
     held: list[socket.socket] = []
 
     def ask(port: int) -> None:
@@ -115,7 +119,7 @@ async def test_many_connections_without_a_token_leave_room_for_one_with_it(make_
         answer.read()
         return answer.status
 
-    with serve(engine, connections=connections) as live:
+    with serve(engine) as live:
         await asyncio.to_thread(ask, live.port)
         for sock in held:
             sock.close()

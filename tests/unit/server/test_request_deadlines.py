@@ -15,6 +15,7 @@ from engine.api.http.peers import PEER
 from engine.metrics import Metrics
 from engine.server import uvicorn_protocols as wire
 from engine.server.connections import Connections
+from engine.settings import Settings
 from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -86,7 +87,7 @@ class Site:
 
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
-    state = Connections(Metrics(), peer_timeout=SHORT)
+    state = Connections(Metrics(), Settings(peer_timeout=SHORT), open_files=100)
     site = Site(state)
     config = Config(site, log_config=None, ws=wire.WebSocketProtocol, ws_per_message_deflate=False)
     config.load()

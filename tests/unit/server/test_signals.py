@@ -22,7 +22,7 @@ from engine.server.server import _Server
 def serve(number, hangups):
     signal.signal(signal.SIGHUP, hangups)
     engine = Engine()
-    server = _Server(uvicorn.Config("x"), create_app(engine), Connections(engine.metrics))
+    server = _Server(uvicorn.Config("x"), create_app(engine), Connections(engine.metrics, engine.settings, open_files=100))
     with server.capture_signals():
         signal.raise_signal(number)
         print(number, hangups.name, server.should_exit, flush=True)

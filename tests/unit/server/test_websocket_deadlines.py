@@ -16,6 +16,7 @@ from uvicorn.config import Config
 from engine.metrics import Metrics
 from engine.server import uvicorn_protocols as wire
 from engine.server.connections import Connections
+from engine.settings import Settings
 from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +37,7 @@ class Side:
     """The server's side: an application that sends messages, and closes where `closes`."""
 
     def __init__(self, messages: int, *, closes: bool) -> None:
-        self.state = Connections(Metrics())
+        self.state = Connections(Metrics(), Settings(), open_files=100)
         self.sent = 0
         self.ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
         self.looks = 0
@@ -259,3 +260,34 @@ async def test_pings_of_one_that_reads_nothing_are_not_kept_and_the_last_is_answ
         assert connection.transport.get_write_buffer_size() <= waiting
         while (PONG, b"last") not in peer.frames():
             await peer.read(1024 * 1024)
+
+
+async def test_of_many_small_frames_others_have_their_turn_between_some_and_all_are_answered(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    turns = [0]
+    handle_ping = wire.WebSocketProtocol.handle_ping
+
+    def count(protocol: wire.WebSocketProtocol) -> None:
+        turns[-1] += 1
+        handle_ping(protocol)
+
+    async def note_turns() -> None:
+        while True:
+            turns.append(0)
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(wire.WebSocketProtocol, "handle_ping", count)
+    async with connected(0) as peer:
+        while b"\r\n\r\n" not in peer.received:
+            await peer.read(1024)
+        noting = asyncio.create_task(note_turns())
+        pings = b"\x89\x80mask"
+        sending = asyncio.create_task(peer.send(pings * 40_000))
+        while len(peer.frames()) < 40_000:
+            await peer.read(1024 * 1024)
+        await sending
+        noting.cancel()
+        assert set(peer.frames()) == {(PONG, b"")}
+    assert sum(turns) == 40_000
+    assert max(turns) < 2000
