@@ -32,6 +32,8 @@ def check_context_id(context_id: str | None) -> None:
 
 def is_text(value: str) -> bool:
     """Whether UTF-8 can express it: kernels and clients get nothing else, though on Linux a file's name may be any bytes."""
+    if value.isascii():  # known without a look at its characters
+        return True
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from engine.errors import MessageError
@@ -33,13 +34,25 @@ class Frame(NamedTuple):
 
 def encode_frame(channel: Channel, parts: Sequence[bytes]) -> bytes:
     """The bytes of a frame. Raises MessageError for one that the other side would refuse."""
+    return b"".join(frame_pieces(channel, parts))
+
+
+def frame_pieces(channel: Channel, parts: Sequence[bytes]) -> list[bytes]:
+    """The same in pieces, in which a large part is not copied."""
     sizes = [len(part) for part in parts]
     length = _AFTER_LENGTH + 4 * len(parts) + sum(sizes)
     if length > MAX_FRAME or not MESSAGE_PARTS <= len(parts) <= MAX_PARTS:
         msg = f"a frame of {length} bytes in {len(parts)} parts cannot be sent"
         raise MessageError(msg)
     head = _HEAD.pack(length, VERSION, _NUMBERS[channel], len(parts))
-    return b"".join((head, struct.pack(f"<{len(sizes)}I", *sizes), *parts))
+    pieces = [head, struct.pack(f"<{len(sizes)}I", *sizes), *parts]
+    if length <= _LARGE:
+        return [b"".join(pieces)]
+    joined = []
+    for is_large, found in groupby(pieces, key=lambda piece: len(piece) > _LARGE):
+        some = list(found)
+        joined += some if is_large else [b"".join(some)]
+    return joined
 
 
 class FrameDecoder:

@@ -22,6 +22,7 @@ from engine.workspaces import Place, RunDir, Workspace
 
 _TIMEOUT = 30.0  # seconds for each step
 _MOST_BYTES = 64 * 1024 * 1024
+_LEAST_FILE_BYTES = 16 * 1024  # to make a smaller file takes longer than to compile again what is in it
 _CACHE = "compiled"
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 Code = Mapping[str, bytes]
@@ -111,7 +112,7 @@ def _made(making: asyncio.Task[Code]) -> Code:
 
 
 def _read(directory: Path) -> Code:
-    """Nothing where it is more than a cache of ours can be."""
+    """What is worth a file in each context. Nothing where it is more than a cache of ours can be."""
     found: dict[str, bytes] = {}
     left = _MOST_BYTES
     for above, _, names in os.walk(directory):
@@ -119,6 +120,8 @@ def _read(directory: Path) -> Code:
             path = Path(above, name)
             with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
                 data = file.read(left + 1)
+            if len(data) < _LEAST_FILE_BYTES:
+                continue
             left -= len(data)
             if left < 0:
                 return {}

@@ -14,14 +14,21 @@ from engine.workspaces import Workspace
 
 def package_variables(settings: Settings, workspace: Workspace) -> dict[str, str]:
     """The variables of kernels. Nothing that they name has to be there: the programs make it."""
-    python = workspace.packages / "python"
+    packages = str(workspace.packages)
+    return {
+        PACKAGES_VARIABLE: f"{packages}/python",
+        "UV_PYTHON": f"{packages}/python/bin/python",
+        "npm_config_prefix": f"{packages}/npm",
+        **fixed_variables(settings),
+    }
+
+
+def fixed_variables(settings: Settings) -> dict[str, str]:
+    """Those of them that are the same in every context: a zygote has them, so that its kernels need not write them."""
     npmrc = _operators_npmrc(settings.node)
     return {
-        PACKAGES_VARIABLE: str(python),
         PYTHON_VARIABLE: str(settings.python),
         "PIP_PYTHON": str(_programs() / "context-python"),
-        "UV_PYTHON": str(python / "bin" / "python"),
-        "npm_config_prefix": str(workspace.packages / "npm"),
         **({} if npmrc is None else {"npm_config_globalconfig": npmrc}),
     }
 
@@ -38,5 +45,6 @@ def _operators_npmrc(configured: Path | None) -> str | None:
     return None if node is None else str(node.resolve().parent.parent / "etc" / "npmrc")
 
 
+@cache
 def _programs() -> Path:
     return data_dir() / "runtimes" / "bin"

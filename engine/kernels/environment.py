@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from engine.kernels.interpreters import find_node
@@ -40,11 +41,12 @@ def kernel_env(
     `kernel_env`, `context_env` (what a request gave), `own` (what the server says to its kernel: OWN_VARIABLES).
 
     `programs`: directories that come first on PATH."""
-    patterns = (*_ALLOWED, *settings.kernel_env_allow)
-    env = {name: value for name, value in server_env.items() if any(_matches(name, pattern) for pattern in patterns)}
-    env["PATH"] = os.pathsep.join([*map(str, programs), _path(settings, env.get("PATH", os.defpath))])
+    allowed = _allowed(tuple(server_env), (*_ALLOWED, *settings.kernel_env_allow))
+    env = {name: server_env[name] for name in allowed}
+    path = _path(settings.python, find_node(settings.node), env.get("PATH", os.defpath))
+    env["PATH"] = os.pathsep.join([*map(str, programs), path])
     env["TMPDIR"] = str(tmp_dir)
-    env |= {name: str(state_dir / directory) for name, directory in _STATE.items()}
+    env |= {name: f"{state_dir}{os.sep}{directory}" for name, directory in _STATE.items()}
     # Programs find out from it that they run behind a gateway; a Kernel Gateway lets nothing override it.
     gateway = {"KERNEL_GATEWAY": "1"} if "gateway" in settings.surfaces else {}
     hidden = {HIDDEN_VARIABLE: "1"} if settings.hide_processes else {}
@@ -62,14 +64,20 @@ def zygote_env(settings: Settings, *, run_dir: Path, server_env: Mapping[str, st
     return {name: value for name, value in env.items() if name not in _STATE}
 
 
+@lru_cache(maxsize=16)
+def _allowed(names: tuple[str, ...], patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Remembered: the variables of the server stay, and to look at each for each kernel takes as long as all the rest."""
+    return tuple(name for name in names if any(_matches(name, pattern) for pattern in patterns))
+
+
 def _matches(name: str, pattern: str) -> bool:
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 
-def _path(settings: Settings, path: str) -> str:
+@lru_cache(maxsize=16)
+def _path(python: Path, node: Path | None, path: str) -> str:
     """The programs of the kernels' interpreters come first, so that `!pip` and `npm` are theirs."""
-    own = [str(settings.python.parent)]
-    node = find_node(settings.node)
+    own = [str(python.parent)]
     if node is not None:
         own.append(str(node.parent))
     rest = [place for place in path.split(os.pathsep) if place and place not in own]

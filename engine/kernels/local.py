@@ -17,7 +17,7 @@ from engine.errors import FieldError, KernelStartFailed
 from engine.kernels.backend import Backend, FileHolder
 from engine.kernels.channels import Channels, MakeChannels, Receiver, StreamChannels, ZmqChannels
 from engine.kernels.compiled import CompiledCode, cache_of
-from engine.kernels.context_packages import package_programs, package_variables
+from engine.kernels.context_packages import fixed_variables, package_programs, package_variables
 from engine.kernels.environment import kernel_env, zygote_env
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, is_ours
@@ -196,7 +196,10 @@ class Local(Backend):
             zygotes = self._zygotes[spec.resource_dir] = Zygotes(
                 self._kernelspecs.command(spec)[: -len(_CONNECTION_ARGUMENTS)],
                 preload=self._settings.preload,
-                env=zygote_env(self._settings, run_dir=run_dir.path, server_env=self._server_env),
+                env={
+                    **fixed_variables(self._settings),
+                    **zygote_env(self._settings, run_dir=run_dir.path, server_env=self._server_env),
+                },
                 timeout=self._settings.kernel_start_timeout,
                 metrics=self._metrics,
                 waker=self._waker,

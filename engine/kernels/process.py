@@ -132,7 +132,8 @@ class KernelProcess:
             else:
                 written = connection_info(self._directory, tcp=tcp)
             path = self._directory / "connection.json"
-            write_connection_file(path, written)
+            if self.provisioner.reads_connection_file:
+                write_connection_file(path, written)
             return await self.provisioner.launch_kernel(
                 [argument.replace(CONNECTION_FILE, str(path)) for argument in command],
                 cwd=cwd,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from starlette.responses import Response
@@ -29,6 +30,7 @@ class LargeResponse(Response):
             for start in range(0, len(view), PIECE):
                 await send({"type": "http.response.body", "body": view[start : start + PIECE], "more_body": True})
                 reading.note_progress()
+                await asyncio.sleep(0)  # the system takes some MB at once, and the others wait for each piece
         await send({"type": "http.response.body", "body": b""})
 
 

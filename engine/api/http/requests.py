@@ -10,11 +10,12 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from starlette.requests import Request
 
 from engine.api.http.errors import invalid
-from engine.api.http.parsing import parse_json
+from engine.api.http.parsing import beside_loop, parse_json
 from engine.core import Engine
 from engine.errors import FieldError, InvalidRequest, RequestTooLarge
 from engine.validation import MAX_ENTRIES
 
+_LARGE = 1024 * 1024  # bytes from which Python joins without holding up other threads
 Body = TypeVar("Body", bound=BaseModel)
 
 
@@ -60,7 +61,7 @@ async def received(request: Request, engine: Engine) -> AsyncIterator[bytes]:
             share.check(len(chunk))
             share.take(len(chunk))
             chunks.append(chunk)
-        raw = b"".join(chunks)
+        raw = b"".join(chunks) if share.held <= _LARGE else await beside_loop(lambda: b"".join(chunks))
         chunks.clear()
         yield raw
     finally:

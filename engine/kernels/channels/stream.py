@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.errors import MessageError
-from engine.jupyter import MAX_FRAME, Channel, Frame, FrameDecoder, Session, encode_frame
+from engine.jupyter import MAX_FRAME, Channel, Frame, FrameDecoder, Session, frame_pieces
 from engine.kernels.channels.channels import NO_MEMORY, Channels, Receiver
 from engine.kernels.channels.turns import READ_BYTES, Turn, turns_of
 
@@ -85,11 +85,11 @@ class StreamChannels(Channels):
     ) -> str:
         """The caller may close `fds` at once. A kernel that leaves too much unread counts as broken."""
         msg_id, parts = self._session.build_parts(msg_type, content, metadata=metadata)
-        self._put(encode_frame(channel, parts), fds)
+        self._put(frame_pieces(channel, parts), fds)
         return msg_id
 
     def forward(self, channel: Channel, parts: Sequence[bytes]) -> None:
-        self._put(encode_frame(channel, parts), ())
+        self._put(frame_pieces(channel, parts), ())
 
     def pause(self, paused: bool) -> None:
         if paused == self._is_paused or self._is_over or self._end_timer is not None:
@@ -100,11 +100,15 @@ class StreamChannels(Channels):
         else:
             self._loop.add_reader(self._socket.fileno(), self._readable)
 
-    def _put(self, frame: bytes, fds: Sequence[int]) -> None:
-        if not self._is_over:
-            sent = self._write(frame, fds) if not self._waiting else 0
-            if sent < len(frame):
-                self._enqueue(memoryview(frame)[sent:], fds if sent == 0 else ())
+    def _put(self, pieces: Sequence[bytes], fds: Sequence[int]) -> None:
+        """Descriptors go with the first piece. What the socket has no room for waits."""
+        for piece in pieces:
+            if self._is_over:
+                return
+            sent = self._write(piece, fds) if not self._waiting else 0
+            if sent < len(piece):
+                self._enqueue(memoryview(piece)[sent:], fds if sent == 0 else ())
+            fds = ()
 
     async def flushed(self, timeout: float) -> None:
         with contextlib.suppress(TimeoutError):

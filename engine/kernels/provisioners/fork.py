@@ -32,6 +32,8 @@ class ForkProvisioner(Provisioner):
 
     The kernel reads its own stdout and stderr. Our copies of these pipes are for what is in them when it has died."""
 
+    reads_connection_file = False
+
     def __init__(
         self,
         zygote: Zygote | None,

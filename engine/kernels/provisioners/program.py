@@ -13,6 +13,8 @@ from engine.kernels.provisioners.process import Pipes
 class ProgramProvisioner(ForkProvisioner):
     """Runs `cmd` as a child of a spawner, a zygote without imports. We read its stdout and stderr: it does not do so itself."""
 
+    reads_connection_file = True
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._output: Pipes | None = None

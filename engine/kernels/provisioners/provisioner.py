@@ -53,6 +53,7 @@ class Provisioner(KernelProvisionerBase):
 
     exit: Exit | None = None
     pid: int | None = None  # of the process, once it runs on this machine
+    reads_connection_file = True  # the process; what is forked needs none
     reader: OutputReader | None = None  # is called when `read_output` has something
 
     def __init__(self, **kwargs: Any) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from . import confine, inventory, loops, prctl, reopening
+from .shell import NO_TERMINAL
 from .stdio import Capture
 from .stream import StreamTransport
 from .zygote import process_name
@@ -66,7 +67,7 @@ def enter(
     threading.main_thread()._set_native_id()  # type: ignore[attr-defined]  # Python leaves the zygote's
     _reset_signals()
     os.umask(umask)
-    _replace_environment(start.env)
+    _replace_environment({**start.env, **NO_TERMINAL})
     reseed()
     os.chdir(start.cwd)
     confine.apply(start.confinement)

@@ -15,7 +15,7 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") el
 
 def name_process(name: str) -> None:
     """Be called `name`, of which 15 bytes count."""
-    _prctl(_SET_NAME, ctypes.create_string_buffer(name.encode()))
+    _prctl(_SET_NAME, name.encode())
 
 
 def take_orphans(yes: bool = True) -> None:

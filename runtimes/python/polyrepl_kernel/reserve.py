@@ -10,7 +10,7 @@ import resource
 from typing import NoReturn
 
 _BYTES = 16 << 20  # enough to take in a request, run a small cell and answer
-_LIMITS = (resource.RLIMIT_DATA, resource.RLIMIT_AS)
+_DATA, _ADDRESSES = resource.RLIMIT_DATA, resource.RLIMIT_AS
 OUT_OF_MEMORY = 12  # the exit code, ENOMEM; the engine knows it
 
 
@@ -21,9 +21,14 @@ class Reserve:
         self._kept: mmap.mmap | None = None
         self._is_wanted = False
 
+    def prepare(self) -> None:
+        """Keep it before there is a limit: it costs nothing, and a fork has it, too."""
+        self._keep()
+
     def begin(self) -> None:
         """Keep a reserve from now on, if this process has a limit of memory."""
-        self._is_wanted = any(resource.getrlimit(each)[0] != resource.RLIM_INFINITY for each in _LIMITS)
+        no = resource.RLIM_INFINITY
+        self._is_wanted = resource.getrlimit(_DATA)[0] != no or resource.getrlimit(_ADDRESSES)[0] != no
         self.renew()
 
     def renew(self) -> None:

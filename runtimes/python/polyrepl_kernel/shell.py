@@ -37,6 +37,15 @@ if TYPE_CHECKING:
     from .kernel import Kernel
 
 Hook = Callable[[dict[str, Any]], dict[str, Any] | None]
+# That programs have no terminal, as ipykernel says it.
+NO_TERMINAL = {
+    "TERM": "xterm-color",
+    "CLICOLOR": "1",
+    "FORCE_COLOR": "1",
+    "CLICOLOR_FORCE": "1",
+    "PAGER": "cat",
+    "GIT_PAGER": "cat",
+}
 
 
 class _Sender:
@@ -225,13 +234,10 @@ class ZMQInteractiveShell(InteractiveShell):
         return str(super().transform_cell(raw_cell))
 
     def init_environment(self) -> None:
-        """Tell programs that they have no terminal, as ipykernel does."""
-        os.environ["TERM"] = "xterm-color"
-        os.environ["CLICOLOR"] = "1"
-        os.environ["FORCE_COLOR"] = "1"
-        os.environ["CLICOLOR_FORCE"] = "1"
-        os.environ["PAGER"] = "cat"
-        os.environ["GIT_PAGER"] = "cat"
+        """Tell programs that they have no terminal."""
+        for name, value in NO_TERMINAL.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
 
     def init_hooks(self) -> None:
         """Page through the frontend's pager."""

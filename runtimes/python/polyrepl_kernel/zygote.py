@@ -320,6 +320,7 @@ def main(fd: int, names: Sequence[str]) -> NoReturn:
     gc.disable()
     gc.freeze()  # a collection in a kernel would otherwise write to, and so copy, all that it shares with us
     hello["huge_page_bytes"] = pages.collapse()
+    kernel.reserve.prepare()  # not before: it would be filled with huge pages
     start = zygote.serve(hello)
     forked.run(kernel, start, foreign_fds=foreign_fds, umask=umask)
 

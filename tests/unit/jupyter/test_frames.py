@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import MessageError
-from engine.jupyter.frames import MAX_FRAME, MAX_PARTS, VERSION, Frame, FrameDecoder, encode_frame
+from engine.jupyter.frames import MAX_FRAME, MAX_PARTS, VERSION, Frame, FrameDecoder, encode_frame, frame_pieces
 from engine.jupyter.messages import Channel
 
 frames = st.builds(Frame, st.sampled_from(Channel), st.lists(st.binary(max_size=300), min_size=4, max_size=8))
@@ -49,6 +49,15 @@ def test_a_stream_cut_anywhere_gives_the_same_frames(sent: list[Frame], cuts: li
     places = sorted({0, len(stream), *(cut % len(stream) for cut in cuts)})
     pieces = [stream[start:end] for start, end in itertools.pairwise(places)]
     assert decode(*pieces) == sent
+
+
+@given(st.lists(st.sampled_from([b"", b"small", b"l" * 300_000, b"L" * 400_000]), min_size=4, max_size=7))
+def test_a_large_part_is_a_piece_of_its_own_and_no_copy(parts: list[bytes]):
+    pieces = frame_pieces(Channel.SHELL, parts)
+    assert decode(b"".join(pieces)) == [Frame(Channel.SHELL, parts)]
+    assert [id(piece) for piece in pieces if len(piece) > 300_000 - 1] == [
+        id(part) for part in parts if len(part) > 1000
+    ]
 
 
 def test_parts_are_bytes_whether_a_frame_came_whole_or_in_pieces():

@@ -11,7 +11,7 @@ import pytest
 from jupyter_client.kernelspec import KernelSpec
 
 from engine.errors import KernelStartFailed
-from engine.kernels.compiled import Code, CompiledCode, cache_of
+from engine.kernels.compiled import Code, CompiledCode, _read, cache_of
 from engine.kernels.kernel import Kernel
 from engine.languages import Language
 from engine.workspaces import RunDir, Workspace
@@ -101,3 +101,10 @@ async def test_after_a_failure_a_later_start_tries_again(
     monkeypatch.setattr(compiled, "_compile", compile_)
     await compiled.prepare(SPEC, language, workspace, patient=True)
     assert files(cache_of(workspace)) == CODE
+
+
+def test_small_files_are_not_kept(tmp_path: Path):
+    (tmp_path / "version").mkdir()
+    (tmp_path / "version" / "large").write_bytes(b"l" * 50_000)
+    (tmp_path / "version" / "small").write_bytes(b"s" * 5_000)
+    assert _read(tmp_path) == {"version/large": b"l" * 50_000}
