@@ -18,7 +18,7 @@ from engine.contexts.inheritance import CREATED, Inheritance
 from engine.errors import ContextExists, ContextNotFound, PolyreplError, ShuttingDown, StorageFull, TooManyContexts
 from engine.kernels import Kernel, Member, Pool
 from engine.languages import Language
-from engine.workspaces import Anchor, RunDir, Workspace, shortage
+from engine.workspaces import Anchor, RunDir, Slot, Workspace, shortage
 
 DELETED = "was deleted"  # why a context ended that its user wanted to go
 _REMEMBERED_ENDINGS = 1000
@@ -150,7 +150,7 @@ class Contexts:
         self._make_room(keep=source)
         named = source.workspace.named
         shared = named.shared() if named is not None else None
-        return self._add(context_id, source.language, self._new_workspace(context_id, shared, None))
+        return self._add(context_id, source.language, self._new_workspace(context_id, shared, None, source.workspace.slot))
 
     def _add(self, context_id: str, language: Language, workspace: Workspace, kernel: Kernel | None = None) -> Context:
         key = context_id, language.name
@@ -170,9 +170,11 @@ class Contexts:
         self._listener.context_created(context)
         return context
 
-    def _new_workspace(self, context_id: str, cwd: Anchor | None, member: Member | None) -> Workspace:
+    def _new_workspace(
+        self, context_id: str, cwd: Anchor | None, member: Member | None, slot: Slot | None = None
+    ) -> Workspace:
         try:
-            workspace = member.workspace if member else self._run_dir.new_workspace(context_id, cwd)
+            workspace = member.workspace if member else self._run_dir.new_workspace(context_id, cwd, slot)
         except OSError as error:
             what = "the files of this context"
             raise shortage(error, what) or StorageFull(error.strerror or "they cannot be made", what=what) from None

@@ -18,9 +18,12 @@ from engine.workspaces.claims import Claim, sweep
 from engine.workspaces.named import Naming
 from engine.workspaces.places import Anchor
 from engine.workspaces.removal import LATE, remove_at, remove_tree
+from engine.workspaces.slots import Slot, Uids, as_owner
 from engine.workspaces.threads import Disk, Lane, Stuck
 from engine.workspaces.workspace import Lanes, Workspace
 
+_FIRST = "main"  # the workspace for which a slot was made
+_BRANCH = "branch-"  # and those of its branches
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 _MAX_SOCKET_PATH = 100  # sun_path holds 108 bytes, and "-5" is appended
 _SWEEP_SECONDS = 10.0  # that a start waits for what other servers left; the rest is removed meanwhile
@@ -43,6 +46,8 @@ class RunDir:
         _in_time(lambda: sweep(self._base), _SWEEP_SECONDS)
         self.disk = Disk()
         self.left: dict[Path, Lane] = {}  # what could not be removed yet
+        self.uids: Uids | None = None  # of slots that are made from now on
+        self._slots: dict[Path, Slot] = {}  # by the roots of their workspaces
         self._naming = Naming(self.disk.names)
         self._claim: Claim | None = Claim.make(self._base)
         self.path = self._claim.path
@@ -80,47 +85,97 @@ class RunDir:
         """A directory for one kernel's sockets and connection file."""
         return self._make(self._kernels, "k", suffix=8)
 
-    def new_context_dir(self, context_id: str) -> Path:
-        """A directory for one context id, never one that another context had."""
-        slug = _NOT_IN_NAMES.sub("_", context_id)[:40]
-        return self._make(self._contexts, f"{slug}-", suffix=8)
+    def new_kernel_dir_of(self, slot: Slot) -> Path:
+        """The same for one that runs as the owner of `slot`."""
+        path = self.new_kernel_dir()
+        if slot.uid is not None:
+            os.chown(path, slot.uid, slot.uid)
+        return path
+
+    def new_slot(self, name: str) -> Slot:
+        """A directory for the workspaces of one family of kernels, never one that another had. Raises OSError; nothing is left then."""
+        slug = _NOT_IN_NAMES.sub("_", name)[:40]
+        path = self._make(self._contexts, f"{slug}-", suffix=8)
+        anchor = Anchor(path, self._contexts)
+        uid = None
+        try:
+            uid = None if self.uids is None else self.uids.acquire()
+            held = anchor.make()
+            if uid is not None:
+                os.fchown(held.fd, uid, uid)
+        except BaseException:
+            if uid is not None and self.uids is not None:
+                self.uids.release(uid)
+            os.rmdir(path)
+            raise
+        return Slot(path, anchor, uid)
 
     def make(self, name: str) -> None:
         """Make a directory in the run directory. Raises OSError: FileExistsError where it is there."""
         os.mkdir(name, 0o700, dir_fd=self._root.make().fd)
 
-    def new_workspace(self, name: str, cwd: Anchor | None = None) -> Workspace:
+    def new_workspace(self, name: str, cwd: Anchor | None = None, slot: Slot | None = None) -> Workspace:
         """Directories for a context, not made yet but for their root. `cwd`: one to work in that a request named.
 
+        `slot`: that of the context of which it is to be a branch, or an empty one; by default a new one.
         Raises OSError; nothing is left then."""
-        root = self.new_context_dir(name)
+        slot = slot or self.new_slot(name)
+        root = slot.path / (f"{_BRANCH}{secrets.token_hex(4)}" if slot.roots else _FIRST)
+        slot.roots.add(root)
+        self._slots[root] = slot
         try:
-            anchor = Anchor(root, self._contexts)
-            anchor.make()
+            anchor = Anchor(root, slot.anchor)
+            with as_owner(slot.uid):
+                anchor.make()
         except BaseException:
-            os.rmdir(root)
+            self._forget(root)
+            if not slot.roots:
+                os.rmdir(slot.path)
+                self._release(slot)
             raise
         work = root / "work" if cwd is None else cwd.path
-        return Workspace(root, work, root / "tmp", anchor=anchor, named=cwd, lanes=Lanes.of(self.disk))
+        lanes = Lanes.of(self.disk, slot.uid)
+        return Workspace(root, work, root / "tmp", slot=slot, anchor=anchor, named=cwd, lanes=lanes)
+
+    def _forget(self, root: Path) -> None:
+        slot = self._slots.pop(root, None)
+        if slot is not None:
+            slot.roots.discard(root)
+            slot.ended.discard(root)
+
+    def _release(self, slot: Slot) -> None:
+        """Its directory is gone."""
+        slot.anchor.close()
+        if slot.uid is not None and self.uids is not None:
+            uid, slot.uid = slot.uid, None
+            self.uids.release(uid)
 
     async def named(self, cwd: str | None, allowed: Sequence[Path]) -> Anchor | None:
         """As `Naming.find`."""
         return await self._naming.find(cwd, allowed)
 
     async def remove(self, path: Path) -> bool:
-        """Remove a directory of ours with all that is in it. Returns whether it is gone; if not, `retry` tries again."""
+        """Remove a directory of ours with all that is in it, and a slot with its last workspace. Returns whether it is gone; if
+        not, `retry` tries again."""
+        slot = self._slots.get(path)
+        if slot is not None:
+            slot.ended.add(path)
+        target = path if slot is None or not slot.is_over else slot.path
         lane = self.left.get(path) or Lane(self.disk.deletions)
         deadline = time.monotonic() + _REMOVAL_SECONDS
         reason: str | None = None
         tries = 0
         while tries < _TRIES and time.monotonic() < deadline:
             try:
-                reason = await lane.run(lambda: self._remove(path, _SLICE_SECONDS), timeout=_REMOVAL_SECONDS)
+                reason = await lane.run(lambda: self._remove(target, _SLICE_SECONDS), timeout=_REMOVAL_SECONDS)
             except OSError as error:
                 reason = "its file system does not answer" if isinstance(error, Stuck) else error.strerror
                 break
             if reason is None:
                 self.left.pop(path, None)
+                self._forget(path)
+                if slot is not None and target == slot.path:
+                    self._release(slot)
                 return True
             if reason != LATE:
                 tries += 1
