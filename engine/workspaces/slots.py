@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import os
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from engine.workspaces.places import Anchor
 
@@ -20,16 +20,31 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _KEEP = -1  # asks which one is set: setfsuid(2) refuses it and answers
 
 
+class Spare(Protocol):
+    """What was made for a slot before its first kernel: a box."""
+
+    def discard(self) -> None:
+        """No kernel comes that could use it. May be called again."""
+
+
+class SlotSource(Protocol):
+    """Who has slots ready."""
+
+    def acquire_slot(self) -> Slot | None:
+        """One without a workspace, which is the caller's from now on; None: the caller has to make one."""
+
+
 @dataclass(slots=True, eq=False)
 class Slot:
     """`uid`: who owns all in it; None: the server's user. `roots`: those of its workspaces that are not gone, `ended`: those of
-    them that nobody needs any more."""
+    them that nobody needs any more. `spare`: what is ready for its first kernel."""
 
     path: Path
     anchor: Anchor
     uid: int | None = None
     roots: set[Path] = field(default_factory=set)
     ended: set[Path] = field(default_factory=set)
+    spare: Spare | None = None
 
     def __repr__(self) -> str:
         return f"<Slot {self.path.name}, {len(self.roots)} workspaces>"

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.options import Isolation
 from engine.workspaces.beneath import open_beneath
 from engine.workspaces.labels import Labels
 from engine.workspaces.places import Anchor, Held, Place
@@ -59,6 +60,7 @@ class Workspace:
     names: tuple[str, ...] = ()
     named: Anchor | None = None
     slot: Slot = None  # type: ignore[assignment]  # by default the root itself
+    isolation: Isolation | None = None  # what a request asked for; None: that of the server
     lanes: Lanes = field(default_factory=lambda: Lanes.of(Disk()))
     usage: Usage = field(default_factory=Usage)
     known_empty: Empty | None = None  # the working directory
@@ -85,6 +87,11 @@ class Workspace:
     def state(self) -> Path:
         """Where programs of the context keep caches, settings and histories between runs."""
         return self.root / "state"
+
+    @property
+    def home(self) -> Path:
+        """The home of isolated code."""
+        return self.state / "home"
 
     @property
     def replaces_packages(self) -> bool:
@@ -121,6 +128,7 @@ class Workspace:
             cwd,
             root / "tmp",
             slot=self.slot,
+            isolation=self.isolation,
             anchor=self.anchor,
             names=below,
             named=self.named,
@@ -149,8 +157,8 @@ class Workspace:
         if self.names:
             with self.place().opened(make=True):
                 pass
-        for name in ("tmp", "state"):
-            self.place(name).make()
+        for names in (("tmp",), ("state",), ("state", "home")):
+            self.place(*names).make()
         try:
             self._prepare_work()
         except OSError as error:
