@@ -179,7 +179,7 @@ class KernelProcess:
         """From now on only what its user's code takes counts: the interpreter, and what it has imported, are there."""
         if self._memory is not None and self.provisioner.pid is not None:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
-                limit_growth(self.provisioner.pid, self._memory + memory_slack(self._spec))
+                limit_growth(self.provisioner.pid, self._memory + memory_slack(self._spec), uid=self._uid)
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
