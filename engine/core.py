@@ -134,6 +134,11 @@ class Engine:
             raise ShuttingDown
         return {backend.name: await backend.check() for backend in self.backends if backend.kernel_names}
 
+    @property
+    def isolation(self) -> str | None:
+        """How contexts on this machine are isolated, if the engine has started."""
+        return next((backend.isolation for backend in self.backends if backend.isolation), None)
+
     def check_settings(self) -> None:
         """Whether everything that the settings name is there. Raises InvalidRequest that names each wrong setting. Blocks."""
         self.capabilities.check_settings(self.settings, self.backends)

@@ -102,6 +102,15 @@ class Backend(ABC):
                 raise InvalidRequest(FieldError(field, f"{value!r} is not for a language that runs {self.where}"))
         return None
 
+    @property
+    def isolation(self) -> str | None:
+        """How contexts are isolated of which nobody says otherwise; None: nobody here knows."""
+        return None
+
+    def describe_isolation(self) -> str:
+        """One line for operators."""
+        return f"as the place decides where it runs: {self.where}"
+
     def isolation_of(self, workspace: Workspace) -> Isolation | None:
         """How contexts with these directories are isolated; None: nobody here knows."""
         return None

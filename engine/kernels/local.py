@@ -100,6 +100,16 @@ class Local(Backend):
             await self.isolator.open(self.run_dir, None, None)
         else:
             await self.isolator.open(self.run_dir, ancestors.plain, ancestors.boxed)
+        default = self.isolator.default
+        self._metrics.isolation.labels(default.tier.label, default.network).set(1)
+        self._metrics.boxes_ready.set_function(lambda: self.isolator.spares)
+
+    @property
+    def isolation(self) -> str:
+        return self.isolator.default.tier.label
+
+    def describe_isolation(self) -> str:
+        return self.isolator.describe()
 
     def resolve_isolation(self, tier: str | None, network: str | None) -> Isolation | None:
         found = self.isolator.resolve(tier, network)

@@ -125,20 +125,25 @@ class Isolator:
 
     def _tell(self, tier: Tier) -> None:
         """One line, for less than there could be."""
+        if tier is Tier.NONE and os.geteuid() == 0:
+            get_logger().warning("runs_as_root", risk=ROOT_WARNING)
         if tier is Tier.NAMESPACES or not self._is_on:
             return
-        missing = {each.label: self.capability.problems.get(each) for each in Tier if each > tier}
-        more = {"warning": ROOT_WARNING} if tier is Tier.NONE and os.geteuid() == 0 else {}
-        get_logger().warning("isolation_is_lower", isolation=tier.label, missing=missing, **more)
+        problems = self.capability.problems.items()
+        missing = {each.label: problem for each, problem in problems if each > tier and problem is not None}
+        get_logger().warning(
+            "isolation_is_lower", isolation=tier.label, missing=missing, setting=self._settings.isolation
+        )
 
     def describe(self) -> str:
         """One line for operators: the tier, and what is missing from the next."""
         tier = self.default.tier
+        said = f"{tier.label}, network {self.default.network}"
         if tier is Tier.NAMESPACES:
-            return f"namespaces, network {self.default.network}"
-        if not self._is_on:
-            return "none: the setting isolation is none"
-        return f"{tier.label}; {Tier(tier + 1).label}: {self.capability.missing(Tier(tier + 1))}"
+            return said
+        if self._settings.isolation == tier.label:
+            return f"{said}, as the setting isolation says"
+        return f"{said}; not {Tier(tier + 1).label}: {self.capability.missing(Tier(tier + 1))}"
 
     def of(self, workspace: Workspace) -> Isolation:
         """How contexts with these directories are isolated."""
