@@ -153,7 +153,7 @@ class Local(Backend):
     async def start_program(self, spec: KernelSpec, language: Language, workspace: Workspace) -> Kernel:
         """A kernel that is not forked. The directories of `workspace` are made. Raises KernelStartFailed."""
         tier = self.isolator.of(workspace).tier
-        spawners = self.isolator.spawners(tier)
+        spawners = None if self._ancestors is None else self._ancestors.spawners(boxed=tier is Tier.NAMESPACES)
         spawner = None if spawners is None else await spawners.settled()
         kernel = await self._child(ProgramProvisioner, spawner, spec, language, workspace)
         if kernel is not None:
@@ -273,6 +273,8 @@ class Local(Backend):
     ) -> Kernel:
         kernel = self._kernel(spec, provisioner, enclosure.directory, uid=workspace.slot.uid)
         isolation = self.isolator.of(workspace)
+        if isolation.tier is not Tier.NONE:
+            workspace.make_home()
         env = self._environment(kernel.name, spec, workspace, isolation)
         tcp = language.kernel_name in self._settings.tcp_kernelspecs
         if tcp and isolation.tier is Tier.LANDLOCK and isolation.network == "none":

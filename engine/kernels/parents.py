@@ -58,6 +58,10 @@ class Parents:
             world=world,
         )
 
+    def spawners(self, *, boxed: bool) -> Zygotes:
+        """What starts programs."""
+        return self.boxed if boxed else self.plain
+
     def zygotes(self, spec: KernelSpec, *, boxed: bool) -> Zygotes | None:
         """What kernels of this kernelspec are forked from; None if they are not forked."""
         if not self._settings.zygote or not honours(spec, "fork"):
