@@ -68,7 +68,7 @@ class Root:
     def _bind(self, source: str, path: str, attributes: int) -> None:
         """Show `source` at `path`, and what is mounted below it: a part of that alone Linux refuses to an ordinary user."""
         with linux.part(f"show {source}"):
-            target = self._place(path, is_directory=os.path.isdir(source))
+            target = self._place(path, is_directory=stat.S_ISDIR(os.stat(source).st_mode))
         linux.mount(source, target, None, MS_BIND | MS_REC)
         linux.mount_attributes(target, attributes, recursive=True)
         self._bound.append(path)
