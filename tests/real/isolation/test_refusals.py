@@ -95,7 +95,7 @@ _WORKS = {
     "own environment": "open('/proc/self/environ').read() is not None and 'yes'",
     "memory file": "os.memfd_create('a') and 'yes'",
     "a pidfd": "os.pidfd_open(os.getpid()) and 'yes'",
-    "personality": "call(135, 0xFFFFFFFF) == 0 and 'yes'",
+    "asking for the personality": "call(135, 0xFFFFFFFF) == 0 and 'yes'",
 }
 _ALL = {**_CALLS, **_ABSENT, **_FAMILIES, **_WORKS}
 
