@@ -191,7 +191,13 @@ class Parent:
         return {"box": True, **uid, "no_new_privs": True, "seccomp": True, "landlock": landlock, **changes}
 
     def start(
-        self, box: Box | None, argv: list[str], *, confinement: dict[str, Any], fds: tuple[int, ...] = (), cwd: str = "/"
+        self,
+        box: Box | None,
+        argv: list[str],
+        *,
+        confinement: dict[str, Any],
+        fds: tuple[int, ...] = (),
+        cwd: str = "/",
     ) -> tuple[dict[str, Any], list[int], int, socket.socket]:
         """The answer with its descriptors, a reader of what the process writes, and its stream."""
         ours, theirs = socket.socketpair()
@@ -210,7 +216,9 @@ class Parent:
             os.close(writer)
         return *self.receive(), reader, ours
 
-    def run(self, box: Box | None, argv: list[str], *, fds: tuple[int, ...] = (), cwd: str = "/", **changes: Any) -> Ran:
+    def run(
+        self, box: Box | None, argv: list[str], *, fds: tuple[int, ...] = (), cwd: str = "/", **changes: Any
+    ) -> Ran:
         """Run a program to its end."""
         confinement = changes.pop("confinement", None) or self.confinement(**changes)
         answer, pidfds, reader, stream = self.start(box, argv, confinement=confinement, fds=fds, cwd=cwd)

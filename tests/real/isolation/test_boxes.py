@@ -98,7 +98,9 @@ def test_what_the_plan_shows_is_read_only_also_by_another_name(spawner: Parent):
     (data / "set.csv").chmod(0o666)
     (spawner.place / "link").symlink_to(data)
     try:
-        box = spawner.box(mounts=[[str(data), "/data/sets"]], read=[*spawner.plan()["read"], str(spawner.place / "link")])
+        box = spawner.box(
+            mounts=[[str(data), "/data/sets"]], read=[*spawner.plan()["read"], str(spawner.place / "link")]
+        )
         code = f"""
             import json
             found = []

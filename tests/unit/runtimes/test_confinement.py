@@ -41,7 +41,15 @@ def test_a_confinement_that_makes_no_sense_is_refused_by_name(wanted: Any, error
 
 
 def test_a_box_and_control_groups_come_with_descriptors():
-    wanted = {"box": True, "uid": 7, "seccomp": True, "no_new_privs": True, "landlock": LANDLOCK, "cpus": [0], "cgroups": 2}
+    wanted = {
+        "box": True,
+        "uid": 7,
+        "seccomp": True,
+        "no_new_privs": True,
+        "landlock": LANDLOCK,
+        "cpus": [0],
+        "cgroups": 2,
+    }
     confinement.check(wanted)
     assert confinement.descriptors(wanted) == 3
     assert confinement.descriptors({"box": False, "cgroups": 1}) == 1

@@ -1,4 +1,4 @@
-"""Assemble the init of a box again: ``python assemble.py [MACHINE]``. Needs binutils (for another machine: its own, as aarch64-linux-gnu-as)."""
+"""Assemble the init of a box again: ``python assemble.py [MACHINE]``. Needs binutils, for another machine than this one its own."""
 
 from __future__ import annotations
 
