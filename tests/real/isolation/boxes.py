@@ -124,6 +124,10 @@ class Parent:
         self.place = Path(tempfile.mkdtemp(prefix="isolation-"))
         self.place.chmod(0o711)
         self._slots = 0
+        own = self.place / "own"
+        own.mkdir()
+        if os.geteuid() == 0:
+            os.chown(own, user.uid, user.uid)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         flags = ["-I", "-S"] if script == "spawn.py" else []
         inside = ["--world", "new" if world < 0 else str(world)]
@@ -132,7 +136,7 @@ class Parent:
         with theirs:
             self.process = subprocess.Popen(
                 command + ([] if user.is_root else inside),
-                pass_fds=given, stdin=subprocess.DEVNULL, cwd="/", env={"PATH": os.defpath, "TMPDIR": "/tmp", "HOME": "/tmp"},
+                pass_fds=given, stdin=subprocess.DEVNULL, cwd="/", env={"PATH": os.defpath, "TMPDIR": str(own), "HOME": str(own)},
                 **_as(user.uid),
             )  # fmt: skip
         self.socket = ours
