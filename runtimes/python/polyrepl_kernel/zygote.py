@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from polyrepl_confine import box
+from polyrepl_confine import box, confinement, linux
 
 from . import prctl
 from .lifetime import outlive_parent
@@ -49,6 +49,7 @@ class Zygote:
         self._orphans: dict[int, float] = {}  # children that are no kernels, and when each is killed
         self._mercy_until = 0.0  # what appears later is killed at once
         self._other_exits: OrderedDict[int, Message] = OrderedDict()
+        confinement.prepare()
         prctl.take_orphans()
         outlive_parent()  # the end of the connection says that the server is gone
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -146,7 +147,8 @@ class Zygote:
             self._aim(start.confining.pidfd)
         elif self._aimed:
             raise ValueError("this process starts kernels in boxes, and can start none outside any more")
-        pid = os.fork()
+        with linux.part("fork"):  # a box that ends right now has no memory, Linux says
+            pid = os.fork()
         if pid == 0:
             return True
         try:
