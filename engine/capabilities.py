@@ -155,6 +155,7 @@ class Capabilities:
             raise InvalidRequest(
                 FieldError("cwd", f"{language.name!r} runs {language.backend.where}, which decides that")
             )
+        return named
 
     def check_options(self, language: Language, options: ExecuteOptions) -> None:
         """Raises InvalidRequest or NotSupported for an option that the kernel of this language does not support."""

@@ -90,7 +90,6 @@ class Local(Backend):
                 metrics=self._metrics,
                 waker=waker,
                 world=self.isolator.world,
-                server_env=self._server_env,
             )
 
     async def ready(self) -> None:
