@@ -95,7 +95,9 @@ class Root:
 
     def _show_etc(self) -> None:
         self._make(["/etc"])
-        java = (name for name in os.listdir("/etc") if name.startswith("java"))  # Debian keeps a directory for each version
+        java = (
+            name for name in os.listdir("/etc") if name.startswith("java")
+        )  # Debian keeps a directory for each version
         for name in [*_ETC.split(), *java]:
             path = f"/etc/{name}"
             if os.path.islink(path):
