@@ -103,6 +103,8 @@ def _detach(foreign_fds: Set[int], own_fds: Set[int], *, boxed: bool) -> None:
     if boxed:
         for fd in foreign_fds:
             null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            if null == fd:  # that of the listing: the library has closed its own meanwhile
+                continue
             os.dup2(null, fd, inheritable=False)
             os.close(null)
     elif foreign_fds:
