@@ -24,6 +24,8 @@ from engine.options import Isolation
 from engine.settings import TIERS, Network, Settings, Tier
 from engine.workspaces import RunDir, Slot, Uids, Workspace
 
+_SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var/lib")
+_LEAST_PARTS = 2  # of the path of a directory that is not the whole machine
 OPEN: Isolation = Isolation(Tier.NONE, "open")
 """No isolation at all."""
 
@@ -117,7 +119,8 @@ class Isolator:
         self._metrics.boxes_ready.set_function(lambda: self.spares)
         if tier is Tier.NAMESPACES and self._boxes is not None:
             self._boxes.start()
-        elif tier is Tier.NONE:
+        elif tier is Tier.NONE and run_dir.uids is not None:
+            run_dir.uids.close()
             run_dir.uids = None
 
     def _chosen(self) -> Tier:
