@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from engine.contexts import Context
 from engine.errors import FieldError, InvalidRequest, NotSupported, UnknownLanguage
 from engine.kernels import Backend, Tool, honours, package_tool, preludes_of
 from engine.languages import BUILTIN, Language, Languages
 from engine.models import LanguageInfo
-from engine.options import ExecuteOptions
+from engine.options import ExecuteOptions, Isolation
 from engine.settings import Settings
-from engine.workspaces import RunDir
+from engine.workspaces import Anchor, RunDir
 
 _NO_BRANCHES = "a process of its kernel cannot be copied; one of our Python kernel can"
 
@@ -97,6 +98,28 @@ class Capabilities:
         if wrong:
             raise InvalidRequest(*wrong, message="; ".join(f"{each.field}: {each.error}" for each in wrong))
 
+    def isolation(
+        self,
+        contexts: Iterable[Context],
+        context_id: str | None,
+        language: Language,
+        tier: str | None,
+        network: str | None,
+    ) -> Isolation | None:
+        """What a request says of the isolation of its context; None: nothing, or as it is by default.
+
+        Raises InvalidRequest that names field, value and what is allowed, also if the context is there and has another."""
+        wanted = language.backend.resolve_isolation(tier, network)
+        for context in contexts if tier is not None or network is not None else ():
+            has = context.language.backend.isolation_of(context.workspace)
+            if context.id != context_id or has is None:
+                continue
+            for field, asked, found in (("isolation", tier, has.tier.label), ("network", network, has.network)):
+                if asked not in (None, found):
+                    error = f"{asked!r} is asked for, and context {context_id!r} has {found!r}"
+                    raise InvalidRequest(FieldError(field, error))
+        return wanted
+
     def can_branch(self, language: Language) -> bool:
         return honours(language.backend.spec(language), "fork")
 
@@ -125,6 +148,15 @@ class Capabilities:
         if not 0 < timeout <= most:
             raise InvalidRequest(FieldError("timeout_ms", f"must be between 1 and {round(most * 1000)}"))
         return timeout
+
+    def check_cwd(self, language: Language, named: Anchor | None, run_dir: RunDir) -> None:
+        """Raises InvalidRequest for a working directory that the place decides where the language runs."""
+        if named is not None and not language.backend.takes_cwd:
+            raise InvalidRequest(
+                FieldError("cwd", f"{language.name!r} runs {language.backend.where}, which decides that")
+            )
+        if named is not None and language.backend.isolator is not None:
+            language.backend.isolator.check_cwd(named.path, run_dir)
 
     def check_options(self, language: Language, options: ExecuteOptions) -> None:
         """Raises InvalidRequest or NotSupported for an option that the kernel of this language does not support."""

@@ -27,8 +27,6 @@ from engine.contexts import (
 )
 from engine.errors import (
     ContextExists,
-    FieldError,
-    InvalidRequest,
     ShuttingDown,
 )
 from engine.installations import Installations
@@ -142,7 +140,7 @@ class Engine:
         self.check_settings()
         run_dir = self.run_dir = RunDir(self.settings.run_dir)
         try:
-            self._open(run_dir)
+            await self._open(run_dir)
         except BaseException:
             ending = _end(self._contexts, self._pool, self.backends, run_dir)
             self._contexts = self._pool = self.run_dir = None
@@ -150,17 +148,16 @@ class Engine:
             raise
         return self
 
-    def _open(self, run_dir: RunDir) -> None:
+    async def _open(self, run_dir: RunDir) -> None:
         kept = [language for name in self.settings.pool_languages if (language := self.languages.find(name))]
         self._pool = Pool(self.settings, kept=kept, run_dir=run_dir, metrics=self.metrics, load=self)
         for backend in self.backends:
             backend.open(run_dir, self._pool)
+            await backend.ready()
         brancher = Brancher(self.settings, run_dir=run_dir, metrics=self.metrics)
         options = _context_options(self.settings, self._limits, self.budgets)
         self._contexts = _contexts(self.settings, options, run_dir, self._pool, brancher, self.books)
-        self.books.pool = self._pool
-        self.metrics.files_left.set_function(lambda: len(run_dir.left))
-        self.metrics.stuck_threads.set_function(lambda: run_dir.disk.stuck)
+        self.books.watch(self._pool, run_dir)
         self._branching = Branching(self._contexts, brancher, self.capabilities)
         self._installations = Installations(self.settings, self._contexts, run_dir, self.capabilities)
         self._pool.start()
@@ -210,14 +207,15 @@ class Engine:
             known = self.executions.find_key(key, fingerprint)
             if known is not None:
                 return known
-        context, is_new = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found)
+        isolation = self.capabilities.isolation(self.contexts, context_id, found, options.isolation, options.network)
+        context, is_new = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found, isolation=isolation)
         execution = Execution(
             request,
             context_id=context.id,
             language=found.name,
             limits=self._limits,
             max_events=self.settings.max_events,
-            find_hint=self.installations.find_hint(context.id, found),
+            find_hint=self.installations.find_hint(context),
             listener=self.books,
         )
         self.contexts.submit(execution, context, is_new=is_new)
@@ -234,25 +232,27 @@ class Engine:
         beside: str | None = None,
         labels: Mapping[str, str] | None = None,
         only_new: bool = False,
+        isolation: str | None = None,
+        network: str | None = None,
     ) -> Context:
         """Make a context, or find it, and return when its kernel is ready.
 
         `cwd`: an absolute path of an existing directory; None: a directory of its own, removed with the context. `env`:
         variables of a new context's kernel, from its start on. `beside`: another id, whose working directory a new id shares.
-        `labels`: added to its own before its kernel starts. `only_new`: an id that has a context already is refused.
-        Raises what `execute` raises, ContextExists, and KernelStartFailed."""
+        `labels`: added to its own before its kernel starts. `only_new`: an id that has a context already is refused. `isolation`,
+        `network`: of a new context; one that exists must have them. Raises what `execute` raises, ContextExists, and KernelStartFailed."""
         found = self.check_language(language)
         check_context_id(context_id)
         if self.run_dir is None:
             raise ShuttingDown
         named = await self.run_dir.named(cwd, self.settings.allowed_cwds)
-        if named is not None and not found.backend.takes_cwd:
-            raise InvalidRequest(FieldError("cwd", f"{found.name!r} runs {found.backend.where}, which decides that"))
+        self.capabilities.check_cwd(found, named, self.run_dir)
         await self.capabilities.check_usable(found)
         if only_new and any(context.id == context_id for context in self.contexts):
             raise ContextExists(context_id or "")
+        wanted = self.capabilities.isolation(self.contexts, context_id, found, isolation, network)
         context, is_new = self.contexts.get_or_create(
-            context_id or str(uuid.uuid4()), found, named, check_env_vars(env), beside, labels
+            context_id or str(uuid.uuid4()), found, named, check_env_vars(env), beside, labels, wanted
         )
         try:
             await context.ready()

@@ -11,10 +11,17 @@ from engine.contexts import Context, Contexts
 from engine.errors import Forbidden, NotSupported, TooManyInstallations
 from engine.kernels import Tool
 from engine.kernels.provisioners import Confinement
-from engine.languages import Language
 from engine.log import get_logger
-from engine.packages import Installation, check_packages, hint_of, installer_of, tool_variables
-from engine.settings import Settings
+from engine.packages import (
+    Installation,
+    check_packages,
+    configuration_of,
+    hint_of,
+    installer_of,
+    network_hint,
+    tool_variables,
+)
+from engine.settings import Settings, Tier
 from engine.workspaces import RunDir
 
 _NOT_SUPPORTED = "packages can be installed for our own Python and TypeScript kernels"
@@ -73,9 +80,16 @@ class Installations:
         settings = self._settings
         most = settings.package_timeout
         staging = self._run_dir.path / f"install-{secrets.token_hex(8)}"
-        variables = tool_variables(tool, settings, tmp_dir=staging, cache_dir=self._cache, server_env=self._server_env)
+        isolation = context.language.backend.isolation_of(context.workspace)
+        # An isolated tool keeps nothing for the next one, which is another's.
+        is_isolated = isolation is not None and isolation.tier is not Tier.NONE
+        cache = staging / "tmp" / "downloads" if is_isolated else self._cache
+        variables = tool_variables(tool, settings, tmp_dir=staging, cache_dir=cache, server_env=self._server_env)
+        configuration = (
+            configuration_of(tool, {**variables.plain, **variables.secret}, self._server_env) if is_isolated else None
+        )
         return Installation(
-            installer_of(tool, settings, variables),
+            installer_of(tool, settings, variables, configuration),
             packages,
             tool=tool,
             target=context,
@@ -83,6 +97,7 @@ class Installations:
             run_dir=self._run_dir,
             staging=staging,
             confinement=Confinement.of(settings.kernel_rlimits),
+            configuration=configuration,
             timeout=most if timeout is None else min(timeout, most),
         )
 
@@ -101,9 +116,18 @@ class Installations:
             seconds=round(result.duration_ms / 1000, 3),
         )
 
-    def find_hint(self, context_id: str, language: Language) -> Callable[[tuple[str, str, str]], str | None] | None:
-        """What tells, for the errors of a context, how to install what is missing there; None where nothing can be installed."""
+    def find_hint(self, context: Context) -> Callable[[tuple[str, str, str]], str | None] | None:
+        """What tells, for the errors of a context, how to install what is missing there, or that it has no network; None where
+        nothing can be told."""
+        language = context.language
         tool = self._capabilities.package_tool(language) if self._settings.packages else None
-        if tool is None:
+        isolation = language.backend.isolation_of(context.workspace)
+        has_network = isolation is None or isolation.network == "open"
+        if tool is None and has_network:
             return None
-        return lambda error: hint_of(tool, error, context_id=context_id, language=language.name)
+
+        def find(error: tuple[str, str, str]) -> str | None:
+            hint = None if tool is None else hint_of(tool, error, context_id=context.id, language=language.name)
+            return hint or (None if has_network else network_hint(error))
+
+        return find

@@ -4,6 +4,7 @@ from engine.kernels.backend import Backend, FileHolder
 from engine.kernels.environment import kernel_env
 from engine.kernels.grace import wait_for_stop
 from engine.kernels.interpreters import Tool, find_node, find_npm, missing_modules
+from engine.kernels.isolation import EnclosedTool
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool
 from engine.kernels.local import Local
@@ -18,6 +19,7 @@ from engine.kernels.stock import Member
 __all__ = [
     "ROOT_WARNING",
     "Backend",
+    "EnclosedTool",
     "FileHolder",
     "Kernel",
     "KernelSpecs",

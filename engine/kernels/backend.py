@@ -5,20 +5,22 @@ from __future__ import annotations
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
 from jupyter_client.kernelspec import KernelSpec
 
-from engine.errors import FieldError, KernelStartFailed
+from engine.errors import FieldError, InvalidRequest, KernelStartFailed
+from engine.kernels.isolation import EnclosedTool, Isolator
 from engine.kernels.kernel import Kernel
-from engine.kernels.provisioners import Waker, Zygotes
+from engine.kernels.provisioners import Confinement, Waker, Zygotes
 from engine.kernels.refusals import start_refused
 from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
+from engine.options import Isolation
 from engine.settings import Settings
 from engine.workspaces import Files, RunDir, Workspace
 
@@ -54,6 +56,9 @@ class Backend(ABC):
     takes_cwd = True
     """Whether a request may name the working directory."""
 
+    isolator: Isolator | None = None
+    """What decides how contexts are isolated; None: another machine."""
+
     watches_files = True
     """Whether a result can list the files that the code made, changed and deleted."""
 
@@ -86,6 +91,34 @@ class Backend(ABC):
 
         `waker` is woken when `is_current` may answer otherwise than before."""
         self._opened = run_dir
+
+    async def ready(self) -> None:
+        """Return when kernels can be started as the settings say. Raises InvalidRequest that names a setting that does not hold."""
+        return
+
+    def resolve_isolation(self, tier: str | None, network: str | None) -> Isolation | None:
+        """How a new context is isolated of which a request says this; None: as all are that say nothing.
+
+        Raises InvalidRequest that names the field, its value and what is allowed."""
+        if self.isolator is not None:
+            return self.isolator.resolve(tier, network)
+        for field, value in (("isolation", tier), ("network", network)):
+            if value is not None:
+                raise InvalidRequest(FieldError(field, f"{value!r} is not for a language that runs {self.where}"))
+        return None
+
+    def isolation_of(self, workspace: Workspace) -> Isolation | None:
+        """How contexts with these directories are isolated; None: another machine decides."""
+        return None if self.isolator is None else self.isolator.of(workspace)
+
+    async def enclose_tool(
+        self, workspace: Workspace, staging: Path, limits: Confinement, read: Sequence[str]
+    ) -> EnclosedTool:
+        """How a tool is run that installs packages into `workspace`, by way of `staging`. `read`: what it reads besides what
+        kernels do. Raises KernelStartFailed."""
+        if self.isolator is None:
+            return EnclosedTool(limits)
+        return await self.isolator.enclose_tool(workspace, staging, limits, read)
 
     @abstractmethod
     def spec(self, language: Language) -> KernelSpec:

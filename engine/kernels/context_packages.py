@@ -8,17 +8,20 @@ from pathlib import Path
 from engine.kernels.interpreters import find_node
 from engine.resources import data_dir
 from engine.settings import Settings
-from engine.validation import PACKAGES_VARIABLE, PYTHON_VARIABLE
+from engine.validation import NETWORK_VARIABLE, PACKAGES_VARIABLE, PYTHON_VARIABLE
 from engine.workspaces import Workspace
 
+_NO_NETWORK = "This context has no network, so installers reach no registry. Install packages with POST /contexts/CONTEXT_ID/packages."
 
-def package_variables(settings: Settings, workspace: Workspace) -> dict[str, str]:
+
+def package_variables(settings: Settings, workspace: Workspace, *, has_network: bool = True) -> dict[str, str]:
     """The variables of kernels. Nothing that they name has to be there: the programs make it."""
     packages = str(workspace.packages)
     return {
         PACKAGES_VARIABLE: f"{packages}/python",
         "UV_PYTHON": f"{packages}/python/bin/python",
         "npm_config_prefix": f"{packages}/npm",
+        **({} if has_network else {NETWORK_VARIABLE: _NO_NETWORK}),
         **fixed_variables(settings),
     }
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,12 +17,15 @@ from jupyter_client.kernelspec import KernelSpec
 from engine.errors import FieldError, KernelStartFailed
 from engine.kernels.backend import Backend, FileHolder
 from engine.kernels.channels import Channels, MakeChannels, Receiver, StreamChannels, ZmqChannels
+from engine.kernels.checked_settings import wrong_settings
 from engine.kernels.compiled import CompiledCode, cache_of
-from engine.kernels.context_packages import fixed_variables, package_programs, package_variables
-from engine.kernels.environment import kernel_env, zygote_env
+from engine.kernels.context_packages import package_programs, package_variables
+from engine.kernels.environment import kernel_env
+from engine.kernels.isolation import Box, Enclosure, Isolator
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, is_ours
 from engine.kernels.limits import confinement_of, memory_of
+from engine.kernels.parents import Parents
 from engine.kernels.provisioners import (
     ForkProvisioner,
     MakeProvisioner,
@@ -32,15 +36,14 @@ from engine.kernels.provisioners import (
     Zygote,
     Zygotes,
 )
+from engine.kernels.readable import Readable
 from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
-from engine.resources import data_dir
-from engine.settings import Settings
-from engine.validation import CACHE_VARIABLE, IS_ENV_NAME, KERNEL_VARIABLE, OWN_VARIABLES
+from engine.options import Isolation
+from engine.settings import Settings, Tier
+from engine.validation import CACHE_VARIABLE, KERNEL_VARIABLE, OWN_VARIABLES
 from engine.workspaces import FileLimits, LocalFiles, RunDir, Workspace
-
-_CONNECTION_ARGUMENTS = ("-f", "{connection_file}")  # what a kernel's command ends with
 
 
 class Local(Backend):
@@ -65,30 +68,36 @@ class Local(Backend):
         self._channels = _LocalChannels(settings.max_contexts)
         self._make_channels: MakeChannels = channels or self._channels
         self._server_env = dict(os.environ)
-        self._can_fork = settings.zygote and provisioner is None and sys.platform == "linux"
-        self._zygotes: dict[str, Zygotes] = {}
-        self._spawners: Zygotes | None = None
+        self._has_parents = provisioner is None and sys.platform == "linux" and bool(sys.executable)
+        self._ancestors: Parents | None = None
+        self.isolator: Isolator = Isolator(settings, Readable(settings), metrics=metrics, is_on=self._has_parents)
+        self._boxes: WeakKeyDictionary[Kernel, Box] = WeakKeyDictionary()
         self._compiled: CompiledCode | None = None
-        self._origins: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # which they are copies of
         self._parents: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # zygote or spawner
-        self._waker: Waker | None = None
         self._file_limits = FileLimits(
             file_bytes=settings.max_file_bytes, files=settings.max_context_files, bytes=settings.max_context_bytes
         )
 
     def open(self, run_dir: RunDir, waker: Waker) -> None:
         super().open(run_dir, waker)
-        self._waker = waker
         if self._make_provisioner is None:
             self._compiled = CompiledCode(self, run_dir)
-        if self._can_fork and sys.executable:
-            self._spawners = Zygotes(
-                [sys.executable, "-I", "-S", str(data_dir() / "runtimes" / "python" / "spawn.py")],
-                preload=(),
-                env={},
-                timeout=self._settings.kernel_start_timeout,
-                metrics=None,
+        if self._has_parents:
+            self._ancestors = Parents(
+                self._settings,
+                self._kernelspecs,
+                run_dir=run_dir,
+                metrics=self._metrics,
+                waker=waker,
+                world=self.isolator.world,
             )
+
+    async def ready(self) -> None:
+        spawners = (None, None) if self._ancestors is None else (self._ancestors.plain, self._ancestors.boxed)
+        await self.isolator.open(self.run_dir, *spawners)
+        default = self.isolator.default
+        self._metrics.isolation.labels(default.tier.label, default.network).set(1)
+        self._metrics.boxes_ready.set_function(lambda: self.isolator.spares)
 
     def spec(self, language: Language) -> KernelSpec:
         return self._kernelspecs.find(language.kernel_name)
@@ -100,37 +109,16 @@ class Local(Backend):
         return self._kernelspecs.version(language.kernel_name)
 
     def wrong_settings(self) -> list[FieldError]:
-        settings, given = self._settings, self._settings.model_fields_set
-        wrong = []
-        for field, others in (
-            ("kernelspecs", {"*"}),
-            ("tcp_kernelspecs", set(Settings.model_fields["tcp_kernelspecs"].default)),
-        ):
-            if field in given:
-                installed = self._kernelspecs.installed()
-                wrong += [
-                    FieldError(field, f"no kernelspec {name!r} is installed; installed: {', '.join(installed)}")
-                    for name in getattr(settings, field)
-                    if name not in others and name not in installed
-                ]
-        wrong += [
-            FieldError("preload", f"{name!r} is no name of a module; allowed: names such as numpy or os.path")
-            for name in settings.preload
-            if not all(part.isidentifier() for part in name.split("."))
-        ]
-        wrong += [
-            FieldError("kernel_env", f"{name!r} is no name of a variable; allowed: letters, digits and _")
-            for name in settings.kernel_env
-            if not IS_ENV_NAME.fullmatch(name)
-        ]
-        return wrong
+        return wrong_settings(self._settings, self._kernelspecs)
 
     async def _start(
         self, spec: KernelSpec, language: Language, workspace: Workspace, *, patient: bool
     ) -> tuple[Kernel, str]:
         await workspace.ready()
         if self._make_provisioner is not None:
-            return await self._run(self._make_provisioner(spec), spec, language, workspace, None), "spawn"
+            return await self._run(
+                self._make_provisioner(spec), spec, language, workspace, Enclosure(self.run_dir.new_kernel_dir())
+            ), "spawn"
         kernel = await self._fork(spec, language, workspace, patient=patient)
         if kernel is not None:
             return kernel, "zygote"
@@ -140,15 +128,26 @@ class Local(Backend):
 
     async def start_program(self, spec: KernelSpec, language: Language, workspace: Workspace) -> Kernel:
         """A kernel that is not forked. The directories of `workspace` are made. Raises KernelStartFailed."""
-        spawner = None if self._spawners is None else await self._spawners.settled()
-        kernel = await self._child(ProgramProvisioner, spawner, spec, language, workspace)
-        if kernel is not None:
+        tier = self.isolator.of(workspace).tier
+        spawners = None if self._ancestors is None else self._ancestors.spawners(boxed=tier is Tier.NAMESPACES)
+        spawner = None if spawners is None else await spawners.settled()
+        if (kernel := await self._child(ProgramProvisioner, spawner, spec, language, workspace)) is not None:
             return kernel
+        if tier is not Tier.NONE:  # never with less
+            why = "there is none" if spawners is None else spawners.describe()
+            raise KernelStartFailed(spec.display_name, f"its isolation failed: the spawner: {why}")
         provisioner = SpawnProvisioner(confinement=confinement_of(spec, self._settings), kernel_spec=spec)
-        return await self._run(provisioner, spec, language, workspace, None)
+        return await self._run(provisioner, spec, language, workspace, Enclosure(self.run_dir.new_kernel_dir()))
+
+    def _hold(self, kernel: Kernel, box: Box | None) -> None:
+        """Keep the box for as long as the kernel lives."""
+        if box is not None:
+            box.join()
+            self._boxes[kernel] = box
+            kernel.exited.add_done_callback(lambda _: box.leave())
 
     def expect(self, source: Kernel, directory: Path) -> None:
-        if (zygote := self._parents.get(source)) is not None:
+        if source not in self._boxes and (zygote := self._parents.get(source)) is not None:
             zygote.expect([directory.name])
 
     async def adopt(
@@ -161,62 +160,51 @@ class Local(Backend):
         pipes: Mapping[str, int],
         timeout: float,
     ) -> Kernel:
-        zygote = self._parents.get(source)
+        zygote, box = self._parents.get(source), self._boxes.get(source)
         spec = source.spec
         provisioner = ForkProvisioner(
-            zygote if zygote is not None and zygote.is_alive else None,
+            zygote if zygote is not None and zygote.is_alive and box is None else None,
             metrics=self._metrics,
             mark=directory.name,
             pipes=pipes,
+            family=box,
             kernel_spec=spec,
         )
         kernel = self._kernel(spec, provisioner, directory)
-        await kernel.adopt(stream, channels=self._make_channels, timeout=timeout)
+        with _held(box):
+            await kernel.adopt(stream, channels=self._make_channels, timeout=timeout)
+            self._hold(kernel, box)
         if zygote is not None:
             self._parents[kernel] = zygote
-        if source in self._origins:
-            self._origins[kernel] = self._origins[source]
+        if self._ancestors is not None:
+            self._ancestors.note_branch(kernel, source)
         self._watch(kernel, language)
         return kernel
 
     def is_current(self, kernel: Kernel) -> bool:
-        zygotes = self._zygotes.get(kernel.spec.resource_dir)
-        zygote = self._origins.get(kernel)
-        if zygotes is None:
-            return True
-        return zygotes.is_current(zygote) if zygote is not None else not zygotes.is_ready
+        return self._ancestors is None or self._ancestors.is_current(kernel, boxed=self.isolator.has_boxes)
 
     def zygotes(self, language: Language) -> Zygotes | None:
-        spec = self.spec(language)
-        if not self._can_fork or not honours(spec, "fork"):
-            return None
-        zygotes = self._zygotes.get(spec.resource_dir)
-        if zygotes is None:
-            run_dir = self.run_dir
-            zygotes = self._zygotes[spec.resource_dir] = Zygotes(
-                self._kernelspecs.command(spec)[: -len(_CONNECTION_ARGUMENTS)],
-                preload=self._settings.preload,
-                env={
-                    **fixed_variables(self._settings),
-                    **zygote_env(self._settings, run_dir=run_dir.path, server_env=self._server_env),
-                },
-                timeout=self._settings.kernel_start_timeout,
-                metrics=self._metrics,
-                waker=self._waker,
-            )
-        return zygotes
+        return (
+            None
+            if self._ancestors is None
+            else self._ancestors.zygotes(self.spec(language), boxed=self.isolator.has_boxes)
+        )
 
     async def _fork(
         self, spec: KernelSpec, language: Language, workspace: Workspace, *, patient: bool
     ) -> Kernel | None:
-        zygotes = self.zygotes(language)
+        if self._ancestors is None:
+            return None
+        boxed = self.isolator.of(workspace).tier is Tier.NAMESPACES
+        zygotes = self._ancestors.zygotes(spec, boxed=boxed)
         # What is imported in the zygote already cannot be replaced by a package of the context.
         if zygotes is None or workspace.replaces_packages:
             return None
         zygote = await zygotes.settled() if patient else zygotes.current()
         kernel = await self._child(ForkProvisioner, zygote, spec, language, workspace)
         if kernel is not None and zygote is not None:
-            self._origins[kernel] = zygote
+            self._ancestors.note_fork(kernel, zygote, boxed=boxed)
         return kernel
 
     async def _child(
@@ -230,22 +218,24 @@ class Local(Backend):
         """A kernel that is forked from `zygote`; None where it forks none, and another way remains."""
         if zygote is None:
             return None
-        directory = self.run_dir.new_kernel_dir()
+        enclosure = await self.isolator.enclose(self.run_dir, spec, workspace, confinement_of(spec, self._settings))
         provisioner = kind(
             zygote,
             metrics=self._metrics,
-            mark=directory.name,
-            confinement=confinement_of(spec, self._settings),
+            mark=enclosure.directory.name,
+            confinement=enclosure.confinement,
             kernel_spec=spec,
         )
-        try:
-            kernel = await self._run(provisioner, spec, language, workspace, directory)
-        except KernelStartFailed as error:
-            if provisioner.pid is not None:  # it was forked, and failed by itself
-                raise
-            get_logger().warning("fork_failed", language=language.name, reason=error.message)
-            return None
-        self._parents[kernel] = zygote
+        with contextlib.closing(enclosure):
+            try:
+                kernel = await self._run(provisioner, spec, language, workspace, enclosure)
+            except KernelStartFailed as error:
+                if provisioner.pid is not None:  # it was forked, and failed by itself
+                    raise
+                get_logger().warning("fork_failed", language=language.name, reason=error.message)
+                return None
+            self._parents[kernel] = zygote
+            self._hold(kernel, enclosure.box)
         return kernel
 
     async def _run(
@@ -254,34 +244,48 @@ class Local(Backend):
         spec: KernelSpec,
         language: Language,
         workspace: Workspace,
-        directory: Path | None,
+        enclosure: Enclosure,
     ) -> Kernel:
-        kernel = self._kernel(spec, provisioner, directory or self.run_dir.new_kernel_dir())
-        ours = is_ours(spec)  # the interpreter of others has packages of its own
-        packages = package_variables(self._settings, workspace) if ours else {}
-        env = kernel_env(
-            self._settings,
-            spec_env={**spec.env, **packages},
-            tmp_dir=workspace.tmp,
-            state_dir=workspace.state,
-            server_env=self._server_env,
-            context_env=workspace.env,
-            own={KERNEL_VARIABLE: kernel.name, **_own_env(spec, workspace, packages)},
-            programs=package_programs(workspace) if ours else (),
-        )
+        kernel = self._kernel(spec, provisioner, enclosure.directory, uid=workspace.slot.uid)
+        isolation = self.isolator.of(workspace)
+        if isolation.tier is not Tier.NONE:
+            workspace.make_home()
+        env = self._environment(kernel.name, spec, workspace, isolation)
+        tcp = language.kernel_name in self._settings.tcp_kernelspecs
+        if tcp and isolation.tier is Tier.LANDLOCK and isolation.network == "none":
+            reason = "it can only use TCP, which the isolation landlock refuses with the network none"
+            raise KernelStartFailed(spec.display_name, reason)
         await kernel.start(
             self._kernelspecs.command(spec),
             channels=self._make_channels,
             cwd=workspace.cwd,
             env=env,
             timeout=self._settings.kernel_start_timeout,
-            tcp=language.kernel_name in self._settings.tcp_kernelspecs,
+            tcp=tcp,
+            relayed=tcp and enclosure.box is not None,
         )
         return kernel
 
-    def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path) -> Kernel:
+    def _environment(self, name: str, spec: KernelSpec, workspace: Workspace, isolation: Isolation) -> dict[str, str]:
+        """All variables of a kernel."""
+        ours = is_ours(spec)  # the interpreter of others has packages of its own
+        has_network = isolation.network == "open"
+        packages = package_variables(self._settings, workspace, has_network=has_network) if ours else {}
+        return kernel_env(
+            self._settings,
+            spec_env={**spec.env, **packages},
+            tmp_dir=workspace.tmp,
+            state_dir=workspace.state,
+            home=None if isolation.tier is Tier.NONE else workspace.home,
+            server_env=self._server_env,
+            context_env=workspace.env,
+            own={KERNEL_VARIABLE: name, **_own_env(spec, workspace, packages)},
+            programs=package_programs(workspace) if ours else (),
+        )
+
+    def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path, *, uid: int | None = None) -> Kernel:
         memory = memory_of(self._settings)
-        return Kernel(spec, provisioner, directory, remover=self.run_dir, metrics=self._metrics, memory=memory)
+        return Kernel(spec, provisioner, directory, remover=self.run_dir, metrics=self._metrics, memory=memory, uid=uid)
 
     def files(self, holder: FileHolder) -> LocalFiles:
         return LocalFiles(holder.id, holder.workspace, self._file_limits)
@@ -289,9 +293,9 @@ class Local(Backend):
     async def aclose(self) -> None:
         if self._compiled is not None:
             await self._compiled.aclose()
-        for zygotes in (*self._zygotes.values(), self._spawners):
-            if zygotes is not None:
-                await zygotes.aclose()
+        await self.isolator.aclose()
+        if self._ancestors is not None:
+            await self._ancestors.aclose()
         self._channels.close()
 
 
@@ -301,6 +305,18 @@ def _own_env(spec: KernelSpec, workspace: Workspace, packages: Mapping[str, str]
     if honours(spec, "compile_cache"):
         env[CACHE_VARIABLE] = str(cache_of(workspace))
     return env
+
+
+@contextlib.contextmanager
+def _held(box: Box | None) -> Iterator[None]:
+    """Keep a box for the time of the block."""
+    if box is not None:
+        box.join()
+    try:
+        yield
+    finally:
+        if box is not None:
+            box.leave()
 
 
 class _LocalChannels:

@@ -21,6 +21,8 @@ class ContextInfo(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     last_activity: str
     queued: int
     execution_count: int
+    isolation: str | UnsetType = UNSET
+    network: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
     tags: dict[str, str] | UnsetType = UNSET
 

@@ -76,7 +76,10 @@ class Application:
             for backend, problem in (await engine.backend_problems()).items():
                 checks[backend] = problem or "ok"
                 ready = ready and (problem is None or engine.settings.backend != backend)
-        return Readiness("ok" if ready else "unavailable", checks)
+        readiness = Readiness("ok" if ready else "unavailable", checks)
+        for isolator in filter(None, (backend.isolator for backend in engine.backends)):
+            readiness.isolation = isolator.default.tier.label
+        return readiness
 
     def describe(self, url: str) -> dict[str, str]:
         """What is served where, for the log."""

@@ -8,6 +8,7 @@ from engine.workspaces.local_files import LocalFiles
 from engine.workspaces.places import Anchor, Place
 from engine.workspaces.refusals import shortage
 from engine.workspaces.run_directory import RunDir
+from engine.workspaces.slots import Slot, SlotSource, Spare, Uids, as_owner
 from engine.workspaces.threads import Disk, Lane, Stuck
 from engine.workspaces.usage import FileLimits
 from engine.workspaces.workspace import Workspace
@@ -25,10 +26,15 @@ __all__ = [
     "OpenFile",
     "Place",
     "RunDir",
+    "Slot",
+    "SlotSource",
+    "Spare",
     "Stuck",
     "TooMuchToCopy",
+    "Uids",
     "Watch",
     "Workspace",
+    "as_owner",
     "checked_path",
     "copy_workspace",
     "file_error",

@@ -16,15 +16,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from . import confine, inventory, loops, prctl, reopening
+from . import inventory, loops, prctl, reopening
 from .shell import NO_TERMINAL
+from .start import process_name
 from .stdio import Capture
 from .stream import StreamTransport
-from .zygote import process_name
 
 if TYPE_CHECKING:
     from .kernel import Kernel
-    from .zygote import Start
+    from .start import Start
 
 _ASIDE = 64  # the first number that is in nobody's way while descriptors are arranged
 _MT19937_WORDS = 624
@@ -60,7 +60,10 @@ def enter(
 
     Raises what goes wrong; stderr is the kernel's own by then."""
     signal.set_wakeup_fd(-1)
-    _arrange(start.fds, {*own_fds}, foreign_fds)
+    start.confining.account()
+    box_fd = start.confining.keep_aside()
+    foreign = _arrange(start.fds, {*own_fds, box_fd}, foreign_fds)
+    _detach(foreign, {*own_fds, box_fd}, boxed=start.confining.boxed)
     os.setsid()
     prctl.name_process(process_name(start.tag))
     prctl.take_orphans()
@@ -69,14 +72,16 @@ def enter(
     os.umask(umask)
     _replace_environment({**start.env, **NO_TERMINAL})
     reseed()
+    start.confining.join()
     os.chdir(start.cwd)
-    confine.apply(start.confinement)
+    start.confining.apply()
     gc.enable()
     return socket.socket(fileno=STREAM)
 
 
-def _arrange(fds: list[int], own_fds: Set[int], foreign_fds: Set[int]) -> None:
-    """Have stdin, stdout, stderr, the stream, and the readers of stdout and stderr open as 0 to 5, and nothing else but `own_fds`."""
+def _arrange(fds: list[int], own_fds: Set[int], foreign_fds: Set[int]) -> set[int]:
+    """Have stdin, stdout, stderr, the stream, and the readers of stdout and stderr open as 0 to 5, and nothing else but `own_fds`;
+    returns which of `foreign_fds` are still open."""
     stream, stdin, stdout_reader, stdout, stderr_reader, stderr = (
         fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ASIDE) for fd in fds
     )
@@ -91,8 +96,19 @@ def _arrange(fds: list[int], own_fds: Set[int], foreign_fds: Set[int]) -> None:
         elif fd > STDERR_READER and fd not in own_fds:
             with suppress(OSError):  # that of the listing itself is closed already
                 os.close(fd)
-    if kept:
-        # Some library still believes that these are its files, and may use them: with a position of their own.
+    return kept
+
+
+def _detach(foreign_fds: Set[int], own_fds: Set[int], *, boxed: bool) -> None:
+    """Some library still believes that these are its files, and may use them: with a position of their own. A box has no such file."""
+    if boxed:
+        for fd in foreign_fds:
+            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            if null == fd:  # that of the listing: the library has closed its own meanwhile
+                continue
+            os.dup2(null, fd, inheritable=False)
+            os.close(null)
+    elif foreign_fds:
         reopening.reopen(inventory.descriptors({*range(STDERR_READER + 1), *own_fds}), ())
 
 

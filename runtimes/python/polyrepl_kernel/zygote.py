@@ -9,7 +9,6 @@ import array
 import gc
 import json
 import os
-import re
 import select
 import signal
 import socket
@@ -20,66 +19,29 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from . import confine, prctl
+from polyrepl_confine import box, confinement, linux
+
+from . import prctl
 from .lifetime import outlive_parent
+from .start import Message, Start, process_name
 
 MAX_MESSAGE = 1 << 18
-_FDS = 6  # stream, stdin, and both ends of the pipes for stdout and stderr
 _ANCILLARY = socket.CMSG_SPACE(16 * 4)
 _REMEMBERED_EXITS = 256
-_TAG = re.compile(r"[A-Za-z0-9_-]{1,12}")
 _END_ROUNDS = 20
 _CLEAN_UP = 0.5  # seconds that what a kernel leaves behind has after SIGTERM
 _AGAIN = 1.0  # seconds before one that was killed, and is still there, is killed again
 _BRANCH_SECONDS = 30.0  # that a branch may take until the server knows it, see `_SETTLE_SECONDS` there
-_NAME = "pr-"
 _STATE = ("IPYTHONDIR", "MPLCONFIGDIR", "XDG_CACHE_HOME")  # where libraries keep what they believe the next time
-
-Message = dict[str, Any]
-
-
-def process_name(tag: str) -> str:
-    """What a kernel with this tag is called, and what is forked from it without an exec."""
-    return f"{_NAME}{tag}"
-
-
-class Start:
-    """What a forked process is to become. The descriptors are owned by whoever has this."""
-
-    def __init__(self, message: Message, fds: list[int]) -> None:
-        """Raises ValueError that names what is wrong with the request."""
-        if len(fds) != _FDS:
-            raise ValueError(f"{len(fds)} descriptors instead of {_FDS}")
-        self.cwd = message.get("cwd")
-        self.env = message.get("env")
-        self.tag = message.get("tag")
-        self.confinement = message.get("confinement", {})
-        self.argv = message.get("argv", [])
-        self.stream_fd = message.get("stream_fd", -1)
-        self.fds = fds
-        if not isinstance(self.cwd, str) or not self.cwd.startswith("/") or "\0" in self.cwd:
-            raise ValueError("cwd is an absolute path")
-        if not isinstance(self.env, dict) or not all(map(_is_variable, self.env.items())):
-            raise ValueError("env is an object of strings")
-        if not isinstance(self.tag, str) or not _TAG.fullmatch(self.tag):
-            raise ValueError("tag is 1 to 12 letters, digits, _ or -")
-        if not isinstance(self.argv, list) or not all(isinstance(each, str) and "\0" not in each for each in self.argv):
-            raise ValueError("argv is a list of strings")
-        if type(self.stream_fd) is not int:
-            raise ValueError("stream_fd is a number")
-        confine.check(self.confinement)
-
-
-def _is_variable(item: tuple[str, Any]) -> bool:
-    name, value = item
-    return bool(name) and isinstance(value, str) and not {"=", "\0"} & set(name) and "\0" not in value
 
 
 class Zygote:
     """Answers the server at the other end of `connection`, and ends what it forked when the server is gone."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, boxes: box.Maker | None = None) -> None:
         self._connection = connection
+        self._boxes = boxes
+        self._aimed = False  # at the pid namespace of a box: an ordinary user cannot fork outside boxes any more
         self._wake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._kernels: dict[int, str] = {}  # by pid, with their names
         self._expected: dict[str, float] = {}  # names of branches that are on their way to the server, and until when
@@ -87,6 +49,7 @@ class Zygote:
         self._orphans: dict[int, float] = {}  # children that are no kernels, and when each is killed
         self._mercy_until = 0.0  # what appears later is killed at once
         self._other_exits: OrderedDict[int, Message] = OrderedDict()
+        confinement.prepare()
         prctl.take_orphans()
         outlive_parent()  # the end of the connection says that the server is gone
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -94,9 +57,11 @@ class Zygote:
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(each, signal.SIG_IGN)  # meant for the server, which then ends us in order
 
-    def serve(self, hello: Message) -> Start:
+    def serve(self, hello: Message, *fds: int) -> Start:
         """Greet, then answer requests until the server is gone. Returns in forked processes only."""
-        self._send({"op": "hello", "pid": os.getpid(), **hello})
+        self._send({"op": "hello", "pid": os.getpid(), **hello}, *fds)
+        for fd in fds:
+            os.close(fd)
         poller = select.poll()
         poller.register(self._connection, select.POLLIN)
         poller.register(self._wake, select.POLLIN)
@@ -161,6 +126,12 @@ class Zygote:
             case "spawn":
                 start = Start(message, fds)
                 return start if self._fork(message.get("id"), start) else None
+            case "box" if self._boxes is not None:
+                if len(fds) != 1:
+                    raise ValueError(f"{len(fds)} descriptors instead of 1")
+                self._boxes.make(message.get("plan"), fds[0])
+                self._send({"op": "boxing", "id": message.get("id")})
+                return None
             case "adopt":
                 self._adopt(message.get("id"), message.get("pid"))
                 return None
@@ -172,7 +143,12 @@ class Zygote:
                 raise ValueError(f"unknown op {other!r}")
 
     def _fork(self, number: Any, start: Start) -> bool:
-        pid = os.fork()
+        if start.confining.boxed:
+            self._aim(start.confining.pidfd)
+        elif self._aimed:
+            raise ValueError("this process starts kernels in boxes, and can start none outside any more")
+        with linux.part("fork"):  # a box that ends right now has no memory, Linux says
+            pid = os.fork()
         if pid == 0:
             return True
         try:
@@ -185,6 +161,13 @@ class Zygote:
         self._send({"op": "spawned", "id": number, "pid": pid}, pidfd)
         os.close(pidfd)
         return False
+
+    def _aim(self, pidfd: int) -> None:
+        """Have the next fork land in the pid namespace of a box. The fork after it is aimed at its own."""
+        if self._boxes is not None:
+            self._boxes.start()  # while a fork still lands beside us
+        self._aimed = True
+        box.aim(pidfd)
 
     def _adopt(self, number: Any, pid: Any) -> None:
         """A process that a kernel left to us, the subreaper, is a kernel of its own now."""
@@ -227,7 +210,8 @@ class Zygote:
         server has announced and will adopt."""
         now = time.monotonic()
         self._expected = {name: until for name, until in self._expected.items() if now < until}
-        left = {pid for pid in children - self._kernels.keys() if _name_of(pid) not in self._expected}
+        kept = {*self._kernels, self._boxes.pid if self._boxes is not None else 0}
+        left = {pid for pid in children - kept if _name_of(pid) not in self._expected}
         self._orphans = {pid: self._ask_to_end(pid, now) for pid in left}
         groups = {_group_of(pid) for pid in left}  # a child of ours that is not collected keeps the number of its group
         for leader, (until, notice) in list(self._leaving.items()):

@@ -264,7 +264,7 @@ class TestApi:
 @pytest.mark.parametrize(
     ("place", "number", "refusal"),
     [
-        ("new_context_dir", errno.ENOSPC, StorageFull),
+        ("new_workspace", errno.ENOSPC, StorageFull),
         ("new_kernel_dir", errno.ENOSPC, StorageFull),
         ("copy_workspace", errno.ENOSPC, StorageFull),
         ("copy_workspace", errno.EIO, CannotBranch),
