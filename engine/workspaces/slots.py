@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import socket
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field

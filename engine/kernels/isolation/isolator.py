@@ -189,6 +189,14 @@ class Isolator:
             raise _wrong("network", f"{network!r} is not allowed on this server; allowed: {', '.join(networks)}")
         return Isolation(chosen, "open" if network == "open" else "none")
 
+    def check_cwd(self, path: Path, run_dir: RunDir) -> None:
+        """Raises InvalidRequest for a directory that isolated code must not write to."""
+        if self.default.tier is Tier.NONE:
+            return
+        is_whole = len(path.parts) < _LEAST_PARTS
+        if is_whole or run_dir.overlaps(path) or any(path.is_relative_to(place) for place in _SYSTEM):
+            raise _wrong("cwd", f"{str(path)!r} is of the system or of the server, which isolated code cannot have")
+
     async def enclose(self, run_dir: RunDir, spec: KernelSpec, workspace: Workspace, base: Confinement) -> Enclosure:
         """What a kernel in these directories is started with. `base`: its limits. Raises KernelStartFailed, or OSError."""
         found = self.of(workspace)
