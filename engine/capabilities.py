@@ -10,7 +10,7 @@ from engine.kernels import Backend, Tool, honours, package_tool, preludes_of
 from engine.languages import BUILTIN, Language, Languages
 from engine.models import LanguageInfo
 from engine.options import ExecuteOptions
-from engine.settings import Settings
+from engine.settings import AskedLimits, Settings
 from engine.workspaces import RunDir
 
 _NO_BRANCHES = "a process of its kernel cannot be copied; one of our Python kernel can"
@@ -33,6 +33,17 @@ class Capabilities:
     def name_of(self, name: str | None) -> str | None:
         """The name that contexts of a language are known by; None, for all languages, stays None. Raises UnknownLanguage."""
         return None if name is None else self.find(name).name
+
+    @staticmethod
+    def check_limits(language: Language, asked: AskedLimits | None) -> None:
+        """Raises InvalidRequest that names each limit which a new context of this language may not have."""
+        if not asked:
+            return
+        rules = language.backend.rules
+        if rules is None:
+            where = language.backend.where
+            raise InvalidRequest(FieldError("limits", f"{language.name!r} runs {where}, which decides that"))
+        rules.of(asked)
 
     def names(self) -> list[str]:
         """Every name that a request may use on this machine."""

@@ -32,15 +32,15 @@ from engine.errors import (
     ShuttingDown,
 )
 from engine.installations import Installations
-from engine.kernels import Backend, KernelSpecs, Local, Pool
+from engine.kernels import Backend, KernelSpecs, Local, Pool, hint_of
 from engine.kernels.channels import MakeChannels
 from engine.kernels.provisioners import MakeProvisioner, Zygotes
 from engine.kernels.remote import RemoteJupyter
 from engine.languages import Language, Languages
 from engine.metrics import Metrics
 from engine.options import DEFAULTS, ExecuteKeywords, ExecuteOptions
-from engine.output import OutputLimits
-from engine.settings import Settings
+from engine.output import FindHint, OutputLimits
+from engine.settings import AskedLimits, Settings
 from engine.validation import check_context_id, check_env_vars, check_text
 from engine.workspaces import Files, RunDir
 
@@ -204,20 +204,21 @@ class Engine:
         check_context_id(context_id)
         await self.capabilities.check_usable(found)
         self.capabilities.check_options(found, options)
+        self.capabilities.check_limits(found, options.limits)
         key, fingerprint = options.idempotency_key, b""
         if key is not None:
             fingerprint = request.fingerprint(found.name, context_id)
             known = self.executions.find_key(key, fingerprint)
             if known is not None:
                 return known
-        context, is_new = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found)
+        context, is_new = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found, limits=options.limits)
         execution = Execution(
             request,
             context_id=context.id,
             language=found.name,
             limits=self._limits,
             max_events=self.settings.max_events,
-            find_hint=self.installations.find_hint(context.id, found),
+            find_hint=_hints(context, self.installations.find_hint(context.id, found)),
             listener=self.books,
         )
         self.contexts.submit(execution, context, is_new=is_new)
@@ -234,12 +235,14 @@ class Engine:
         beside: str | None = None,
         labels: Mapping[str, str] | None = None,
         only_new: bool = False,
+        limits: AskedLimits | None = None,
     ) -> Context:
         """Make a context, or find it, and return when its kernel is ready.
 
         `cwd`: an absolute path of an existing directory; None: a directory of its own, removed with the context. `env`:
         variables of a new context's kernel, from its start on. `beside`: another id, whose working directory a new id shares.
         `labels`: added to its own before its kernel starts. `only_new`: an id that has a context already is refused.
+        `limits`: what a new context may take (docs/limits.md). A context that is there has to have the same.
         Raises what `execute` raises, ContextExists, and KernelStartFailed."""
         found = self.check_language(language)
         check_context_id(context_id)
@@ -248,11 +251,12 @@ class Engine:
         named = await self.run_dir.named(cwd, self.settings.allowed_cwds)
         if named is not None and not found.backend.takes_cwd:
             raise InvalidRequest(FieldError("cwd", f"{found.name!r} runs {found.backend.where}, which decides that"))
+        self.capabilities.check_limits(found, limits)
         await self.capabilities.check_usable(found)
         if only_new and any(context.id == context_id for context in self.contexts):
             raise ContextExists(context_id or "")
         context, is_new = self.contexts.get_or_create(
-            context_id or str(uuid.uuid4()), found, named, check_env_vars(env), beside, labels
+            context_id or str(uuid.uuid4()), found, named, check_env_vars(env), beside, labels, limits
         )
         try:
             await context.ready()
@@ -294,6 +298,16 @@ class Engine:
     def check_language(self, language: str | None) -> Language:
         """The language that a name means. Raises UnknownLanguage."""
         return self.capabilities.find(language)
+
+
+def _hints(context: Context, of_packages: FindHint | None) -> FindHint:
+    """What helps with an error: the limit that seems to be its cause, or the package that is missing."""
+
+    def find(error: tuple[str, str, str]) -> str | None:
+        hint = None if context.limits is None else hint_of(context.limits, error)
+        return hint or (None if of_packages is None else of_packages(error))
+
+    return find
 
 
 def _places(

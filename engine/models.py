@@ -90,7 +90,7 @@ class Logs(msgspec.Struct):
 
 
 class ErrorInfo(msgspec.Struct):
-    """The error of a cell. `traceback` is one string without ANSI sequences; `hint` tells how to install a package that is missing."""
+    """The error of a cell. `traceback` is one string without ANSI sequences; `hint` names a missing package or a limit."""
 
     name: str
     value: str
@@ -322,6 +322,7 @@ class ContextInfo(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     last_activity: str
     queued: int
     execution_count: int
+    limits: dict[str, float] | UnsetType = UNSET
     name: str | UnsetType = UNSET
     tags: dict[str, str] | UnsetType = UNSET
 

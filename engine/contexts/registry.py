@@ -15,9 +15,19 @@ from engine.contexts.checkpoints import Checkpoints
 from engine.contexts.context import Context, ContextOptions
 from engine.contexts.execution import Execution
 from engine.contexts.inheritance import CREATED, Inheritance
-from engine.errors import ContextExists, ContextNotFound, PolyreplError, ShuttingDown, StorageFull, TooManyContexts
+from engine.errors import (
+    ContextEnded,
+    ContextExists,
+    ContextNotFound,
+    OtherLimits,
+    PolyreplError,
+    ShuttingDown,
+    StorageFull,
+    TooManyContexts,
+)
 from engine.kernels import Kernel, Member, Pool
 from engine.languages import Language
+from engine.settings import AskedLimits
 from engine.workspaces import Anchor, RunDir, Workspace, shortage
 
 DELETED = "was deleted"  # why a context ended that its user wanted to go
@@ -70,6 +80,7 @@ class Contexts:
         self._by_key: dict[tuple[str, str], Context] = {}
         self._workspaces: dict[str, Workspace] = {}
         self._endings: OrderedDict[tuple[str, str], _Ending] = OrderedDict()
+        self._clocks: dict[Context, asyncio.TimerHandle] = {}  # of those that live for a limited time
         self._closing: dict[Context, asyncio.Task[None]] = {}
         self._tending: list[asyncio.Task[None]] = []
         self._closed = False
@@ -99,20 +110,24 @@ class Contexts:
         env: dict[str, str] | None = None,
         beside: str | None = None,
         labels: Mapping[str, str] | None = None,
+        limits: AskedLimits | None = None,
     ) -> tuple[Context, bool]:
         """The context of (id, language), made where there is none, and whether it was. `labels`: added to its own at once.
 
-        `env`: variables of its kernel from the start. `beside`: another id, whose working directory a new id shares.
-        Raises TooManyContexts, StorageFull or ShuttingDown."""
+        `env`: variables of its kernel from the start. `beside`: another id, whose working directory a new id shares. `limits`:
+        what it may take, checked; contexts of one id have the same.
+        Raises OtherLimits, TooManyContexts, StorageFull or ShuttingDown."""
         key = context_id, language.name
         context = self._by_key.get(key)
         if context is not None:
+            _check_limits(context_id, language, context.workspace, limits)
             context.labels |= labels or {}
             return context, False
         if self._closed:
             raise ShuttingDown
         joined = self._workspaces.get(context_id) or (self._workspaces.get(beside) if beside else None)
         if joined is not None:
+            _check_limits(context_id, language, joined, limits)
             joined.users.add(key)  # first, so that making room cannot take its files away
         try:
             self._make_room()
@@ -120,12 +135,15 @@ class Contexts:
             if joined is not None:
                 joined.users.discard(key)
             raise
-        # A pooled kernel was started in a directory of its own, and without `env`: it is for contexts that bring neither.
-        member = self._pool.take(language) if joined is None and cwd is None and not env else None
+        # A pooled kernel was started in a directory of its own, without `env`, and with the limits of all: it is for contexts that
+        # bring none of these.
+        member = self._pool.take(language) if joined is None and cwd is None and not env and not limits else None
         workspace = joined or self._new_workspace(context_id, cwd, member)
         for each in (context_id, beside or context_id):
             self._workspaces.setdefault(each, workspace)
         workspace.env.update(env or {})
+        if limits and joined is None and language.backend.rules is not None:
+            workspace.limits = language.backend.rules.of(limits)
         context = self._add(context_id, language, workspace, member.kernel if member else None)
         context.labels |= labels or {}
         return context, True
@@ -150,7 +168,9 @@ class Contexts:
         self._make_room(keep=source)
         named = source.workspace.named
         shared = named.shared() if named is not None else None
-        return self._add(context_id, source.language, self._new_workspace(context_id, shared, None))
+        workspace = self._new_workspace(context_id, shared, None)
+        workspace.limits = source.workspace.limits
+        return self._add(context_id, source.language, workspace)
 
     def _add(self, context_id: str, language: Language, workspace: Workspace, kernel: Kernel | None = None) -> Context:
         key = context_id, language.name
@@ -167,8 +187,16 @@ class Contexts:
         ending = self._endings.pop(key, None)
         if ending is not None:
             context.inheritance = ending.left
+        if context.limits is not None and (seconds := context.limits.wall_seconds) is not None:
+            loop = asyncio.get_running_loop()
+            self._clocks[context] = loop.call_later(seconds, self._end_of_time, context, seconds)
         self._listener.context_created(context)
         return context
+
+    def _end_of_time(self, context: Context, seconds: float) -> None:
+        if not context.is_kept:
+            reason = f"was ended at its limit of {seconds:g} s (wall_seconds)"
+            self.end(context, reason, error=ContextEnded(context.id, reason, cell_error="LimitExceeded"))
 
     def _new_workspace(self, context_id: str, cwd: Anchor | None, member: Member | None) -> Workspace:
         try:
@@ -207,6 +235,8 @@ class Contexts:
         if self._by_key.get(key) is not context:
             return self._closing.get(context) or context.end(reason)
         del self._by_key[key]
+        if (clock := self._clocks.pop(context, None)) is not None:
+            clock.cancel()
         workspace = context.workspace
         workspace.users.discard(key)
         is_last = not workspace.users
@@ -277,3 +307,11 @@ class Contexts:
             self.end(context, "was ended with the server", error=ShuttingDown())
         if self._closing:
             await asyncio.wait(self._closing.values())
+
+
+def _check_limits(context_id: str, language: Language, workspace: Workspace, asked: AskedLimits | None) -> None:
+    """Raises OtherLimits unless the limits that are asked for are those that contexts in these directories have."""
+    own = language.backend.limits_of(workspace) if asked else None
+    for name, value in (asked or {}).items():
+        if own is not None and getattr(own, name) != value:
+            raise OtherLimits(context_id, name, value, getattr(own, name))

@@ -6,11 +6,12 @@ from engine.kernels.grace import wait_for_stop
 from engine.kernels.interpreters import Tool, find_node, find_npm, missing_modules
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool
+from engine.kernels.limiting import LimitRules, Wards, hint_of
 from engine.kernels.local import Local
 from engine.kernels.memory import Memory, private_bytes, read_memory
 from engine.kernels.pool import Pool
 from engine.kernels.preludes import Preludes, preludes_of
-from engine.kernels.provisioners import ROOT_WARNING, hide_process
+from engine.kernels.provisioners import ROOT_WARNING, Exit, hide_process
 from engine.kernels.run import Outcome, Run
 from engine.kernels.silent import evaluate_silently, put_back, run_silently
 from engine.kernels.stock import Member
@@ -18,9 +19,11 @@ from engine.kernels.stock import Member
 __all__ = [
     "ROOT_WARNING",
     "Backend",
+    "Exit",
     "FileHolder",
     "Kernel",
     "KernelSpecs",
+    "LimitRules",
     "Local",
     "Member",
     "Memory",
@@ -29,10 +32,12 @@ __all__ = [
     "Preludes",
     "Run",
     "Tool",
+    "Wards",
     "evaluate_silently",
     "find_node",
     "find_npm",
     "hide_process",
+    "hint_of",
     "honours",
     "kernel_env",
     "missing_modules",

@@ -14,12 +14,13 @@ from jupyter_client.kernelspec import KernelSpec
 
 from engine.errors import FieldError, KernelStartFailed
 from engine.kernels.kernel import Kernel
+from engine.kernels.limiting import LimitRules
 from engine.kernels.provisioners import Waker, Zygotes
 from engine.kernels.refusals import start_refused
 from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
-from engine.settings import Settings
+from engine.settings import Limits, Settings
 from engine.workspaces import Files, RunDir, Workspace
 
 
@@ -157,11 +158,13 @@ class Backend(ABC):
         *,
         source: Kernel,
         directory: Path,
+        workspace: Workspace,
         pipes: Mapping[str, int],
         timeout: float,
     ) -> Kernel:
         """A kernel that `source` has forked, at the other end of `stream`. `directory`: its own, whose name it was given;
-        `pipes`: the readers of its stdout and stderr. All of these are its own from now on. Raises KernelStartFailed.
+        `workspace`: the directories in which it goes on; `pipes`: the readers of its stdout and stderr.
+        All of these are its own from now on. Raises KernelStartFailed.
 
         Only a backend with kernels that can be forked has this."""
         raise NotImplementedError
@@ -169,6 +172,15 @@ class Backend(ABC):
     def is_current(self, kernel: Kernel) -> bool:
         """Whether a kernel started now would be started like this one, with the same modules in it."""
         return True
+
+    @property
+    def rules(self) -> LimitRules | None:
+        """What contexts may ask for; None where another machine decides."""
+        return None
+
+    def limits_of(self, workspace: Workspace) -> Limits | None:
+        """What contexts in these directories may take; None where another machine decides."""
+        return None
 
     def zygotes(self, language: Language) -> Zygotes | None:
         """What kernels of this language are forked from; None if they are not forked."""

@@ -17,6 +17,7 @@ from engine.errors import KernelDied, MessageError
 from engine.jupyter import Channel, Message
 from engine.kernels.channels import Channels, Listener, MakeChannels
 from engine.kernels.kernelspecs import honours
+from engine.kernels.limiting import Ward
 from engine.kernels.process import KernelProcess
 from engine.kernels.provisioners import Exit, Provisioner
 from engine.kernels.requests import Requests
@@ -50,7 +51,7 @@ def _cell(code: str, *, allow_stdin: bool = False) -> dict[str, Any]:
 class Kernel:
     """A running kernel. `start` or `adopt` makes one; `exited` resolves, once, when its process is gone.
 
-    `memory`: bytes that it may take; only named in a message if it ends for lack of them."""
+    `ward`: what keeps it within its limits, and is its own from now on; None where another machine does."""
 
     def __init__(
         self,
@@ -59,14 +60,15 @@ class Kernel:
         directory: Path,
         *,
         metrics: Metrics,
-        memory: int | None = None,
+        ward: Ward | None = None,
     ) -> None:
         self.spec = spec
         self.name = directory.name
         self.state = KernelState.STARTING
         self.execution_count = 0
         self.observer: Listener | None = None  # gets every message, before those whose answers they are
-        self._process = KernelProcess(spec, provisioner, directory, self, memory=memory)
+        self._process = KernelProcess(spec, provisioner, directory, self, ward=ward)
+        self._ward = ward
         self._provisioner = provisioner
         self._metrics = metrics
         self._current: Run | None = None
@@ -197,6 +199,8 @@ class Kernel:
             run.is_announced = True
         self._was_interrupted = False
         self.state = KernelState.BUSY
+        if self._ward is not None:
+            self._ward.is_busy = True
         self.execution_count += 1
         self._current = run
         return run
@@ -205,6 +209,8 @@ class Kernel:
         if self._current is run:
             self.drain_process_output()
             self._current = None
+            if self._ward is not None:
+                self._ward.is_busy = False
             if self.state is KernelState.BUSY:
                 self.state = KernelState.IDLE
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
@@ -21,8 +22,10 @@ from engine.kernels.context_packages import package_programs, package_variables
 from engine.kernels.environment import kernel_env, zygote_env
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, is_ours
+from engine.kernels.limiting import LimitRules, Wards, thread_variables
 from engine.kernels.limits import confinement_of, memory_of
 from engine.kernels.provisioners import (
+    Confinement,
     ForkProvisioner,
     MakeProvisioner,
     ProgramProvisioner,
@@ -36,7 +39,7 @@ from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.resources import data_dir
-from engine.settings import Settings
+from engine.settings import Limits, Settings
 from engine.validation import CACHE_VARIABLE, IS_ENV_NAME, KERNEL_VARIABLE, OWN_VARIABLES
 from engine.workspaces import FileLimits, LocalFiles, RunDir, Workspace
 
@@ -72,6 +75,8 @@ class Local(Backend):
         self._origins: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # which they are copies of
         self._parents: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # zygote or spawner
         self._waker: Waker | None = None
+        self._rules = LimitRules(settings, memory=memory_of(settings))
+        self.wards = Wards()
         self._file_limits = FileLimits(
             file_bytes=settings.max_file_bytes, files=settings.max_context_files, bytes=settings.max_context_bytes
         )
@@ -79,6 +84,8 @@ class Local(Backend):
     def open(self, run_dir: RunDir, waker: Waker) -> None:
         super().open(run_dir, waker)
         self._waker = waker
+        if self._make_provisioner is None and sys.platform == "linux":
+            self.wards.open()
         if self._make_provisioner is None:
             self._compiled = CompiledCode(self, run_dir)
         if self._can_fork and sys.executable:
@@ -144,7 +151,7 @@ class Local(Backend):
         kernel = await self._child(ProgramProvisioner, spawner, spec, language, workspace)
         if kernel is not None:
             return kernel
-        provisioner = SpawnProvisioner(confinement=confinement_of(spec, self._settings), kernel_spec=spec)
+        provisioner = SpawnProvisioner(confinement=self._confinement(spec, workspace), kernel_spec=spec)
         return await self._run(provisioner, spec, language, workspace, None)
 
     def expect(self, source: Kernel, directory: Path) -> None:
@@ -158,6 +165,7 @@ class Local(Backend):
         *,
         source: Kernel,
         directory: Path,
+        workspace: Workspace,
         pipes: Mapping[str, int],
         timeout: float,
     ) -> Kernel:
@@ -170,7 +178,7 @@ class Local(Backend):
             pipes=pipes,
             kernel_spec=spec,
         )
-        kernel = self._kernel(spec, provisioner, directory)
+        kernel = self._kernel(spec, provisioner, directory, workspace)
         await kernel.adopt(stream, channels=self._make_channels, timeout=timeout)
         if zygote is not None:
             self._parents[kernel] = zygote
@@ -232,7 +240,7 @@ class Local(Backend):
             zygote,
             metrics=self._metrics,
             mark=directory.name,
-            confinement=confinement_of(spec, self._settings),
+            confinement=self._confinement(spec, workspace),
             kernel_spec=spec,
         )
         try:
@@ -253,12 +261,13 @@ class Local(Backend):
         workspace: Workspace,
         directory: Path | None,
     ) -> Kernel:
-        kernel = self._kernel(spec, provisioner, directory or self.run_dir.new_kernel_dir())
+        kernel = self._kernel(spec, provisioner, directory or self.run_dir.new_kernel_dir(), workspace)
+        limits = self.limits_of(workspace)
         ours = is_ours(spec)  # the interpreter of others has packages of its own
         packages = package_variables(self._settings, workspace) if ours else {}
         env = kernel_env(
             self._settings,
-            spec_env={**spec.env, **packages},
+            spec_env={**thread_variables(limits.cpus), **spec.env, **packages},
             tmp_dir=workspace.tmp,
             state_dir=workspace.state,
             server_env=self._server_env,
@@ -267,7 +276,7 @@ class Local(Backend):
             programs=package_programs(workspace) if ours else (),
         )
         await kernel.start(
-            self._kernelspecs.command(spec),
+            self._kernelspecs.command(spec, memory=self._heap_of(workspace)),
             channels=self._make_channels,
             cwd=workspace.cwd,
             env=env,
@@ -276,8 +285,25 @@ class Local(Backend):
         )
         return kernel
 
-    def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path) -> Kernel:
-        return Kernel(spec, provisioner, directory, metrics=self._metrics, memory=memory_of(self._settings))
+    def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path, workspace: Workspace) -> Kernel:
+        ward = self.wards.ward(directory.name, self.limits_of(workspace), workspace)
+        return Kernel(spec, provisioner, directory, metrics=self._metrics, ward=ward)
+
+    @property
+    def rules(self) -> LimitRules:
+        return self._rules
+
+    def limits_of(self, workspace: Workspace) -> Limits:
+        return workspace.limits or self._rules.default
+
+    def _confinement(self, spec: KernelSpec, workspace: Workspace) -> Confinement:
+        return confinement_of(spec, self._settings, self.limits_of(workspace))
+
+    def _heap_of(self, workspace: Workspace) -> int | None:
+        """Bytes for interpreters that bound their own heap; None: they decide, if nobody has set a limit."""
+        memory = self.limits_of(workspace).memory
+        is_set = memory != self._rules.default.memory or "memory" in self._settings.context_limits
+        return memory if is_set else self._settings.kernel_memory
 
     def files(self, holder: FileHolder) -> LocalFiles:
         return LocalFiles(holder.id, holder.workspace, self._file_limits)
@@ -289,6 +315,7 @@ class Local(Backend):
             if zygotes is not None:
                 await zygotes.aclose()
         self._channels.close()
+        await asyncio.to_thread(self.wards.close)
 
 
 def _own_env(spec: KernelSpec, workspace: Workspace, packages: Mapping[str, str]) -> dict[str, str]:

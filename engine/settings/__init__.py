@@ -1,7 +1,18 @@
 """Settings: each is defined once here and can be given as a flag, a `POLYREPL_*` variable or a key of a TOML file."""
 
 from engine.settings.fields import MIB
+from engine.settings.limits import LIMIT_NAMES, AskedLimits, LimitName, Limits, problems_of
 from engine.settings.settings import Settings, load_settings
 from engine.settings.token_file import is_readable_by_others
 
-__all__ = ["MIB", "Settings", "is_readable_by_others", "load_settings"]
+__all__ = [
+    "LIMIT_NAMES",
+    "MIB",
+    "AskedLimits",
+    "LimitName",
+    "Limits",
+    "Settings",
+    "is_readable_by_others",
+    "load_settings",
+    "problems_of",
+]
