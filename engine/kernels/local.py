@@ -84,7 +84,7 @@ class Local(Backend):
     def open(self, run_dir: RunDir, waker: Waker) -> None:
         super().open(run_dir, waker)
         self._waker = waker
-        if self._make_provisioner is None and sys.platform == "linux":
+        if self._settings.cgroups and self._make_provisioner is None and sys.platform == "linux":
             self.wards.open()
         if self._make_provisioner is None:
             self._compiled = CompiledCode(self, run_dir)

@@ -92,6 +92,11 @@ class ContextLimits(BaseModel):
         "for a limit that is not set there, any value.",
     )
 
+    cgroups: bool = Field(
+        True,
+        description="Limit contexts by control groups if the server may write to them. Otherwise a watchdog looks at what they take.",
+    )
+
     @field_validator("context_limits", "max_context_limits")
     @classmethod
     def _check_limits(cls, limits: dict[str, Any]) -> dict[str, Any]:

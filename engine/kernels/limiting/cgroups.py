@@ -24,7 +24,7 @@ PERIOD = 100_000  # microseconds in which a group has its share of the processor
 _END_ROUNDS = 20
 _REMOVE_SECONDS = 2.0
 _LOOK = 0.02
-_SLACK = 48 << 20  # bytes: what the system itself needs for the processes, so that code meets its own error first
+_SLACK = 32 << 20  # bytes: what the system itself needs for the processes, so that code meets its own error first
 _SLACK_SHARE = 16
 
 
@@ -62,8 +62,8 @@ class Group(ABC):
         """The most bytes that there were; None where the system does not say."""
 
     @abstractmethod
-    def memory_kills(self) -> int:
-        """How many processes Linux has killed because memory was out."""
+    def is_out_of_memory(self) -> bool:
+        """Whether Linux has killed processes because memory was out, or lets them wait for some."""
 
     def end(self) -> None:
         """Kill all that is in it. A process is killed by its descriptor, after a second look at where it is."""
@@ -185,7 +185,7 @@ class _LeftOver(Group):
     def peak(self) -> int | None:
         raise NotImplementedError
 
-    def memory_kills(self) -> int:
+    def is_out_of_memory(self) -> bool:
         raise NotImplementedError
 
 

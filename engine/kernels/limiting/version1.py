@@ -26,6 +26,10 @@ class GroupV1(Group):
         if cpu is not None and limits.cpus is not None:
             write(cpu / "cpu.cfs_period_us", str(PERIOD))
             write(cpu / "cpu.cfs_quota_us", str(round(limits.cpus * PERIOD)))
+        if "memory" in self._by_controller:
+            # Version 1 would kill one process, and the code go on without it. Instead they wait, and the watchdog ends them all.
+            with contextlib.suppress(OSError):  # this Linux has no choice
+                write(self._by_controller["memory"] / "memory.oom_control", "1")
 
     def set_memory(self, size: int) -> None:
         folder = self._by_controller["memory"]
@@ -39,8 +43,9 @@ class GroupV1(Group):
     def peak(self) -> int | None:
         return number(self._by_controller["memory"] / "memory.max_usage_in_bytes")
 
-    def memory_kills(self) -> int:
-        return number(self._by_controller["memory"] / "memory.oom_control", "oom_kill") or 0
+    def is_out_of_memory(self) -> bool:
+        control = self._by_controller["memory"] / "memory.oom_control"
+        return bool(number(control, "under_oom") or number(control, "oom_kill"))
 
 
 class Version1(Cgroups):

@@ -38,8 +38,8 @@ class GroupV2(Group):
     def peak(self) -> int | None:
         return number(self._folder / "memory.peak")  # since Linux 5.19
 
-    def memory_kills(self) -> int:
-        return number(self._folder / "memory.events", "oom_kill") or 0
+    def is_out_of_memory(self) -> bool:
+        return bool(number(self._folder / "memory.events", "oom_kill"))
 
     def end(self) -> None:
         with contextlib.suppress(OSError):  # since Linux 5.14

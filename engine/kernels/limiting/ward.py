@@ -98,9 +98,9 @@ class Ward:
         )
 
     def memory_breach(self) -> Breach | None:
-        """If Linux has killed a process of the group for its memory."""
+        """If the group is out of memory."""
         group = self._group
-        if group is None or not self.limits_memory or not group.memory_kills():
+        if group is None or not self.limits_memory or not group.is_out_of_memory():
             return None
         assert self.limits.memory is not None
         peak = group.peak()
@@ -149,7 +149,7 @@ class Ward:
 
 
 class Wards:
-    """All kernels that are kept within limits. Open it in a thread: `open` tries what this machine has."""
+    """All kernels that are kept within limits. Without `open` there are no control groups."""
 
     def __init__(self) -> None:
         self.cgroups: Cgroups | None = None
@@ -161,7 +161,7 @@ class Wards:
         return f"<Wards {self.describe()}>"
 
     def open(self) -> None:
-        """Find out what can limit, and end what killed servers have left. Blocks."""
+        """Find out which control groups can be used, and end what killed servers have left in theirs. Blocks."""
         self.cgroups = find_cgroups()
 
     def describe(self) -> str:
