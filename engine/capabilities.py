@@ -35,15 +35,16 @@ class Capabilities:
         return None if name is None else self.find(name).name
 
     @staticmethod
-    def check_limits(language: Language, asked: AskedLimits | None) -> None:
-        """Raises InvalidRequest that names each limit which a new context of this language may not have."""
-        if not asked:
-            return
-        rules = language.backend.rules
-        if rules is None:
-            where = language.backend.where
-            raise InvalidRequest(FieldError("limits", f"{language.name!r} runs {where}, which decides that"))
-        rules.of(asked)
+    def check_context(language: Language, *, names_cwd: bool = False, limits: AskedLimits | None) -> None:
+        """Raises InvalidRequest if a context of this language cannot have what is asked for: a working directory, limits."""
+        backend = language.backend
+        decided = f"{language.name!r} runs {backend.where}, which decides that"
+        if names_cwd and not backend.takes_cwd:
+            raise InvalidRequest(FieldError("cwd", decided))
+        if limits and backend.limiter is None:
+            raise InvalidRequest(FieldError("limits", decided))
+        if limits and backend.limiter is not None:
+            backend.limiter.rules.of(limits)
 
     def names(self) -> list[str]:
         """Every name that a request may use on this machine."""

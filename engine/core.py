@@ -204,7 +204,6 @@ class Engine:
         check_context_id(context_id)
         await self.capabilities.check_usable(found)
         self.capabilities.check_options(found, options)
-        self.capabilities.check_limits(found, options.limits)
         key, fingerprint = options.idempotency_key, b""
         if key is not None:
             fingerprint = request.fingerprint(found.name, context_id)
@@ -242,16 +241,14 @@ class Engine:
         `cwd`: an absolute path of an existing directory; None: a directory of its own, removed with the context. `env`:
         variables of a new context's kernel, from its start on. `beside`: another id, whose working directory a new id shares.
         `labels`: added to its own before its kernel starts. `only_new`: an id that has a context already is refused.
-        `limits`: what a new context may take (docs/limits.md). A context that is there has to have the same.
+        `limits`: what a new context may take; one that is there has to have the same.
         Raises what `execute` raises, ContextExists, and KernelStartFailed."""
         found = self.check_language(language)
         check_context_id(context_id)
         if self.run_dir is None:
             raise ShuttingDown
         named = await self.run_dir.named(cwd, self.settings.allowed_cwds)
-        if named is not None and not found.backend.takes_cwd:
-            raise InvalidRequest(FieldError("cwd", f"{found.name!r} runs {found.backend.where}, which decides that"))
-        self.capabilities.check_limits(found, limits)
+        self.capabilities.check_context(found, names_cwd=named is not None, limits=limits)
         await self.capabilities.check_usable(found)
         if only_new and any(context.id == context_id for context in self.contexts):
             raise ContextExists(context_id or "")
@@ -304,7 +301,8 @@ def _hints(context: Context, of_packages: FindHint | None) -> FindHint:
     """What helps with an error: the limit that seems to be its cause, or the package that is missing."""
 
     def find(error: tuple[str, str, str]) -> str | None:
-        hint = None if context.limits is None else hint_of(context.limits, error)
+        limits = context.language.backend.limits_of(context.workspace)
+        hint = None if limits is None else hint_of(limits, error)
         return hint or (None if of_packages is None else of_packages(error))
 
     return find

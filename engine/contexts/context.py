@@ -26,7 +26,6 @@ from engine.kernels import Kernel
 from engine.languages import Language
 from engine.models import ContextInfo
 from engine.packages import Installation
-from engine.settings import Limits
 from engine.workspaces import Workspace
 
 _STOPPED_INSTALLATION = "was stopped with its context, which was ended, restarted or restored"
@@ -164,12 +163,8 @@ class Context:
     def inheritance(self, inheritance: Inheritance) -> None:
         self._slot.inheritance = inheritance
 
-    @property
-    def limits(self) -> Limits | None:
-        """What it may take; None where another machine decides."""
-        return self.language.backend.limits_of(self.workspace)
-
     def info(self) -> ContextInfo:
+        limits = self.language.backend.limits_of(self.workspace)
         return ContextInfo(
             id=self.id,
             language=self.language.name,
@@ -180,7 +175,7 @@ class Context:
             last_activity=self.last_activity.isoformat(),
             queued=len(self._queue),
             execution_count=self.kernel.execution_count if self.kernel else 0,
-            limits=UNSET if self.limits is None else self.limits.shown(),
+            limits=UNSET if limits is None else limits.shown(),
             name=self.workspace.labels.name or UNSET,
             tags=self.workspace.labels.tags or UNSET,
         )

@@ -15,8 +15,8 @@ from engine.contexts.checkpoints import Checkpoints
 from engine.contexts.context import Context, ContextOptions
 from engine.contexts.execution import Execution
 from engine.contexts.inheritance import CREATED, Inheritance
+from engine.contexts.lifetimes import Lifetimes
 from engine.errors import (
-    ContextEnded,
     ContextExists,
     ContextNotFound,
     OtherLimits,
@@ -80,7 +80,7 @@ class Contexts:
         self._by_key: dict[tuple[str, str], Context] = {}
         self._workspaces: dict[str, Workspace] = {}
         self._endings: OrderedDict[tuple[str, str], _Ending] = OrderedDict()
-        self._clocks: dict[Context, asyncio.TimerHandle] = {}  # of those that live for a limited time
+        self._lifetimes = Lifetimes(self)
         self._closing: dict[Context, asyncio.Task[None]] = {}
         self._tending: list[asyncio.Task[None]] = []
         self._closed = False
@@ -142,8 +142,8 @@ class Contexts:
         for each in (context_id, beside or context_id):
             self._workspaces.setdefault(each, workspace)
         workspace.env.update(env or {})
-        if limits and joined is None and language.backend.rules is not None:
-            workspace.limits = language.backend.rules.of(limits)
+        if limits and joined is None and language.backend.limiter is not None:
+            workspace.limits = language.backend.limiter.rules.of(limits)
         context = self._add(context_id, language, workspace, member.kernel if member else None)
         context.labels |= labels or {}
         return context, True
@@ -187,16 +187,9 @@ class Contexts:
         ending = self._endings.pop(key, None)
         if ending is not None:
             context.inheritance = ending.left
-        if context.limits is not None and (seconds := context.limits.wall_seconds) is not None:
-            loop = asyncio.get_running_loop()
-            self._clocks[context] = loop.call_later(seconds, self._end_of_time, context, seconds)
+        self._lifetimes.begin(context)
         self._listener.context_created(context)
         return context
-
-    def _end_of_time(self, context: Context, seconds: float) -> None:
-        if not context.is_kept:
-            reason = f"was ended at its limit of {seconds:g} s (wall_seconds)"
-            self.end(context, reason, error=ContextEnded(context.id, reason, cell_error="LimitExceeded"))
 
     def _new_workspace(self, context_id: str, cwd: Anchor | None, member: Member | None) -> Workspace:
         try:
@@ -235,8 +228,7 @@ class Contexts:
         if self._by_key.get(key) is not context:
             return self._closing.get(context) or context.end(reason)
         del self._by_key[key]
-        if (clock := self._clocks.pop(context, None)) is not None:
-            clock.cancel()
+        self._lifetimes.end(context)
         workspace = context.workspace
         workspace.users.discard(key)
         is_last = not workspace.users

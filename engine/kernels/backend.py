@@ -14,7 +14,7 @@ from jupyter_client.kernelspec import KernelSpec
 
 from engine.errors import FieldError, KernelStartFailed
 from engine.kernels.kernel import Kernel
-from engine.kernels.limiting import LimitRules
+from engine.kernels.limiting import Limiter
 from engine.kernels.provisioners import Waker, Zygotes
 from engine.kernels.refusals import start_refused
 from engine.languages import Language
@@ -57,6 +57,9 @@ class Backend(ABC):
 
     watches_files = True
     """Whether a result can list the files that the code made, changed and deleted."""
+
+    limiter: Limiter | None = None
+    """What keeps contexts within limits; None where another machine does."""
 
     def __init__(self, settings: Settings, *, metrics: Metrics) -> None:
         self._settings = settings
@@ -173,14 +176,9 @@ class Backend(ABC):
         """Whether a kernel started now would be started like this one, with the same modules in it."""
         return True
 
-    @property
-    def rules(self) -> LimitRules | None:
-        """What contexts may ask for; None where another machine decides."""
-        return None
-
     def limits_of(self, workspace: Workspace) -> Limits | None:
         """What contexts in these directories may take; None where another machine decides."""
-        return None
+        return None if self.limiter is None else self.limiter.limits_of(workspace)
 
     def zygotes(self, language: Language) -> Zygotes | None:
         """What kernels of this language are forked from; None if they are not forked."""

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,7 +22,7 @@ from engine.kernels.context_packages import package_programs, package_variables
 from engine.kernels.environment import kernel_env, zygote_env
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, is_ours
-from engine.kernels.limiting import LimitRules, Wards, thread_variables
+from engine.kernels.limiting import Limiter, thread_variables
 from engine.kernels.limits import confinement_of, memory_of
 from engine.kernels.provisioners import (
     Confinement,
@@ -39,7 +39,7 @@ from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.resources import data_dir
-from engine.settings import Limits, Settings
+from engine.settings import Settings
 from engine.validation import CACHE_VARIABLE, IS_ENV_NAME, KERNEL_VARIABLE, OWN_VARIABLES
 from engine.workspaces import FileLimits, LocalFiles, RunDir, Workspace
 
@@ -52,6 +52,7 @@ class Local(Backend):
     name = "local"
     title = "this machine"
     where = "on this machine"
+    limiter: Limiter
 
     def __init__(
         self,
@@ -75,8 +76,7 @@ class Local(Backend):
         self._origins: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # which they are copies of
         self._parents: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # zygote or spawner
         self._waker: Waker | None = None
-        self._rules = LimitRules(settings, memory=memory_of(settings))
-        self.wards = Wards()
+        self.limiter = Limiter(settings, memory=memory_of(settings))
         self._file_limits = FileLimits(
             file_bytes=settings.max_file_bytes, files=settings.max_context_files, bytes=settings.max_context_bytes
         )
@@ -85,7 +85,7 @@ class Local(Backend):
         super().open(run_dir, waker)
         self._waker = waker
         if self._settings.cgroups and self._make_provisioner is None and sys.platform == "linux":
-            self.wards.open()
+            self.limiter.wards.open()
         if self._make_provisioner is None:
             self._compiled = CompiledCode(self, run_dir)
         if self._can_fork and sys.executable:
@@ -107,30 +107,7 @@ class Local(Backend):
         return self._kernelspecs.version(language.kernel_name)
 
     def wrong_settings(self) -> list[FieldError]:
-        settings, given = self._settings, self._settings.model_fields_set
-        wrong = []
-        for field, others in (
-            ("kernelspecs", {"*"}),
-            ("tcp_kernelspecs", set(Settings.model_fields["tcp_kernelspecs"].default)),
-        ):
-            if field in given:
-                installed = self._kernelspecs.installed()
-                wrong += [
-                    FieldError(field, f"no kernelspec {name!r} is installed; installed: {', '.join(installed)}")
-                    for name in getattr(settings, field)
-                    if name not in others and name not in installed
-                ]
-        wrong += [
-            FieldError("preload", f"{name!r} is no name of a module; allowed: names such as numpy or os.path")
-            for name in settings.preload
-            if not all(part.isidentifier() for part in name.split("."))
-        ]
-        wrong += [
-            FieldError("kernel_env", f"{name!r} is no name of a variable; allowed: letters, digits and _")
-            for name in settings.kernel_env
-            if not IS_ENV_NAME.fullmatch(name)
-        ]
-        return wrong
+        return _wrong_settings(self._settings, self._kernelspecs.installed())
 
     async def _start(
         self, spec: KernelSpec, language: Language, workspace: Workspace, *, patient: bool
@@ -262,12 +239,11 @@ class Local(Backend):
         directory: Path | None,
     ) -> Kernel:
         kernel = self._kernel(spec, provisioner, directory or self.run_dir.new_kernel_dir(), workspace)
-        limits = self.limits_of(workspace)
         ours = is_ours(spec)  # the interpreter of others has packages of its own
         packages = package_variables(self._settings, workspace) if ours else {}
         env = kernel_env(
             self._settings,
-            spec_env={**thread_variables(limits.cpus), **spec.env, **packages},
+            spec_env={**thread_variables(self.limiter.limits_of(workspace)), **spec.env, **packages},
             tmp_dir=workspace.tmp,
             state_dir=workspace.state,
             server_env=self._server_env,
@@ -276,7 +252,7 @@ class Local(Backend):
             programs=package_programs(workspace) if ours else (),
         )
         await kernel.start(
-            self._kernelspecs.command(spec, memory=self._heap_of(workspace)),
+            self._kernelspecs.command(spec, memory=self.limiter.heap_of(workspace)),
             channels=self._make_channels,
             cwd=workspace.cwd,
             env=env,
@@ -286,24 +262,11 @@ class Local(Backend):
         return kernel
 
     def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path, workspace: Workspace) -> Kernel:
-        ward = self.wards.ward(directory.name, self.limits_of(workspace), workspace)
+        ward = self.limiter.ward(directory.name, workspace)
         return Kernel(spec, provisioner, directory, metrics=self._metrics, ward=ward)
 
-    @property
-    def rules(self) -> LimitRules:
-        return self._rules
-
-    def limits_of(self, workspace: Workspace) -> Limits:
-        return workspace.limits or self._rules.default
-
     def _confinement(self, spec: KernelSpec, workspace: Workspace) -> Confinement:
-        return confinement_of(spec, self._settings, self.limits_of(workspace))
-
-    def _heap_of(self, workspace: Workspace) -> int | None:
-        """Bytes for interpreters that bound their own heap; None: they decide, if nobody has set a limit."""
-        memory = self.limits_of(workspace).memory
-        is_set = memory != self._rules.default.memory or "memory" in self._settings.context_limits
-        return memory if is_set else self._settings.kernel_memory
+        return confinement_of(spec, self._settings, self.limiter.limits_of(workspace))
 
     def files(self, holder: FileHolder) -> LocalFiles:
         return LocalFiles(holder.id, holder.workspace, self._file_limits)
@@ -315,7 +278,33 @@ class Local(Backend):
             if zygotes is not None:
                 await zygotes.aclose()
         self._channels.close()
-        await asyncio.to_thread(self.wards.close)
+        await asyncio.to_thread(self.limiter.wards.close)
+
+
+def _wrong_settings(settings: Settings, installed: Sequence[str]) -> list[FieldError]:
+    given = settings.model_fields_set
+    wrong = []
+    for field, others in (
+        ("kernelspecs", {"*"}),
+        ("tcp_kernelspecs", set(Settings.model_fields["tcp_kernelspecs"].default)),
+    ):
+        if field in given:
+            wrong += [
+                FieldError(field, f"no kernelspec {name!r} is installed; installed: {', '.join(installed)}")
+                for name in getattr(settings, field)
+                if name not in others and name not in installed
+            ]
+    wrong += [
+        FieldError("preload", f"{name!r} is no name of a module; allowed: names such as numpy or os.path")
+        for name in settings.preload
+        if not all(part.isidentifier() for part in name.split("."))
+    ]
+    wrong += [
+        FieldError("kernel_env", f"{name!r} is no name of a variable; allowed: letters, digits and _")
+        for name in settings.kernel_env
+        if not IS_ENV_NAME.fullmatch(name)
+    ]
+    return wrong
 
 
 def _own_env(spec: KernelSpec, workspace: Workspace, packages: Mapping[str, str]) -> dict[str, str]:

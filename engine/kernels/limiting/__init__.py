@@ -2,7 +2,8 @@
 
 from engine.kernels.limiting.breach import Breach, advice, hint_of
 from engine.kernels.limiting.cpus import thread_variables
+from engine.kernels.limiting.limiter import Limiter
 from engine.kernels.limiting.rules import LimitRules
 from engine.kernels.limiting.ward import Ward, Wards
 
-__all__ = ["Breach", "LimitRules", "Ward", "Wards", "advice", "hint_of", "thread_variables"]
+__all__ = ["Breach", "LimitRules", "Limiter", "Ward", "Wards", "advice", "hint_of", "thread_variables"]

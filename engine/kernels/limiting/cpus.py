@@ -7,6 +7,8 @@ import math
 import os
 from collections import Counter
 
+from engine.settings import Limits
+
 # What numeric libraries, Python and Node read when they start.
 _VARIABLES = (
     "OMP_NUM_THREADS",
@@ -19,9 +21,9 @@ _VARIABLES = (
 )
 
 
-def thread_variables(cpus: float | None) -> dict[str, str]:
+def thread_variables(limits: Limits) -> dict[str, str]:
     """The variables by which libraries start no more threads than there are processors for them."""
-    return {} if cpus is None else dict.fromkeys(_VARIABLES, str(math.ceil(cpus)))
+    return {} if limits.cpus is None else dict.fromkeys(_VARIABLES, str(math.ceil(limits.cpus)))
 
 
 class Cores:
