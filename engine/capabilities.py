@@ -140,6 +140,7 @@ class Capabilities:
 
     def check_options(self, language: Language, options: ExecuteOptions) -> None:
         """Raises InvalidRequest or NotSupported for an option that the kernel of this language does not support."""
+        self.check_context(language, limits=options.limits)
         if options.env_vars:
             self.check_env_vars(language)
         if options.variables:

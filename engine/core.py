@@ -27,8 +27,6 @@ from engine.contexts import (
 )
 from engine.errors import (
     ContextExists,
-    FieldError,
-    InvalidRequest,
     ShuttingDown,
 )
 from engine.installations import Installations
