@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypedDict, Unpack, get_a
 import msgspec
 from msgspec import Meta
 
-from engine.settings import AskedLimits
+from engine.settings import AskedLimits, Network, Tier
 from engine.validation import ENV_NAME, check_env_vars, check_text
 
 OnError = Literal["keep", "rollback"]
@@ -75,6 +75,19 @@ class ExecuteOptions(msgspec.Struct, frozen=True, kw_only=True):
             "Default: the setting context_limits. A context keeps its limits; other ones are refused."
         ),
     ] = None
+    isolation: Annotated[
+        str | None,
+        Meta(
+            description="Isolation of a new context: none, process, landlock or namespaces. Default: the isolation of the server. "
+            "The server decides which are allowed."
+        ),
+    ] = None
+    network: Annotated[
+        str | None,
+        Meta(
+            description="Network of a new context: none or open. Default: the setting network. The server decides which are allowed."
+        ),
+    ] = None
     idempotency_key: Annotated[
         str | None, Meta(description="A repeated request with the same key returns the first execution.")
     ] = None
@@ -118,6 +131,13 @@ class ExecuteOptions(msgspec.Struct, frozen=True, kw_only=True):
 DEFAULTS = ExecuteOptions()
 
 
+class Isolation(msgspec.Struct, frozen=True):
+    """How a context is isolated."""
+
+    tier: Tier
+    network: Network
+
+
 class ExecuteKeywords(TypedDict, total=False):
     """The same options as keywords of a call."""
 
@@ -131,6 +151,8 @@ class ExecuteKeywords(TypedDict, total=False):
     data: bool
     files: bool | None
     limits: AskedLimits | None
+    isolation: str | None
+    network: str | None
     idempotency_key: str | None
     prepares: bool
 

@@ -165,6 +165,7 @@ class Context:
 
     def info(self) -> ContextInfo:
         limits = self.language.backend.limits_of(self.workspace)
+        isolation = self.language.backend.isolation_of(self.workspace)
         return ContextInfo(
             id=self.id,
             language=self.language.name,
@@ -176,6 +177,8 @@ class Context:
             queued=len(self._queue),
             execution_count=self.kernel.execution_count if self.kernel else 0,
             limits=UNSET if limits is None else limits.shown(),
+            isolation=UNSET if isolation is None else isolation.tier.label,
+            network=UNSET if isolation is None else isolation.network,
             name=self.workspace.labels.name or UNSET,
             tags=self.workspace.labels.tags or UNSET,
         )

@@ -27,6 +27,7 @@ from engine.errors import (
 )
 from engine.kernels import Kernel, Member, Pool
 from engine.languages import Language
+from engine.options import Isolation
 from engine.settings import AskedLimits
 from engine.workspaces import Anchor, RunDir, Workspace, shortage
 
@@ -110,12 +111,13 @@ class Contexts:
         env: dict[str, str] | None = None,
         beside: str | None = None,
         labels: Mapping[str, str] | None = None,
+        isolation: Isolation | None = None,
         limits: AskedLimits | None = None,
     ) -> tuple[Context, bool]:
         """The context of (id, language), made where there is none, and whether it was. `labels`: added to its own at once.
 
-        `env`: variables of its kernel from the start. `beside`: another id, whose working directory a new id shares. `limits`:
-        what it may take, checked; contexts of one id have the same.
+        `env`: variables of its kernel from the start. `isolation`: what the request asked for. `limits`: what it may take, checked;
+        contexts of one id have the same. `beside`: another id, whose working directory a new id shares.
         Raises OtherLimits, TooManyContexts, StorageFull or ShuttingDown."""
         key = context_id, language.name
         context = self._by_key.get(key)
@@ -135,10 +137,11 @@ class Contexts:
             if joined is not None:
                 joined.users.discard(key)
             raise
-        # A pooled kernel was started in a directory of its own, without `env`, and with the limits of all: it is for contexts that
-        # bring none of these.
-        member = self._pool.take(language) if joined is None and cwd is None and not env and not limits else None
-        workspace = joined or self._new_workspace(context_id, cwd, member)
+        # A pooled kernel was started in a directory of its own, without `env`, isolated and limited as all are: it is for contexts
+        # that bring nothing else.
+        is_usual = joined is None and cwd is None and not env and isolation is None and not limits
+        member = self._pool.take(language) if is_usual else None
+        workspace = joined or self._new_workspace(context_id, cwd, member, isolation=isolation)
         for each in (context_id, beside or context_id):
             self._workspaces.setdefault(each, workspace)
         workspace.env.update(env or {})
@@ -168,7 +171,7 @@ class Contexts:
         self._make_room(keep=source)
         named = source.workspace.named
         shared = named.shared() if named is not None else None
-        workspace = self._new_workspace(context_id, shared, None)
+        workspace = self._new_workspace(context_id, shared, None, source.workspace)
         workspace.limits = source.workspace.limits
         return self._add(context_id, source.language, workspace)
 
@@ -191,9 +194,22 @@ class Contexts:
         self._listener.context_created(context)
         return context
 
-    def _new_workspace(self, context_id: str, cwd: Anchor | None, member: Member | None) -> Workspace:
+    def _new_workspace(
+        self,
+        context_id: str,
+        cwd: Anchor | None,
+        member: Member | None,
+        source: Workspace | None = None,
+        isolation: Isolation | None = None,
+    ) -> Workspace:
+        """`source`: that of the context of which it is to be a branch."""
         try:
-            workspace = member.workspace if member else self._run_dir.new_workspace(context_id, cwd)
+            if member is not None:
+                workspace = member.workspace
+            elif source is not None:
+                workspace = self._run_dir.new_workspace(context_id, cwd, source.slot, source.isolation)
+            else:
+                workspace = self._run_dir.new_workspace(context_id, cwd, isolation=isolation)
         except OSError as error:
             what = "the files of this context"
             raise shortage(error, what) or StorageFull(error.strerror or "they cannot be made", what=what) from None

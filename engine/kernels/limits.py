@@ -17,14 +17,18 @@ _PROCESSES = 8192  # of the user, besides those of contexts
 _PROCESSES_OF_A_CONTEXT = 16  # and one for each core: libraries have as many threads
 
 
-def confinement_of(spec: KernelSpec, settings: Settings, limits: Limits) -> Confinement:
-    """The same however the kernel is started."""
+def confinement_of(spec: KernelSpec, settings: Settings, limits: Limits, *, is_alone: bool = False) -> Confinement:
+    """The same however the kernel is started. `is_alone`: no other context has its user."""
+    processes = settings.kernel_processes or _processes(settings.max_contexts)
+    if is_alone and limits.processes is not None:
+        # The limit of the context, with room for another language of it: the group or the watchdog is exact.
+        processes = min(processes, 2 * limits.processes)
     return Confinement.of(
         settings.kernel_rlimits,
         memory=None if limits.memory is None else limits.memory + reserved_memory(spec),
         files=limits.open_files,
         file_size=limits.file_size,
-        processes=settings.kernel_processes or _processes(settings.max_contexts),
+        processes=processes,
         hidden=settings.hide_processes,
     )
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from msgspec import UNSET, UnsetType
 
+from engine.errors import KernelStartFailed
 from engine.following import follow
-from engine.kernels import Kernel, Tool
+from engine.kernels import EnclosedTool, Kernel, Tool
 from engine.kernels.provisioners import Confinement, run_command
 from engine.languages import Language
 from engine.log import get_logger
@@ -29,10 +31,11 @@ from engine.models import (
     Stdout,
 )
 from engine.output import Journal, strip_ansi
+from engine.packages.configuration import Configuration
 from engine.packages.tools import Installer, Outcome, ToolFailed, ToolMissing, explain
 from engine.packages.variables import CREDENTIALS, Variables
 from engine.validation import KERNEL_VARIABLE
-from engine.workspaces import RunDir, Workspace
+from engine.workspaces import RunDir, Workspace, as_owner
 
 _MAX_EVENTS = 2000
 _MAX_LOG_BYTES = 1024 * 1024
@@ -64,7 +67,9 @@ class Owner(Protocol):
 
 
 class Installation:
-    """Runs in a task of its own from `start` on; readers follow it. When it is cancelled, its processes are gone before it ends."""
+    """Runs in a task of its own from `start` on; readers follow it. When it is cancelled, its processes are gone before it ends.
+
+    `configuration`: the operator's, for a tool that is isolated; None: it reads that itself."""
 
     def __init__(
         self,
@@ -77,6 +82,7 @@ class Installation:
         run_dir: RunDir,
         staging: Path,
         confinement: Confinement,
+        configuration: Configuration | None,
         timeout: float,
     ) -> None:
         self.target = target
@@ -97,6 +103,10 @@ class Installation:
         }
         self._secret = json.dumps(variables.secret).encode()
         self._confinement = confinement
+        self._configuration = configuration
+        if configuration is not None:
+            self._env["HOME"] = str(staging / "home")
+        self._enclosed: EnclosedTool | None = None
         self._timeout = timeout
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
         self._task: asyncio.Task[None] | None = None
@@ -161,6 +171,12 @@ class Installation:
         try:
             async with asyncio.timeout(self._timeout):
                 await self._prepare()
+                self._enclosed = await self.target.language.backend.enclose_tool(
+                    self.workspace,
+                    self._staging,
+                    self._confinement,
+                    self._configuration.read if self._configuration is not None else (),
+                )
                 outcome = await self._installer.install(self.packages, self.workspace, self._staging, self._command)
             status = "ok"
         except TimeoutError:
@@ -177,14 +193,20 @@ class Installation:
             error = explain(failed.output)
         except (OSError, ValueError) as failure:
             error = InstallationError("InstallationFailed", str(failure)[:1000], "The log tells more.")
+        except KernelStartFailed as failed:
+            error = InstallationError("InstallationFailed", failed.message, "The server's log tells more.")
+        if self._enclosed is not None:
+            self._enclosed.release()
         with contextlib.suppress(asyncio.CancelledError):  # what has ended is not cancelled any more
             await asyncio.shield(self._run_dir.remove(self._staging))
         self._end(status, outcome, error)
 
     async def _prepare(self) -> None:
         await self.workspace.ready()
-        self._run_dir.make(self._staging.name)
-        self._staging.joinpath("tmp").mkdir(mode=0o700)  # nothing has run in there yet
+        uid = self.workspace.slot.uid
+        self._run_dir.make(self._staging.name, uid=uid)
+        with as_owner(uid):
+            self._staging.joinpath("tmp").mkdir(mode=0o700)  # nothing has run in there yet
 
     def _cancelled(self) -> InstallationError:
         return InstallationError("InstallationCancelled", f"The installation {self._reason}", "Start it again.")
@@ -217,17 +239,39 @@ class Installation:
 
     async def _command(self, command: Sequence[str], *, shown: bool = True, trusted: bool = False) -> str:
         """Run a command and, if it is to be shown, tell what it prints; returns the end of its stdout. Raises ToolFailed."""
-        code, stdout, stderr = await run_command(
-            command,
-            cwd=self._staging,
-            env=self._env,
-            confinement=self._confinement,
-            reader=self if shown else None,
-            given=self._secret if trusted else b"{}",
-        )
+        enclosed = self._enclosed
+        with self._home(trusted):
+            code, stdout, stderr = await run_command(
+                command,
+                cwd=self._staging,
+                env=self._env,
+                confinement=enclosed.confinement if enclosed is not None else self._confinement,
+                reader=self if shown else None,
+                given=self._secret if trusted else b"{}",
+                spawner=enclosed.spawner if enclosed is not None else None,
+                mark=f"t{secrets.token_hex(4)}",
+            )
         if code != 0:
             raise ToolFailed(stderr + stdout)
         return stdout
+
+    @contextlib.contextmanager
+    def _home(self, trusted: bool) -> Iterator[None]:
+        """Have the operator's configuration in the tool's home while no other code runs. Raises OSError."""
+        home = self._staging / "home"
+        files = self._configuration.home if trusted and self._configuration is not None else {}
+        uid = self.workspace.slot.uid
+        with as_owner(uid):
+            for name, data in files.items():
+                path = home / name
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                path.write_bytes(data)
+        try:
+            yield
+        finally:
+            with as_owner(uid):
+                for name in files:
+                    (home / name).unlink(missing_ok=True)
 
     def read_line(self, name: str, line: str) -> None:
         """Take a line that the tool has printed."""
