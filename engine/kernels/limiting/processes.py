@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _STATUS = re.compile(rb"^(Name|RssAnon|RssShmem|Threads):\s+(.*?)(?: kB)?$", re.MULTILINE)
-_SHARES = re.compile(rb"^(?:Pss_Anon|Pss_Shmem):\s+(\d+) kB$", re.MULTILINE)
+_SHARES = re.compile(rb"^Pss_(Anon|Shmem):\s+(\d+) kB$", re.MULTILINE)
 # Files that are memory: what a link in /proc/PID/fd says of them.
 _IN_MEMORY = ("/memfd:", "/dev/shm/", "/SYSV", "/dev/zero (deleted)")  # noqa: S108 - it is only compared
+_MOUNTS = ("/dev/shm", "/tmp", "/var/tmp")  # noqa: S108 - they are only looked at
 _MOST_FDS = 4096  # that are looked at
 
 
@@ -61,28 +62,31 @@ def tree(pid: int, *, most: int) -> list[Process]:
     return found
 
 
-def memory_of(processes: list[Process], baseline: int, *, enough: int) -> int:
-    """Bytes that these processes, the kernel first, take besides the baseline. Up to `enough`, a quick upper bound is good.
+def memory_of(processes: list[Process], baseline: int, *, enough: int) -> tuple[int, int]:
+    """Bytes of their own, besides the baseline, and of files in memory that these processes have mapped, the kernel first. Up to
+    `enough`, a quick upper bound is good.
 
     What a fork shares with its parent counts once, if the system tells us; it does not for hidden processes of an ordinary
     user. There, only what it has more than the kernel counts."""
     if not processes:
-        return 0
+        return 0, 0
     kernel, *others = processes
-    own = max(0, kernel.private - baseline) + kernel.shared
-    quick = own + sum(each.private + each.shared for each in others)
-    if quick <= enough or not others:
-        return quick
-    exact = 0
+    own = max(0, kernel.private - baseline)
+    mapped = sum(each.shared for each in processes)
+    quick = own + sum(each.private for each in others)
+    if quick + mapped <= enough or not others:
+        return quick, mapped
+    exact = shared = 0
     for each in others:
-        share = _share_of(each.pid)
-        if share is not None:
-            exact += share
+        private, of_files = _shares_of(each.pid) or (None, each.shared)
+        shared += of_files
+        if private is not None:
+            exact += private
         elif each.name == kernel.name:  # forked and not another program
             exact += max(0, each.private - kernel.private)
         else:
-            exact += each.private + each.shared
-    return min(quick, own + exact)
+            exact += each.private
+    return min(quick, own + exact), min(mapped, kernel.shared + shared)
 
 
 def files_in_memory(processes: list[Process]) -> int:
@@ -95,6 +99,18 @@ def files_in_memory(processes: list[Process]) -> int:
                     info = os.stat(path)
                     found[info.st_dev, info.st_ino] = info.st_blocks * 512
     return sum(found.values())
+
+
+def own_mounts(pid: int) -> int:
+    """Bytes of files in memory that a process alone sees, with what is in its box: in /dev/shm and /tmp of its own."""
+    size = 0
+    for place in _MOUNTS:
+        with contextlib.suppress(OSError):  # gone, or hidden
+            theirs = f"/proc/{pid}/root{place}"
+            if os.stat(theirs).st_dev != os.stat(place).st_dev:
+                system = os.statvfs(theirs)
+                size += (system.f_blocks - system.f_bfree) * system.f_frsize
+    return size
 
 
 def _descriptors(pid: int) -> Iterator[str]:
@@ -115,13 +131,13 @@ def _children(pid: int) -> Iterator[int]:
                 yield from map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
 
 
-def _share_of(pid: int) -> int | None:
-    """Its share of the memory that it has, where what two processes have is shared out; None where nobody tells us."""
+def _shares_of(pid: int) -> tuple[int, int] | None:
+    """Its shares of the memory that it has, where what two processes have is shared out; None where nobody tells us."""
     try:
-        found = _SHARES.findall(_read(f"/proc/{pid}/smaps_rollup"))
+        found = dict(_SHARES.findall(_read(f"/proc/{pid}/smaps_rollup")))
     except OSError:
         return None
-    return sum(map(int, found)) * 1024 if found else None
+    return (int(found[b"Anon"]) * 1024, int(found.get(b"Shmem", 0)) * 1024) if b"Anon" in found else None
 
 
 def _read(path: str) -> bytes:

@@ -70,15 +70,16 @@ class ProcessWatch:
         if most is not None and threads > most:
             self._ward.report("processes", threads)
         elif memory is not None:
-            taken = processes.memory_of(found, self._baseline, enough=memory)
-            taken = max(taken, self._in_files(found))
+            private, mapped = processes.memory_of(found, self._baseline, enough=memory)
+            taken = private + max(mapped, self._in_files(found))
             if taken > memory:
                 self._ward.report("memory", taken)
 
     def _in_files(self, found: list[processes.Process]) -> int:
         now = time.monotonic()
         if now - self._files_seen > _FILES_PAUSE:
-            self._files, self._files_seen = processes.files_in_memory(found), now
+            in_box = processes.own_mounts(self._ward.pid)
+            self._files, self._files_seen = max(in_box, processes.files_in_memory(found)), now
         return self._files
 
 

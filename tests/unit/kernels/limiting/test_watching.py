@@ -124,11 +124,11 @@ def test_a_busy_ward_is_looked_at_once_more_after_its_cell():
 def test_a_forked_worker_counts_what_it_does_not_share(monkeypatch: pytest.MonkeyPatch):
     kernel = Process(1, b"pr-k1", 1, 1000, 0)
     forked, program = Process(2, b"pr-k1", 1, 1100, 0), Process(3, b"sort", 1, 300, 50)
-    monkeypatch.setattr(processes, "_share_of", lambda pid: None)
-    assert processes.memory_of([kernel, forked, program], 400, enough=10_000) == 600 + 1100 + 350
-    assert processes.memory_of([kernel, forked, program], 400, enough=1000) == 600 + 100 + 350
-    monkeypatch.setattr(processes, "_share_of", {2: 500, 3: 300}.get)
-    assert processes.memory_of([kernel, forked, program], 400, enough=1000) == 600 + 800
+    monkeypatch.setattr(processes, "_shares_of", lambda pid: None)
+    assert processes.memory_of([kernel, forked, program], 400, enough=10_000) == (600 + 1100 + 300, 50)
+    assert processes.memory_of([kernel, forked, program], 400, enough=1000) == (600 + 100 + 300, 50)
+    monkeypatch.setattr(processes, "_shares_of", {2: (500, 0), 3: (300, 20)}.get)
+    assert processes.memory_of([kernel, forked, program], 400, enough=1000) == (600 + 800, 20)
 
 
 def test_files_in_memory_count_once_with_all_their_bytes():
