@@ -15,7 +15,7 @@ from rich.text import Text
 from engine import __version__
 from engine.core import Engine
 from engine.errors import InvalidRequest, KernelStartFailed
-from engine.kernels import ROOT_WARNING, missing_modules
+from engine.kernels import ROOT_WARNING, Limiter, missing_modules
 from engine.settings import Settings
 from engine.workspaces import RunDir
 
@@ -57,6 +57,7 @@ def examine(settings: Settings) -> list[Finding]:
         _data_packages(settings),
         Finding("access", True, _access(settings)),
         *_isolation(settings),
+        *_limits(settings),
     ]
 
 
@@ -66,6 +67,17 @@ def _isolation(settings: Settings) -> list[Finding]:
     if os.geteuid() == 0:
         return [Finding("isolation", False, f"none, and this is root: {ROOT_WARNING}")]
     return [Finding("isolation", False, "none: code in contexts can do everything that this user can")]
+
+
+def _limits(settings: Settings) -> list[Finding]:
+    if settings.backend != "local":
+        return []
+    limiter = Limiter(settings, memory=None)
+    if settings.cgroups:
+        limiter.wards.open()
+    found = Finding("limits", True, f"contexts are limited by {limiter.wards.describe()}")
+    limiter.wards.close()
+    return [found]
 
 
 def _languages(settings: Settings) -> list[Finding]:

@@ -6,7 +6,7 @@ from engine.kernels.grace import wait_for_stop
 from engine.kernels.interpreters import Tool, find_node, find_npm, missing_modules
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool
-from engine.kernels.limiting import hint_of
+from engine.kernels.limiting import Limiter, hint_of
 from engine.kernels.local import Local
 from engine.kernels.memory import Memory, private_bytes, read_memory
 from engine.kernels.pool import Pool
@@ -24,6 +24,7 @@ __all__ = [
     "FileHolder",
     "Kernel",
     "KernelSpecs",
+    "Limiter",
     "Local",
     "Member",
     "Memory",

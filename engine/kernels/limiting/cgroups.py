@@ -113,10 +113,9 @@ class Cgroups(ABC):
         self._locks: list[int] = []
         self._left: list[Group] = []
         self._lock = threading.Lock()
-        name = f"{PREFIX}{secrets.token_hex(4)}"
         for place in places:
             self.sweep(place)
-            self.homes.append(self._claim(place / name))
+            self.homes.append(self._claim(place))
 
     @property
     @abstractmethod
@@ -134,13 +133,20 @@ class Cgroups(ABC):
         with self._lock:
             self._left = [each for each in (*self._left, *(() if is_gone else (group,))) if not each.remove(0)]
 
-    def _claim(self, home: Path) -> Path:
+    def _claim(self, place: Path) -> Path:
         """Make the server's group and lock it: another server, in whatever container, sees by that that we live."""
-        home.mkdir()
-        lock = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._locks.append(lock)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return home
+        while True:
+            home = place / f"{PREFIX}{secrets.token_hex(4)}"
+            home.mkdir()
+            try:
+                lock = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:  # one that sweeps was quicker than we
+                continue
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if home.is_dir():
+                self._locks.append(lock)
+                return home
+            os.close(lock)
 
     @classmethod
     def sweep(cls, place: Path) -> None:

@@ -168,7 +168,7 @@ class Wards:
         """One line for operators."""
         if self.cgroups is None:
             return "setrlimit and a watchdog"
-        return f"{self.cgroups.name}: {', '.join(sorted(self.cgroups.controllers))}"
+        return f"{self.cgroups.name} ({', '.join(sorted(self.cgroups.controllers))}), setrlimit and a watchdog"
 
     def ward(self, name: str, limits: Limits, workspace: Workspace | None) -> Ward:
         """For a kernel that is about to be started."""

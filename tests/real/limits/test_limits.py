@@ -24,7 +24,7 @@ REFUSED = {
     ("python", "file_size of a sparse file"): "open('sparse', 'wb').truncate(10**12)",
     ("python", "file_size in memory"): "import os\nos.ftruncate(os.memfd_create('x'), 10**9)",
     ("typescript", "file_size"): "require('fs').writeFileSync('large', Buffer.alloc(30e6))",
-    ("typescript", "file_size of a sparse file"): "require('fs').truncateSync(require('fs').openSync('s', 'w'), 1e12)",
+    ("typescript", "file_size of a sparse file"): "require('fs').ftruncateSync(require('fs').openSync('s', 'w'), 1e12)",
 }
 # What ends the kernel: by a group, or by the watchdog.
 WORKERS = """
@@ -42,8 +42,8 @@ KILLED = {
         "for fd in held:\n    os.write(fd, bytes(9_000_000)); time.sleep(0.02)\ntime.sleep(60)"
     ),
     ("python", "memory by /dev/shm"): (
-        "import time\nfor i in range(60):\n    held = open(f'/dev/shm/{i}', 'wb'); held.write(bytes(9_000_000)); held.flush()\n"
-        "    time.sleep(0.02)\ntime.sleep(60)"
+        "import time\nheld = []\nfor i in range(25):\n    held.append(open(f'/dev/shm/limits-{i}', 'wb')); held[-1].write(bytes(9_000_000))\n"
+        "    held[-1].flush(); time.sleep(0.02)\ntime.sleep(60)"
     ),
     ("python", "memory by processes"): WORKERS,
     ("typescript", "memory"): "const rows: number[][] = []; for (;;) rows.push(new Array(1000).fill(rows.length))",
