@@ -68,5 +68,5 @@ async def limited(engine: Limited) -> AsyncIterator[Limited]:
     yield engine
     if any(context.id == engine.id for context in engine.engine.contexts):
         await engine.engine.delete_context(engine.id)
-    for left in Path("/dev/shm").glob("limits-*"):  # noqa: S108, ASYNC240 - of contexts that share it with us
+    for left in Path("/dev/shm").glob("limits-*"):
         left.unlink()
