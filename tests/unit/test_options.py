@@ -25,6 +25,8 @@ GIVEN: dict[str, Any] = {
     "data": True,
     "files": False,
     "limits": {"memory": 100_000_000, "cpus": 0.5},
+    "isolation": "namespaces",
+    "network": "none",
 }
 
 

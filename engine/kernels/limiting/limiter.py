@@ -20,6 +20,19 @@ class Limiter:
     def __repr__(self) -> str:
         return f"<Limiter {self.wards.describe()}>"
 
+    def open(self) -> None:
+        """Find out what this machine has to limit by. Blocks."""
+        if self._settings.cgroups:
+            self.wards.open()
+
+    def close(self) -> None:
+        """The kernels are gone by now. Blocks. May be called again."""
+        self.wards.close()
+
+    def describe(self) -> str:
+        """One line for operators: what limits."""
+        return self.wards.describe()
+
     def limits_of(self, workspace: Workspace) -> Limits:
         """What contexts in these directories may take."""
         return workspace.limits or self.rules.default
