@@ -11,8 +11,8 @@ from engine.kernels import Backend, Tool, honours, package_tool, preludes_of
 from engine.languages import BUILTIN, Language, Languages
 from engine.models import LanguageInfo
 from engine.options import ExecuteOptions, Isolation
-from engine.settings import AskedLimits, Settings
-from engine.workspaces import RunDir
+from engine.settings import Settings
+from engine.workspaces import Anchor, RunDir
 
 _NO_BRANCHES = "a process of its kernel cannot be copied; one of our Python kernel can"
 
@@ -34,18 +34,6 @@ class Capabilities:
     def name_of(self, name: str | None) -> str | None:
         """The name that contexts of a language are known by; None, for all languages, stays None. Raises UnknownLanguage."""
         return None if name is None else self.find(name).name
-
-    @staticmethod
-    def check_context(language: Language, *, names_cwd: bool = False, limits: AskedLimits | None) -> None:
-        """Raises InvalidRequest if a context of this language cannot have what is asked for: a working directory, limits."""
-        backend = language.backend
-        decided = f"{language.name!r} runs {backend.where}, which decides that"
-        if names_cwd and not backend.takes_cwd:
-            raise InvalidRequest(FieldError("cwd", decided))
-        if limits and backend.limiter is None:
-            raise InvalidRequest(FieldError("limits", decided))
-        if limits and backend.limiter is not None:
-            backend.limiter.rules.of(limits)
 
     def names(self) -> list[str]:
         """Every name that a request may use on this machine."""
@@ -161,9 +149,16 @@ class Capabilities:
             raise InvalidRequest(FieldError("timeout_ms", f"must be between 1 and {round(most * 1000)}"))
         return timeout
 
+    def check_cwd(self, language: Language, named: Anchor | None) -> Anchor | None:
+        """Raises InvalidRequest for a working directory that the place decides where the language runs."""
+        if named is not None and not language.backend.takes_cwd:
+            raise InvalidRequest(
+                FieldError("cwd", f"{language.name!r} runs {language.backend.where}, which decides that")
+            )
+        return named
+
     def check_options(self, language: Language, options: ExecuteOptions) -> None:
         """Raises InvalidRequest or NotSupported for an option that the kernel of this language does not support."""
-        self.check_context(language, limits=options.limits)
         if options.env_vars:
             self.check_env_vars(language)
         if options.variables:

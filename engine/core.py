@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Unpack
@@ -132,11 +131,6 @@ class Engine:
             raise ShuttingDown
         return {backend.name: await backend.check() for backend in self.backends if backend.kernel_names}
 
-    @property
-    def isolation(self) -> str | None:
-        """How contexts on this machine are isolated, if the engine has started."""
-        return next((backend.isolation for backend in self.backends if backend.isolation), None)
-
     def check_settings(self) -> None:
         """Whether everything that the settings name is there. Raises InvalidRequest that names each wrong setting. Blocks."""
         self.capabilities.check_settings(self.settings, self.backends)
@@ -162,9 +156,7 @@ class Engine:
         brancher = Brancher(self.settings, run_dir=run_dir, metrics=self.metrics)
         options = _context_options(self.settings, self._limits, self.budgets)
         self._contexts = _contexts(self.settings, options, run_dir, self._pool, brancher, self.books)
-        self.books.pool = self._pool
-        self.metrics.files_left.set_function(lambda: len(run_dir.left))
-        self.metrics.stuck_threads.set_function(lambda: run_dir.disk.stuck)
+        self.books.watch(self._pool, run_dir)
         self._branching = Branching(self._contexts, brancher, self.capabilities)
         self._installations = Installations(self.settings, self._contexts, run_dir, self.capabilities)
         self._pool.start()
@@ -196,7 +188,7 @@ class Engine:
         Without `context_id` a new context is made. Each of the options, which ExecuteOptions describes, can also be given by keyword.
         With an `idempotency_key` that was used before, the earlier execution is returned.
 
-        Raises InvalidRequest, UnknownLanguage, QueueFull, TooManyBytes, TooManyContexts, IdempotencyConflict, ResultGone,
+        Raises InvalidRequest, OtherLimits, UnknownLanguage, QueueFull, TooManyBytes, TooManyContexts, IdempotencyConflict, ResultGone,
         NotSupported or ShuttingDown."""
         if self._closed:
             raise ShuttingDown
@@ -211,13 +203,10 @@ class Engine:
         key, fingerprint = options.idempotency_key, b""
         if key is not None:
             fingerprint = request.fingerprint(found.name, context_id)
-            known = self.executions.find_key(key, fingerprint)
-            if known is not None:
+            if (known := self.executions.find_key(key, fingerprint)) is not None:
                 return known
         isolation = self.capabilities.isolation(self.contexts, context_id, found, options.isolation, options.network)
-        context, is_new = self.contexts.get_or_create(
-            context_id or str(uuid.uuid4()), found, isolation=isolation, limits=options.limits
-        )
+        context, is_new = self.contexts.get_or_create(context_id, found, isolation=isolation, limits=options.limits)
         execution = Execution(
             request,
             context_id=context.id,
@@ -249,22 +238,19 @@ class Engine:
 
         `cwd`: an absolute path of an existing directory; None: a directory of its own, removed with the context. `env`:
         variables of a new context's kernel, from its start on. `beside`: another id, whose working directory a new id shares.
-        `labels`: added to its own before its kernel starts. `only_new`: an id that has a context already is refused.
-        `limits`: what a new context may take; one that is there has to have the same.
-        `isolation`, `network`: of a new context; one that exists must have them.
-        Raises what `execute` raises, ContextExists, and KernelStartFailed."""
+        `labels`: added to its own before its kernel starts. `only_new`: an id that has a context already is refused. `isolation`,
+        `network`, `limits`: an existing context must have the same. Raises what `execute` does, ContextExists and KernelStartFailed."""
         found = self.check_language(language)
         check_context_id(context_id)
         if self.run_dir is None:
             raise ShuttingDown
-        named = await self.run_dir.named(cwd, self.settings.allowed_cwds)
-        self.capabilities.check_context(found, names_cwd=named is not None, limits=limits)
+        named = self.capabilities.check_cwd(found, await self.run_dir.named(cwd, self.settings.allowed_cwds))
         await self.capabilities.check_usable(found)
         if only_new and any(context.id == context_id for context in self.contexts):
             raise ContextExists(context_id or "")
         wanted = self.capabilities.isolation(self.contexts, context_id, found, isolation, network)
         context, is_new = self.contexts.get_or_create(
-            context_id or str(uuid.uuid4()), found, named, check_env_vars(env), beside, labels, wanted, limits
+            context_id, found, named, check_env_vars(env), beside, labels, wanted, limits
         )
         try:
             await context.ready()

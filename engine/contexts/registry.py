@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,10 +17,10 @@ from engine.contexts.context import Context, ContextOptions
 from engine.contexts.execution import Execution
 from engine.contexts.inheritance import CREATED, Inheritance
 from engine.contexts.lifetimes import Lifetimes
+from engine.contexts.own_limits import limits_for
 from engine.errors import (
     ContextExists,
     ContextNotFound,
-    OtherLimits,
     PolyreplError,
     ShuttingDown,
     StorageFull,
@@ -105,7 +106,7 @@ class Contexts:
 
     def get_or_create(
         self,
-        context_id: str,
+        context_id: str | None,
         language: Language,
         cwd: Anchor | None = None,
         env: dict[str, str] | None = None,
@@ -116,20 +117,20 @@ class Contexts:
     ) -> tuple[Context, bool]:
         """The context of (id, language), made where there is none, and whether it was. `labels`: added to its own at once.
 
-        `env`: variables of its kernel from the start. `isolation`: what the request asked for. `limits`: what it may take, checked;
+        `env`: variables of its kernel from the start. `isolation`: what the request asked for. `limits`: what it may take;
         contexts of one id have the same. `beside`: another id, whose working directory a new id shares.
-        Raises OtherLimits, TooManyContexts, StorageFull or ShuttingDown."""
+        Raises InvalidRequest, OtherLimits, TooManyContexts, StorageFull or ShuttingDown."""
+        context_id = context_id or str(uuid.uuid4())
         key = context_id, language.name
+        joined = self._workspaces.get(context_id) or (self._workspaces.get(beside) if beside else None)
+        own_limits = limits_for(context_id, language, joined, limits)
         context = self._by_key.get(key)
         if context is not None:
-            _check_limits(context_id, language, context.workspace, limits)
             context.labels |= labels or {}
             return context, False
         if self._closed:
             raise ShuttingDown
-        joined = self._workspaces.get(context_id) or (self._workspaces.get(beside) if beside else None)
         if joined is not None:
-            _check_limits(context_id, language, joined, limits)
             joined.users.add(key)  # first, so that making room cannot take its files away
         try:
             self._make_room()
@@ -137,16 +138,14 @@ class Contexts:
             if joined is not None:
                 joined.users.discard(key)
             raise
-        # A pooled kernel was started in a directory of its own, without `env`, isolated and limited as all are: it is for contexts
-        # that bring nothing else.
-        is_usual = joined is None and cwd is None and not env and isolation is None and not limits
+        # A pooled kernel was started in a directory of its own, and as the settings say: it is for contexts that bring nothing else.
+        is_usual = joined is None and cwd is None and not (env or isolation or limits)
         member = self._pool.take(language) if is_usual else None
         workspace = joined or self._new_workspace(context_id, cwd, member, isolation=isolation)
         for each in (context_id, beside or context_id):
             self._workspaces.setdefault(each, workspace)
         workspace.env.update(env or {})
-        if limits and joined is None and language.backend.limiter is not None:
-            workspace.limits = language.backend.limiter.rules.of(limits)
+        workspace.limits = own_limits if joined is None else joined.limits
         context = self._add(context_id, language, workspace, member.kernel if member else None)
         context.labels |= labels or {}
         return context, True
@@ -171,9 +170,7 @@ class Contexts:
         self._make_room(keep=source)
         named = source.workspace.named
         shared = named.shared() if named is not None else None
-        workspace = self._new_workspace(context_id, shared, None, source.workspace)
-        workspace.limits = source.workspace.limits
-        return self._add(context_id, source.language, workspace)
+        return self._add(context_id, source.language, self._new_workspace(context_id, shared, None, source.workspace))
 
     def _add(self, context_id: str, language: Language, workspace: Workspace, kernel: Kernel | None = None) -> Context:
         key = context_id, language.name
@@ -208,6 +205,7 @@ class Contexts:
                 workspace = member.workspace
             elif source is not None:
                 workspace = self._run_dir.new_workspace(context_id, cwd, source.slot, source.isolation)
+                workspace.limits = source.limits
             else:
                 workspace = self._run_dir.new_workspace(context_id, cwd, isolation=isolation)
         except OSError as error:
@@ -292,17 +290,8 @@ class Contexts:
 
     def start(self) -> None:
         """Begin to end the contexts that are idle for too long, and to remove what could not be removed with its context."""
-        self._tending = [asyncio.create_task(self._cull()), asyncio.create_task(self._retry())]
-
-    async def _cull(self) -> None:
-        while True:
-            await asyncio.sleep(min(_CULL_INTERVAL, self._idle_timeout / 4))
-            self.cull()
-
-    async def _retry(self) -> None:
-        while True:
-            await asyncio.sleep(_RETRY_INTERVAL)
-            await self._run_dir.retry()
+        interval = min(_CULL_INTERVAL, self._idle_timeout / 4)
+        self._tending = [asyncio.create_task(_cull(self, interval)), asyncio.create_task(_retry(self._run_dir))]
 
     async def aclose(self) -> None:
         """End all contexts."""
@@ -317,9 +306,13 @@ class Contexts:
             await asyncio.wait(self._closing.values())
 
 
-def _check_limits(context_id: str, language: Language, workspace: Workspace, asked: AskedLimits | None) -> None:
-    """Raises OtherLimits unless the limits that are asked for are those that contexts in these directories have."""
-    own = language.backend.limits_of(workspace) if asked else None
-    for name, value in (asked or {}).items():
-        if own is not None and getattr(own, name) != value:
-            raise OtherLimits(context_id, name, value, getattr(own, name))
+async def _cull(contexts: Contexts, interval: float) -> None:
+    while True:
+        await asyncio.sleep(interval)
+        contexts.cull()
+
+
+async def _retry(run_dir: RunDir) -> None:
+    while True:
+        await asyncio.sleep(_RETRY_INTERVAL)
+        await run_dir.retry()

@@ -70,7 +70,6 @@ class Kernel:
         self.execution_count = 0
         self.observer: Listener | None = None  # gets every message, before those whose answers they are
         self._process = KernelProcess(spec, provisioner, directory, self, ward=ward, uid=uid)
-        self._ward = ward
         self._provisioner = provisioner
         self._metrics = metrics
         self._current: Run | None = None
@@ -202,8 +201,7 @@ class Kernel:
             run.is_announced = True
         self._was_interrupted = False
         self.state = KernelState.BUSY
-        if self._ward is not None:
-            self._ward.is_busy = True
+        self._process.note_busy(True)
         self.execution_count += 1
         self._current = run
         return run
@@ -212,8 +210,7 @@ class Kernel:
         if self._current is run:
             self.drain_process_output()
             self._current = None
-            if self._ward is not None:
-                self._ward.is_busy = False
+            self._process.note_busy(False)
             if self.state is KernelState.BUSY:
                 self.state = KernelState.IDLE
 

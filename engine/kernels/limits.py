@@ -18,7 +18,7 @@ _PROCESSES_OF_A_CONTEXT = 16  # and one for each core: libraries have as many th
 
 
 def confinement_of(spec: KernelSpec, settings: Settings, limits: Limits, *, is_alone: bool = False) -> Confinement:
-    """The same however the kernel is started. `is_alone`: no other context has its user."""
+    """The same however the kernel is started. `is_alone`: no other context has its user, whose processes are its own."""
     processes = settings.kernel_processes or _processes(settings.max_contexts)
     if is_alone and limits.processes is not None:
         # The limit of the context, with room for another language of it: the group or the watchdog is exact.

@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,7 +22,7 @@ from engine.kernels.checked_settings import wrong_settings
 from engine.kernels.compiled import CompiledCode, cache_of
 from engine.kernels.context_packages import package_programs, package_variables
 from engine.kernels.environment import kernel_env
-from engine.kernels.isolation import Box, EnclosedTool, Enclosure, Isolator
+from engine.kernels.isolation import Box, Enclosure, Isolator
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, is_ours
 from engine.kernels.limiting import Limiter, thread_variables
@@ -44,7 +44,7 @@ from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.options import Isolation
-from engine.settings import Settings, Tier
+from engine.settings import Limits, Settings, Tier
 from engine.validation import CACHE_VARIABLE, KERNEL_VARIABLE, OWN_VARIABLES
 from engine.workspaces import FileLimits, LocalFiles, RunDir, Workspace
 
@@ -55,7 +55,6 @@ class Local(Backend):
     name = "local"
     title = "this machine"
     where = "on this machine"
-    limiter: Limiter
 
     def __init__(
         self,
@@ -74,22 +73,21 @@ class Local(Backend):
         self._server_env = dict(os.environ)
         self._has_parents = provisioner is None and sys.platform == "linux" and bool(sys.executable)
         self._ancestors: Parents | None = None
-        self.isolator = Isolator(settings, Readable(settings), is_on=self._has_parents)
+        self.isolator: Isolator = Isolator(settings, Readable(settings), metrics=metrics, is_on=self._has_parents)
         self._boxes: WeakKeyDictionary[Kernel, Box] = WeakKeyDictionary()
         self._compiled: CompiledCode | None = None
         self._parents: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # zygote or spawner
-        self.limiter = Limiter(settings, memory=memory_of(settings))
+        self.limiter: Limiter = Limiter(settings, memory=memory_of(settings))
         self._file_limits = FileLimits(
             file_bytes=settings.max_file_bytes, files=settings.max_context_files, bytes=settings.max_context_bytes
         )
 
     def open(self, run_dir: RunDir, waker: Waker) -> None:
         super().open(run_dir, waker)
-        if self._has_parents:
-            self.limiter.open()
         if self._make_provisioner is None:
             self._compiled = CompiledCode(self, run_dir)
         if self._has_parents:
+            self.limiter.open()
             self._ancestors = Parents(
                 self._settings,
                 self._kernelspecs,
@@ -97,37 +95,14 @@ class Local(Backend):
                 metrics=self._metrics,
                 waker=waker,
                 world=self.isolator.world,
-                server_env=self._server_env,
             )
 
     async def ready(self) -> None:
-        ancestors = self._ancestors
-        if ancestors is None:
-            await self.isolator.open(self.run_dir, None, None)
-        else:
-            await self.isolator.open(self.run_dir, ancestors.plain, ancestors.boxed)
+        spawners = (None, None) if self._ancestors is None else (self._ancestors.plain, self._ancestors.boxed)
+        await self.isolator.open(self.run_dir, *spawners)
         default = self.isolator.default
         self._metrics.isolation.labels(default.tier.label, default.network).set(1)
         self._metrics.boxes_ready.set_function(lambda: self.isolator.spares)
-
-    @property
-    def isolation(self) -> str:
-        return self.isolator.default.tier.label
-
-    def describe_isolation(self) -> str:
-        return self.isolator.describe()
-
-    def resolve_isolation(self, tier: str | None, network: str | None) -> Isolation | None:
-        found = self.isolator.resolve(tier, network)
-        return None if found == self.isolator.default else found
-
-    def isolation_of(self, workspace: Workspace) -> Isolation:
-        return self.isolator.of(workspace)
-
-    async def enclose_tool(
-        self, workspace: Workspace, staging: Path, limits: Confinement, read: Sequence[str]
-    ) -> EnclosedTool:
-        return await self.isolator.enclose_tool(workspace, staging, limits, read)
 
     def spec(self, language: Language) -> KernelSpec:
         return self._kernelspecs.find(language.kernel_name)
@@ -147,7 +122,7 @@ class Local(Backend):
         await workspace.ready()
         if self._make_provisioner is not None:
             return await self._run(
-                self._make_provisioner(spec), spec, language, workspace, self._open_enclosure()
+                self._make_provisioner(spec), spec, language, workspace, Enclosure(self.run_dir.new_kernel_dir())
             ), "spawn"
         kernel = await self._fork(spec, language, workspace, patient=patient)
         if kernel is not None:
@@ -161,14 +136,13 @@ class Local(Backend):
         tier = self.isolator.of(workspace).tier
         spawners = None if self._ancestors is None else self._ancestors.spawners(boxed=tier is Tier.NAMESPACES)
         spawner = None if spawners is None else await spawners.settled()
-        kernel = await self._child(ProgramProvisioner, spawner, spec, language, workspace)
-        if kernel is not None:
+        if (kernel := await self._child(ProgramProvisioner, spawner, spec, language, workspace)) is not None:
             return kernel
         if tier is not Tier.NONE:  # never with less
             why = "there is none" if spawners is None else spawners.describe()
             raise KernelStartFailed(spec.display_name, f"its isolation failed: the spawner: {why}")
         provisioner = SpawnProvisioner(confinement=self._confinement(spec, workspace), kernel_spec=spec)
-        return await self._run(provisioner, spec, language, workspace, self._open_enclosure())
+        return await self._run(provisioner, spec, language, workspace, Enclosure(self.run_dir.new_kernel_dir()))
 
     def _hold(self, kernel: Kernel, box: Box | None) -> None:
         """Keep the box for as long as the kernel lives."""
@@ -214,14 +188,14 @@ class Local(Backend):
         return kernel
 
     def is_current(self, kernel: Kernel) -> bool:
-        return self._ancestors is None or self._ancestors.is_current(kernel, boxed=self._has_boxes)
-
-    @property
-    def _has_boxes(self) -> bool:
-        return self.isolator.default.tier is Tier.NAMESPACES
+        return self._ancestors is None or self._ancestors.is_current(kernel, boxed=self.isolator.has_boxes)
 
     def zygotes(self, language: Language) -> Zygotes | None:
-        return None if self._ancestors is None else self._ancestors.zygotes(self.spec(language), boxed=self._has_boxes)
+        return (
+            None
+            if self._ancestors is None
+            else self._ancestors.zygotes(self.spec(language), boxed=self.isolator.has_boxes)
+        )
 
     async def _fork(
         self, spec: KernelSpec, language: Language, workspace: Workspace, *, patient: bool
@@ -250,7 +224,7 @@ class Local(Backend):
         """A kernel that is forked from `zygote`; None where it forks none, and another way remains."""
         if zygote is None:
             return None
-        enclosure = await self.isolator.enclose(spec, workspace, self._confinement(spec, workspace))
+        enclosure = await self.isolator.enclose(self.run_dir, spec, workspace, self._confinement(spec, workspace))
         provisioner = kind(
             zygote,
             metrics=self._metrics,
@@ -282,7 +256,8 @@ class Local(Backend):
         isolation = self.isolator.of(workspace)
         if isolation.tier is not Tier.NONE:
             workspace.make_home()
-        env = self._environment(kernel.name, spec, workspace, isolation)
+        limits = self.limiter.limits_of(workspace)
+        env = _environment(self._settings, self._server_env, kernel.name, spec, workspace, isolation, limits)
         tcp = language.kernel_name in self._settings.tcp_kernelspecs
         if tcp and isolation.tier is Tier.LANDLOCK and isolation.network == "none":
             reason = "it can only use TCP, which the isolation landlock refuses with the network none"
@@ -298,33 +273,11 @@ class Local(Backend):
         )
         return kernel
 
-    def _open_enclosure(self) -> Enclosure:
-        """For a kernel that is our child, and is not isolated."""
-        return Enclosure(self.run_dir.new_kernel_dir())
-
-    def _environment(self, name: str, spec: KernelSpec, workspace: Workspace, isolation: Isolation) -> dict[str, str]:
-        """All variables of a kernel."""
-        ours = is_ours(spec)  # the interpreter of others has packages of its own
-        has_network = isolation.network == "open"
-        packages = package_variables(self._settings, workspace, has_network=has_network) if ours else {}
-        return kernel_env(
-            self._settings,
-            spec_env={**thread_variables(self.limiter.limits_of(workspace)), **spec.env, **packages},
-            tmp_dir=workspace.tmp,
-            state_dir=workspace.state,
-            home=None if isolation.tier is Tier.NONE else workspace.home,
-            server_env=self._server_env,
-            context_env=workspace.env,
-            own={KERNEL_VARIABLE: name, **_own_env(spec, workspace, packages)},
-            programs=package_programs(workspace) if ours else (),
-        )
-
     def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path, workspace: Workspace) -> Kernel:
         ward, uid = self.limiter.ward(directory.name, workspace), workspace.slot.uid
         return Kernel(spec, provisioner, directory, metrics=self._metrics, ward=ward, uid=uid)
 
     def _confinement(self, spec: KernelSpec, workspace: Workspace) -> Confinement:
-        # Where each context is a user of its own, that user's processes are those of the context.
         is_alone = self.isolator.of(workspace).tier is Tier.NAMESPACES or workspace.slot.uid is not None
         return confinement_of(spec, self._settings, self.limiter.limits_of(workspace), is_alone=is_alone)
 
@@ -339,6 +292,32 @@ class Local(Backend):
             await self._ancestors.aclose()
         self._channels.close()
         await asyncio.to_thread(self.limiter.close)
+
+
+def _environment(
+    settings: Settings,
+    server_env: Mapping[str, str],
+    name: str,
+    spec: KernelSpec,
+    workspace: Workspace,
+    isolation: Isolation,
+    limits: Limits,
+) -> dict[str, str]:
+    """All variables of a kernel."""
+    ours = is_ours(spec)  # the interpreter of others has packages of its own
+    has_network = isolation.network == "open"
+    packages = package_variables(settings, workspace, has_network=has_network) if ours else {}
+    return kernel_env(
+        settings,
+        spec_env={**thread_variables(limits), **spec.env, **packages},
+        tmp_dir=workspace.tmp,
+        state_dir=workspace.state,
+        home=None if isolation.tier is Tier.NONE else workspace.home,
+        server_env=server_env,
+        context_env=workspace.env,
+        own={KERNEL_VARIABLE: name, **_own_env(spec, workspace, packages)},
+        programs=package_programs(workspace) if ours else (),
+    )
 
 
 def _own_env(spec: KernelSpec, workspace: Workspace, packages: Mapping[str, str]) -> dict[str, str]:
