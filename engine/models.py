@@ -12,9 +12,7 @@ Status = Literal["queued", "running", "ok", "error", "timeout", "interrupted", "
 # fresh kernel, as the earlier state is gone; lost: this one lost it; rolled_back: this one failed, and the state is that from before it
 ContextState = Literal["created", "preserved", "restarted", "lost", "rolled_back"]
 InstallationStatus = Literal["ok", "error", "timeout", "cancelled"]
-Files = Literal[
-    "copied", "shared"
-]  # of a branch: copies of its own, or those in the same directory, which the user named
+Files = Literal["copied", "shared"]  # copied: a branch has its own; shared: in the directory that the user named
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # as what a kernel says of variables is checked
 Name = Annotated[str, Meta(max_length=1000)]
 Names = Annotated[list[Name], Meta(max_length=1000)]

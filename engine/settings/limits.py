@@ -68,8 +68,8 @@ def problems_of(values: Mapping[Any, Any], ceilings: Limits) -> Iterator[tuple[s
         elif is_whole and value != int(value):
             yield name, f"must be a whole number, not {value!r}"
         elif not least <= value <= (_MOST if most is None else most):
-            upper = "" if most is None else f", at most {most}"
-            yield name, f"is {value}; allowed: at least {least:g}{upper}"
+            upper = "" if most is None else f", at most {most:.16g}"
+            yield name, f"is {value:.16g}; allowed: at least {least:.16g}{upper}"
 
 
 def _whole(value: float) -> float:
