@@ -126,7 +126,7 @@ class KernelProcess:
     def note_busy(self, is_busy: bool) -> None:
         """Whether it runs a cell: then it is looked at more often."""
         if self._ward is not None:
-            self._ward.is_busy = is_busy
+            self._ward.note_busy(is_busy)
 
     def note_breach(self, breach: Breach) -> None:
         """It has reached a limit: end it."""

@@ -29,13 +29,14 @@ class Holder(Protocol):
 class Ward:
     """One kernel and all that it starts. `enter` once its process exists, `settle` when it is ready, `aclose` when it is gone.
 
-    `is_busy` is set by the kernel; all else is read by the threads of the watchdogs."""
+    The threads of the watchdogs read what it says of itself."""
 
     def __init__(self, name: str, limits: Limits, wards: Wards, workspace: Workspace | None) -> None:
         self.name = name
         self.limits = limits
         self.workspace = workspace
         self.is_busy = False
+        self.cells = 0  # that have begun
         self.holder: Holder | None = None
         self._wards = wards
         self._loop = asyncio.get_running_loop()
@@ -66,6 +67,14 @@ class Ward:
         if self._wards.cgroups is not None:
             self._group = self._wards.cgroups.make(self.name, self.limits)
             self._group.add(pid)
+
+    def note_busy(self, is_busy: bool) -> None:
+        """Whether the kernel runs a cell."""
+        self.is_busy = is_busy
+        if is_busy:
+            self.cells += 1
+            self._wards.processes.wake()
+            self._wards.disk.wake()
 
     def settle(self, pid: int) -> None:
         """What it has now is the interpreter's. From now on it is watched. Raises OSError, also if it has ended."""

@@ -23,6 +23,7 @@ class Guarded(Protocol):
     limits: Limits
     workspace: Workspace | None
     is_busy: bool
+    cells: int  # that have begun
 
     @property
     def limits_memory(self) -> bool: ...
@@ -37,7 +38,7 @@ class ProcessWatch:
 
     def __init__(self, ward: Guarded) -> None:
         self._ward = ward
-        self._was_busy = True
+        self._seen = -1  # cells that had begun at the last look, of those that have ended
         self._files = 0
         self._files_seen = 0.0
         self._baseline = processes.baseline_of(ward.pid) if self.is_needed and not ward.limits_memory else 0
@@ -50,11 +51,11 @@ class ProcessWatch:
         return self._ward.limits.memory is not None or self._ward.limits.processes is not None
 
     def works(self) -> bool:
-        was_busy, self._was_busy = self._was_busy, self._ward.is_busy
-        return was_busy or self._was_busy
+        return self._ward.is_busy or self._ward.cells != self._seen
 
     def look(self) -> None:
         ward = self._ward
+        self._seen = -1 if ward.is_busy else ward.cells
         breach = ward.memory_breach()
         if breach is not None:
             ward.report("memory", breach.value if breach.peak is None else breach.peak)
@@ -88,7 +89,7 @@ class DiskWatch:
 
     def __init__(self, ward: Guarded) -> None:
         self._ward = ward
-        self._was_busy = True
+        self._seen = -1  # as above
         self._count = Count()
 
     def __repr__(self) -> str:
@@ -99,13 +100,15 @@ class DiskWatch:
         return self._ward.limits.disk is not None and self._ward.workspace is not None
 
     def works(self) -> bool:
-        was_busy, self._was_busy = self._was_busy, self._ward.is_busy or self._count.is_under_way
-        return (was_busy or self._was_busy) and self._count.is_due(time.monotonic())
+        is_new = self._ward.is_busy or self._ward.cells != self._seen or self._count.is_under_way
+        return is_new and self._count.is_due(time.monotonic())
 
     def look(self) -> None:
         workspace, most = self._ward.workspace, self._ward.limits.disk
         if workspace is None or most is None:
             return
+        if not self._count.is_under_way:
+            self._seen = -1 if self._ward.is_busy else self._ward.cells
         try:
             seen = self._count.step(workspace.anchor.hold().fd)
         except OSError:  # it was taken away

@@ -26,6 +26,7 @@ class Ward:
         self.limits = limits
         self.workspace = workspace
         self.is_busy = False
+        self.cells = 0
         self.limits_memory = self.limits_processes = False
         self.breach = breach
         self.reports: list[tuple[str, float]] = []
@@ -111,14 +112,20 @@ def test_what_a_control_group_limits_is_only_asked_of_it():
     assert ward.reports == [("memory", 9)]
 
 
-def test_a_busy_ward_is_looked_at_once_more_after_its_cell():
+def test_a_ward_is_looked_at_after_each_cell_however_short():
     ward = Ward(Limits(processes=1000))
     watch = ProcessWatch(ward)
-    assert [watch.works(), watch.works()] == [True, False]
-    ward.is_busy = True
     assert watch.works()
+    watch.look()
+    assert not watch.works()
+    ward.cells, ward.is_busy = 1, True
+    watch.look()
     ward.is_busy = False
-    assert [watch.works(), watch.works()] == [True, False]
+    assert watch.works()
+    watch.look()
+    assert not watch.works()
+    ward.cells = 2  # begun and ended between two looks
+    assert watch.works()
 
 
 def test_a_forked_worker_counts_what_it_does_not_share(monkeypatch: pytest.MonkeyPatch):
