@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -49,17 +50,20 @@ class Limited:
 
 
 @pytest.fixture(scope="package", params=["groups", "watchdog"])
-async def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Limited]:
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Limited]:
     if request.param == "groups":
         found = find_cgroups()
         if found is None or found.controllers < {"memory", "pids", "cpu"}:
             pytest.skip("this machine lets us write to no control group")
         found.close()
-    run_dir: Path = tmp_path_factory.mktemp("limits") / "run"
-    settings = Settings(run_dir=run_dir, pool_max=0, preload=["numpy"], cgroups=request.param == "groups")
-    async with Engine(settings) as engine:
-        await engine.create_context(language="python", context_id="neighbour")
-        yield Limited(engine, by_groups=request.param == "groups")
+    # Not one of pytest's own, which isolated contexts, as users of their own, cannot enter.
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o711)
+        run_dir = Path(directory, "run")
+        settings = Settings(run_dir=run_dir, pool_max=0, preload=["numpy"], cgroups=request.param == "groups")
+        async with Engine(settings) as engine:
+            await engine.create_context(language="python", context_id="neighbour")
+            yield Limited(engine, by_groups=request.param == "groups")
 
 
 @pytest.fixture
