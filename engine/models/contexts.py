@@ -21,6 +21,7 @@ class ContextInfo(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     last_activity: str
     queued: int
     execution_count: int
+    limits: dict[str, float] | UnsetType = UNSET
     isolation: str | UnsetType = UNSET
     network: str | UnsetType = UNSET
     name: str | UnsetType = UNSET

@@ -54,6 +54,7 @@ class ContextInfo(Value):
     last_activity: str
     queued: int
     execution_count: int
+    limits: dict[str, float] | UnsetType = UNSET
     isolation: str | UnsetType = UNSET
     network: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
