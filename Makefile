@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # An environment with the oldest packages that pyproject.toml allows.
 LOWEST := .venv-lowest
 
-.PHONY: serve smoke test test-fast test-hostile test-programs test-differential test-lowest check bench wheel-test generate format clean
+.PHONY: serve smoke test test-fast test-faults test-programs test-differential test-lowest check bench wheel-test generate format clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -42,8 +42,8 @@ test-fast: $(VENV)/.dev
 	$(PYTEST) tests/unit
 
 # What an attacker, a fault or bad luck does: malformed input, dying processes, load, and every order of events.
-test-hostile: $(VENV)/.dev
-	$(PYTEST) tests/hostile
+test-faults: $(VENV)/.dev
+	$(PYTEST) tests/faults
 
 # Programs of other projects, chromium, R and Java. A test whose program is not installed is skipped.
 test-programs: $(VENV)/.dev

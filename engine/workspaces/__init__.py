@@ -9,7 +9,7 @@ from engine.workspaces.places import Anchor, Place
 from engine.workspaces.refusals import shortage
 from engine.workspaces.run_directory import RunDir
 from engine.workspaces.slots import Slot, SlotSource, Spare, Uids, as_owner
-from engine.workspaces.threads import Disk, Lane, Stuck
+from engine.workspaces.threads import Daemons, Disk, Lane, Stuck
 from engine.workspaces.usage import FileLimits
 from engine.workspaces.workspace import Workspace
 
@@ -17,6 +17,7 @@ __all__ = [
     "FILE_TYPES",
     "Anchor",
     "Copied",
+    "Daemons",
     "Disk",
     "FileLimits",
     "Files",

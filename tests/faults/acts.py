@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.errors import KernelStartFailed
 from engine.jupyter.messages import Channel
-from tests.hostile.scenes import Scene
+from tests.faults.scenes import Scene
 from tests.unit.contexts.world import cell_request, request
 
 NO_START = "start fails"  # in a script: no kernel can be started

@@ -15,9 +15,9 @@ import pytest
 
 from engine.errors import PolyreplError, ShuttingDown
 from engine.log import configure
-from tests.hostile import acts
-from tests.hostile.acts import NO_START
-from tests.hostile.scenes import Scene
+from tests.faults import acts
+from tests.faults.acts import NO_START
+from tests.faults.scenes import Scene
 from tests.unit.contexts.world import QUIET, Installer, World
 
 MOST_STEPS = 400

@@ -145,7 +145,7 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_no_pattern_goes_back_over_its_text_again_and_again():
-    done = run("from tests.hostile.test_patterns import apply_all; apply_all()")
+    done = run("from tests.faults.test_patterns import apply_all; apply_all()")
     assert done.returncode == 0, f"{done.stdout[-300:]}\n{done.stderr[-3000:]}"
     assert done.stdout.count("\n") > 15
 
