@@ -104,8 +104,11 @@ def limits_of_others() -> object:
     """Changes limits and priority of the server, the zygote, the spawner and other kernels, to what they are."""
     found = []
     for name, pid in FACTS["processes"].items():
-        files = resource.RLIMIT_NOFILE
-        ways = {"prlimit": lambda pid=pid: resource.prlimit(pid, files, resource.prlimit(pid, files)) is not None}
+        ways = {
+            "prlimit": lambda pid=pid: resource.prlimit(
+                pid, resource.RLIMIT_NOFILE, resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            )
+        }
         ways |= {
             "nice": lambda pid=pid: os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid)) is None
         }

@@ -122,7 +122,7 @@ class Stage:
         self.home = Path(tempfile.mkdtemp(prefix="hostile-", dir="/tmp"))
         self._ends.callback(shutil.rmtree, self.home, ignore_errors=True)
         self.secrets = self._operators_files()
-        settings = {"token": TOKEN, "log_level": "info", **settings}
+        settings = {"token": TOKEN, "log_level": "info", "interrupt_grace": "0.5", **settings}
         if tier != "none" or offers("isolation"):
             settings["isolation"] = tier
         env = {
