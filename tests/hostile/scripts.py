@@ -94,9 +94,9 @@ typescript(
 typescript(
     22,
     "code_of_everybody_by_node",
-    "Opens Node, the kernel's packages and its own source for writing.",
+    "Opens Node and the kernel's own source for writing.",
     "Refused: they are read-only, or of another user.",
-    """const paths = [process.execPath, require.resolve('esbuild'), process.argv[1]].filter((path) => path && fs.existsSync(path));
+    """const paths = [process.execPath, process.argv[1]].filter((path) => path && fs.existsSync(path));
     return reached(Object.fromEntries(paths.map((path) => [path, () => { fs.accessSync(path, fs.constants.W_OK); return true }])))""",
     since="landlock",
     as_root="process",

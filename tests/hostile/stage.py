@@ -12,7 +12,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -115,23 +115,24 @@ class Neighbour(threading.Thread):
 class Stage:
     """Everything that one tier's checks need. `facts` are what an attacker could know."""
 
-    def __init__(self, tier: str, **settings: str) -> None:
+    def __init__(self, tier: str, *, env: Mapping[str, str] | None = None, **settings: str) -> None:
         self.tier = tier
         self.as_root = os.geteuid() == 0
         self._ends = contextlib.ExitStack()
         self.home = Path(tempfile.mkdtemp(prefix="hostile-", dir="/tmp"))
         self._ends.callback(shutil.rmtree, self.home, ignore_errors=True)
         self.secrets = self._operators_files()
-        settings = {"token": TOKEN, "log_level": "info", "interrupt_grace": "0.5", **settings}
+        given = {"token": TOKEN, "log_level": "info", "interrupt_grace": "0.5", **settings}
         if tier != "none" or offers("isolation"):
-            settings["isolation"] = tier
+            given["isolation"] = tier
         env = {
+            **(env or {}),
             "HOME": str(self.home),
             "SECRET_OF_THE_OPERATOR": SECRET,
             "DATABASE_URL": f"postgres://{SECRET}@localhost/",
         }
         try:
-            self.server = self._ends.enter_context(Server(settings=settings, env=env))
+            self.server = self._ends.enter_context(Server(settings=given, env=env))
             try:
                 self.server.url  # noqa: B018 - waits for it
             except AssertionError as error:

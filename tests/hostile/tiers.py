@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -14,12 +14,12 @@ REQUIRED = os.environ.get("HOSTILE_TIERS", "").replace(",", " ").split()
 
 
 @contextlib.contextmanager
-def stage_at(tier: str, **settings: str) -> Iterator[Stage]:
+def stage_at(tier: str, *, env: Mapping[str, str] | None = None, **settings: str) -> Iterator[Stage]:
     """A server at a tier. Skips if the machine lacks it, with the server's reason."""
     if tier != "none" and not offers("isolation"):
         _lacking(tier, "this version has no isolation")
     try:
-        stage = Stage(tier, **settings)
+        stage = Stage(tier, env=env, **settings)
     except Unavailable as error:
         _lacking(tier, str(error))
     with stage:
