@@ -64,7 +64,8 @@ def as_user(more: list[str]) -> int:
         program.chmod(0o755)
         home = directory / "home"
         home.mkdir()
-        os.chown(home, user.pw_uid, user.pw_gid)
+        for each in (home, packages, *(path for path in packages.rglob("*") if path.is_dir())):
+            os.chown(each, user.pw_uid, user.pw_gid)  # Python keeps there what it has compiled
         rights = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
         command = [
             "setpriv",
@@ -79,7 +80,7 @@ def as_user(more: list[str]) -> int:
             home / "tests",
             "tests/hostile",
         ]
-        env = {**os.environ, "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+        env = {**os.environ, "HOME": str(home)}
         return subprocess.run([*map(str, command), *more], cwd=ROOT, env=env, check=False).returncode
 
 

@@ -231,7 +231,7 @@ def many_files(stage: Stage, language: str) -> object:
         return listed.status_code >= 500 or len(listed.content) > 50_000_000
 
 
-@check(22, "Refused: they are read-only, or of another user.", since="landlock", as_root="process")
+@check(22, "Refused: they are read-only, or of another user.", since="landlock", as_root="process", depends=True)
 def code_of_everybody() -> object:
     """Opens for writing: the interpreter, its packages, a new .pth file, sitecustomize, the kernel's own code."""
     paths = [

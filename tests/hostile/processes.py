@@ -232,7 +232,8 @@ LEAVES = """
 import ctypes, os
 mark = {mark!r}
 for place in ("/tmp", "/dev/shm", "/var/tmp"):
-    open(f"{{place}}/{{mark}}", "w").write("left")
+    try: open(f"{{place}}/{{mark}}", "w").write("left")
+    except PermissionError as error: print(error)
 key = ctypes.CDLL(None, use_errno=True).shmget({key}, 100, 0o1666)
 print(key)
 """

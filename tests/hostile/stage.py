@@ -32,8 +32,11 @@ mark = {mark!r}
 private = "victims-" + "memory"
 open("private.txt", "w").write("private")
 for place in ("/tmp", "/dev/shm", "/var/tmp"):
-    with open(f"{{place}}/{{mark}}", "w") as file:
-        file.write("private")
+    try:
+        with open(f"{{place}}/{{mark}}", "w") as file:
+            file.write("private")
+    except PermissionError as error:
+        print(error)
 libc = ctypes.CDLL(None, use_errno=True)
 libc.prctl(15, mark[:15].encode(), 0, 0, 0)
 libc.shmget({key}, 100, 0o1666)
@@ -177,7 +180,7 @@ class Stage:
         self.victim = Repl(self.client, "python")
         answer = self.victim.run(VICTIM.format(mark=mark, key=key, add_key=add_key))
         assert answer.status == "ok", answer
-        where = answer.stdout[0]
+        where = answer.stdout[-1]
         self.script_victim = Repl(self.client, "typescript")
         answer = self.script_victim.run(TYPESCRIPT_VICTIM.format(mark=mark[:14] + "t"))
         assert answer.status == "ok", answer
