@@ -38,7 +38,7 @@ from engine.kernels.provisioners import MakeProvisioner, Zygotes
 from engine.kernels.remote import RemoteJupyter
 from engine.languages import Language, Languages
 from engine.metrics import Metrics
-from engine.options import DEFAULTS, ExecuteKeywords, ExecuteOptions
+from engine.options import DEFAULTS, ExecuteKeywords, ExecuteOptions, Isolation
 from engine.output import OutputLimits
 from engine.settings import Settings
 from engine.validation import check_context_id, check_env_vars, check_text
@@ -142,7 +142,7 @@ class Engine:
         self.check_settings()
         run_dir = self.run_dir = RunDir(self.settings.run_dir)
         try:
-            self._open(run_dir)
+            await self._open(run_dir)
         except BaseException:
             ending = _end(self._contexts, self._pool, self.backends, run_dir)
             self._contexts = self._pool = self.run_dir = None
@@ -150,11 +150,13 @@ class Engine:
             raise
         return self
 
-    def _open(self, run_dir: RunDir) -> None:
+    async def _open(self, run_dir: RunDir) -> None:
         kept = [language for name in self.settings.pool_languages if (language := self.languages.find(name))]
         self._pool = Pool(self.settings, kept=kept, run_dir=run_dir, metrics=self.metrics, load=self)
         for backend in self.backends:
             backend.open(run_dir, self._pool)
+        for backend in self.backends:
+            await backend.ready()
         brancher = Brancher(self.settings, run_dir=run_dir, metrics=self.metrics)
         options = _context_options(self.settings, self._limits, self.budgets)
         self._contexts = _contexts(self.settings, options, run_dir, self._pool, brancher, self.books)
@@ -210,7 +212,8 @@ class Engine:
             known = self.executions.find_key(key, fingerprint)
             if known is not None:
                 return known
-        context, is_new = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found)
+        wanted = self._isolation(context_id, found, options.isolation, options.network)
+        context, is_new = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found, isolation=wanted)
         execution = Execution(
             request,
             context_id=context.id,
@@ -234,12 +237,15 @@ class Engine:
         beside: str | None = None,
         labels: Mapping[str, str] | None = None,
         only_new: bool = False,
+        isolation: str | None = None,
+        network: str | None = None,
     ) -> Context:
         """Make a context, or find it, and return when its kernel is ready.
 
         `cwd`: an absolute path of an existing directory; None: a directory of its own, removed with the context. `env`:
         variables of a new context's kernel, from its start on. `beside`: another id, whose working directory a new id shares.
         `labels`: added to its own before its kernel starts. `only_new`: an id that has a context already is refused.
+        `isolation`, `network`: of a new context; one that exists must have them.
         Raises what `execute` raises, ContextExists, and KernelStartFailed."""
         found = self.check_language(language)
         check_context_id(context_id)
@@ -252,7 +258,13 @@ class Engine:
         if only_new and any(context.id == context_id for context in self.contexts):
             raise ContextExists(context_id or "")
         context, is_new = self.contexts.get_or_create(
-            context_id or str(uuid.uuid4()), found, named, check_env_vars(env), beside, labels
+            context_id or str(uuid.uuid4()),
+            found,
+            named,
+            check_env_vars(env),
+            beside,
+            labels,
+            self._isolation(context_id, found, isolation, network),
         )
         try:
             await context.ready()
@@ -261,6 +273,23 @@ class Engine:
                 self.contexts.discard(context)
             raise
         return context
+
+    def _isolation(
+        self, context_id: str | None, language: Language, tier: str | None, network: str | None
+    ) -> Isolation | None:
+        """What a request says of the isolation of its context. Raises InvalidRequest, also if the context exists and has another."""
+        wanted = language.backend.resolve_isolation(tier, network)
+        if tier is None and network is None:
+            return None
+        for context in self.contexts:
+            has = context.language.backend.isolation_of(context.workspace)
+            if context.id != context_id or has is None:
+                continue
+            for field, asked, found in (("isolation", tier, has.tier.label), ("network", network, has.network)):
+                if asked not in (None, found):
+                    error = f"{asked!r} is asked for, and context {context_id!r} has {found!r}"
+                    raise InvalidRequest(FieldError(field, error))
+        return wanted
 
     async def delete_context(self, context_id: str, language: str | None = None) -> bool:
         """End the contexts of an id, of one language or of all, and forget their executions. Raises ContextNotFound.

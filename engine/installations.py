@@ -14,7 +14,7 @@ from engine.kernels.provisioners import Confinement
 from engine.languages import Language
 from engine.log import get_logger
 from engine.packages import Installation, check_packages, hint_of, installer_of, tool_variables
-from engine.settings import Settings
+from engine.settings import Settings, Tier
 from engine.workspaces import RunDir
 
 _NOT_SUPPORTED = "packages can be installed for our own Python and TypeScript kernels"
@@ -73,7 +73,11 @@ class Installations:
         settings = self._settings
         most = settings.package_timeout
         staging = self._run_dir.path / f"install-{secrets.token_hex(8)}"
-        variables = tool_variables(tool, settings, tmp_dir=staging, cache_dir=self._cache, server_env=self._server_env)
+        isolation = context.language.backend.isolation_of(context.workspace)
+        # An isolated tool keeps nothing for the next one, which is another's.
+        is_isolated = isolation is not None and isolation.tier is not Tier.NONE
+        cache = staging / "tmp" / "downloads" if is_isolated else self._cache
+        variables = tool_variables(tool, settings, tmp_dir=staging, cache_dir=cache, server_env=self._server_env)
         return Installation(
             installer_of(tool, settings, variables),
             packages,

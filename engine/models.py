@@ -311,7 +311,8 @@ class Installed(Event, tag="installed"):
 
 
 class ContextInfo(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
-    """A context as listed. `state`: starting, idle, busy or dead; `name`, `tags`: a client's labels. Times are ISO 8601, UTC."""
+    """A context as listed. `state`: starting, idle, busy or dead; `name`, `tags`: a client's labels; `isolation`, `network`: of its code,
+    if it runs on this machine. Times are ISO 8601, UTC."""
 
     id: str
     language: str
@@ -322,6 +323,8 @@ class ContextInfo(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     last_activity: str
     queued: int
     execution_count: int
+    isolation: str | UnsetType = UNSET
+    network: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
     tags: dict[str, str] | UnsetType = UNSET
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypedDict, Unpack, get_a
 import msgspec
 from msgspec import Meta
 
+from engine.settings import Network, Tier
 from engine.validation import ENV_NAME, check_env_vars, check_text
 
 OnError = Literal["keep", "rollback"]
@@ -67,6 +68,19 @@ class ExecuteOptions(msgspec.Struct, frozen=True, kw_only=True):
             "and belongs to the context."
         ),
     ] = None
+    isolation: Annotated[
+        str | None,
+        Meta(
+            description="Isolation of a new context: none, process, landlock or namespaces. Default: the isolation of the server. "
+            "The server decides which are allowed."
+        ),
+    ] = None
+    network: Annotated[
+        str | None,
+        Meta(
+            description="Network of a new context: none or open. Default: the setting network. The server decides which are allowed."
+        ),
+    ] = None
     idempotency_key: Annotated[
         str | None, Meta(description="A repeated request with the same key returns the first execution.")
     ] = None
@@ -110,6 +124,13 @@ class ExecuteOptions(msgspec.Struct, frozen=True, kw_only=True):
 DEFAULTS = ExecuteOptions()
 
 
+class Isolation(msgspec.Struct, frozen=True):
+    """How a context is isolated."""
+
+    tier: Tier
+    network: Network
+
+
 class ExecuteKeywords(TypedDict, total=False):
     """The same options as keywords of a call."""
 
@@ -122,6 +143,8 @@ class ExecuteKeywords(TypedDict, total=False):
     variables: bool
     data: bool
     files: bool | None
+    isolation: str | None
+    network: str | None
     idempotency_key: str | None
     prepares: bool
 

@@ -164,6 +164,7 @@ class Context:
         self._slot.inheritance = inheritance
 
     def info(self) -> ContextInfo:
+        isolation = self.language.backend.isolation_of(self.workspace)
         return ContextInfo(
             id=self.id,
             language=self.language.name,
@@ -174,6 +175,8 @@ class Context:
             last_activity=self.last_activity.isoformat(),
             queued=len(self._queue),
             execution_count=self.kernel.execution_count if self.kernel else 0,
+            isolation=UNSET if isolation is None else isolation.tier.label,
+            network=UNSET if isolation is None else isolation.network,
             name=self.workspace.labels.name or UNSET,
             tags=self.workspace.labels.tags or UNSET,
         )

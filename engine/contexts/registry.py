@@ -18,6 +18,7 @@ from engine.contexts.inheritance import CREATED, Inheritance
 from engine.errors import ContextExists, ContextNotFound, PolyreplError, ShuttingDown, StorageFull, TooManyContexts
 from engine.kernels import Kernel, Member, Pool
 from engine.languages import Language
+from engine.options import Isolation
 from engine.workspaces import Anchor, RunDir, Workspace, shortage
 
 DELETED = "was deleted"  # why a context ended that its user wanted to go
@@ -99,10 +100,11 @@ class Contexts:
         env: dict[str, str] | None = None,
         beside: str | None = None,
         labels: Mapping[str, str] | None = None,
+        isolation: Isolation | None = None,
     ) -> tuple[Context, bool]:
         """The context of (id, language), made where there is none, and whether it was. `labels`: added to its own at once.
 
-        `env`: variables of its kernel from the start. `beside`: another id, whose working directory a new id shares.
+        `env`: variables of its kernel from the start. `isolation`: what the request asked for. `beside`: another id, whose working directory a new id shares.
         Raises TooManyContexts, StorageFull or ShuttingDown."""
         key = context_id, language.name
         context = self._by_key.get(key)
@@ -121,8 +123,8 @@ class Contexts:
                 joined.users.discard(key)
             raise
         # A pooled kernel was started in a directory of its own, and without `env`: it is for contexts that bring neither.
-        member = self._pool.take(language) if joined is None and cwd is None and not env else None
-        workspace = joined or self._new_workspace(context_id, cwd, member)
+        member = self._pool.take(language) if joined is None and cwd is None and not env and isolation is None else None
+        workspace = joined or self._new_workspace(context_id, cwd, member, isolation=isolation)
         for each in (context_id, beside or context_id):
             self._workspaces.setdefault(each, workspace)
         workspace.env.update(env or {})
@@ -150,7 +152,7 @@ class Contexts:
         self._make_room(keep=source)
         named = source.workspace.named
         shared = named.shared() if named is not None else None
-        return self._add(context_id, source.language, self._new_workspace(context_id, shared, None))
+        return self._add(context_id, source.language, self._new_workspace(context_id, shared, None, source.workspace))
 
     def _add(self, context_id: str, language: Language, workspace: Workspace, kernel: Kernel | None = None) -> Context:
         key = context_id, language.name
@@ -170,9 +172,22 @@ class Contexts:
         self._listener.context_created(context)
         return context
 
-    def _new_workspace(self, context_id: str, cwd: Anchor | None, member: Member | None) -> Workspace:
+    def _new_workspace(
+        self,
+        context_id: str,
+        cwd: Anchor | None,
+        member: Member | None,
+        source: Workspace | None = None,
+        isolation: Isolation | None = None,
+    ) -> Workspace:
+        """`source`: that of the context of which it is to be a branch."""
         try:
-            workspace = member.workspace if member else self._run_dir.new_workspace(context_id, cwd)
+            if member is not None:
+                workspace = member.workspace
+            elif source is not None:
+                workspace = self._run_dir.new_workspace(context_id, cwd, source.slot, source.isolation)
+            else:
+                workspace = self._run_dir.new_workspace(context_id, cwd, isolation=isolation)
         except OSError as error:
             what = "the files of this context"
             raise shortage(error, what) or StorageFull(error.strerror or "they cannot be made", what=what) from None

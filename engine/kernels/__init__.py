@@ -1,6 +1,6 @@
 """Kernels: how one is found, started, reached, limited and ended."""
 
-from engine.kernels.backend import Backend, FileHolder
+from engine.kernels.backend import Backend, EnclosedTool, FileHolder
 from engine.kernels.environment import kernel_env
 from engine.kernels.grace import wait_for_stop
 from engine.kernels.interpreters import Tool, find_node, find_npm, missing_modules
@@ -18,6 +18,7 @@ from engine.kernels.stock import Member
 __all__ = [
     "ROOT_WARNING",
     "Backend",
+    "EnclosedTool",
     "FileHolder",
     "Kernel",
     "KernelSpecs",

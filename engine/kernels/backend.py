@@ -7,18 +7,21 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from jupyter_client.kernelspec import KernelSpec
 
-from engine.errors import FieldError, KernelStartFailed
+from engine.errors import FieldError, InvalidRequest, KernelStartFailed
+from engine.kernels.isolation import Box
 from engine.kernels.kernel import Kernel
-from engine.kernels.provisioners import Waker, Zygotes
+from engine.kernels.provisioners import Confinement, Waker, Zygote, Zygotes
 from engine.kernels.refusals import start_refused
 from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
+from engine.options import Isolation
 from engine.settings import Settings
 from engine.workspaces import Files, RunDir, Workspace
 
@@ -35,6 +38,19 @@ class FileHolder(Protocol):
 
     def turn(self, timeout: float) -> AbstractAsyncContextManager[Kernel]:
         """Have the kernel between two cells. Raises QueueFull or ContextBusy after `timeout` seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnclosedTool:
+    """What a tool that installs packages is run with; `release` when it has ended. `spawner` None: it is our child."""
+
+    confinement: Confinement
+    spawner: Zygote | None = None
+    box: Box | None = None
+
+    def release(self) -> None:
+        if self.box is not None:
+            self.box.leave()
 
 
 class Backend(ABC):
@@ -86,6 +102,26 @@ class Backend(ABC):
 
         `waker` is woken when `is_current` may answer otherwise than before."""
         self._opened = run_dir
+
+    async def ready(self) -> None:
+        """Return when kernels can be started as the settings say. Raises InvalidRequest that names a setting that does not hold."""
+
+    def resolve_isolation(self, tier: str | None, network: str | None) -> Isolation | None:
+        """How a new context is isolated of which a request says this; None: as all are that say nothing.
+
+        Raises InvalidRequest that names the field, its value and what is allowed."""
+        for field, value in (("isolation", tier), ("network", network)):
+            if value is not None:
+                raise InvalidRequest(FieldError(field, f"{value!r} is not for a language that runs {self.where}"))
+        return None
+
+    def isolation_of(self, workspace: Workspace) -> Isolation | None:
+        """How contexts with these directories are isolated; None: nobody here knows."""
+        return None
+
+    async def enclose_tool(self, workspace: Workspace, staging: Path, limits: Confinement) -> EnclosedTool:
+        """How a tool is run that installs packages into `workspace`, by way of `staging`. Raises KernelStartFailed."""
+        return EnclosedTool(limits)
 
     @abstractmethod
     def spec(self, language: Language) -> KernelSpec:

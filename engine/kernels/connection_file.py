@@ -6,8 +6,12 @@ import contextlib
 import json
 import os
 import socket
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from engine.resources import data_dir
 
 _PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 
@@ -34,7 +38,23 @@ def _free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def write_connection_file(path: Path, info: dict[str, Any]) -> None:
+def relayed_info(directory: Path, info: dict[str, Any]) -> dict[str, Any]:
+    """How we reach a kernel that listens on ports of a network of its own: by sockets in `directory`."""
+    ports = dict(zip(_PORTS, range(1, len(_PORTS) + 1), strict=True))
+    return {**info, **ports, "transport": "ipc", "ip": str(directory / "k")}
+
+
+def relay_command(directory: Path, info: dict[str, Any], command: Sequence[str]) -> list[str]:
+    """The command with a relay from these sockets to the kernel's ports (runtimes/python/relay.py)."""
+    relay = str(data_dir() / "runtimes" / "python" / "relay.py")
+    ports = [str(info[name]) for name in _PORTS]
+    return [sys.executable, "-I", "-S", relay, str(directory / "k"), *ports, "--", *command]
+
+
+def write_connection_file(path: Path, info: dict[str, Any], *, uid: int | None = None) -> None:
+    """`uid`: who reads it, if not we."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(fd, "w") as file:
         json.dump(info, file)
+        if uid is not None:
+            os.fchown(fd, uid, uid)

@@ -35,15 +35,18 @@ def kernel_env(
     context_env: Mapping[str, str] | None = None,
     own: Mapping[str, str] | None = None,
     programs: Sequence[Path] = (),
+    home: Path | None = None,
 ) -> dict[str, str]:
     """All variables of a new kernel. Later ones win: allow-list, directories of the context, the kernelspec's, the setting
     `kernel_env`, `context_env` (what a request gave), `own` (what the server says to its kernel: OWN_VARIABLES).
 
-    `programs`: directories that come first on PATH."""
+    `programs`: directories that come first on PATH; `home`: that of isolated code."""
     patterns = (*_ALLOWED, *settings.kernel_env_allow)
     env = {name: value for name, value in server_env.items() if any(_matches(name, pattern) for pattern in patterns)}
     env["PATH"] = os.pathsep.join([*map(str, programs), _path(settings, env.get("PATH", os.defpath))])
     env["TMPDIR"] = str(tmp_dir)
+    if home is not None:
+        env["HOME"] = str(home)
     env |= {name: str(state_dir / directory) for name, directory in _STATE.items()}
     # Programs find out from it that they run behind a gateway; a Kernel Gateway lets nothing override it.
     gateway = {"KERNEL_GATEWAY": "1"} if "gateway" in settings.surfaces else {}

@@ -50,7 +50,7 @@ def _cell(code: str, *, allow_stdin: bool = False) -> dict[str, Any]:
 class Kernel:
     """A running kernel. `start` or `adopt` makes one; `exited` resolves, once, when its process is gone.
 
-    `memory`: bytes that it may take; only named in a message if it ends for lack of them."""
+    `memory`: bytes that it may take; only named in a message if it ends for lack of them. `uid`: whom it runs as, if not as we do."""
 
     def __init__(
         self,
@@ -60,13 +60,14 @@ class Kernel:
         *,
         metrics: Metrics,
         memory: int | None = None,
+        uid: int | None = None,
     ) -> None:
         self.spec = spec
         self.name = directory.name
         self.state = KernelState.STARTING
         self.execution_count = 0
         self.observer: Listener | None = None  # gets every message, before those whose answers they are
-        self._process = KernelProcess(spec, provisioner, directory, self, memory=memory)
+        self._process = KernelProcess(spec, provisioner, directory, self, memory=memory, uid=uid)
         self._provisioner = provisioner
         self._metrics = metrics
         self._current: Run | None = None
@@ -109,13 +110,14 @@ class Kernel:
         env: dict[str, str],
         timeout: float,
         tcp: bool = False,
+        relayed: bool = False,
     ) -> None:
-        """Start the process and return when it takes requests. `tcp`: it cannot use unix sockets.
+        """Start the process and return when it takes requests. `tcp`: it cannot use unix sockets. `relayed`: as `KernelProcess.start`.
 
         `{connection_file}` in the command stands for the path of the connection file, which is made.
         Raises KernelStartFailed if it cannot be started, ends, or is not there within `timeout` seconds."""
         try:
-            await self._process.start(command, channels, cwd=cwd, env=env, timeout=timeout, tcp=tcp)
+            await self._process.start(command, channels, cwd=cwd, env=env, timeout=timeout, tcp=tcp, relayed=relayed)
         except BaseException:
             self.state = KernelState.DEAD
             raise

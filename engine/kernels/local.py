@@ -14,29 +14,34 @@ import zmq
 from jupyter_client.kernelspec import KernelSpec
 
 from engine.errors import FieldError, KernelStartFailed
-from engine.kernels.backend import Backend, FileHolder
+from engine.kernels.backend import Backend, EnclosedTool, FileHolder
 from engine.kernels.channels import Channels, MakeChannels, Receiver, StreamChannels, ZmqChannels
 from engine.kernels.compiled import CompiledCode, cache_of
 from engine.kernels.context_packages import package_programs, package_variables
 from engine.kernels.environment import kernel_env, zygote_env
+from engine.kernels.isolation import Box, Isolator
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, is_ours
 from engine.kernels.limits import confinement_of, memory_of
 from engine.kernels.provisioners import (
+    Confinement,
     ForkProvisioner,
     MakeProvisioner,
     ProgramProvisioner,
     Provisioner,
     SpawnProvisioner,
     Waker,
+    World,
     Zygote,
     Zygotes,
 )
+from engine.kernels.readable import Readable
 from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
+from engine.options import Isolation
 from engine.resources import data_dir
-from engine.settings import Settings
+from engine.settings import Settings, Tier
 from engine.validation import CACHE_VARIABLE, IS_ENV_NAME, KERNEL_VARIABLE, OWN_VARIABLES
 from engine.workspaces import FileLimits, LocalFiles, RunDir, Workspace
 
@@ -65,9 +70,13 @@ class Local(Backend):
         self._channels = _LocalChannels(settings.max_contexts)
         self._make_channels: MakeChannels = channels or self._channels
         self._server_env = dict(os.environ)
-        self._can_fork = settings.zygote and provisioner is None and sys.platform == "linux"
-        self._zygotes: dict[str, Zygotes] = {}
+        self._spawns = provisioner is None and sys.platform == "linux" and bool(sys.executable)
+        self._can_fork = settings.zygote and self._spawns
+        self._zygotes: dict[tuple[str, bool], Zygotes] = {}
         self._spawners: Zygotes | None = None
+        self._boxers: Zygotes | None = None  # the same for boxes
+        self.isolator = Isolator(settings, Readable(settings), is_on=self._spawns)
+        self._boxes: WeakKeyDictionary[Kernel, Box] = WeakKeyDictionary()
         self._compiled: CompiledCode | None = None
         self._origins: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # which they are copies of
         self._parents: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # zygote or spawner
@@ -81,14 +90,39 @@ class Local(Backend):
         self._waker = waker
         if self._make_provisioner is None:
             self._compiled = CompiledCode(self, run_dir)
-        if self._can_fork and sys.executable:
-            self._spawners = Zygotes(
-                [sys.executable, "-I", "-S", str(data_dir() / "runtimes" / "python" / "spawn.py")],
-                preload=(),
-                env={},
-                timeout=self._settings.kernel_start_timeout,
-                metrics=None,
-            )
+        if self._spawns:
+            self._spawners = self._new_spawners(None)
+            self._boxers = self._new_spawners(self.isolator.world)
+
+    async def ready(self) -> None:
+        await self.isolator.open(self.run_dir, self._spawners, self._boxers)
+
+    def resolve_isolation(self, tier: str | None, network: str | None) -> Isolation | None:
+        found = self.isolator.resolve(tier, network)
+        return None if found == self.isolator.default else found
+
+    def isolation_of(self, workspace: Workspace) -> Isolation:
+        return self.isolator.of(workspace)
+
+    async def enclose_tool(self, workspace: Workspace, staging: Path, limits: Confinement) -> EnclosedTool:
+        tier = self.isolator.of(workspace).tier
+        if tier is Tier.NONE:
+            return EnclosedTool(limits)
+        spawner = await self.isolator.spawner(tier)
+        if spawner is None:
+            raise KernelStartFailed("The installation", "its isolation failed: the spawner does not start")
+        confinement, box = await self.isolator.enclose_tool(workspace, staging, limits)
+        return EnclosedTool(confinement, spawner, box)
+
+    def _new_spawners(self, world: World | None) -> Zygotes:
+        return Zygotes(
+            [sys.executable, "-I", "-S", str(data_dir() / "runtimes" / "python" / "spawn.py")],
+            preload=(),
+            env={},
+            timeout=self._settings.kernel_start_timeout,
+            metrics=None,
+            world=world,
+        )
 
     def spec(self, language: Language) -> KernelSpec:
         return self._kernelspecs.find(language.kernel_name)
@@ -130,7 +164,8 @@ class Local(Backend):
     ) -> tuple[Kernel, str]:
         await workspace.ready()
         if self._make_provisioner is not None:
-            return await self._run(self._make_provisioner(spec), spec, language, workspace, None), "spawn"
+            directory = self.run_dir.new_kernel_dir()
+            return await self._run(self._make_provisioner(spec), spec, language, workspace, directory), "spawn"
         kernel = await self._fork(spec, language, workspace, patient=patient)
         if kernel is not None:
             return kernel, "zygote"
@@ -140,15 +175,26 @@ class Local(Backend):
 
     async def start_program(self, spec: KernelSpec, language: Language, workspace: Workspace) -> Kernel:
         """A kernel that is not forked. The directories of `workspace` are made. Raises KernelStartFailed."""
-        spawner = None if self._spawners is None else await self._spawners.settled()
+        tier = self.isolator.of(workspace).tier
+        spawners = self.isolator.spawners(tier)
+        spawner = None if spawners is None else await spawners.settled()
         kernel = await self._child(ProgramProvisioner, spawner, spec, language, workspace)
         if kernel is not None:
             return kernel
+        if tier is not Tier.NONE:  # never with less
+            why = "there is none" if spawners is None else spawners.describe()
+            raise KernelStartFailed(spec.display_name, f"its isolation failed: the spawner: {why}")
         provisioner = SpawnProvisioner(confinement=confinement_of(spec, self._settings), kernel_spec=spec)
-        return await self._run(provisioner, spec, language, workspace, None)
+        return await self._run(provisioner, spec, language, workspace, self.run_dir.new_kernel_dir())
+
+    def _hold(self, kernel: Kernel, box: Box) -> None:
+        """Keep the box for as long as the kernel lives."""
+        box.join()
+        self._boxes[kernel] = box
+        kernel.exited.add_done_callback(lambda _: box.leave())
 
     def expect(self, source: Kernel, directory: Path) -> None:
-        if (zygote := self._parents.get(source)) is not None:
+        if source not in self._boxes and (zygote := self._parents.get(source)) is not None:
             zygote.expect([directory.name])
 
     async def adopt(
@@ -161,17 +207,26 @@ class Local(Backend):
         pipes: Mapping[str, int],
         timeout: float,
     ) -> Kernel:
-        zygote = self._parents.get(source)
+        zygote, box = self._parents.get(source), self._boxes.get(source)
         spec = source.spec
         provisioner = ForkProvisioner(
-            zygote if zygote is not None and zygote.is_alive else None,
+            zygote if zygote is not None and zygote.is_alive and box is None else None,
             metrics=self._metrics,
             mark=directory.name,
             pipes=pipes,
+            family=box,
             kernel_spec=spec,
         )
         kernel = self._kernel(spec, provisioner, directory)
-        await kernel.adopt(stream, channels=self._make_channels, timeout=timeout)
+        if box is not None:
+            box.join()
+        try:
+            await kernel.adopt(stream, channels=self._make_channels, timeout=timeout)
+            if box is not None:
+                self._hold(kernel, box)
+        finally:
+            if box is not None:
+                box.leave()
         if zygote is not None:
             self._parents[kernel] = zygote
         if source in self._origins:
@@ -180,33 +235,38 @@ class Local(Backend):
         return kernel
 
     def is_current(self, kernel: Kernel) -> bool:
-        zygotes = self._zygotes.get(kernel.spec.resource_dir)
+        zygotes = self._zygotes.get((kernel.spec.resource_dir, kernel in self._boxes))
         zygote = self._origins.get(kernel)
         if zygotes is None:
             return True
         return zygotes.is_current(zygote) if zygote is not None else not zygotes.is_ready
 
     def zygotes(self, language: Language) -> Zygotes | None:
-        spec = self.spec(language)
+        return self._zygotes_of(self.spec(language), self.isolator.default.tier is Tier.NAMESPACES)
+
+    def _zygotes_of(self, spec: KernelSpec, is_boxed: bool) -> Zygotes | None:
+        """A zygote has kernels in boxes, or outside: from a box's process namespace an ordinary user's has no way back."""
         if not self._can_fork or not honours(spec, "fork"):
             return None
-        zygotes = self._zygotes.get(spec.resource_dir)
+        key = spec.resource_dir, is_boxed
+        zygotes = self._zygotes.get(key)
         if zygotes is None:
             run_dir = self.run_dir
-            zygotes = self._zygotes[spec.resource_dir] = Zygotes(
+            zygotes = self._zygotes[key] = Zygotes(
                 self._kernelspecs.command(spec)[: -len(_CONNECTION_ARGUMENTS)],
                 preload=self._settings.preload,
                 env=zygote_env(self._settings, run_dir=run_dir.path, server_env=self._server_env),
                 timeout=self._settings.kernel_start_timeout,
                 metrics=self._metrics,
                 waker=self._waker,
+                world=self.isolator.world if is_boxed else None,
             )
         return zygotes
 
     async def _fork(
         self, spec: KernelSpec, language: Language, workspace: Workspace, *, patient: bool
     ) -> Kernel | None:
-        zygotes = self.zygotes(language)
+        zygotes = self._zygotes_of(spec, self.isolator.of(workspace).tier is Tier.NAMESPACES)
         # What is imported in the zygote already cannot be replaced by a package of the context.
         if zygotes is None or workspace.replaces_packages:
             return None
@@ -227,23 +287,32 @@ class Local(Backend):
         """A kernel that is forked from `zygote`; None where it forks none, and another way remains."""
         if zygote is None:
             return None
-        directory = self.run_dir.new_kernel_dir()
-        provisioner = kind(
-            zygote,
-            metrics=self._metrics,
-            mark=directory.name,
-            confinement=confinement_of(spec, self._settings),
-            kernel_spec=spec,
-        )
+        enclosure = await self.isolator.enclose(spec, workspace, confinement_of(spec, self._settings))
+        box = enclosure.box
         try:
-            kernel = await self._run(provisioner, spec, language, workspace, directory)
-        except KernelStartFailed as error:
-            if provisioner.pid is not None:  # it was forked, and failed by itself
-                raise
-            get_logger().warning("fork_failed", language=language.name, reason=error.message)
-            return None
-        self._parents[kernel] = zygote
-        return kernel
+            provisioner = kind(
+                zygote,
+                metrics=self._metrics,
+                mark=enclosure.directory.name,
+                confinement=enclosure.confinement,
+                kernel_spec=spec,
+            )
+            try:
+                kernel = await self._run(
+                    provisioner, spec, language, workspace, enclosure.directory, is_boxed=box is not None
+                )
+            except KernelStartFailed as error:
+                if provisioner.pid is not None:  # it was forked, and failed by itself
+                    raise
+                get_logger().warning("fork_failed", language=language.name, reason=error.message)
+                return None
+            self._parents[kernel] = zygote
+            if box is not None:
+                self._hold(kernel, box)
+            return kernel
+        finally:
+            if box is not None:  # from here on the kernel has it, or nobody
+                box.leave()
 
     async def _run(
         self,
@@ -251,9 +320,12 @@ class Local(Backend):
         spec: KernelSpec,
         language: Language,
         workspace: Workspace,
-        directory: Path | None,
+        directory: Path,
+        *,
+        is_boxed: bool = False,
     ) -> Kernel:
-        kernel = self._kernel(spec, provisioner, directory or self.run_dir.new_kernel_dir())
+        kernel = self._kernel(spec, provisioner, directory, uid=workspace.slot.uid)
+        isolation = self.isolator.of(workspace)
         ours = is_ours(spec)  # the interpreter of others has packages of its own
         packages = package_variables(self._settings, workspace) if ours else {}
         env = kernel_env(
@@ -261,23 +333,29 @@ class Local(Backend):
             spec_env={**spec.env, **packages},
             tmp_dir=workspace.tmp,
             state_dir=workspace.state,
+            home=None if isolation.tier is Tier.NONE else workspace.home,
             server_env=self._server_env,
             context_env=workspace.env,
             own={KERNEL_VARIABLE: kernel.name, **_own_env(spec, workspace, packages)},
             programs=package_programs(workspace) if ours else (),
         )
+        tcp = language.kernel_name in self._settings.tcp_kernelspecs
+        if tcp and isolation.tier is Tier.LANDLOCK and isolation.network == "none":
+            reason = "it can only use TCP, which the isolation landlock refuses with the network none"
+            raise KernelStartFailed(spec.display_name, reason)
         await kernel.start(
             self._kernelspecs.command(spec),
             channels=self._make_channels,
             cwd=workspace.cwd,
             env=env,
             timeout=self._settings.kernel_start_timeout,
-            tcp=language.kernel_name in self._settings.tcp_kernelspecs,
+            tcp=tcp,
+            relayed=tcp and is_boxed,
         )
         return kernel
 
-    def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path) -> Kernel:
-        return Kernel(spec, provisioner, directory, metrics=self._metrics, memory=memory_of(self._settings))
+    def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path, *, uid: int | None = None) -> Kernel:
+        return Kernel(spec, provisioner, directory, metrics=self._metrics, memory=memory_of(self._settings), uid=uid)
 
     def files(self, holder: FileHolder) -> LocalFiles:
         return LocalFiles(holder.id, holder.workspace, self._file_limits)
@@ -285,7 +363,8 @@ class Local(Backend):
     async def aclose(self) -> None:
         if self._compiled is not None:
             await self._compiled.aclose()
-        for zygotes in (*self._zygotes.values(), self._spawners):
+        await self.isolator.aclose()
+        for zygotes in (*self._zygotes.values(), self._spawners, self._boxers):
             if zygotes is not None:
                 await zygotes.aclose()
         self._channels.close()

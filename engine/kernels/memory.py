@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import os
 import re
 import resource
 import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +25,8 @@ _LAST_WORDS = re.compile(
 _RESERVED_SHARE = 10  # a tenth of all memory ...
 _MOST_RESERVED = 1024 * 1024 * 1024  # ... but no more than this is kept for what runs already
 _PLENTY = 1 << 62  # where the system does not say
+_SET_REAL = {"x86_64": (119, 117), "aarch64": (149, 147)}  # setresgid, setresuid
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +67,39 @@ def private_bytes(pid: int) -> int | None:
     return fields["Private_Dirty"] + fields.get("Private_Clean", 0)
 
 
-def limit_growth(pid: int, size: int) -> None:
+def limit_growth(pid: int, size: int, *, uid: int | None = None) -> None:
     """Let a process have `size` bytes that can be written to besides what it has now (RLIMIT_DATA), and each process that it starts
-    as much in all. A lower limit stays. Raises OSError, also if it has ended."""
+    as much in all. A lower limit stays. `uid`: whose process it is. Raises OSError, also if it has ended."""
     with open(f"/proc/{pid}/statm") as file:
         now = int(file.read().split()[5]) * resource.getpagesize()
-    soft, hard = (_lower(now + size, each) for each in resource.prlimit(pid, resource.RLIMIT_DATA))
+    try:
+        _limit(pid, now + size)
+    except PermissionError:
+        # Root without CAP_SYS_RESOURCE, as in a container: only the process's own user may. A thread becomes that, and ends.
+        if uid is None:
+            raise
+        failed: list[OSError] = []
+        thread = threading.Thread(target=_limit_as, args=(uid, pid, now + size, failed), name="limit")
+        thread.start()
+        thread.join()
+        if failed:
+            raise failed[0] from None
+
+
+def _limit(pid: int, size: int) -> None:
+    soft, hard = (_lower(size, each) for each in resource.prlimit(pid, resource.RLIMIT_DATA))
     resource.prlimit(pid, resource.RLIMIT_DATA, (soft, hard))
+
+
+def _limit_as(uid: int, pid: int, size: int, failed: list[OSError]) -> None:
+    """With the real user of this thread alone: libc's own functions change those of all threads."""
+    try:
+        for number in _SET_REAL.get(os.uname().machine, ()):  # the group first
+            if _libc.syscall(ctypes.c_long(number), ctypes.c_long(uid), ctypes.c_long(-1), ctypes.c_long(-1)) < 0:
+                raise OSError(ctypes.get_errno(), "the limit of memory cannot be set as its user")
+        _limit(pid, size)
+    except OSError as error:
+        failed.append(error)
 
 
 def _lower(size: int, limit: int) -> int:

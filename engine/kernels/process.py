@@ -14,7 +14,7 @@ from jupyter_client.kernelspec import KernelSpec
 
 from engine.errors import KernelStartFailed, MessageError
 from engine.kernels.channels import Channels, MakeChannels, Receiver, stream_pair
-from engine.kernels.connection_file import connection_info, write_connection_file
+from engine.kernels.connection_file import connection_info, relay_command, relayed_info, write_connection_file
 from engine.kernels.kernelspecs import CONNECTION_FILE, honours, memory_slack
 from engine.kernels.memory import is_out_of_memory, limit_growth
 from engine.kernels.provisioners import Exit, OutputReader, Provisioner
@@ -36,10 +36,17 @@ class Owner(Receiver, OutputReader, Protocol):
 class KernelProcess:
     """One process in a directory of its own, which goes with it. `start` or `adopt` is called once.
 
-    `memory`: bytes that the process may take; only named in a message if it ends for lack of them."""
+    `memory`: bytes that the process may take; only named in a message if it ends for lack of them. `uid`: who reads its files."""
 
     def __init__(
-        self, spec: KernelSpec, provisioner: Provisioner, directory: Path, owner: Owner, *, memory: int | None
+        self,
+        spec: KernelSpec,
+        provisioner: Provisioner,
+        directory: Path,
+        owner: Owner,
+        *,
+        memory: int | None,
+        uid: int | None = None,
     ) -> None:
         self.provisioner = provisioner
         self.exited: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
@@ -49,6 +56,7 @@ class KernelProcess:
         self._directory = directory
         self._owner = owner
         self._memory = memory
+        self._uid = uid
         self._stream: socket.socket | None = None
         self._broken: MessageError | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -64,10 +72,12 @@ class KernelProcess:
         env: dict[str, str],
         timeout: float,
         tcp: bool,
+        relayed: bool = False,
     ) -> None:
-        """Launch the process and return when it takes requests. Raises KernelStartFailed; nothing is left then."""
+        """Launch the process and return when it takes requests. `relayed`: its ports are out of our reach, so a relay beside it has
+        sockets for us. Raises KernelStartFailed; nothing is left then."""
         try:
-            info = await self._launch(command, cwd=cwd, env=env, tcp=tcp)
+            info = await self._launch(command, cwd=cwd, env=env, tcp=tcp, relayed=relayed)
             self._watcher = asyncio.create_task(self._watch())
             await self._open(channels, info, timeout)
             self._limit_memory()
@@ -111,7 +121,9 @@ class KernelProcess:
     def how_it_ended(self) -> str:
         return self.exited.result().describe() if self.exited.done() else "gone"
 
-    async def _launch(self, command: Sequence[str], *, cwd: Path, env: dict[str, str], tcp: bool) -> Mapping[str, Any]:
+    async def _launch(
+        self, command: Sequence[str], *, cwd: Path, env: dict[str, str], tcp: bool, relayed: bool
+    ) -> Mapping[str, Any]:
         theirs: socket.socket | None = None
         try:
             if honours(self._spec, "stream") and not tcp:
@@ -120,12 +132,16 @@ class KernelProcess:
             else:
                 written = connection_info(self._directory, tcp=tcp)
             path = self._directory / "connection.json"
-            write_connection_file(path, written)
+            write_connection_file(path, written, uid=self._uid)
+            command = [argument.replace(CONNECTION_FILE, str(path)) for argument in command]
+            info = written
+            if relayed and theirs is None:
+                info, command = relayed_info(self._directory, written), relay_command(self._directory, written, command)
             return await self.provisioner.launch_kernel(
-                [argument.replace(CONNECTION_FILE, str(path)) for argument in command],
+                list(command),
                 cwd=cwd,
                 env=env,
-                connection_info=written,
+                connection_info=info,
                 stream=theirs,
             )
         finally:
@@ -163,7 +179,7 @@ class KernelProcess:
         """From now on only what its user's code takes counts: the interpreter, and what it has imported, are there."""
         if self._memory is not None and self.provisioner.pid is not None:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
-                limit_growth(self.provisioner.pid, self._memory + memory_slack(self._spec))
+                limit_growth(self.provisioner.pid, self._memory + memory_slack(self._spec), uid=self._uid)
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

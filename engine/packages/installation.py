@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import secrets
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -13,8 +14,9 @@ from typing import Protocol
 
 from msgspec import UNSET, UnsetType
 
+from engine.errors import KernelStartFailed
 from engine.following import follow
-from engine.kernels import Kernel, Tool
+from engine.kernels import EnclosedTool, Kernel, Tool
 from engine.kernels.provisioners import Confinement, run_command
 from engine.languages import Language
 from engine.log import get_logger
@@ -32,7 +34,7 @@ from engine.output import Journal, strip_ansi
 from engine.packages.tools import Installer, Outcome, ToolFailed, ToolMissing, explain
 from engine.packages.variables import CREDENTIALS, Variables
 from engine.validation import KERNEL_VARIABLE
-from engine.workspaces import RunDir, Workspace
+from engine.workspaces import RunDir, Workspace, as_owner
 
 _MAX_EVENTS = 2000
 _MAX_LOG_BYTES = 1024 * 1024
@@ -97,6 +99,7 @@ class Installation:
         }
         self._secret = json.dumps(variables.secret).encode()
         self._confinement = confinement
+        self._enclosed: EnclosedTool | None = None
         self._timeout = timeout
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
         self._task: asyncio.Task[None] | None = None
@@ -161,6 +164,9 @@ class Installation:
         try:
             async with asyncio.timeout(self._timeout):
                 await self._prepare()
+                self._enclosed = await self.target.language.backend.enclose_tool(
+                    self.workspace, self._staging, self._confinement
+                )
                 outcome = await self._installer.install(self.packages, self.workspace, self._staging, self._command)
             status = "ok"
         except TimeoutError:
@@ -177,14 +183,20 @@ class Installation:
             error = explain(failed.output)
         except (OSError, ValueError) as failure:
             error = InstallationError("InstallationFailed", str(failure)[:1000], "The log tells more.")
+        except KernelStartFailed as failed:
+            error = InstallationError("InstallationFailed", failed.message, "The server's log tells more.")
+        if self._enclosed is not None:
+            self._enclosed.release()
         with contextlib.suppress(asyncio.CancelledError):  # what has ended is not cancelled any more
             await asyncio.shield(self._run_dir.remove(self._staging))
         self._end(status, outcome, error)
 
     async def _prepare(self) -> None:
         await self.workspace.ready()
-        self._run_dir.make(self._staging.name)
-        self._staging.joinpath("tmp").mkdir(mode=0o700)  # nothing has run in there yet
+        uid = self.workspace.slot.uid
+        self._run_dir.make(self._staging.name, uid=uid)
+        with as_owner(uid):
+            self._staging.joinpath("tmp").mkdir(mode=0o700)  # nothing has run in there yet
 
     def _cancelled(self) -> InstallationError:
         return InstallationError("InstallationCancelled", f"The installation {self._reason}", "Start it again.")
@@ -217,13 +229,16 @@ class Installation:
 
     async def _command(self, command: Sequence[str], *, shown: bool = True, trusted: bool = False) -> str:
         """Run a command and, if it is to be shown, tell what it prints; returns the end of its stdout. Raises ToolFailed."""
+        enclosed = self._enclosed
         code, stdout, stderr = await run_command(
             command,
             cwd=self._staging,
             env=self._env,
-            confinement=self._confinement,
+            confinement=enclosed.confinement if enclosed is not None else self._confinement,
             reader=self if shown else None,
             given=self._secret if trusted else b"{}",
+            spawner=enclosed.spawner if enclosed is not None else None,
+            mark=f"t{secrets.token_hex(4)}",
         )
         if code != 0:
             raise ToolFailed(stderr + stdout)

@@ -17,12 +17,15 @@ from pydantic_settings import (
 
 from engine.settings.contexts import Contexts, Outputs
 from engine.settings.dialects import Gateway, KernelBox, Mcp
+from engine.settings.isolation import Isolation
 from engine.settings.kernels import Kernels, Packages, Remote
 from engine.settings.serving import Logging, Serving
 
 
 # The last base comes first in the list of settings.
-class Settings(Logging, Outputs, Contexts, Mcp, KernelBox, Gateway, Packages, Remote, Kernels, Serving, BaseSettings):
+class Settings(
+    Logging, Outputs, Contexts, Isolation, Mcp, KernelBox, Gateway, Packages, Remote, Kernels, Serving, BaseSettings
+):
     """What a server or an engine is run with. Seconds and bytes throughout; a list is also read from "a,b,c"."""
 
     model_config = SettingsConfigDict(env_prefix="POLYREPL_", extra="forbid", frozen=True)

@@ -9,6 +9,7 @@ from engine.workspaces.places import Anchor, Place
 from engine.workspaces.refusals import shortage
 from engine.workspaces.removal import remove_tree
 from engine.workspaces.run_directory import RunDir
+from engine.workspaces.slots import Slot, SlotSource, Spare, Uids, as_owner
 from engine.workspaces.threads import Daemons, Disk, Lane, Stuck
 from engine.workspaces.usage import FileLimits
 from engine.workspaces.workspace import Workspace
@@ -27,10 +28,15 @@ __all__ = [
     "OpenFile",
     "Place",
     "RunDir",
+    "Slot",
+    "SlotSource",
+    "Spare",
     "Stuck",
     "TooMuchToCopy",
+    "Uids",
     "Watch",
     "Workspace",
+    "as_owner",
     "checked_path",
     "copy_workspace",
     "file_error",

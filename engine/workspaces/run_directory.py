@@ -14,10 +14,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engine.log import get_logger
+from engine.options import Isolation
 from engine.workspaces.claims import Claim, sweep
 from engine.workspaces.named import Naming
 from engine.workspaces.places import Anchor
 from engine.workspaces.removal import LATE, remove_at, remove_tree
+from engine.workspaces.slots import Slot, SlotSource, Uids, as_owner
 from engine.workspaces.threads import Disk, Lane, Stuck
 from engine.workspaces.workspace import Lanes, Workspace
 
@@ -43,6 +45,9 @@ class RunDir:
         _in_time(lambda: sweep(self._base), _SWEEP_SECONDS)
         self.disk = Disk()
         self.left: dict[Path, Lane] = {}  # what could not be removed yet
+        self.uids: Uids | None = None  # of slots that are made from now on
+        self.spares: SlotSource | None = None
+        self._slots: dict[Path, Slot] = {}  # by the roots of their workspaces
         self._naming = Naming(self.disk.names)
         self._claim: Claim | None = Claim.make(self._base)
         self.path = self._claim.path
@@ -76,51 +81,124 @@ class RunDir:
             return str(error) if error.strerror is None else f"cannot use {error.filename}: {error.strerror}"
         return None if os.access(base, os.W_OK | os.X_OK) else f"cannot write to {base}"
 
+    def open_to(self, uids: Uids) -> None:
+        """From now on slots have owners of their own: let those pass, but not look around. Raises OSError."""
+        self.uids = uids
+        for path in (self._base, self.path, self.kernels, self.contexts):
+            os.chmod(path, 0o711)
+
     def new_kernel_dir(self) -> Path:
         """A directory for one kernel's sockets and connection file."""
         return self._make(self._kernels, "k", suffix=8)
 
-    def new_context_dir(self, context_id: str) -> Path:
-        """A directory for one context id, never one that another context had."""
-        slug = _NOT_IN_NAMES.sub("_", context_id)[:40]
-        return self._make(self._contexts, f"{slug}-", suffix=8)
+    def new_kernel_dir_of(self, slot: Slot) -> Path:
+        """The same for one that runs as the owner of `slot`."""
+        path = self.new_kernel_dir()
+        if slot.uid is not None:
+            os.chown(path, slot.uid, slot.uid)
+        return path
 
-    def make(self, name: str) -> None:
-        """Make a directory in the run directory. Raises OSError: FileExistsError where it is there."""
-        os.mkdir(name, 0o700, dir_fd=self._root.make().fd)
+    def new_slot(self) -> Slot:
+        """A directory for the workspaces of one family of kernels, never one that another had. Raises OSError; nothing is left then."""
+        path = self._make(self._contexts, "", suffix=12)
+        anchor = Anchor(path, self._contexts)
+        uid = None
+        try:
+            uid = None if self.uids is None else self.uids.acquire()
+            held = anchor.make()
+            if uid is not None:
+                os.fchown(held.fd, uid, uid)
+        except BaseException:
+            if uid is not None and self.uids is not None:
+                self.uids.release(uid)
+            os.rmdir(path)
+            raise
+        return Slot(path, anchor, uid)
 
-    def new_workspace(self, name: str, cwd: Anchor | None = None) -> Workspace:
+    def make(self, name: str, *, uid: int | None = None) -> None:
+        """Make a directory in the run directory, for that user. Raises OSError: FileExistsError where it is there."""
+        held = self._root.make()
+        os.mkdir(name, 0o700, dir_fd=held.fd)
+        if uid is not None:
+            os.chown(name, uid, uid, dir_fd=held.fd, follow_symlinks=False)
+
+    def new_workspace(
+        self, name: str, cwd: Anchor | None = None, slot: Slot | None = None, isolation: Isolation | None = None
+    ) -> Workspace:
         """Directories for a context, not made yet but for their root. `cwd`: one to work in that a request named.
 
+        `slot`: that of the context of which it is to be a branch; by default another one. `isolation`: what a request asked for.
         Raises OSError; nothing is left then."""
-        root = self.new_context_dir(name)
+        if slot is None and self.spares is not None and cwd is None and isolation is None:
+            slot = self.spares.acquire_slot()
+        slot = slot or self.new_slot()
+        root = slot.path / f"{_NOT_IN_NAMES.sub('_', name)[:40]}-{secrets.token_hex(4)}"
+        slot.roots.add(root)
+        self._slots[root] = slot
         try:
-            anchor = Anchor(root, self._contexts)
-            anchor.make()
+            anchor = Anchor(root, slot.anchor)
+            with as_owner(slot.uid):
+                anchor.make()
         except BaseException:
-            os.rmdir(root)
+            self._forget(root)
+            if not slot.roots:
+                os.rmdir(slot.path)
+                self._release(slot)
             raise
         work = root / "work" if cwd is None else cwd.path
-        return Workspace(root, work, root / "tmp", anchor=anchor, named=cwd, lanes=Lanes.of(self.disk))
+        lanes = Lanes.of(self.disk, slot.uid)
+        return Workspace(
+            root, work, root / "tmp", slot=slot, isolation=isolation, anchor=anchor, named=cwd, lanes=lanes
+        )
+
+    def _forget(self, root: Path) -> None:
+        slot = self._slots.pop(root, None)
+        if slot is not None:
+            slot.roots.discard(root)
+            slot.ended.discard(root)
+
+    def _release(self, slot: Slot) -> None:
+        """Its directory is gone."""
+        slot.anchor.close()
+        if slot.spare is not None:
+            slot.spare.discard()
+        if slot.uid is not None and self.uids is not None:
+            uid, slot.uid = slot.uid, None
+            self.uids.release(uid)
 
     async def named(self, cwd: str | None, allowed: Sequence[Path]) -> Anchor | None:
         """As `Naming.find`."""
         return await self._naming.find(cwd, allowed)
 
     async def remove(self, path: Path) -> bool:
-        """Remove a directory of ours with all that is in it. Returns whether it is gone; if not, `retry` tries again."""
+        """Remove a directory of ours with all that is in it, and a slot with its last workspace. Returns whether it is gone; if
+        not, `retry` tries again."""
+        slot = self._slots.get(path)
+        if slot is not None:
+            slot.ended.add(path)
+        target = path if slot is None or not slot.is_over else slot.path
+        return await self._remove_all(path, target, slot)
+
+    async def remove_slot(self, slot: Slot) -> bool:
+        """Remove one that has no workspace. Returns as `remove` does."""
+        return await self._remove_all(slot.path, slot.path, slot)
+
+    async def _remove_all(self, path: Path, target: Path, slot: Slot | None) -> bool:
         lane = self.left.get(path) or Lane(self.disk.deletions)
         deadline = time.monotonic() + _REMOVAL_SECONDS
         reason: str | None = None
         tries = 0
         while tries < _TRIES and time.monotonic() < deadline:
             try:
-                reason = await lane.run(lambda: self._remove(path, _SLICE_SECONDS), timeout=_REMOVAL_SECONDS)
+                reason = await lane.run(lambda: self._remove(target, _SLICE_SECONDS), timeout=_REMOVAL_SECONDS)
             except OSError as error:
                 reason = "its file system does not answer" if isinstance(error, Stuck) else error.strerror
                 break
             if reason is None:
                 self.left.pop(path, None)
+                self._forget(path)
+                if slot is not None and target == slot.path:
+                    self._release(slot)
                 return True
             if reason != LATE:
                 tries += 1
@@ -200,6 +278,7 @@ def _default_base() -> Path:
 
 def _check_private(base: Path) -> None:
     info = base.lstat()
-    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o077:
+    others = 0o077 if os.getuid() else 0o066  # root's contexts have users of their own, who pass
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & others:
         msg = f"{base} must be a directory of the user {os.getuid()} with mode 0700"
         raise PermissionError(msg)

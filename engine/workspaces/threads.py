@@ -16,6 +16,8 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from engine.workspaces.slots import as_owner
+
 Value = TypeVar("Value")
 _IDLE_SECONDS = 10.0  # until a thread that has nothing to do ends
 _LEAVE_AGAIN_SECONDS = 1.0  # where no thread can be started
@@ -192,9 +194,10 @@ class Threads:
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Lane:
-    """The share of one context in some threads."""
+    """The share of one context in some threads. `uid`: whose files they work with; None: the server's user."""
 
     threads: Threads
+    uid: int | None = None
     running: int = 0
     stuck: int = 0
     _waiting: deque[_Job[Any]] = field(default_factory=deque)
@@ -209,7 +212,7 @@ class Lane:
         if self.stuck >= self.threads.each or not self.threads.is_open:
             raise Stuck
         result: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
-        job = _Job(work, timeout, result, drop)
+        job = _Job(work if self.uid is None else partial(_as, self.uid, work), timeout, result, drop)
         self._waiting.append(job)
         self.threads.offer(self)
         try:
@@ -232,6 +235,11 @@ class Lane:
         for job in self._waiting:
             _fail(job.result)
         self._waiting.clear()
+
+
+def _as(uid: int, work: Callable[[], Value]) -> Value:
+    with as_owner(uid):
+        return work()
 
 
 def _fail(result: asyncio.Future[Any]) -> None:

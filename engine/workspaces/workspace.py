@@ -8,9 +8,11 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.options import Isolation
 from engine.workspaces.beneath import open_beneath
 from engine.workspaces.labels import Labels
 from engine.workspaces.places import Anchor, Held, Place
+from engine.workspaces.slots import Slot, as_owner
 from engine.workspaces.threads import Disk, Lane, Stuck
 from engine.workspaces.usage import Usage
 
@@ -25,8 +27,9 @@ class Lanes:
     copies: Lane
 
     @classmethod
-    def of(cls, disk: Disk) -> Lanes:
-        return cls(Lane(disk.files), Lane(disk.copies))
+    def of(cls, disk: Disk, uid: int | None = None) -> Lanes:
+        """`uid`: whose files they are."""
+        return cls(Lane(disk.files, uid), Lane(disk.copies, uid))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class Workspace:
     anchor: Anchor = None  # type: ignore[assignment]  # by default one of its own
     names: tuple[str, ...] = ()
     named: Anchor | None = None
+    slot: Slot = None  # type: ignore[assignment]  # by default the root itself
+    isolation: Isolation | None = None  # what a request asked for; None: that of the server
     lanes: Lanes = field(default_factory=lambda: Lanes.of(Disk()))
     usage: Usage = field(default_factory=Usage)
     known_empty: Empty | None = None  # the working directory
@@ -63,6 +68,8 @@ class Workspace:
     def __post_init__(self) -> None:
         if self.anchor is None:
             self.anchor = Anchor(self.root)
+        if self.slot is None:
+            self.slot = Slot(self.root, self.anchor)
         if self.named is None and not str(self.cwd).startswith(f"{self.root}{os.sep}"):
             self.named = Anchor(self.cwd.resolve(), is_named=True)
 
@@ -80,6 +87,11 @@ class Workspace:
     def state(self) -> Path:
         """Where programs of the context keep caches, settings and histories between runs."""
         return self.root / "state"
+
+    @property
+    def home(self) -> Path:
+        """The home of isolated code."""
+        return self.state / "home"
 
     @property
     def replaces_packages(self) -> bool:
@@ -111,7 +123,17 @@ class Workspace:
         root = self.root.joinpath(*names)
         cwd = root / "work" if self.is_own else self.cwd
         below = (*self.names, *names)
-        return Workspace(root, cwd, root / "tmp", anchor=self.anchor, names=below, named=self.named, lanes=self.lanes)
+        return Workspace(
+            root,
+            cwd,
+            root / "tmp",
+            slot=self.slot,
+            isolation=self.isolation,
+            anchor=self.anchor,
+            names=below,
+            named=self.named,
+            lanes=self.lanes,
+        )
 
     async def ready(self) -> None:
         """As `prepare`, with the look at a directory that a request named in a thread: it may be on any file system."""
@@ -127,12 +149,16 @@ class Workspace:
         a cell has put a link or a mount in the place of the working directory. One that a request named is not looked at again."""
         if self.is_gone:
             raise FileNotFoundError(errno.ENOENT, "The context has ended", str(self.root))
+        with as_owner(self.slot.uid):
+            self._prepare()
+
+    def _prepare(self) -> None:
         self.anchor.make()
         if self.names:
             with self.place().opened(make=True):
                 pass
-        for name in ("tmp", "state"):
-            self.place(name).make()
+        for names in (("tmp",), ("state",), ("state", "home")):
+            self.place(*names).make()
         try:
             self._prepare_work()
         except OSError as error:

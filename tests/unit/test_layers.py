@@ -39,6 +39,7 @@ ENGINE_ROOMS = {  # from the bottom up, one line each: a room imports only rooms
     "workspaces": f"{IO} msgspec",
     "kernels.channels": f"{IO} zmq",
     "kernels.provisioners": f"{IO} jupyter_client msgspec",
+    "kernels.isolation": f"{IO} jupyter_client",
     "kernels": f"{IO} zmq jupyter_client jupyter_core msgspec",
     "kernels.remote": f"{IO} httpx websockets jupyter_client msgspec",
     "packages": f"{IO} msgspec",
@@ -72,7 +73,16 @@ DIALECTS = {
     "api.mcp",
 }
 FACES = (
-    {"jupyter", "output", "workspaces", "kernels", "kernels.channels", "kernels.provisioners", "kernels.remote"}
+    {
+        "jupyter",
+        "output",
+        "workspaces",
+        "kernels",
+        "kernels.channels",
+        "kernels.isolation",
+        "kernels.provisioners",
+        "kernels.remote",
+    }
     | {"packages", "contexts", "settings", "server", "api.middleware"}
     | DIALECTS
 )

@@ -9,7 +9,7 @@ from msgspec import Meta
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
 from engine.api.http.requests import FewEntries, FirstProblem
-from engine.options import BODY_FIELDS, ExecuteOptions, from_body
+from engine.options import BODY_FIELDS, DESCRIPTIONS, ExecuteOptions, from_body
 from engine.packages import MAX_PACKAGES
 from engine.validation import CONTEXT_ID
 
@@ -77,6 +77,8 @@ class ContextBody(_Body):
     cwd: str | None = Field(
         None, description="Working directory: an absolute path of an existing directory. Default: a new directory."
     )
+    isolation: str | None = Field(None, description=DESCRIPTIONS["isolation"])
+    network: str | None = Field(None, description=DESCRIPTIONS["network"])
 
 
 class ForkBody(_Body):

@@ -39,7 +39,13 @@ class FilesLeft(msgspec.Struct):
 
 async def create_context(request: Request) -> Response:
     body = await read_body(request, ContextBody, optional=True)
-    context = await engine_of(request).create_context(language=body.language, context_id=body.context_id, cwd=body.cwd)
+    context = await engine_of(request).create_context(
+        language=body.language,
+        context_id=body.context_id,
+        cwd=body.cwd,
+        isolation=body.isolation,
+        network=body.network,
+    )
     return json_response(context.info(), 201, {"Location": f"/contexts/{context.id}"})
 
 

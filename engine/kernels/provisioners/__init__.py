@@ -1,7 +1,7 @@
 """Ways to run a kernel: as a process that is spawned, or forked from a zygote."""
 
 from engine.kernels.provisioners.command import run_command
-from engine.kernels.provisioners.confinement import ROOT_WARNING, Confinement, hide_process
+from engine.kernels.provisioners.confinement import ROOT_WARNING, Confinement, Rules, hide_process
 from engine.kernels.provisioners.fork import ForkProvisioner
 from engine.kernels.provisioners.program import ProgramProvisioner
 from engine.kernels.provisioners.provisioner import (
@@ -12,8 +12,8 @@ from engine.kernels.provisioners.provisioner import (
     Provisioner,
 )
 from engine.kernels.provisioners.spawn import SpawnProvisioner
-from engine.kernels.provisioners.zygote import Zygote
-from engine.kernels.provisioners.zygotes import Waker, Zygotes
+from engine.kernels.provisioners.zygote import Watcher, Zygote, ZygoteFailed
+from engine.kernels.provisioners.zygotes import Waker, World, Zygotes
 
 __all__ = [
     "FORK_NAME",
@@ -25,9 +25,13 @@ __all__ = [
     "OutputReader",
     "ProgramProvisioner",
     "Provisioner",
+    "Rules",
     "SpawnProvisioner",
     "Waker",
+    "Watcher",
+    "World",
     "Zygote",
+    "ZygoteFailed",
     "Zygotes",
     "hide_process",
     "run_command",

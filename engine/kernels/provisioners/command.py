@@ -13,7 +13,10 @@ from typing import Protocol
 from jupyter_client.kernelspec import KernelSpec
 
 from engine.kernels.provisioners.confinement import Confinement
+from engine.kernels.provisioners.program import ProgramProvisioner
 from engine.kernels.provisioners.spawn import SpawnProvisioner
+from engine.kernels.provisioners.zygote import Zygote
+from engine.settings import Tier
 
 _GRACE = 5.0  # seconds that a command gets to take back what it has begun
 _TAIL_CHARS = 64 * 1024
@@ -36,16 +39,27 @@ async def run_command(
     confinement: Confinement,
     reader: LineReader | None,
     given: bytes = b"",
+    spawner: Zygote | None = None,
+    mark: str = "command",
 ) -> tuple[int | None, str, str]:
     """Run a command to its end; returns its exit code and the ends of its stdout and stderr. `reader` gets each line, and the
-    command `given` through its stdin (at most what a pipe holds, 64 KiB).
+    command `given` through its stdin (at most what a pipe holds, 64 KiB). `spawner`: what starts it, which a confinement of more than
+    limits needs; its process is called after `mark`. None: it is our child.
 
     When this is cancelled, the command is asked to stop, and killed where it does not; it, its process group and what left that with
     the command's environment are gone on return. Raises OSError where it cannot be started."""
-    process = SpawnProvisioner(confinement=confinement, kernel_spec=KernelSpec())
+    process: SpawnProvisioner | ProgramProvisioner
+    if spawner is not None:
+        process = ProgramProvisioner(
+            spawner, metrics=None, mark=mark, confinement=confinement, kernel_spec=KernelSpec()
+        )
+    elif confinement.tier is not Tier.NONE:
+        raise OSError(errno.EPERM, "Its isolation needs a spawner")
+    else:
+        process = SpawnProvisioner(confinement=confinement, kernel_spec=KernelSpec())
     output = process.reader = _Output(process, reader)
     with _pipe_with(given) as stdin:
-        await process.launch_kernel(list(command), cwd=cwd, env=dict(env), connection_info={}, stdin=stdin)
+        await process.launch_kernel(list(command), cwd=cwd, env=dict(env), connection_info={}, stdin=stdin, stream=None)
     try:
         code = await process.wait()
     finally:
@@ -67,7 +81,7 @@ def _pipe_with(given: bytes) -> Iterator[int]:
         os.close(reader)
 
 
-async def _release(process: SpawnProvisioner, output: _Output) -> None:
+async def _release(process: SpawnProvisioner | ProgramProvisioner, output: _Output) -> None:
     """End the command and all that it started; one step, so that a second cancellation leaves nothing of it out."""
     try:
         await _end(process)
@@ -78,7 +92,7 @@ async def _release(process: SpawnProvisioner, output: _Output) -> None:
         output.close()
 
 
-async def _end(process: SpawnProvisioner) -> None:
+async def _end(process: SpawnProvisioner | ProgramProvisioner) -> None:
     if not process.has_process:
         return
     await process.terminate()
@@ -92,7 +106,7 @@ async def _end(process: SpawnProvisioner) -> None:
 class _Output:
     """What a command prints, by the name of the stream."""
 
-    def __init__(self, process: SpawnProvisioner, reader: LineReader | None) -> None:
+    def __init__(self, process: SpawnProvisioner | ProgramProvisioner, reader: LineReader | None) -> None:
         self._process = process
         self._lines = {name: _Lines(name, reader) for name in ("stdout", "stderr")}
 

@@ -1,7 +1,7 @@
 """Confinement: what a process of a context may do, decided once and applied by whoever makes the process.
 
-Today that is limits of setrlimit(2), and who may look into the process. A view of files, a network and a tier of isolation have their
-place here, too."""
+All of it is in one value: limits, who may look into the process, whom it runs as, the system calls, files and network that it
+reaches, and the box that it joins."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from engine.settings import Tier
+
 Limits = Mapping[str, tuple[int, int]]
 """Soft and hard limit by name, as in setrlimit(2) without the prefix."""
 
@@ -21,11 +23,33 @@ _OPEN_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """What a process may reach of the file system and the network, where Landlock decides that."""
+
+    read: tuple[str, ...]
+    write: tuple[str, ...]
+    network: bool
+
+    def message(self) -> dict[str, Any]:
+        return {"read": list(self.read), "write": list(self.write), "network": self.network}
+
+
+@dataclass(frozen=True, slots=True)
 class Confinement:
-    """Frozen: the same value for a process that is spawned, forked or runs an installer."""
+    """Frozen: the same value for a process that is forked from a zygote, or started by a spawner, and for an installer.
+
+    `tier`: what has to hold; a start that cannot have all of it fails. `uid`: whom the process runs as, None for the server's user;
+    `box`: a pidfd of the init of the box that it joins; `cgroups`: opened cgroup.procs files. The descriptors belong to others, and
+    are open while the process starts."""
 
     rlimits: Limits = field(default_factory=dict)
     hidden: bool = False
+    tier: Tier = Tier.NONE
+    uid: int | None = None
+    rules: Rules | None = None
+    box: int | None = None
+    cpus: tuple[int, ...] = ()
+    cgroups: tuple[int, ...] = ()
 
     @classmethod
     def of(
@@ -44,9 +68,34 @@ class Confinement:
                 limits[name] = (most, most)
         return cls({**limits, **{name: (value, value) for name, value in rlimits.items()}}, hidden)
 
+    @property
+    def fds(self) -> list[int]:
+        """What goes with the message, in this order."""
+        return [*(() if self.box is None else (self.box,)), *self.cgroups]
+
     def message(self) -> dict[str, Any]:
         """As a zygote reads it in a request to fork (runtimes/README.md)."""
-        return {"rlimits": {name: list(pair) for name, pair in self.rlimits.items()}, "hidden": self.hidden}
+        message: dict[str, Any] = {
+            "rlimits": {name: list(pair) for name, pair in self.rlimits.items()},
+            "hidden": self.hidden,
+        }
+        if self.cgroups:
+            message["cgroups"] = len(self.cgroups)
+        if self.cpus:
+            message["cpus"] = list(self.cpus)
+        if self.tier is Tier.NONE:
+            return message
+        message["rlimits"].setdefault("CORE", [0, 0])
+        message["no_new_privs"] = True
+        if self.uid is not None:
+            message["uid"] = self.uid
+        if self.tier >= Tier.LANDLOCK:
+            message["seccomp"] = True
+        if self.rules is not None:
+            message["landlock"] = self.rules.message()
+        if self.box is not None:
+            message["box"] = True
+        return message
 
     def apply(self, pid: int) -> None:
         """Limit a process of ours that runs already; no limit is raised above what it has. Raises OSError.

@@ -11,20 +11,30 @@ import signal
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from jupyter_client.connect import KernelConnectionInfo
 
 from engine.kernels.provisioners.confinement import UNCONFINED, Confinement
 from engine.kernels.provisioners.process import end_marked, end_tree, fork_name, name_of
 from engine.kernels.provisioners.provisioner import Exit, Provisioner
-from engine.kernels.provisioners.zygote import ForkRequest, Zygote, ZygoteFailed
+from engine.kernels.provisioners.zygote import ForkRequest, Watcher, Zygote, ZygoteFailed
 from engine.metrics import Metrics
 
 _TO_THE_GROUP = 1 << 2  # PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
 _NOTICE_WAIT = 1.0  # seconds the zygote's word may come later than the pidfd's
 _PIPE_BYTES = 1 << 20
 _LAST_OUTPUT_CHARS = 16 * 1024
+
+
+class Family(Protocol):
+    """The box that a kernel and its branches share."""
+
+    def inner_pid(self, pidfd: int, pid: int) -> int:
+        """The number that a branch has in the box. Raises OSError for a process that is no child of the box's init."""
+
+    def watch(self, inner: int, watcher: Watcher, *, has_ended: bool) -> None:
+        """Have `watcher` told how that process ends."""
 
 
 class ForkProvisioner(Provisioner):
@@ -36,18 +46,20 @@ class ForkProvisioner(Provisioner):
         self,
         zygote: Zygote | None,
         *,
-        metrics: Metrics,
+        metrics: Metrics | None,
         mark: str,
         confinement: Confinement = UNCONFINED,
         pipes: Mapping[str, int] | None = None,
+        family: Family | None = None,
         **kwargs: Any,
     ) -> None:
-        """`mark`: the kernel's name, which its process gets, too. `pipes`, our copies of the readers of stdout and stderr, are owned
+        """`mark`: the kernel's name, which its process gets, too. `family`: its box, for `adopt` alone. `pipes`, our copies of the readers of stdout and stderr, are owned
         here from now on; for `adopt` alone."""
         super().__init__(**kwargs)
         self.zygote = zygote
         self._metrics = metrics
         self._confinement = confinement
+        self._family = family
         self._pidfd = -1
         self._pipes = dict(pipes or {})
         self._last = ""
@@ -64,7 +76,8 @@ class ForkProvisioner(Provisioner):
             raise OSError("only kernels with a stream are forked")
         started = time.perf_counter()
         info = await self._fork(**kwargs)
-        self._metrics.fork_seconds.observe(time.perf_counter() - started)
+        if self._metrics is not None:
+            self._metrics.fork_seconds.observe(time.perf_counter() - started)
         return info
 
     async def _fork(self, *, argv: Sequence[str] = (), **kwargs: Any) -> KernelConnectionInfo:
@@ -76,7 +89,7 @@ class ForkProvisioner(Provisioner):
             nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
             passed.callback(os.close, nothing)
             stream_fd = -1 if stream is None else stream.fileno()
-            fds = [nothing if stream is None else stream_fd, nothing]
+            fds = [nothing if stream is None else stream_fd, kwargs.get("stdin", nothing)]
             for name in ("stdout", "stderr"):
                 reader, writer = os.pipe2(os.O_CLOEXEC)
                 passed.callback(os.close, writer)
@@ -100,7 +113,10 @@ class ForkProvisioner(Provisioner):
                 # The number came with a message; it is somebody else's by now. The name was made up just for this process.
                 raise ProcessLookupError(errno.ESRCH, "its process has ended")
             self._ended = asyncio.get_running_loop().create_future()
-            if self.zygote is not None and self.zygote.is_alive:
+            if self._family is not None:
+                inner = self._family.inner_pid(pidfd, pid)
+                self._family.watch(inner, self, has_ended=_has_ended(pidfd))
+            elif self.zygote is not None and self.zygote.is_alive:
                 await self._adopt_in_zygote(self.zygote, pid, pidfd)
         except BaseException:
             os.close(pidfd)
@@ -131,13 +147,13 @@ class ForkProvisioner(Provisioner):
 
     def note_zygote_gone(self) -> None:
         """From now on nobody tells how it ends; that it does, the pidfd says."""
-        self.zygote = None
+        self.zygote = self._family = None
 
     def _note_gone(self) -> None:
         """The process is gone; the zygote's notice, which knows more, is on its way if there is a zygote."""
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._pidfd)
-        if self.zygote is None:
+        if self.zygote is None and self._family is None:
             self._finish(Exit(None))
         else:
             self._timer = loop.call_later(_NOTICE_WAIT, self._finish, Exit(None))
@@ -190,9 +206,7 @@ class ForkProvisioner(Provisioner):
         except ProcessLookupError:
             return False
         except OSError:  # an older Linux, which knows groups by number only
-            poller = select.poll()
-            poller.register(self._pidfd, select.POLLIN)
-            if poller.poll(0):  # it is gone, and the number may be somebody else's
+            if _has_ended(self._pidfd):  # it is gone, and the number may be somebody else's
                 return True
             try:
                 os.killpg(self.pid, signum)
@@ -221,6 +235,12 @@ class ForkProvisioner(Provisioner):
         finally:
             while self._pipes:
                 os.close(self._pipes.popitem()[1])
+
+
+def _has_ended(pidfd: int) -> bool:
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    return bool(poller.poll(0))
 
 
 def _collect(pidfd: int) -> None:

@@ -77,8 +77,8 @@ class Fork:
 class _Pending:
     """A request that is not answered yet."""
 
-    answer: asyncio.Future[Fork | None]  # None: adopted
-    watcher: Watcher
+    answer: asyncio.Future[Fork | None]  # None: adopted, or a box that is being made
+    watcher: Watcher | None = None
 
     def discard(self) -> None:
         """Whoever asked has gone. If the answer came just then, end the process that nobody else knows of."""
@@ -115,6 +115,7 @@ class Zygote:
         self._loop = asyncio.get_running_loop()
         self._process = ZygoteProcess(self)
         self._greeted: asyncio.Future[None] = self._loop.create_future()
+        self._world = -1
         self._watched: dict[str, int] = {}
         self._looked_at = 0.0
         self._numbers = 0
@@ -153,12 +154,21 @@ class Zygote:
         return self.state is ZygoteState.READY
 
     async def start(
-        self, command: Sequence[str], *, preload: Sequence[str], env: Mapping[str, str], timeout: float
+        self,
+        command: Sequence[str],
+        *,
+        preload: Sequence[str],
+        env: Mapping[str, str],
+        timeout: float,
+        arguments: Sequence[str] = (),
+        fds: Sequence[int] = (),
     ) -> None:
-        """Run `command` as a zygote that imports `preload`, and wait for its greeting. Raises ZygoteFailed; nothing is left then."""
+        """Run `command` as a zygote that imports `preload`, and wait for its greeting. Raises ZygoteFailed; nothing is left then.
+
+        `arguments` are added to its own, and `fds` inherited."""
         started = time.monotonic()
         try:
-            self._process.run(command, preload=preload, env=env)
+            self._process.run(command, preload=preload, env=env, arguments=arguments, fds=fds)
         except OSError as error:
             self._die(error.strerror or str(error))
             raise ZygoteFailed(self._reason) from None
@@ -185,9 +195,18 @@ class Zygote:
         }
         if request.argv:
             message |= {"argv": list(request.argv), "stream_fd": request.stream_fd}
-        fork = await self._ask(message, watcher, request.fds)
+        fork = await self._ask(message, watcher, [*request.fds, *request.confinement.fds])
         assert fork is not None
         return fork
+
+    async def box(self, plan: Mapping[str, Any], fd: int) -> None:
+        """Have a box made (runtimes/README.md); how that ends, its socket says, of which `fd` is the other end. Raises ZygoteFailed."""
+        await self._ask({"op": "box", "plan": dict(plan)}, None, [fd])
+
+    def take_world(self) -> int:
+        """The descriptor that came with its greeting, which is the caller's from now on; -1: none came."""
+        world, self._world = self._world, -1
+        return world
 
     def expect(self, marks: Sequence[str]) -> None:
         """Announce that a kernel of it is about to leave a branch that will be adopted. `marks`: of both."""
@@ -198,7 +217,7 @@ class Zygote:
         """Watch a process that a kernel of this zygote left behind as a kernel of its own. Raises ZygoteFailed."""
         await self._ask({"op": "adopt", "pid": pid}, watcher)
 
-    async def _ask(self, message: dict[str, Any], watcher: Watcher, fds: Sequence[int] = ()) -> Fork | None:
+    async def _ask(self, message: dict[str, Any], watcher: Watcher | None, fds: Sequence[int] = ()) -> Fork | None:
         self._numbers += 1
         self._send({**message, "id": self._numbers}, fds)
         # Stays until it is answered, also when the caller has gone: what comes then has to be ended.
@@ -237,12 +256,18 @@ class Zygote:
         match message["op"]:
             case "hello":
                 self._greet(message)
+                if len(fds) == 1 and self._world < 0:
+                    self._world = fds.pop()
+            case "boxing":
+                pending = self._pending.pop(message["id"])
+                if not pending.answer.done():
+                    pending.answer.set_result(None)
             case "spawned":
                 self._note_forked(message["id"], _pid(message["pid"]), fds)
             case "adopted":
                 pid = _pid(message["pid"])
+                self._kernels[pid] = _watcher(self._pending[message["id"]])
                 pending = self._pending.pop(message["id"])
-                self._kernels[pid] = pending.watcher
                 if not pending.answer.done():
                     pending.answer.set_result(None)
             case "failed":
@@ -275,8 +300,8 @@ class Zygote:
     def _note_forked(self, number: int, pid: int, fds: list[int]) -> None:
         if len(fds) != 1:
             raise ValueError(f"{len(fds)} descriptors instead of a pidfd")
+        self._kernels[pid] = _watcher(self._pending[number])
         pending = self._pending.pop(number)
-        self._kernels[pid] = pending.watcher
         if pending.answer.done():  # whoever asked has gone meanwhile
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(fds[0], signal.SIGKILL)
@@ -293,6 +318,8 @@ class Zygote:
             return
         self.state, self._reason = ZygoteState.DEAD, reason
         self._process.release()
+        if self._world >= 0:
+            os.close(self.take_world())
         failure = ZygoteFailed(self._reason)
         pending, self._pending = self._pending, {}
         for each in pending.values():
@@ -310,6 +337,12 @@ class Zygote:
     def _note_change(self) -> None:
         if self._keeper is not None:
             self._keeper.note_change(self)
+
+
+def _watcher(pending: _Pending) -> Watcher:
+    if pending.watcher is None:
+        raise ValueError("a process in the place of a box")
+    return pending.watcher
 
 
 def _pid(value: Any) -> int:

@@ -45,8 +45,16 @@ class ZygoteProcess:
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
 
-    def run(self, command: Sequence[str], *, preload: Sequence[str], env: Mapping[str, str]) -> None:
-        """Start it, with one end of a socket. Raises OSError; the caller then releases what there is."""
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        preload: Sequence[str],
+        env: Mapping[str, str],
+        arguments: Sequence[str] = (),
+        fds: Sequence[int] = (),
+    ) -> None:
+        """Start it, with one end of a socket, more `arguments`, and `fds` that it inherits. Raises OSError; the caller then releases what there is."""
         wanted = ["--preload", ",".join(preload)] if preload else []
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -55,13 +63,13 @@ class ZygoteProcess:
             # The largest request is a kernel's environment; a larger one than fits makes the caller spawn that kernel instead.
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MAX_MESSAGE * 4)
             self._process = subprocess.Popen(
-                [*command, "--zygote", str(theirs.fileno()), *wanted],
+                [*command, "--zygote", str(theirs.fileno()), *wanted, *arguments],
                 cwd="/",
                 env={**env, "JPY_PARENT_PID": str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), *fds],
                 start_new_session=True,
                 bufsize=0,
             )

@@ -16,6 +16,16 @@ _WANTED_FOR = 600.0  # seconds after the last demand in which a lost zygote is r
 _GOOD_AGE = 120.0  # seconds a zygote has to live for its death to count as the first
 
 
+class World(Protocol):
+    """Where boxes are made: what zygotes of an ordinary user enter before they fork into one."""
+
+    def entry(self) -> tuple[list[str], list[int]]:
+        """What the command of a zygote ends with, and the descriptors that it inherits."""
+
+    def note_greeting(self, zygote: Zygote) -> None:
+        """A zygote that was started with this is ready."""
+
+
 class Waker(Protocol):
     """Who keeps kernels ready: the pool."""
 
@@ -27,7 +37,7 @@ class Zygotes:
     """Has a zygote ready while kernels are asked for. Starting, renewing and draining happen in the background.
 
     `command` starts a kernel of the kind that is forked, without its arguments. `metrics` count it; None for the spawner. `waker`
-    is woken when `current` would give another answer than before."""
+    is woken when `current` would give another answer than before. `world`: for kernels in boxes."""
 
     def __init__(
         self,
@@ -39,7 +49,9 @@ class Zygotes:
         metrics: Metrics | None,
         pauses: Sequence[float] = _PAUSES,
         waker: Waker | None = None,
+        world: World | None = None,
     ) -> None:
+        self._world = world
         self._command = command
         self._preload = preload
         self._env = env
@@ -134,8 +146,18 @@ class Zygotes:
             await asyncio.sleep(self._pauses[min(self._failures, len(self._pauses)) - 1])
         self._generation += 1
         zygote = self._next = Zygote(self._generation, keeper=self)
+        arguments, fds = self._world.entry() if self._world is not None else ([], [])
         try:
-            await zygote.start(self._command, preload=self._preload, env=self._env, timeout=self._timeout)
+            await zygote.start(
+                self._command,
+                preload=self._preload,
+                env=self._env,
+                timeout=self._timeout,
+                arguments=arguments,
+                fds=fds,
+            )
+            if self._world is not None:
+                self._world.note_greeting(zygote)
         except ZygoteFailed as error:
             self._note_failure(zygote, str(error))
         except Exception:  # a fault of ours, or of a system that we do not know: kernels start without it

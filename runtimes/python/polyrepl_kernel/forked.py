@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from . import confine, inventory, loops, prctl, reopening
+from . import inventory, loops, prctl, reopening
 from .stdio import Capture
 from .stream import StreamTransport
 from .zygote import process_name
@@ -59,7 +59,9 @@ def enter(
 
     Raises what goes wrong; stderr is the kernel's own by then."""
     signal.set_wakeup_fd(-1)
-    _arrange(start.fds, {*own_fds}, foreign_fds)
+    start.confining.account()
+    box_fd = start.confining.keep_aside()
+    _arrange(start.fds, {*own_fds, box_fd}, foreign_fds)
     os.setsid()
     prctl.name_process(process_name(start.tag))
     prctl.take_orphans()
@@ -68,8 +70,9 @@ def enter(
     os.umask(umask)
     _replace_environment(start.env)
     reseed()
+    start.confining.join()
     os.chdir(start.cwd)
-    confine.apply(start.confinement)
+    start.confining.apply()
     gc.enable()
     return socket.socket(fileno=STREAM)
 

@@ -20,11 +20,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from . import confine, prctl
+from polyrepl_confine import box, confinement
+
+from . import prctl
 from .lifetime import outlive_parent
 
 MAX_MESSAGE = 1 << 18
-_FDS = 6  # stream, stdin, and both ends of the pipes for stdout and stderr
+_FDS = 6  # at least: stream, stdin, and both ends of the pipes for stdout and stderr
 _ANCILLARY = socket.CMSG_SPACE(16 * 4)
 _REMEMBERED_EXITS = 256
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,12}")
@@ -48,15 +50,11 @@ class Start:
 
     def __init__(self, message: Message, fds: list[int]) -> None:
         """Raises ValueError that names what is wrong with the request."""
-        if len(fds) != _FDS:
-            raise ValueError(f"{len(fds)} descriptors instead of {_FDS}")
         self.cwd = message.get("cwd")
         self.env = message.get("env")
         self.tag = message.get("tag")
-        self.confinement = message.get("confinement", {})
         self.argv = message.get("argv", [])
         self.stream_fd = message.get("stream_fd", -1)
-        self.fds = fds
         if not isinstance(self.cwd, str) or not self.cwd.startswith("/") or "\0" in self.cwd:
             raise ValueError("cwd is an absolute path")
         if not isinstance(self.env, dict) or not all(map(_is_variable, self.env.items())):
@@ -67,7 +65,13 @@ class Start:
             raise ValueError("argv is a list of strings")
         if type(self.stream_fd) is not int:
             raise ValueError("stream_fd is a number")
-        confine.check(self.confinement)
+        wanted = message.get("confinement", {})
+        confinement.check(wanted)
+        expected = _FDS + confinement.descriptors(wanted)
+        if len(fds) != expected:
+            raise ValueError(f"{len(fds)} descriptors instead of {expected}")
+        self.fds = fds[:_FDS]
+        self.confining = confinement.Confining(wanted, fds[_FDS:])
 
 
 def _is_variable(item: tuple[str, Any]) -> bool:
@@ -78,8 +82,10 @@ def _is_variable(item: tuple[str, Any]) -> bool:
 class Zygote:
     """Answers the server at the other end of `connection`, and ends what it forked when the server is gone."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, boxes: box.Maker | None = None) -> None:
         self._connection = connection
+        self._boxes = boxes
+        self._aimed = False  # at the pid namespace of a box: an ordinary user cannot fork outside boxes any more
         self._wake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._kernels: dict[int, str] = {}  # by pid, with their names
         self._expected: dict[str, float] = {}  # names of branches that are on their way to the server, and until when
@@ -94,9 +100,11 @@ class Zygote:
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(each, signal.SIG_IGN)  # meant for the server, which then ends us in order
 
-    def serve(self, hello: Message) -> Start:
+    def serve(self, hello: Message, *fds: int) -> Start:
         """Greet, then answer requests until the server is gone. Returns in forked processes only."""
-        self._send({"op": "hello", "pid": os.getpid(), **hello})
+        self._send({"op": "hello", "pid": os.getpid(), **hello}, *fds)
+        for fd in fds:
+            os.close(fd)
         poller = select.poll()
         poller.register(self._connection, select.POLLIN)
         poller.register(self._wake, select.POLLIN)
@@ -161,6 +169,12 @@ class Zygote:
             case "spawn":
                 start = Start(message, fds)
                 return start if self._fork(message.get("id"), start) else None
+            case "box" if self._boxes is not None:
+                if len(fds) != 1:
+                    raise ValueError(f"{len(fds)} descriptors instead of 1")
+                self._boxes.make(message.get("plan"), fds[0])
+                self._send({"op": "boxing", "id": message.get("id")})
+                return None
             case "adopt":
                 self._adopt(message.get("id"), message.get("pid"))
                 return None
@@ -172,6 +186,10 @@ class Zygote:
                 raise ValueError(f"unknown op {other!r}")
 
     def _fork(self, number: Any, start: Start) -> bool:
+        if start.confining.boxed:
+            self._aim(start.confining.pidfd)
+        elif self._aimed:
+            raise ValueError("this process starts kernels in boxes, and can start none outside any more")
         pid = os.fork()
         if pid == 0:
             return True
@@ -185,6 +203,13 @@ class Zygote:
         self._send({"op": "spawned", "id": number, "pid": pid}, pidfd)
         os.close(pidfd)
         return False
+
+    def _aim(self, pidfd: int) -> None:
+        """Have the next fork land in the pid namespace of a box. The fork after it is aimed at its own."""
+        if self._boxes is not None:
+            self._boxes.start()  # while a fork still lands beside us
+        self._aimed = True
+        box.aim(pidfd)
 
     def _adopt(self, number: Any, pid: Any) -> None:
         """A process that a kernel left to us, the subreaper, is a kernel of its own now."""
@@ -227,7 +252,8 @@ class Zygote:
         server has announced and will adopt."""
         now = time.monotonic()
         self._expected = {name: until for name, until in self._expected.items() if now < until}
-        left = {pid for pid in children - self._kernels.keys() if _name_of(pid) not in self._expected}
+        kept = {*self._kernels, self._boxes.pid if self._boxes is not None else 0}
+        left = {pid for pid in children - kept if _name_of(pid) not in self._expected}
         self._orphans = {pid: self._ask_to_end(pid, now) for pid in left}
         groups = {_group_of(pid) for pid in left}  # a child of ours that is not collected keeps the number of its group
         for leader, (until, notice) in list(self._leaving.items()):

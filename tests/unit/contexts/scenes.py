@@ -82,10 +82,10 @@ class Scene:
         if run_dir is None or not run_dir.path.exists():
             assert not living
             return
-        roots = {each.workspace.root for each in (*living, *pooled)}
+        roots = {each.workspace.slot.path for each in (*living, *pooled)}
         assert set(run_dir.contexts.iterdir()) == roots, "a directory has no owner"
         places = {checkpoint.branch.workspace.root for checkpoint in kept}
-        assert set(run_dir.contexts.glob("*/checkpoints-*/*")) == places, "a checkpoint's directory has no owner"
+        assert set(run_dir.contexts.glob("*/*/checkpoints-*/*")) == places, "a checkpoint's directory has no owner"
         assert len(os.listdir(run_dir.kernels)) == len(owned)
         for context in living:
             assert context.state in ("idle", "dead"), context

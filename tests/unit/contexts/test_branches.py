@@ -258,7 +258,7 @@ class TestApi:
         assert [each["field"] for each in answer.json()["errors"]] == [field]
 
 
-@pytest.mark.parametrize("place", ["new_kernel_dir", "new_context_dir"])
+@pytest.mark.parametrize("place", ["new_kernel_dir", "new_workspace"])
 async def test_a_full_disk_refuses_a_branch_and_leaves_the_original_as_it_is(
     fake_engine, monkeypatch: pytest.MonkeyPatch, place: str
 ):

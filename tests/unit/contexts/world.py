@@ -154,7 +154,7 @@ class World:
         living = [fake for fake in self.fakes if not fake._stopped]
         assert set(living) == {fake_of(member.kernel) for member in pooled}, "a kernel lives on"
         if self.engine.run_dir is not None and self.engine.run_dir.path.exists():
-            roots = {member.workspace.root for member in pooled}
+            roots = {member.workspace.slot.path for member in pooled}
             assert set(self.engine.run_dir.contexts.iterdir()) == roots, "a directory of a context is left"
             assert len(os.listdir(self.engine.run_dir.kernels)) == len(pooled), "a directory of a kernel is left"
         if pooled:

@@ -155,7 +155,7 @@ async def test_a_disk_without_room_for_a_context_is_said_so(api, monkeypatch: py
     def full(*_: object) -> Path:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(RunDir, "new_context_dir", full)
+    monkeypatch.setattr(RunDir, "new_slot", full)
     response = await fake.client.post(path, json={"code": "x"} if "execute" in path else {})
     assert response.status_code in (500, 507)
     assert "No room for the files of this context: No space left on device" in response.text

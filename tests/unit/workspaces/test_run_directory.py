@@ -26,7 +26,7 @@ def mode(path: Path) -> int:
 
 def test_everything_in_it_is_private(tmp_path: Path):
     run_dir = RunDir(tmp_path / "base")
-    root = run_dir.new_context_dir("c1")
+    root = run_dir.new_slot().path
     kernel = run_dir.new_kernel_dir()
     for path in (
         tmp_path / "base",
@@ -42,7 +42,7 @@ def test_everything_in_it_is_private(tmp_path: Path):
 
 def test_closing_removes_it_and_may_be_repeated(tmp_path: Path):
     run_dir = RunDir(tmp_path / "base")
-    (run_dir.new_context_dir("c") / "file").write_text("x")
+    (run_dir.new_slot().path / "file").write_text("x")
     kernels = run_dir.kernels
     run_dir.close()
     run_dir.close()
@@ -217,14 +217,14 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_no_directory_is_used_for_two_contexts(tmp_path: Path):
     run_dir = RunDir(tmp_path / "base")
-    assert run_dir.new_context_dir("same") != run_dir.new_context_dir("same")
+    assert run_dir.new_slot().path != run_dir.new_slot("same").path
     run_dir.close()
 
 
 @pytest.mark.parametrize("context_id", ["..", ".", "a:b~c", "x" * 128, "../../etc"])
 def test_a_context_id_never_leads_out_of_the_run_directory(tmp_path: Path, context_id: str):
     run_dir = RunDir(tmp_path / "base")
-    root = run_dir.new_context_dir(context_id)
+    root = run_dir.new_slot().path
     assert root.parent == run_dir.contexts
     assert root.resolve() == root
     run_dir.close()
@@ -342,7 +342,7 @@ def test_directories_that_were_removed_are_made_again_for_the_next_one(run_dir: 
 
 @pytest.mark.anyio
 async def test_what_cannot_be_removed_is_said_and_tried_again(run_dir: RunDir, monkeypatch: pytest.MonkeyPatch):
-    root = run_dir.new_context_dir("c")
+    root = run_dir.new_slot().path
     with monkeypatch.context() as patched:
         tries: list[str] = []
         patched.setattr("engine.workspaces.run_directory._PAUSE_SECONDS", 0.0)
@@ -359,7 +359,7 @@ async def test_what_cannot_be_removed_is_said_and_tried_again(run_dir: RunDir, m
 
 @pytest.mark.anyio
 async def test_what_no_thread_could_remove_is_tried_again(run_dir: RunDir, monkeypatch: pytest.MonkeyPatch):
-    root = run_dir.new_context_dir("c")
+    root = run_dir.new_slot().path
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

@@ -1,0 +1,109 @@
+"""The view: what isolated code sees of this machine's files besides the system's, and nothing of the server or of other contexts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+from jupyter_client.kernelspec import KernelSpec
+
+from engine.kernels.provisioners import Rules
+from engine.settings import Settings
+
+# What Landlock shows besides the view: a box has a root of its own. Nothing of /etc that may hold a secret.
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sys/devices/system", "/dev/pts")
+_ETC = [
+    "alternatives",
+    "ca-certificates",
+    "fonts",
+    "gai.conf",
+    "group",
+    "host.conf",
+    "hostname",
+    "hosts",
+    "inputrc",
+    "java",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "locale.alias",
+    "localtime",
+    "magic",
+    "mime.types",
+    "nsswitch.conf",
+    "os-release",
+    "passwd",
+    "pki",
+    "protocols",
+    "R",
+    "resolv.conf",
+    "rpc",
+    "services",
+    "ssl",
+    "terminfo",
+    "texmf",
+    "timezone",
+]
+_WRITABLE = ("/dev/ptmx", "/dev/pts", "/dev/tty", "/dev/shm")  # noqa: S108 - semaphores of libc lie there
+
+
+class Readable(Protocol):
+    """Who knows what kernels read. Its methods may block."""
+
+    def common(self) -> tuple[str, ...]:
+        """What kernels of ours and package tools read."""
+
+    def of(self, spec: KernelSpec) -> tuple[str, ...]:
+        """What a kernel of this kernelspec reads besides."""
+
+
+class View:
+    """Of the kernels of one server."""
+
+    def __init__(self, settings: Settings, readable: Readable) -> None:
+        self._settings = settings
+        self._readable = readable
+        self._devices = [str(device) for device in settings.devices]
+
+    def of(self, spec: KernelSpec | None) -> tuple[str, ...]:
+        """The paths that a kernel of this kernelspec reads; None: those that package tools read."""
+        more = self._readable.of(spec) if spec is not None else ()
+        return (*self._readable.common(), *more)
+
+    def is_common(self, spec: KernelSpec) -> bool:
+        """Whether a kernel of this kernelspec reads nothing that others do not."""
+        return not self._readable.of(spec)
+
+    def plan(
+        self,
+        root: Path,
+        spec: KernelSpec | None,
+        write: Iterable[Path],
+        *,
+        network: str,
+        uid: int | None,
+    ) -> dict[str, Any]:
+        """What a box is to be (runtimes/README.md). `root`: an empty directory."""
+        return {
+            "root": str(root),
+            "read": list(self.of(spec)),
+            "write": [str(path) for path in write],
+            "network": network,
+            "uid": uid,
+            "devices": self._devices,
+            "mounts": [list(pair) for pair in self._settings.mounts],
+        }
+
+    def rules(self, spec: KernelSpec | None, write: Iterable[Path], *, network: str) -> Rules:
+        """The same for Landlock, which shows paths where they are: a mount at another path is not there."""
+        mounts = [source for source, target in self._settings.mounts if source == target]
+        read = [*_SYSTEM, *(f"/etc/{name}" for name in _ETC), *self.of(spec), *mounts]
+        written = [*map(str, write), *_WRITABLE, *self._devices]
+        return Rules(tuple(read), tuple(written), network=network == "open")
+
+    def problems(self) -> list[str]:
+        """The settings of mounts and devices for which there is nothing."""
+        wanted = [*(source for source, _ in self._settings.mounts), *self._devices]
+        return [path for path in wanted if not os.path.exists(path)]

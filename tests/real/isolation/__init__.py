@@ -1,0 +1,1 @@
+"""Boxes and what is in them, by the messages of the spawner and the zygote (``runtimes/README.md``)."""
