@@ -139,8 +139,8 @@ class Stage:
             try:
                 self.server.url  # noqa: B018 - waits for it
             except AssertionError as error:
-                reason = [line for line in self.server.log_text.splitlines() if line.strip()]
-                raise Unavailable(reason[-1] if reason else str(error)) from None
+                lines = [line for line in self.server.log_text.splitlines() if re.match(r"[\w.]+: |polyrepl: ", line)]
+                raise Unavailable(lines[-1] if lines else str(error)[-2000:]) from None
             self.client = self._ends.enter_context(contextlib.closing(self.server.client()))
             self.client.http.timeout = 100
             self._attackers: dict[str, Repl] = {}
