@@ -13,7 +13,7 @@ from engine.kernels import Tool
 from engine.kernels.provisioners import Confinement
 from engine.languages import Language
 from engine.log import get_logger
-from engine.packages import Installation, check_packages, hint_of, installer_of, tool_variables
+from engine.packages import Installation, check_packages, configuration_of, hint_of, installer_of, tool_variables
 from engine.settings import Settings, Tier
 from engine.workspaces import RunDir
 
@@ -78,8 +78,11 @@ class Installations:
         is_isolated = isolation is not None and isolation.tier is not Tier.NONE
         cache = staging / "tmp" / "downloads" if is_isolated else self._cache
         variables = tool_variables(tool, settings, tmp_dir=staging, cache_dir=cache, server_env=self._server_env)
+        configuration = (
+            configuration_of(tool, {**variables.plain, **variables.secret}, self._server_env) if is_isolated else None
+        )
         return Installation(
-            installer_of(tool, settings, variables),
+            installer_of(tool, settings, variables, configuration),
             packages,
             tool=tool,
             target=context,
@@ -87,6 +90,7 @@ class Installations:
             run_dir=self._run_dir,
             staging=staging,
             confinement=Confinement.of(settings.kernel_rlimits),
+            configuration=configuration,
             timeout=most if timeout is None else min(timeout, most),
         )
 

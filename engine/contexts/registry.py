@@ -104,7 +104,8 @@ class Contexts:
     ) -> tuple[Context, bool]:
         """The context of (id, language), made where there is none, and whether it was. `labels`: added to its own at once.
 
-        `env`: variables of its kernel from the start. `isolation`: what the request asked for. `beside`: another id, whose working directory a new id shares.
+        `env`: variables of its kernel from the start. `isolation`: what the request asked for.
+        `beside`: another id, whose working directory a new id shares.
         Raises TooManyContexts, StorageFull or ShuttingDown."""
         key = context_id, language.name
         context = self._by_key.get(key)

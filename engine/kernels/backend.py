@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +105,7 @@ class Backend(ABC):
 
     async def ready(self) -> None:
         """Return when kernels can be started as the settings say. Raises InvalidRequest that names a setting that does not hold."""
+        return
 
     def resolve_isolation(self, tier: str | None, network: str | None) -> Isolation | None:
         """How a new context is isolated of which a request says this; None: as all are that say nothing.
@@ -119,8 +120,11 @@ class Backend(ABC):
         """How contexts with these directories are isolated; None: nobody here knows."""
         return None
 
-    async def enclose_tool(self, workspace: Workspace, staging: Path, limits: Confinement) -> EnclosedTool:
-        """How a tool is run that installs packages into `workspace`, by way of `staging`. Raises KernelStartFailed."""
+    async def enclose_tool(
+        self, workspace: Workspace, staging: Path, limits: Confinement, read: Sequence[str]
+    ) -> EnclosedTool:
+        """How a tool is run that installs packages into `workspace`, by way of `staging`. `read`: what it
+        reads besides what kernels do. Raises KernelStartFailed."""
         return EnclosedTool(limits)
 
     @abstractmethod

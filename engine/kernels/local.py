@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -104,14 +104,16 @@ class Local(Backend):
     def isolation_of(self, workspace: Workspace) -> Isolation:
         return self.isolator.of(workspace)
 
-    async def enclose_tool(self, workspace: Workspace, staging: Path, limits: Confinement) -> EnclosedTool:
+    async def enclose_tool(
+        self, workspace: Workspace, staging: Path, limits: Confinement, read: Sequence[str]
+    ) -> EnclosedTool:
         tier = self.isolator.of(workspace).tier
         if tier is Tier.NONE:
             return EnclosedTool(limits)
         spawner = await self.isolator.spawner(tier)
         if spawner is None:
             raise KernelStartFailed("The installation", "its isolation failed: the spawner does not start")
-        confinement, box = await self.isolator.enclose_tool(workspace, staging, limits)
+        confinement, box = await self.isolator.enclose_tool(workspace, staging, limits, read)
         return EnclosedTool(confinement, spawner, box)
 
     def _new_spawners(self, world: World | None) -> Zygotes:

@@ -8,7 +8,7 @@ import json
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +31,7 @@ from engine.models import (
     Stdout,
 )
 from engine.output import Journal, strip_ansi
+from engine.packages.configuration import Configuration
 from engine.packages.tools import Installer, Outcome, ToolFailed, ToolMissing, explain
 from engine.packages.variables import CREDENTIALS, Variables
 from engine.validation import KERNEL_VARIABLE
@@ -66,7 +67,9 @@ class Owner(Protocol):
 
 
 class Installation:
-    """Runs in a task of its own from `start` on; readers follow it. When it is cancelled, its processes are gone before it ends."""
+    """Runs in a task of its own from `start` on; readers follow it. When it is cancelled, its processes are gone before it ends.
+
+    `configuration`: the operator's, for a tool that is isolated; None: it reads that itself."""
 
     def __init__(
         self,
@@ -79,6 +82,7 @@ class Installation:
         run_dir: RunDir,
         staging: Path,
         confinement: Confinement,
+        configuration: Configuration | None,
         timeout: float,
     ) -> None:
         self.target = target
@@ -99,6 +103,9 @@ class Installation:
         }
         self._secret = json.dumps(variables.secret).encode()
         self._confinement = confinement
+        self._configuration = configuration
+        if configuration is not None:
+            self._env["HOME"] = str(staging / "home")
         self._enclosed: EnclosedTool | None = None
         self._timeout = timeout
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
@@ -165,7 +172,10 @@ class Installation:
             async with asyncio.timeout(self._timeout):
                 await self._prepare()
                 self._enclosed = await self.target.language.backend.enclose_tool(
-                    self.workspace, self._staging, self._confinement
+                    self.workspace,
+                    self._staging,
+                    self._confinement,
+                    self._configuration.read if self._configuration is not None else (),
                 )
                 outcome = await self._installer.install(self.packages, self.workspace, self._staging, self._command)
             status = "ok"
@@ -230,19 +240,38 @@ class Installation:
     async def _command(self, command: Sequence[str], *, shown: bool = True, trusted: bool = False) -> str:
         """Run a command and, if it is to be shown, tell what it prints; returns the end of its stdout. Raises ToolFailed."""
         enclosed = self._enclosed
-        code, stdout, stderr = await run_command(
-            command,
-            cwd=self._staging,
-            env=self._env,
-            confinement=enclosed.confinement if enclosed is not None else self._confinement,
-            reader=self if shown else None,
-            given=self._secret if trusted else b"{}",
-            spawner=enclosed.spawner if enclosed is not None else None,
-            mark=f"t{secrets.token_hex(4)}",
-        )
+        with self._home(trusted):
+            code, stdout, stderr = await run_command(
+                command,
+                cwd=self._staging,
+                env=self._env,
+                confinement=enclosed.confinement if enclosed is not None else self._confinement,
+                reader=self if shown else None,
+                given=self._secret if trusted else b"{}",
+                spawner=enclosed.spawner if enclosed is not None else None,
+                mark=f"t{secrets.token_hex(4)}",
+            )
         if code != 0:
             raise ToolFailed(stderr + stdout)
         return stdout
+
+    @contextlib.contextmanager
+    def _home(self, trusted: bool) -> Iterator[None]:
+        """Have the operator's configuration in the tool's home while no other code runs. Raises OSError."""
+        home = self._staging / "home"
+        files = self._configuration.home if trusted and self._configuration is not None else {}
+        uid = self.workspace.slot.uid
+        with as_owner(uid):
+            for name, data in files.items():
+                path = home / name
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                path.write_bytes(data)
+        try:
+            yield
+        finally:
+            with as_owner(uid):
+                for name in files:
+                    (home / name).unlink(missing_ok=True)
 
     def read_line(self, name: str, line: str) -> None:
         """Take a line that the tool has printed."""

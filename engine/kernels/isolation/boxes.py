@@ -105,15 +105,17 @@ class Boxes:
             spare.discard()
         return await self._make(slot, spec, extra, network=network)
 
-    async def make_for_tools(self, slot: Slot, extra: Iterable[Path]) -> Box:
+    async def make_for_tools(self, slot: Slot, extra: Iterable[Path], read: Iterable[str]) -> Box:
         """One with the machine's network, for package tools. Raises KernelStartFailed."""
-        return await self._make(slot, None, list(extra), network="open")
+        return await self._make(slot, None, list(extra), network="open", read=read)
 
     async def make_for_trial(self, slot: Slot) -> Box:
         """One as a context has it if nothing is asked for. Raises KernelStartFailed."""
         return await self._make(slot, None, [], network=self._network)
 
-    async def _make(self, slot: Slot, spec: KernelSpec | None, extra: list[Path], *, network: str) -> Box:
+    async def _make(
+        self, slot: Slot, spec: KernelSpec | None, extra: list[Path], *, network: str, read: Iterable[str] = ()
+    ) -> Box:
         name = _TITLE if spec is None else spec.display_name
         spawner = await self._spawners.settled()
         if spawner is None:
@@ -123,7 +125,9 @@ class Boxes:
         try:
             self._root.mkdir(mode=0o700, exist_ok=True)
             write = [slot.path, directory, *extra]
-            plan = await asyncio.to_thread(self._view.plan, self._root, spec, write, network=network, uid=slot.uid)
+            plan = await asyncio.to_thread(
+                self._view.plan, self._root, spec, write, network=network, uid=slot.uid, read=read
+            )
             await box.make(spawner, plan)
         except BaseException as error:
             box.close()

@@ -165,31 +165,38 @@ class Isolator:
         return Enclosure(directory, confinement)
 
     async def enclose_tool(
-        self, workspace: Workspace, staging: Path, base: Confinement
+        self, workspace: Workspace, staging: Path, base: Confinement, read: Sequence[str]
     ) -> tuple[Confinement, Box | None]:
-        """The same for tools that install packages: they may use the network, and write into `staging` besides the slot."""
+        """The same for tools that install packages: they may use the network, write into `staging` besides the slot, and read
+        `read` besides what kernels read."""
         found = self.of(workspace)
         slot = workspace.slot
         extra = [staging, *([] if workspace.is_own else [workspace.cwd])]
         if found.tier is Tier.NAMESPACES:
             if self._boxes is None:
                 raise KernelStartFailed("The installation", "its isolation is not there")
-            box = await self._boxes.make_for_tools(slot, extra)
+            box = await self._boxes.make_for_tools(slot, extra, read)
             box.join()
             return replace(base, tier=found.tier, uid=slot.uid, box=box.pidfd), box
         if found.tier is Tier.NONE:
             return base, None
-        return await self._bare(Isolation(found.tier, "open"), None, slot, extra, base), None
+        return await self._bare(Isolation(found.tier, "open"), None, slot, extra, base, read), None
 
     async def _bare(
-        self, found: Isolation, spec: KernelSpec | None, slot: Slot, extra: Sequence[Path], base: Confinement
+        self,
+        found: Isolation,
+        spec: KernelSpec | None,
+        slot: Slot,
+        extra: Sequence[Path],
+        base: Confinement,
+        read: Sequence[str] = (),
     ) -> Confinement:
         """Without a box."""
         confinement = replace(base, tier=found.tier, uid=slot.uid)
         if found.tier is not Tier.LANDLOCK:
             return confinement
         write = [slot.path, *extra]
-        rules = await asyncio.to_thread(self._view.rules, spec, write, network=found.network)
+        rules = await asyncio.to_thread(self._view.rules, spec, write, network=found.network, read=read)
         return replace(confinement, rules=rules)
 
     def spawners(self, tier: Tier) -> Zygotes | None:

@@ -84,11 +84,12 @@ class View:
         *,
         network: str,
         uid: int | None,
+        read: Iterable[str] = (),
     ) -> dict[str, Any]:
-        """What a box is to be (runtimes/README.md). `root`: an empty directory."""
+        """What a box is to be (runtimes/README.md). `root`: an empty directory; `read`: more paths that are shown."""
         return {
             "root": str(root),
-            "read": list(self.of(spec)),
+            "read": list(dict.fromkeys([*self.of(spec), *map(os.path.normpath, read)])),
             "write": [str(path) for path in write],
             "network": network,
             "uid": uid,
@@ -96,12 +97,12 @@ class View:
             "mounts": [list(pair) for pair in self._settings.mounts],
         }
 
-    def rules(self, spec: KernelSpec | None, write: Iterable[Path], *, network: str) -> Rules:
+    def rules(self, spec: KernelSpec | None, write: Iterable[Path], *, network: str, read: Iterable[str] = ()) -> Rules:
         """The same for Landlock, which shows paths where they are: a mount at another path is not there."""
         mounts = [source for source, target in self._settings.mounts if source == target]
-        read = [*_SYSTEM, *(f"/etc/{name}" for name in _ETC), *self.of(spec), *mounts]
+        shown = [*_SYSTEM, *(f"/etc/{name}" for name in _ETC), *self.of(spec), *mounts, *read]
         written = [*map(str, write), *_WRITABLE, *self._devices]
-        return Rules(tuple(read), tuple(written), network=network == "open")
+        return Rules(tuple(shown), tuple(written), network=network == "open")
 
     def problems(self) -> list[str]:
         """The settings of mounts and devices for which there is nothing."""

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from engine.packages import npm_staging
 from engine.resources import data_dir
 
-NPM = (sys.executable, "-I", npm_staging.__file__)
+NPM = (sys.executable, "-I", str(data_dir() / "runtimes" / "python" / "npm_staging.py"))
+_MAX_LOCK_BYTES = 8 * 1024 * 1024  # as the program has it
 PIP = (sys.executable, "-P", str(data_dir() / "runtimes" / "python" / "package_staging.py"))
 
 
@@ -78,7 +78,7 @@ FORMS: dict[str, Callable[[Path], object]] = {
     "a pipe": os.mkfifo,
     "a link to a device": lambda path: path.symlink_to("/dev/zero"),
     "a directory": Path.mkdir,
-    "too large": lambda path: path.write_text(" " * (npm_staging.MAX_LOCK_BYTES + 1)),
+    "too large": lambda path: path.write_text(" " * (_MAX_LOCK_BYTES + 1)),
     "too deep": lambda path: path.write_text("[" * 100_000),
     "a list": lambda path: path.write_text("[]"),
 }
