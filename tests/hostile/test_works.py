@@ -65,6 +65,13 @@ def test_it_works(stage: Stage, language: str, name: str) -> None:
     assert (answer.status, answer.text) == ("ok", value), (answer.get("error"), answer.stderr[-5:], answer.text)
 
 
+def test_the_server_and_the_context_name_their_tier(stage: Stage) -> None:
+    assert stage.client.http.get("/readyz").json().get("isolation") == stage.tier
+    shown = stage.client.context(stage.victim.id, "python")
+    assert shown is not None
+    assert (shown.get("isolation"), shown.get("network")) == (stage.tier, "none" if stage.tier in ("landlock", "namespaces") else "open")
+
+
 def install(repl: Repl, package: str) -> Json:
     body = {"language": repl.language, "packages": [package]}
     response = repl.client.http.post(f"/contexts/{repl.id}/packages", json=body, timeout=2 * DEADLINE)
