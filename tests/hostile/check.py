@@ -144,7 +144,14 @@ def source_of(attack: Callable[[], Any]) -> str:
     """The text of an attack without its decorators, after the prelude."""
     lines = textwrap.dedent(inspect.getsource(attack)).splitlines(keepends=True)
     first = next(number for number, line in enumerate(lines) if line.startswith("def "))
-    return "".join([prelude(), "\n\nFACTS.update(__facts__)\n\n", *lines[first:], f"\nreport({attack.__name__})\n"])
+    return "".join(
+        [
+            prelude(),
+            "\n\nFACTS.update(__facts__)\nPARENT = FACTS.get('parent', PARENT)\n\n",
+            *lines[first:],
+            f"\nreport({attack.__name__})\n",
+        ]
+    )
 
 
 def with_facts(source: str, facts: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ def secrets_by_path() -> object:
         link = f"link-{os.getpid()}-{os.path.basename(path)}"
         os.symlink(path, link)
         routes = {"path": path, "..": up, "link": link, "root": f"/proc/self/root{path}", "1": f"/proc/1/root{path}"}
-        routes |= {"parent": f"/proc/{PARENT}/root{path}", "cwd": f"/proc/self/cwd/{up}"}
+        routes |= {"parent": f"/proc/{PARENT or 1}/root{path}", "cwd": f"/proc/self/cwd/{up}"}
         found += [
             f"{path} {name}" for name in reached({name: lambda to=to: sink(to, secret) for name, to in routes.items()})
         ]

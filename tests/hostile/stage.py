@@ -261,7 +261,8 @@ class Stage:
 
     def attack(self, source: str, language: str) -> Outcome:
         """Run an attack in Python: in a Python context itself, or in a child process of a TypeScript context."""
-        source = with_facts(source, self.facts)
+        # The parent of a child process of Node is the context's own kernel.
+        source = with_facts(source, self.facts | ({"parent": 0} if language == "typescript" else {}))
         if language == "typescript":
             python = next(path for path in ("/usr/bin/python3", sys.executable) if os.path.exists(path))
             source = THROUGH_NODE % (json.dumps(python), json.dumps(source))

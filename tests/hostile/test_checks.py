@@ -19,7 +19,7 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module", params=TIERS)
+@pytest.fixture(scope="module", params=[pytest.param(tier, marks=pytest.mark.xdist_group(tier)) for tier in TIERS])
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     with stage_at(request.param) as stage:
         yield stage

@@ -35,7 +35,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         yield registry
 
 
-@pytest.fixture(scope="module", params=TIERS)
+@pytest.fixture(scope="module", params=[pytest.param(tier, marks=pytest.mark.xdist_group(tier)) for tier in TIERS])
 def stage(request: pytest.FixtureRequest, registry: Registry) -> Iterator[Stage]:
     env = {
         "PIP_INDEX_URL": f"http://{registry.host}/simple",
@@ -69,7 +69,10 @@ def test_the_server_and_the_context_name_their_tier(stage: Stage) -> None:
     assert stage.client.http.get("/readyz").json().get("isolation") == stage.tier
     shown = stage.client.context(stage.victim.id, "python")
     assert shown is not None
-    assert (shown.get("isolation"), shown.get("network")) == (stage.tier, "none" if stage.tier in ("landlock", "namespaces") else "open")
+    assert (shown.get("isolation"), shown.get("network")) == (
+        stage.tier,
+        "none" if stage.tier in ("landlock", "namespaces") else "open",
+    )
 
 
 def install(repl: Repl, package: str) -> Json:
