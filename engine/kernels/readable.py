@@ -15,6 +15,7 @@ from engine.resources import data_dir, kernelspecs_dir
 from engine.settings import Settings
 
 _PLACES = "import json, sys; print(json.dumps([sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix]))"
+_CONFIGURATION = ("java-*", "jvm-*", "python3*")  # in /etc, of interpreters that distributions ship
 _TOP = 2  # names in the path of a directory that is a place for everything, such as /home or /opt
 
 
@@ -43,6 +44,7 @@ def _common_of(python: Path, node: Path | None) -> tuple[str, ...]:
         *_program(find_runtime("deno")),
     ]
     found += [str(data_dir() / "runtimes"), str(kernelspecs_dir())]
+    found += [str(place) for pattern in _CONFIGURATION for place in Path("/etc").glob(pattern)]
     if python != Path(sys.executable):
         found += _python(Path(sys.executable))  # programs of ours run on it
     return tuple(path for path in dict.fromkeys(found) if os.path.exists(path))
