@@ -1,4 +1,6 @@
-"""What must still work at every tier that this machine has."""
+"""The suite at one tier, for the module of that tier: the thirty checks in Python and in TypeScript, and what must still work.
+
+A neighbour works beside all of it and must not notice anything."""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from tests.harness.dialects import DIALECTS, Dialect
 from tests.harness.npm import npm_install
 from tests.harness.registry import Registry
 from tests.harness.waiting import DEADLINE
-from tests.hostile.check import TIERS
+from tests.hostile import CHECKS
+from tests.hostile.check import ABSENT, EITHER, OPEN, STOPPED, Check
 from tests.hostile.stage import Stage
 from tests.hostile.tiers import stage_at
 from tests.hostile.works import PYTHON, TYPESCRIPT
@@ -26,6 +29,11 @@ SHARED_MEMORY = {
     "shared memory",
     "process pool",
 }
+CASES = [
+    pytest.param(each, language, id=f"{each.number:02d}-{each.name}-{language}")
+    for each in CHECKS
+    for language in each.languages
+]
 CELLS = [("python", name) for name in PYTHON] + [("typescript", name) for name in TYPESCRIPT]
 
 
@@ -35,7 +43,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         yield registry
 
 
-@pytest.fixture(scope="module", params=[pytest.param(tier, marks=pytest.mark.xdist_group(tier)) for tier in TIERS])
+@pytest.fixture(scope="module")
 def stage(request: pytest.FixtureRequest, registry: Registry) -> Iterator[Stage]:
     env = {
         "PIP_INDEX_URL": f"http://{registry.host}/simple",
@@ -43,13 +51,25 @@ def stage(request: pytest.FixtureRequest, registry: Registry) -> Iterator[Stage]
         "PIP_CONFIG_FILE": "/dev/null",
         "npm_config_registry": f"http://{registry.host}/npm/",
     }
-    with stage_at(request.param, env=env) as stage:
+    with stage_at(request.module.TIER, env=env) as stage:
         yield stage
 
 
 @pytest.fixture
 def client(stage: Stage) -> Client:
     return stage.client
+
+
+@pytest.mark.parametrize(("check", "language"), CASES)
+def test_check(stage: Stage, check: Check, language: str) -> None:
+    outcome = check.run(stage, language)
+    expected = check.expected(stage.tier, as_root=stage.as_root)
+    seen = STOPPED if outcome.status == ABSENT and expected == STOPPED else outcome.status
+    assert (
+        seen == expected or (expected == EITHER and seen in (OPEN, STOPPED)) or (expected != STOPPED and seen == ABSENT)
+    ), f"{check.does} {outcome.status} at {stage.tier}, expected {expected}: {outcome.detail}"
+    assert stage.damage() == []
+    stage.neighbour.must_be_well()
 
 
 @pytest.mark.parametrize(("language", "name"), CELLS, ids=[f"{language}-{name}" for language, name in CELLS])
@@ -193,3 +213,6 @@ def test_many_contexts_at_once_are_apart(stage: Stage) -> None:
 def test_the_neighbour_is_well(stage: Stage) -> None:
     stage.neighbour.must_be_well()
     assert stage.damage() == []
+
+
+__all__ = ["stage", "registry", "client", *(name for name in dir() if name.startswith("test_"))]
