@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from engine.contexts import Context
 from engine.errors import FieldError, InvalidRequest, NotSupported, UnknownLanguage
 from engine.kernels import Backend, Tool, honours, package_tool, preludes_of
 from engine.languages import BUILTIN, Language, Languages
 from engine.models import LanguageInfo
-from engine.options import ExecuteOptions
+from engine.options import ExecuteOptions, Isolation
 from engine.settings import Settings
 from engine.workspaces import RunDir
 
@@ -96,6 +97,28 @@ class Capabilities:
             wrong = [FieldError("run_dir", problem)]
         if wrong:
             raise InvalidRequest(*wrong, message="; ".join(f"{each.field}: {each.error}" for each in wrong))
+
+    def isolation(
+        self,
+        contexts: Iterable[Context],
+        context_id: str | None,
+        language: Language,
+        tier: str | None,
+        network: str | None,
+    ) -> Isolation | None:
+        """What a request says of the isolation of its context; None: nothing, or as it is by default.
+
+        Raises InvalidRequest that names field, value and what is allowed, also if the context is there and has another."""
+        wanted = language.backend.resolve_isolation(tier, network)
+        for context in contexts if tier is not None or network is not None else ():
+            has = context.language.backend.isolation_of(context.workspace)
+            if context.id != context_id or has is None:
+                continue
+            for field, asked, found in (("isolation", tier, has.tier.label), ("network", network, has.network)):
+                if asked not in (None, found):
+                    error = f"{asked!r} is asked for, and context {context_id!r} has {found!r}"
+                    raise InvalidRequest(FieldError(field, error))
+        return wanted
 
     def can_branch(self, language: Language) -> bool:
         return honours(language.backend.spec(language), "fork")

@@ -38,7 +38,7 @@ from engine.kernels.provisioners import MakeProvisioner, Zygotes
 from engine.kernels.remote import RemoteJupyter
 from engine.languages import Language, Languages
 from engine.metrics import Metrics
-from engine.options import DEFAULTS, ExecuteKeywords, ExecuteOptions, Isolation
+from engine.options import DEFAULTS, ExecuteKeywords, ExecuteOptions
 from engine.output import OutputLimits
 from engine.settings import Settings
 from engine.validation import check_context_id, check_env_vars, check_text
@@ -134,6 +134,11 @@ class Engine:
             raise ShuttingDown
         return {backend.name: await backend.check() for backend in self.backends if backend.kernel_names}
 
+    @property
+    def isolation(self) -> str | None:
+        """How contexts on this machine are isolated, if the engine has started."""
+        return next((backend.isolation for backend in self.backends if backend.isolation), None)
+
     def check_settings(self) -> None:
         """Whether everything that the settings name is there. Raises InvalidRequest that names each wrong setting. Blocks."""
         self.capabilities.check_settings(self.settings, self.backends)
@@ -155,7 +160,6 @@ class Engine:
         self._pool = Pool(self.settings, kept=kept, run_dir=run_dir, metrics=self.metrics, load=self)
         for backend in self.backends:
             backend.open(run_dir, self._pool)
-        for backend in self.backends:
             await backend.ready()
         brancher = Brancher(self.settings, run_dir=run_dir, metrics=self.metrics)
         options = _context_options(self.settings, self._limits, self.budgets)
@@ -212,15 +216,15 @@ class Engine:
             known = self.executions.find_key(key, fingerprint)
             if known is not None:
                 return known
-        wanted = self._isolation(context_id, found, options.isolation, options.network)
-        context, is_new = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found, isolation=wanted)
+        isolation = self.capabilities.isolation(self.contexts, context_id, found, options.isolation, options.network)
+        context, is_new = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found, isolation=isolation)
         execution = Execution(
             request,
             context_id=context.id,
             language=found.name,
             limits=self._limits,
             max_events=self.settings.max_events,
-            find_hint=self.installations.find_hint(context.id, found),
+            find_hint=self.installations.find_hint(context),
             listener=self.books,
         )
         self.contexts.submit(execution, context, is_new=is_new)
@@ -257,14 +261,9 @@ class Engine:
         await self.capabilities.check_usable(found)
         if only_new and any(context.id == context_id for context in self.contexts):
             raise ContextExists(context_id or "")
+        wanted = self.capabilities.isolation(self.contexts, context_id, found, isolation, network)
         context, is_new = self.contexts.get_or_create(
-            context_id or str(uuid.uuid4()),
-            found,
-            named,
-            check_env_vars(env),
-            beside,
-            labels,
-            self._isolation(context_id, found, isolation, network),
+            context_id or str(uuid.uuid4()), found, named, check_env_vars(env), beside, labels, wanted
         )
         try:
             await context.ready()
@@ -273,23 +272,6 @@ class Engine:
                 self.contexts.discard(context)
             raise
         return context
-
-    def _isolation(
-        self, context_id: str | None, language: Language, tier: str | None, network: str | None
-    ) -> Isolation | None:
-        """What a request says of the isolation of its context. Raises InvalidRequest, also if the context exists and has another."""
-        wanted = language.backend.resolve_isolation(tier, network)
-        if tier is None and network is None:
-            return None
-        for context in self.contexts:
-            has = context.language.backend.isolation_of(context.workspace)
-            if context.id != context_id or has is None:
-                continue
-            for field, asked, found in (("isolation", tier, has.tier.label), ("network", network, has.network)):
-                if asked not in (None, found):
-                    error = f"{asked!r} is asked for, and context {context_id!r} has {found!r}"
-                    raise InvalidRequest(FieldError(field, error))
-        return wanted
 
     async def delete_context(self, context_id: str, language: str | None = None) -> bool:
         """End the contexts of an id, of one language or of all, and forget their executions. Raises ContextNotFound.

@@ -11,9 +11,16 @@ from engine.contexts import Context, Contexts
 from engine.errors import Forbidden, NotSupported, TooManyInstallations
 from engine.kernels import Tool
 from engine.kernels.provisioners import Confinement
-from engine.languages import Language
 from engine.log import get_logger
-from engine.packages import Installation, check_packages, configuration_of, hint_of, installer_of, tool_variables
+from engine.packages import (
+    Installation,
+    check_packages,
+    configuration_of,
+    hint_of,
+    installer_of,
+    network_hint,
+    tool_variables,
+)
 from engine.settings import Settings, Tier
 from engine.workspaces import RunDir
 
@@ -109,9 +116,18 @@ class Installations:
             seconds=round(result.duration_ms / 1000, 3),
         )
 
-    def find_hint(self, context_id: str, language: Language) -> Callable[[tuple[str, str, str]], str | None] | None:
-        """What tells, for the errors of a context, how to install what is missing there; None where nothing can be installed."""
+    def find_hint(self, context: Context) -> Callable[[tuple[str, str, str]], str | None] | None:
+        """What tells, for the errors of a context, how to install what is missing there, or that it has no network; None where
+        nothing can be told."""
+        language = context.language
         tool = self._capabilities.package_tool(language) if self._settings.packages else None
-        if tool is None:
+        isolation = language.backend.isolation_of(context.workspace)
+        has_network = isolation is None or isolation.network == "open"
+        if tool is None and has_network:
             return None
-        return lambda error: hint_of(tool, error, context_id=context_id, language=language.name)
+
+        def find(error: tuple[str, str, str]) -> str | None:
+            hint = None if tool is None else hint_of(tool, error, context_id=context.id, language=language.name)
+            return hint or (None if has_network else network_hint(error))
+
+        return find

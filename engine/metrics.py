@@ -67,6 +67,12 @@ class Metrics:
             ["language"],
             registry=self.registry,
         )
+        self.isolation = Gauge(
+            "polyrepl_isolation", "1 for the isolation of contexts.", ["isolation", "network"], registry=self.registry
+        )
+        self.boxes_ready = Gauge(
+            "polyrepl_boxes_ready", "Boxes that are ready for new contexts.", registry=self.registry
+        )
         self.contexts = Gauge("polyrepl_contexts", "Contexts alive.", ["language"], registry=self.registry)
         self.contexts_ended = Counter(
             "polyrepl_contexts_ended", "Contexts ended.", ["language"], registry=self.registry

@@ -14,7 +14,7 @@ ContextState = Literal["created", "preserved", "restarted", "lost", "rolled_back
 InstallationStatus = Literal["ok", "error", "timeout", "cancelled"]
 # copied: a branch has files of its own; shared: it works in the same directory, which is one that the user named
 Files = Literal["copied", "shared"]
-# What a kernel says of variables is checked against these bounds.
+# Bounds of what a kernel says of variables.
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Name = Annotated[str, Meta(max_length=1000)]
 Names = Annotated[list[Name], Meta(max_length=1000)]
@@ -311,8 +311,7 @@ class Installed(Event, tag="installed"):
 
 
 class ContextInfo(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
-    """A context as listed. `state`: starting, idle, busy or dead; `name`, `tags`: a client's labels; `isolation`, `network`: of its code,
-    if it runs on this machine. Times are ISO 8601, UTC."""
+    """A context as listed. `state`: starting, idle, busy or dead; `name`, `tags`: a client's labels. Times are ISO 8601, UTC."""
 
     id: str
     language: str

@@ -19,6 +19,7 @@ from engine.kernels import ROOT_WARNING, missing_modules
 from engine.settings import Settings
 from engine.workspaces import RunDir
 
+_UNISOLATED = "code in contexts can do everything that this user can"
 _NEEDED = ("python", "typescript")
 _DATA = ("numpy", "pandas", "matplotlib", "PIL", "scipy", "sklearn", "plotly", "altair", "sympy")
 
@@ -61,11 +62,25 @@ def examine(settings: Settings) -> list[Finding]:
 
 
 def _isolation(settings: Settings) -> list[Finding]:
+    """Try all of it for real."""
     if settings.backend != "local":
         return []
-    if os.geteuid() == 0:
-        return [Finding("isolation", False, f"none, and this is root: {ROOT_WARNING}")]
-    return [Finding("isolation", False, "none: code in contexts can do everything that this user can")]
+    bare = settings.model_copy(update={"pool_max": 0, "isolation_required": None})
+    try:
+        detail = asyncio.run(_try_isolation(bare))
+    except InvalidRequest as error:
+        return [Finding("isolation", False, error.explanation, needed=True)]
+    except (KernelStartFailed, OSError) as error:
+        return [Finding("isolation", False, str(error))]
+    is_isolated = not detail.startswith("none")
+    if not is_isolated:
+        detail += "; " + (f"this is root: {ROOT_WARNING}" if os.geteuid() == 0 else _UNISOLATED)
+    return [Finding("isolation", is_isolated, detail)]
+
+
+async def _try_isolation(settings: Settings) -> str:
+    async with Engine(settings) as engine:
+        return engine.backends[0].describe_isolation()
 
 
 def _languages(settings: Settings) -> list[Finding]:

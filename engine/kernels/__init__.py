@@ -1,9 +1,10 @@
 """Kernels: how one is found, started, reached, limited and ended."""
 
-from engine.kernels.backend import Backend, EnclosedTool, FileHolder
+from engine.kernels.backend import Backend, FileHolder
 from engine.kernels.environment import kernel_env
 from engine.kernels.grace import wait_for_stop
 from engine.kernels.interpreters import Tool, find_node, find_npm, missing_modules
+from engine.kernels.isolation import EnclosedTool
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool
 from engine.kernels.local import Local

@@ -7,16 +7,15 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from jupyter_client.kernelspec import KernelSpec
 
 from engine.errors import FieldError, InvalidRequest, KernelStartFailed
-from engine.kernels.isolation import Box
+from engine.kernels.isolation import EnclosedTool
 from engine.kernels.kernel import Kernel
-from engine.kernels.provisioners import Confinement, Waker, Zygote, Zygotes
+from engine.kernels.provisioners import Confinement, Waker, Zygotes
 from engine.kernels.refusals import start_refused
 from engine.languages import Language
 from engine.log import get_logger
@@ -38,19 +37,6 @@ class FileHolder(Protocol):
 
     def turn(self, timeout: float) -> AbstractAsyncContextManager[Kernel]:
         """Have the kernel between two cells. Raises QueueFull or ContextBusy after `timeout` seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class EnclosedTool:
-    """What a tool that installs packages is run with; `release` when it has ended. `spawner` None: it is our child."""
-
-    confinement: Confinement
-    spawner: Zygote | None = None
-    box: Box | None = None
-
-    def release(self) -> None:
-        if self.box is not None:
-            self.box.leave()
 
 
 class Backend(ABC):
@@ -115,6 +101,15 @@ class Backend(ABC):
             if value is not None:
                 raise InvalidRequest(FieldError(field, f"{value!r} is not for a language that runs {self.where}"))
         return None
+
+    @property
+    def isolation(self) -> str | None:
+        """How contexts are isolated of which nobody says otherwise; None: nobody here knows."""
+        return None
+
+    def describe_isolation(self) -> str:
+        """One line for operators."""
+        return f"as the place decides where it runs: {self.where}"
 
     def isolation_of(self, workspace: Workspace) -> Isolation | None:
         """How contexts with these directories are isolated; None: nobody here knows."""

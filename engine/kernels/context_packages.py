@@ -8,11 +8,13 @@ from pathlib import Path
 from engine.kernels.interpreters import find_node
 from engine.resources import data_dir
 from engine.settings import Settings
-from engine.validation import PACKAGES_VARIABLE, PYTHON_VARIABLE
+from engine.validation import NETWORK_VARIABLE, PACKAGES_VARIABLE, PYTHON_VARIABLE
 from engine.workspaces import Workspace
 
+_NO_NETWORK = "This context has no network, so installers reach no registry. Install packages with POST /contexts/CONTEXT_ID/packages."
 
-def package_variables(settings: Settings, workspace: Workspace) -> dict[str, str]:
+
+def package_variables(settings: Settings, workspace: Workspace, *, has_network: bool = True) -> dict[str, str]:
     """The variables of kernels. Nothing that they name has to be there: the programs make it."""
     python = workspace.packages / "python"
     npmrc = _operators_npmrc(settings.node)
@@ -22,6 +24,7 @@ def package_variables(settings: Settings, workspace: Workspace) -> dict[str, str
         "PIP_PYTHON": str(_programs() / "context-python"),
         "UV_PYTHON": str(python / "bin" / "python"),
         "npm_config_prefix": str(workspace.packages / "npm"),
+        **({} if has_network else {NETWORK_VARIABLE: _NO_NETWORK}),
         **({} if npmrc is None else {"npm_config_globalconfig": npmrc}),
     }
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,15 +15,17 @@ import zmq
 from jupyter_client.kernelspec import KernelSpec
 
 from engine.errors import FieldError, KernelStartFailed
-from engine.kernels.backend import Backend, EnclosedTool, FileHolder
+from engine.kernels.backend import Backend, FileHolder
 from engine.kernels.channels import Channels, MakeChannels, Receiver, StreamChannels, ZmqChannels
+from engine.kernels.checked_settings import wrong_settings
 from engine.kernels.compiled import CompiledCode, cache_of
 from engine.kernels.context_packages import package_programs, package_variables
-from engine.kernels.environment import kernel_env, zygote_env
-from engine.kernels.isolation import Box, Isolator
+from engine.kernels.environment import kernel_env
+from engine.kernels.isolation import Box, EnclosedTool, Enclosure, Isolator
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, is_ours
 from engine.kernels.limits import confinement_of, memory_of
+from engine.kernels.parents import Parents
 from engine.kernels.provisioners import (
     Confinement,
     ForkProvisioner,
@@ -31,7 +34,6 @@ from engine.kernels.provisioners import (
     Provisioner,
     SpawnProvisioner,
     Waker,
-    World,
     Zygote,
     Zygotes,
 )
@@ -40,12 +42,9 @@ from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.options import Isolation
-from engine.resources import data_dir
 from engine.settings import Settings, Tier
-from engine.validation import CACHE_VARIABLE, IS_ENV_NAME, KERNEL_VARIABLE, OWN_VARIABLES
+from engine.validation import CACHE_VARIABLE, KERNEL_VARIABLE, OWN_VARIABLES
 from engine.workspaces import FileLimits, LocalFiles, RunDir, Workspace
-
-_CONNECTION_ARGUMENTS = ("-f", "{connection_file}")  # what a kernel's command ends with
 
 
 class Local(Backend):
@@ -70,32 +69,47 @@ class Local(Backend):
         self._channels = _LocalChannels(settings.max_contexts)
         self._make_channels: MakeChannels = channels or self._channels
         self._server_env = dict(os.environ)
-        self._spawns = provisioner is None and sys.platform == "linux" and bool(sys.executable)
-        self._can_fork = settings.zygote and self._spawns
-        self._zygotes: dict[tuple[str, bool], Zygotes] = {}
-        self._spawners: Zygotes | None = None
-        self._boxers: Zygotes | None = None  # the same for boxes
-        self.isolator = Isolator(settings, Readable(settings), is_on=self._spawns)
+        self._has_parents = provisioner is None and sys.platform == "linux" and bool(sys.executable)
+        self._ancestors: Parents | None = None
+        self.isolator = Isolator(settings, Readable(settings), is_on=self._has_parents)
         self._boxes: WeakKeyDictionary[Kernel, Box] = WeakKeyDictionary()
         self._compiled: CompiledCode | None = None
-        self._origins: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # which they are copies of
         self._parents: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # zygote or spawner
-        self._waker: Waker | None = None
         self._file_limits = FileLimits(
             file_bytes=settings.max_file_bytes, files=settings.max_context_files, bytes=settings.max_context_bytes
         )
 
     def open(self, run_dir: RunDir, waker: Waker) -> None:
         super().open(run_dir, waker)
-        self._waker = waker
         if self._make_provisioner is None:
             self._compiled = CompiledCode(self, run_dir)
-        if self._spawns:
-            self._spawners = self._new_spawners(None)
-            self._boxers = self._new_spawners(self.isolator.world)
+        if self._has_parents:
+            self._ancestors = Parents(
+                self._settings,
+                self._kernelspecs,
+                run_dir=run_dir,
+                metrics=self._metrics,
+                waker=waker,
+                world=self.isolator.world,
+                server_env=self._server_env,
+            )
 
     async def ready(self) -> None:
-        await self.isolator.open(self.run_dir, self._spawners, self._boxers)
+        ancestors = self._ancestors
+        if ancestors is None:
+            await self.isolator.open(self.run_dir, None, None)
+        else:
+            await self.isolator.open(self.run_dir, ancestors.plain, ancestors.boxed)
+        default = self.isolator.default
+        self._metrics.isolation.labels(default.tier.label, default.network).set(1)
+        self._metrics.boxes_ready.set_function(lambda: self.isolator.spares)
+
+    @property
+    def isolation(self) -> str:
+        return self.isolator.default.tier.label
+
+    def describe_isolation(self) -> str:
+        return self.isolator.describe()
 
     def resolve_isolation(self, tier: str | None, network: str | None) -> Isolation | None:
         found = self.isolator.resolve(tier, network)
@@ -107,24 +121,7 @@ class Local(Backend):
     async def enclose_tool(
         self, workspace: Workspace, staging: Path, limits: Confinement, read: Sequence[str]
     ) -> EnclosedTool:
-        tier = self.isolator.of(workspace).tier
-        if tier is Tier.NONE:
-            return EnclosedTool(limits)
-        spawner = await self.isolator.spawner(tier)
-        if spawner is None:
-            raise KernelStartFailed("The installation", "its isolation failed: the spawner does not start")
-        confinement, box = await self.isolator.enclose_tool(workspace, staging, limits, read)
-        return EnclosedTool(confinement, spawner, box)
-
-    def _new_spawners(self, world: World | None) -> Zygotes:
-        return Zygotes(
-            [sys.executable, "-I", "-S", str(data_dir() / "runtimes" / "python" / "spawn.py")],
-            preload=(),
-            env={},
-            timeout=self._settings.kernel_start_timeout,
-            metrics=None,
-            world=world,
-        )
+        return await self.isolator.enclose_tool(workspace, staging, limits, read)
 
     def spec(self, language: Language) -> KernelSpec:
         return self._kernelspecs.find(language.kernel_name)
@@ -136,38 +133,16 @@ class Local(Backend):
         return self._kernelspecs.version(language.kernel_name)
 
     def wrong_settings(self) -> list[FieldError]:
-        settings, given = self._settings, self._settings.model_fields_set
-        wrong = []
-        for field, others in (
-            ("kernelspecs", {"*"}),
-            ("tcp_kernelspecs", set(Settings.model_fields["tcp_kernelspecs"].default)),
-        ):
-            if field in given:
-                installed = self._kernelspecs.installed()
-                wrong += [
-                    FieldError(field, f"no kernelspec {name!r} is installed; installed: {', '.join(installed)}")
-                    for name in getattr(settings, field)
-                    if name not in others and name not in installed
-                ]
-        wrong += [
-            FieldError("preload", f"{name!r} is no name of a module; allowed: names such as numpy or os.path")
-            for name in settings.preload
-            if not all(part.isidentifier() for part in name.split("."))
-        ]
-        wrong += [
-            FieldError("kernel_env", f"{name!r} is no name of a variable; allowed: letters, digits and _")
-            for name in settings.kernel_env
-            if not IS_ENV_NAME.fullmatch(name)
-        ]
-        return wrong
+        return wrong_settings(self._settings, self._kernelspecs)
 
     async def _start(
         self, spec: KernelSpec, language: Language, workspace: Workspace, *, patient: bool
     ) -> tuple[Kernel, str]:
         await workspace.ready()
         if self._make_provisioner is not None:
-            directory = self.run_dir.new_kernel_dir()
-            return await self._run(self._make_provisioner(spec), spec, language, workspace, directory), "spawn"
+            return await self._run(
+                self._make_provisioner(spec), spec, language, workspace, self._open_enclosure()
+            ), "spawn"
         kernel = await self._fork(spec, language, workspace, patient=patient)
         if kernel is not None:
             return kernel, "zygote"
@@ -178,7 +153,7 @@ class Local(Backend):
     async def start_program(self, spec: KernelSpec, language: Language, workspace: Workspace) -> Kernel:
         """A kernel that is not forked. The directories of `workspace` are made. Raises KernelStartFailed."""
         tier = self.isolator.of(workspace).tier
-        spawners = self.isolator.spawners(tier)
+        spawners = None if self._ancestors is None else self._ancestors.spawners(boxed=tier is Tier.NAMESPACES)
         spawner = None if spawners is None else await spawners.settled()
         kernel = await self._child(ProgramProvisioner, spawner, spec, language, workspace)
         if kernel is not None:
@@ -187,13 +162,14 @@ class Local(Backend):
             why = "there is none" if spawners is None else spawners.describe()
             raise KernelStartFailed(spec.display_name, f"its isolation failed: the spawner: {why}")
         provisioner = SpawnProvisioner(confinement=confinement_of(spec, self._settings), kernel_spec=spec)
-        return await self._run(provisioner, spec, language, workspace, self.run_dir.new_kernel_dir())
+        return await self._run(provisioner, spec, language, workspace, self._open_enclosure())
 
-    def _hold(self, kernel: Kernel, box: Box) -> None:
+    def _hold(self, kernel: Kernel, box: Box | None) -> None:
         """Keep the box for as long as the kernel lives."""
-        box.join()
-        self._boxes[kernel] = box
-        kernel.exited.add_done_callback(lambda _: box.leave())
+        if box is not None:
+            box.join()
+            self._boxes[kernel] = box
+            kernel.exited.add_done_callback(lambda _: box.leave())
 
     def expect(self, source: Kernel, directory: Path) -> None:
         if source not in self._boxes and (zygote := self._parents.get(source)) is not None:
@@ -220,62 +196,40 @@ class Local(Backend):
             kernel_spec=spec,
         )
         kernel = self._kernel(spec, provisioner, directory)
-        if box is not None:
-            box.join()
-        try:
+        with _held(box):
             await kernel.adopt(stream, channels=self._make_channels, timeout=timeout)
-            if box is not None:
-                self._hold(kernel, box)
-        finally:
-            if box is not None:
-                box.leave()
+            self._hold(kernel, box)
         if zygote is not None:
             self._parents[kernel] = zygote
-        if source in self._origins:
-            self._origins[kernel] = self._origins[source]
+        if self._ancestors is not None:
+            self._ancestors.note_branch(kernel, source)
         self._watch(kernel, language)
         return kernel
 
     def is_current(self, kernel: Kernel) -> bool:
-        zygotes = self._zygotes.get((kernel.spec.resource_dir, kernel in self._boxes))
-        zygote = self._origins.get(kernel)
-        if zygotes is None:
-            return True
-        return zygotes.is_current(zygote) if zygote is not None else not zygotes.is_ready
+        return self._ancestors is None or self._ancestors.is_current(kernel, boxed=self._has_boxes)
+
+    @property
+    def _has_boxes(self) -> bool:
+        return self.isolator.default.tier is Tier.NAMESPACES
 
     def zygotes(self, language: Language) -> Zygotes | None:
-        return self._zygotes_of(self.spec(language), self.isolator.default.tier is Tier.NAMESPACES)
-
-    def _zygotes_of(self, spec: KernelSpec, is_boxed: bool) -> Zygotes | None:
-        """A zygote has kernels in boxes, or outside: from a box's process namespace an ordinary user's has no way back."""
-        if not self._can_fork or not honours(spec, "fork"):
-            return None
-        key = spec.resource_dir, is_boxed
-        zygotes = self._zygotes.get(key)
-        if zygotes is None:
-            run_dir = self.run_dir
-            zygotes = self._zygotes[key] = Zygotes(
-                self._kernelspecs.command(spec)[: -len(_CONNECTION_ARGUMENTS)],
-                preload=self._settings.preload,
-                env=zygote_env(self._settings, run_dir=run_dir.path, server_env=self._server_env),
-                timeout=self._settings.kernel_start_timeout,
-                metrics=self._metrics,
-                waker=self._waker,
-                world=self.isolator.world if is_boxed else None,
-            )
-        return zygotes
+        return None if self._ancestors is None else self._ancestors.zygotes(self.spec(language), boxed=self._has_boxes)
 
     async def _fork(
         self, spec: KernelSpec, language: Language, workspace: Workspace, *, patient: bool
     ) -> Kernel | None:
-        zygotes = self._zygotes_of(spec, self.isolator.of(workspace).tier is Tier.NAMESPACES)
+        if self._ancestors is None:
+            return None
+        boxed = self.isolator.of(workspace).tier is Tier.NAMESPACES
+        zygotes = self._ancestors.zygotes(spec, boxed=boxed)
         # What is imported in the zygote already cannot be replaced by a package of the context.
         if zygotes is None or workspace.replaces_packages:
             return None
         zygote = await zygotes.settled() if patient else zygotes.current()
         kernel = await self._child(ForkProvisioner, zygote, spec, language, workspace)
         if kernel is not None and zygote is not None:
-            self._origins[kernel] = zygote
+            self._ancestors.note_fork(kernel, zygote, boxed=boxed)
         return kernel
 
     async def _child(
@@ -290,31 +244,24 @@ class Local(Backend):
         if zygote is None:
             return None
         enclosure = await self.isolator.enclose(spec, workspace, confinement_of(spec, self._settings))
-        box = enclosure.box
-        try:
-            provisioner = kind(
-                zygote,
-                metrics=self._metrics,
-                mark=enclosure.directory.name,
-                confinement=enclosure.confinement,
-                kernel_spec=spec,
-            )
+        provisioner = kind(
+            zygote,
+            metrics=self._metrics,
+            mark=enclosure.directory.name,
+            confinement=enclosure.confinement,
+            kernel_spec=spec,
+        )
+        with contextlib.closing(enclosure):
             try:
-                kernel = await self._run(
-                    provisioner, spec, language, workspace, enclosure.directory, is_boxed=box is not None
-                )
+                kernel = await self._run(provisioner, spec, language, workspace, enclosure)
             except KernelStartFailed as error:
                 if provisioner.pid is not None:  # it was forked, and failed by itself
                     raise
                 get_logger().warning("fork_failed", language=language.name, reason=error.message)
                 return None
             self._parents[kernel] = zygote
-            if box is not None:
-                self._hold(kernel, box)
-            return kernel
-        finally:
-            if box is not None:  # from here on the kernel has it, or nobody
-                box.leave()
+            self._hold(kernel, enclosure.box)
+        return kernel
 
     async def _run(
         self,
@@ -322,25 +269,13 @@ class Local(Backend):
         spec: KernelSpec,
         language: Language,
         workspace: Workspace,
-        directory: Path,
-        *,
-        is_boxed: bool = False,
+        enclosure: Enclosure,
     ) -> Kernel:
-        kernel = self._kernel(spec, provisioner, directory, uid=workspace.slot.uid)
+        kernel = self._kernel(spec, provisioner, enclosure.directory, uid=workspace.slot.uid)
         isolation = self.isolator.of(workspace)
-        ours = is_ours(spec)  # the interpreter of others has packages of its own
-        packages = package_variables(self._settings, workspace) if ours else {}
-        env = kernel_env(
-            self._settings,
-            spec_env={**spec.env, **packages},
-            tmp_dir=workspace.tmp,
-            state_dir=workspace.state,
-            home=None if isolation.tier is Tier.NONE else workspace.home,
-            server_env=self._server_env,
-            context_env=workspace.env,
-            own={KERNEL_VARIABLE: kernel.name, **_own_env(spec, workspace, packages)},
-            programs=package_programs(workspace) if ours else (),
-        )
+        if isolation.tier is not Tier.NONE:
+            workspace.make_home()
+        env = self._environment(kernel.name, spec, workspace, isolation)
         tcp = language.kernel_name in self._settings.tcp_kernelspecs
         if tcp and isolation.tier is Tier.LANDLOCK and isolation.network == "none":
             reason = "it can only use TCP, which the isolation landlock refuses with the network none"
@@ -352,9 +287,30 @@ class Local(Backend):
             env=env,
             timeout=self._settings.kernel_start_timeout,
             tcp=tcp,
-            relayed=tcp and is_boxed,
+            relayed=tcp and enclosure.box is not None,
         )
         return kernel
+
+    def _open_enclosure(self) -> Enclosure:
+        """For a kernel that is our child, and is not isolated."""
+        return Enclosure(self.run_dir.new_kernel_dir())
+
+    def _environment(self, name: str, spec: KernelSpec, workspace: Workspace, isolation: Isolation) -> dict[str, str]:
+        """All variables of a kernel."""
+        ours = is_ours(spec)  # the interpreter of others has packages of its own
+        has_network = isolation.network == "open"
+        packages = package_variables(self._settings, workspace, has_network=has_network) if ours else {}
+        return kernel_env(
+            self._settings,
+            spec_env={**spec.env, **packages},
+            tmp_dir=workspace.tmp,
+            state_dir=workspace.state,
+            home=None if isolation.tier is Tier.NONE else workspace.home,
+            server_env=self._server_env,
+            context_env=workspace.env,
+            own={KERNEL_VARIABLE: name, **_own_env(spec, workspace, packages)},
+            programs=package_programs(workspace) if ours else (),
+        )
 
     def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path, *, uid: int | None = None) -> Kernel:
         return Kernel(spec, provisioner, directory, metrics=self._metrics, memory=memory_of(self._settings), uid=uid)
@@ -366,9 +322,8 @@ class Local(Backend):
         if self._compiled is not None:
             await self._compiled.aclose()
         await self.isolator.aclose()
-        for zygotes in (*self._zygotes.values(), self._spawners, self._boxers):
-            if zygotes is not None:
-                await zygotes.aclose()
+        if self._ancestors is not None:
+            await self._ancestors.aclose()
         self._channels.close()
 
 
@@ -378,6 +333,18 @@ def _own_env(spec: KernelSpec, workspace: Workspace, packages: Mapping[str, str]
     if honours(spec, "compile_cache"):
         env[CACHE_VARIABLE] = str(cache_of(workspace))
     return env
+
+
+@contextlib.contextmanager
+def _held(box: Box | None) -> Iterator[None]:
+    """Keep a box for the time of the block."""
+    if box is not None:
+        box.join()
+    try:
+        yield
+    finally:
+        if box is not None:
+            box.leave()
 
 
 class _LocalChannels:

@@ -4,6 +4,7 @@ from engine.packages.configuration import configuration_of
 from engine.packages.installation import Installation
 from engine.packages.installers import installer_of
 from engine.packages.names import MAX_PACKAGES, check_packages, hint_of
+from engine.packages.network import network_hint
 from engine.packages.variables import tool_variables
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "configuration_of",
     "hint_of",
     "installer_of",
+    "network_hint",
     "tool_variables",
 ]

@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.api.dialects import Surfaces, operator_routes
 from engine.api.http.errors import render
@@ -22,9 +22,21 @@ from engine.api.middleware import Cors, Guard, Prefix
 from engine.api.native import OPERATIONS
 from engine.api.notebook import routes as notebook_http
 from engine.core import Engine
-from engine.errors import KernelStartFailed, PolyreplError
+from engine.errors import InvalidRequest, KernelStartFailed, PolyreplError
 from engine.log import get_logger
 from engine.server.application import Application
+
+
+class _Application(Starlette):
+    """Says in one line why it does not start, if that lies with the settings."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def tell(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed" and getattr(self.state, "is_refused", False):
+                message = {"type": message["type"]}
+            await send(message)
+
+        await super().__call__(scope, receive, tell if scope["type"] == "lifespan" else send)
 
 
 def create_app(engine: Engine) -> Starlette:
@@ -33,13 +45,18 @@ def create_app(engine: Engine) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
-        await application.start()
+        try:
+            await application.start()
+        except InvalidRequest as error:  # what only a trial shows, such as the isolation that is there
+            get_logger().error("settings_refused", reason=error.explanation)
+            app.state.is_refused = True
+            raise
         try:
             yield {"budgets": engine.budgets}  # for the protocols, which know no application
         finally:
             await application.aclose()
 
-    app = Starlette(
+    app = _Application(
         routes=_routes(application),
         middleware=_middleware(application),
         exception_handlers={

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import gc
-import os
 import signal
 import socket
 import ssl
@@ -19,7 +18,7 @@ import uvicorn
 
 from engine.core import Engine
 from engine.errors import PolyreplError, ShuttingDown
-from engine.kernels import ROOT_WARNING, hide_process
+from engine.kernels import hide_process
 from engine.log import configure, get_logger
 from engine.server.allocator import Trimmer, limit_arenas
 from engine.server.app import create_app
@@ -118,8 +117,6 @@ def run_server(settings: Settings) -> int:
     limit_arenas()
     if settings.hide_processes:
         hide_process()
-    if settings.backend == "local" and os.geteuid() == 0:
-        get_logger().warning("runs_as_root", risk=ROOT_WARNING)
     engine = Engine(settings)
     try:
         engine.check_settings()

@@ -212,7 +212,7 @@ class Lane:
         if self.stuck >= self.threads.each or not self.threads.is_open:
             raise Stuck
         result: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
-        job = _Job(work if self.uid is None else partial(_as, self.uid, work), timeout, result, drop)
+        job = _Job(work if self.uid is None else as_owner(self.uid)(work), timeout, result, drop)
         self._waiting.append(job)
         self.threads.offer(self)
         try:
@@ -235,11 +235,6 @@ class Lane:
         for job in self._waiting:
             _fail(job.result)
         self._waiting.clear()
-
-
-def _as(uid: int, work: Callable[[], Value]) -> Value:
-    with as_owner(uid):
-        return work()
 
 
 def _fail(result: asyncio.Future[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -93,6 +94,11 @@ class Workspace:
         """The home of isolated code."""
         return self.state / "home"
 
+    def make_home(self) -> None:
+        """Have the home, unless a cell has put something in its way."""
+        with contextlib.suppress(OSError), as_owner(self.slot.uid):
+            self.place("state", "home").make()
+
     @property
     def replaces_packages(self) -> bool:
         """Whether the context has other versions of packages that its interpreter has. Whoever installs one leaves a mark: a cell
@@ -157,8 +163,8 @@ class Workspace:
         if self.names:
             with self.place().opened(make=True):
                 pass
-        for names in (("tmp",), ("state",), ("state", "home")):
-            self.place(*names).make()
+        for name in ("tmp", "state"):
+            self.place(name).make()
         try:
             self._prepare_work()
         except OSError as error:

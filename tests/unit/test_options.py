@@ -24,6 +24,8 @@ GIVEN: dict[str, Any] = {
     "variables": True,
     "data": True,
     "files": False,
+    "isolation": "namespaces",
+    "network": "none",
 }
 
 

@@ -294,6 +294,8 @@ class ContextInfo(Value):
     last_activity: str
     queued: int
     execution_count: int
+    isolation: str | UnsetType = UNSET
+    network: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
     tags: dict[str, str] | UnsetType = UNSET
 

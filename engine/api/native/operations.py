@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
@@ -52,12 +53,13 @@ class ServiceHealth(msgspec.Struct):
 
 
 class Readiness(msgspec.Struct):
-    """`checks`: what was looked at, "ok" or what is wrong; without a token there are none.
+    """`checks`: what was looked at, "ok" or what is wrong; `isolation`: of contexts on this machine. Without a token there are none.
 
     An empty pool makes contexts slow to start and is no reason to stay away."""
 
     status: str
     checks: dict[str, str]
+    isolation: str | UnsetType = UNSET
 
 
 class Discovery(msgspec.Struct):

@@ -17,7 +17,7 @@ from engine.kernels.isolation.probe import Capability, probe
 from engine.kernels.isolation.uids import system_uids
 from engine.kernels.isolation.view import Readable, View
 from engine.kernels.isolation.world import UserWorld
-from engine.kernels.provisioners import ROOT_WARNING, Confinement, Zygote, Zygotes
+from engine.kernels.provisioners import ROOT_WARNING, UNCONFINED, Confinement, Zygote, Zygotes
 from engine.log import get_logger
 from engine.options import Isolation
 from engine.settings import TIERS, Network, Settings, Tier
@@ -29,11 +29,30 @@ OPEN: Isolation = Isolation(Tier.NONE, "open")
 
 @dataclass(frozen=True, slots=True)
 class Enclosure:
-    """What one process is started with: a directory of its own, its confinement, and the box that it joins, if any."""
+    """What one kernel is started with: a directory of its own, its confinement, and the box that it joins, if any.
+
+    The box is held until `close`: by then a kernel holds it, or nobody."""
 
     directory: Path
-    confinement: Confinement
+    confinement: Confinement = UNCONFINED
     box: Box | None = None
+
+    def close(self) -> None:
+        if self.box is not None:
+            self.box.leave()
+
+
+@dataclass(frozen=True, slots=True)
+class EnclosedTool:
+    """What a tool that installs packages is run with; `release` when it has ended. `spawner` None: it is our child."""
+
+    confinement: Confinement
+    spawner: Zygote | None = None
+    box: Box | None = None
+
+    def release(self) -> None:
+        if self.box is not None:
+            self.box.leave()
 
 
 class Isolator:
@@ -106,20 +125,25 @@ class Isolator:
 
     def _tell(self, tier: Tier) -> None:
         """One line, for less than there could be."""
+        if tier is Tier.NONE and os.geteuid() == 0:
+            get_logger().warning("runs_as_root", risk=ROOT_WARNING)
         if tier is Tier.NAMESPACES or not self._is_on:
             return
-        missing = {each.label: self.capability.problems.get(each) for each in Tier if each > tier}
-        more = {"warning": ROOT_WARNING} if tier is Tier.NONE and os.geteuid() == 0 else {}
-        get_logger().warning("isolation_is_lower", isolation=tier.label, missing=missing, **more)
+        problems = self.capability.problems.items()
+        missing = {each.label: problem for each, problem in problems if each > tier and problem is not None}
+        get_logger().warning(
+            "isolation_is_lower", isolation=tier.label, missing=missing, setting=self._settings.isolation
+        )
 
     def describe(self) -> str:
         """One line for operators: the tier, and what is missing from the next."""
         tier = self.default.tier
+        said = f"{tier.label}, network {self.default.network}"
         if tier is Tier.NAMESPACES:
-            return f"namespaces, network {self.default.network}"
-        if not self._is_on:
-            return "none: the setting isolation is none"
-        return f"{tier.label}; {Tier(tier + 1).label}: {self.capability.missing(Tier(tier + 1))}"
+            return said
+        if self._settings.isolation == tier.label:
+            return f"{said}, as the setting isolation says"
+        return f"{said}; not {Tier(tier + 1).label}: {self.capability.missing(Tier(tier + 1))}"
 
     def of(self, workspace: Workspace) -> Isolation:
         """How contexts with these directories are isolated."""
@@ -166,21 +190,21 @@ class Isolator:
 
     async def enclose_tool(
         self, workspace: Workspace, staging: Path, base: Confinement, read: Sequence[str]
-    ) -> tuple[Confinement, Box | None]:
+    ) -> EnclosedTool:
         """The same for tools that install packages: they may use the network, write into `staging` besides the slot, and read
         `read` besides what kernels read."""
-        found = self.of(workspace)
-        slot = workspace.slot
+        tier, slot = self.of(workspace).tier, workspace.slot
+        if tier is Tier.NONE:
+            return EnclosedTool(base)
+        spawner = await self.spawner(tier)
+        if spawner is None or (tier is Tier.NAMESPACES and self._boxes is None):
+            raise KernelStartFailed("The installation", "its isolation failed: the spawner does not start")
         extra = [staging, *([] if workspace.is_own else [workspace.cwd])]
-        if found.tier is Tier.NAMESPACES:
-            if self._boxes is None:
-                raise KernelStartFailed("The installation", "its isolation is not there")
-            box = await self._boxes.make_for_tools(slot, extra, read)
-            box.join()
-            return replace(base, tier=found.tier, uid=slot.uid, box=box.pidfd), box
-        if found.tier is Tier.NONE:
-            return base, None
-        return await self._bare(Isolation(found.tier, "open"), None, slot, extra, base, read), None
+        if tier is not Tier.NAMESPACES or self._boxes is None:
+            return EnclosedTool(await self._bare(Isolation(tier, "open"), None, slot, extra, base, read), spawner)
+        box = await self._boxes.make_for_tools(slot, extra, read)
+        box.join()
+        return EnclosedTool(replace(base, tier=tier, uid=slot.uid, box=box.pidfd), spawner, box)
 
     async def _bare(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -105,7 +106,7 @@ async def _run(settings: Settings, trials: Trials, slot: Slot, confinement: Conf
         return "the spawner does not start"
     place = Path(slot.path, "probe")
     with as_owner(slot.uid):
-        place.mkdir(exist_ok=True)
+        os.makedirs(place, exist_ok=True)
     command = [str(settings.python), "-I", "-S", "-c", _CHECK, str(slot.uid), tier.label]
     try:
         async with asyncio.timeout(_SECONDS):

@@ -14,38 +14,32 @@ from engine.settings import Settings
 
 # What Landlock shows besides the view: a box has a root of its own. Nothing of /etc that may hold a secret.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sys/devices/system", "/dev/pts")
-_ETC = [
-    "alternatives",
-    "ca-certificates",
-    "fonts",
-    "gai.conf",
-    "group",
-    "host.conf",
-    "hostname",
-    "hosts",
-    "inputrc",
-    "java",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "locale.alias",
-    "localtime",
-    "magic",
-    "mime.types",
-    "nsswitch.conf",
-    "os-release",
-    "passwd",
-    "pki",
-    "protocols",
-    "R",
-    "resolv.conf",
-    "rpc",
-    "services",
-    "ssl",
-    "terminfo",
-    "texmf",
-    "timezone",
-]
+_ETC = (
+    *(
+        "alternatives",
+        "ca-certificates",
+        "debian_version",
+        "fonts",
+        "gai.conf",
+        "group",
+        "host.conf",
+        "hostname",
+        "hosts",
+    ),
+    *(
+        "inputrc",
+        "java",
+        "ld.so.cache",
+        "ld.so.conf",
+        "ld.so.conf.d",
+        "locale.alias",
+        "localtime",
+        "lsb-release",
+        "magic",
+    ),
+    *("mime.types", "nsswitch.conf", "os-release", "passwd", "pki", "protocols", "R", "redhat-release", "resolv.conf"),
+    *("rpc", "services", "ssl", "terminfo", "texmf", "timezone"),
+)
 _WRITABLE = ("/dev/ptmx", "/dev/pts", "/dev/tty", "/dev/shm")  # noqa: S108 - semaphores of libc lie there
 
 
@@ -103,8 +97,3 @@ class View:
         shown = [*_SYSTEM, *(f"/etc/{name}" for name in _ETC), *self.of(spec), *mounts, *read]
         written = [*map(str, write), *_WRITABLE, *self._devices]
         return Rules(tuple(shown), tuple(written), network=network == "open")
-
-    def problems(self) -> list[str]:
-        """The settings of mounts and devices for which there is nothing."""
-        wanted = [*(source for source, _ in self._settings.mounts), *self._devices]
-        return [path for path in wanted if not os.path.exists(path)]

@@ -1,7 +1,7 @@
 """Ways to run a kernel: as a process that is spawned, or forked from a zygote."""
 
 from engine.kernels.provisioners.command import run_command
-from engine.kernels.provisioners.confinement import ROOT_WARNING, Confinement, Rules, hide_process
+from engine.kernels.provisioners.confinement import ROOT_WARNING, UNCONFINED, Confinement, Rules, hide_process
 from engine.kernels.provisioners.fork import ForkProvisioner
 from engine.kernels.provisioners.program import ProgramProvisioner
 from engine.kernels.provisioners.provisioner import (
@@ -18,6 +18,7 @@ from engine.kernels.provisioners.zygotes import Waker, World, Zygotes
 __all__ = [
     "FORK_NAME",
     "ROOT_WARNING",
+    "UNCONFINED",
     "Confinement",
     "Exit",
     "ForkProvisioner",

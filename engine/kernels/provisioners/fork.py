@@ -53,8 +53,8 @@ class ForkProvisioner(Provisioner):
         family: Family | None = None,
         **kwargs: Any,
     ) -> None:
-        """`mark`: the kernel's name, which its process gets, too. `family`: its box, for `adopt` alone. `pipes`, our copies of the readers of stdout and stderr, are owned
-        here from now on; for `adopt` alone."""
+        """`mark`: the kernel's name, which its process gets, too. For `adopt` alone: `family`, its box, and `pipes`,
+        our copies of the readers of stdout and stderr, which are owned here from now on."""
         super().__init__(**kwargs)
         self.zygote = zygote
         self._metrics = metrics

@@ -54,7 +54,9 @@ class ZygoteProcess:
         arguments: Sequence[str] = (),
         fds: Sequence[int] = (),
     ) -> None:
-        """Start it, with one end of a socket, more `arguments`, and `fds` that it inherits. Raises OSError; the caller then releases what there is."""
+        """Start it, with one end of a socket, more `arguments`, and `fds` that it inherits.
+
+        Raises OSError; the caller then releases what there is."""
         wanted = ["--preload", ",".join(preload)] if preload else []
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:

@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -175,10 +176,8 @@ def _raise_loopback() -> None:
 
 def _say_error(box: socket.socket, error: BaseException) -> None:
     reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-    try:
+    with suppress(OSError):  # the server wants it no longer
         box.send(json.dumps({"error": reason}).encode(), socket.MSG_NOSIGNAL)
-    except OSError:  # the server wants it no longer
-        pass
 
 
 def aim(pidfd: int) -> None:

@@ -28,6 +28,13 @@ def check(confinement: Any) -> None:
         _KINDS[kind](kind, wanted)
 
 
+def prepare() -> None:
+    """Make, in what forks, what all that is forked would otherwise make again."""
+    if filter.problem() is None:
+        for network in (True, False):
+            filter.program(os.uname().machine, network=network)
+
+
 def descriptors(confinement: dict[str, Any]) -> int:
     """How many descriptors come with it: the pidfd of a box's init first, then the files of cgroups."""
     return _PIDFD * bool(confinement.get("box")) + int(confinement.get("cgroups", 0))

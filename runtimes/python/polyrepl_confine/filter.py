@@ -181,7 +181,9 @@ def _socket(code: _Code, network: bool) -> None:
         with code.only(_EQUAL, kind):
             code.argument(2)
             code.any_of(protocols, f"protocol of {kind}")
-            code.refuse(errno.EPROTONOSUPPORT)  # MPTCP among them: Landlock does not see it, and programs fall back to TCP
+            code.refuse(
+                errno.EPROTONOSUPPORT
+            )  # MPTCP among them: Landlock does not see it, and programs fall back to TCP
             code.label(f"protocol of {kind}")
             code.allow()
     code.refuse(errno.EPERM)

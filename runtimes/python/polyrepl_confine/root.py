@@ -12,17 +12,17 @@ from .plan import Plan
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 # What programs read of /etc. No file of it may hold a secret: no pip.conf, npmrc, gitconfig or ssh.
-_ETC = (
-    "alternatives ca-certificates fonts gai.conf host.conf inputrc java ld.so.cache ld.so.conf ld.so.conf.d locale.alias localtime "
-    "magic mime.types nsswitch.conf os-release OpenCL pki protocols R rpc services ssl terminfo texmf timezone vulkan"
-).split()
+_ETC = """
+alternatives ca-certificates fonts gai.conf host.conf inputrc java ld.so.cache ld.so.conf ld.so.conf.d locale.alias localtime
+magic mime.types nsswitch.conf OpenCL os-release pki protocols R rpc services ssl terminfo texmf timezone vulkan
+"""
 _EMPTY = ("/home", "/opt", "/root", "/run", "/srv", "/sys", "/var/lib")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "ptmx": "pts/ptmx"}
-_HIDDEN_OF_PROC = (
-    "acpi asound interrupts kcore keys key-users latency_stats sched_debug scsi timer_list timer_stats".split()
-)
-_READ_ONLY_OF_PROC = "bus fs irq sys sysrq-trigger".split()
+_HIDDEN_OF_PROC = """
+acpi asound interrupts kcore keys key-users latency_stats sched_debug scsi timer_list timer_stats
+"""
+_READ_ONLY_OF_PROC = "bus fs irq sys sysrq-trigger"
 _ROOT_SIZE, _ROOT_INODES, _TMP_INODES, _SHM_INODES = "1m", "4k", "100k", "10k"
 
 
@@ -68,7 +68,7 @@ class Root:
     def _bind(self, source: str, path: str, attributes: int) -> None:
         """Show `source` at `path`, and what is mounted below it: a part of that alone Linux refuses to an ordinary user."""
         with linux.part(f"show {source}"):
-            target = self._place(path, is_directory=os.path.isdir(source))
+            target = self._place(path, is_directory=stat.S_ISDIR(os.stat(source).st_mode))
         linux.mount(source, target, None, MS_BIND | MS_REC)
         linux.mount_attributes(target, attributes, recursive=True)
         self._bound.append(path)
@@ -95,7 +95,7 @@ class Root:
 
     def _show_etc(self) -> None:
         self._make(["/etc"])
-        for name in _ETC:
+        for name in _ETC.split():
             path = f"/etc/{name}"
             if os.path.islink(path):
                 os.symlink(os.readlink(path), self._top + path)
@@ -167,11 +167,11 @@ class Root:
         place = f"{self._top}/proc"
         self._make(["/proc"])
         linux.mount("proc", place, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-        for name in _READ_ONLY_OF_PROC:
+        for name in _READ_ONLY_OF_PROC.split():
             if os.path.exists(f"{place}/{name}"):
                 linux.mount(f"{place}/{name}", f"{place}/{name}", None, MS_BIND | MS_REC)
                 linux.mount_attributes(f"{place}/{name}", ATTR_RDONLY)
-        for name in _HIDDEN_OF_PROC:
+        for name in _HIDDEN_OF_PROC.split():
             try:
                 mode = os.lstat(f"{place}/{name}").st_mode
             except FileNotFoundError:

@@ -27,18 +27,18 @@ sendto 44 206             sendmsg 46 211            sendmmsg 307 269
 NEWEST = 462
 """The newest call that the filter has an opinion on (mseal). From 424 on the numbers of all machines agree."""
 
-REFUSED = (
-    "ptrace mount umount2 pivot_root chroot swapon swapoff reboot sethostname setdomainname init_module delete_module finit_module "
-    "quotactl quotactl_fd lookup_dcookie kexec_load kexec_file_load bpf perf_event_open userfaultfd keyctl add_key request_key "
-    "unshare setns process_vm_readv process_vm_writev kcmp open_by_handle_at name_to_handle_at fanotify_init fanotify_mark "
-    "move_pages migrate_pages mbind set_mempolicy set_mempolicy_home_node syslog acct settimeofday clock_settime adjtimex "
-    "clock_adjtime iopl ioperm modify_ldt vmsplice uselib ustat sysfs _sysctl nfsservctl vhangup mount_setattr move_mount "
-    "open_tree fsopen fsconfig fsmount fspick pidfd_getfd process_madvise process_mrelease memfd_secret statmount listmount "
-    "lsm_set_self_attr"
-).split()
+_REFUSED = """
+ptrace mount umount2 pivot_root chroot swapon swapoff reboot sethostname setdomainname init_module delete_module finit_module
+quotactl quotactl_fd lookup_dcookie kexec_load kexec_file_load bpf perf_event_open userfaultfd keyctl add_key request_key unshare
+setns process_vm_readv process_vm_writev kcmp open_by_handle_at name_to_handle_at fanotify_init fanotify_mark move_pages
+migrate_pages mbind set_mempolicy set_mempolicy_home_node syslog acct settimeofday clock_settime adjtimex clock_adjtime iopl
+ioperm modify_ldt vmsplice uselib ustat sysfs _sysctl nfsservctl vhangup mount_setattr move_mount open_tree fsopen fsconfig
+fsmount fspick pidfd_getfd process_madvise process_mrelease memfd_secret statmount listmount lsm_set_self_attr
+"""
+REFUSED = tuple(_REFUSED.split())
 """Calls that fail with EPERM."""
 
-UNKNOWN = "io_uring_setup io_uring_enter io_uring_register clone3".split()
+UNKNOWN = ("io_uring_setup", "io_uring_enter", "io_uring_register", "clone3")
 """Calls that fail with ENOSYS: programs then use what came before them. libuv takes threads; glibc takes clone, whose flags can be read."""
 
 

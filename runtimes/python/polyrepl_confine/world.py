@@ -1,4 +1,4 @@
-"""The world: one user namespace in which an ordinary user's server has the rights to make boxes and to put kernels into them. Root needs none."""
+"""The world: one user namespace in which the server of an ordinary user may make boxes, and put kernels into them. Root needs none."""
 
 from __future__ import annotations
 

@@ -23,9 +23,9 @@ from .cells import Cell
 from .forked import reseed
 from .inventory import Finding
 from .protocol import Request
+from .start import process_name
 from .stdio import Capture
 from .stream import StreamTransport
-from .zygote import process_name
 
 if TYPE_CHECKING:
     from .kernel import Kernel

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from . import inventory, loops, prctl, reopening
+from .start import process_name
 from .stdio import Capture
 from .stream import StreamTransport
-from .zygote import process_name
 
 if TYPE_CHECKING:
     from .kernel import Kernel
-    from .zygote import Start
+    from .start import Start
 
 _ASIDE = 64  # the first number that is in nobody's way while descriptors are arranged
 _MT19937_WORDS = 624

@@ -12,7 +12,8 @@ from typing import NoReturn
 from polyrepl_confine import box, world
 
 from . import prctl
-from .zygote import Start, Zygote
+from .start import Start
+from .zygote import Zygote
 
 _ASIDE = 64  # the first number that is in nobody's way while descriptors are arranged
 _CANNOT_RUN = 127  # as a shell says it

@@ -9,7 +9,6 @@ import array
 import gc
 import json
 import os
-import re
 import select
 import signal
 import socket
@@ -20,63 +19,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from polyrepl_confine import box, confinement
+from polyrepl_confine import box, confinement, linux
 
 from . import prctl
 from .lifetime import outlive_parent
+from .start import Message, Start, process_name
 
 MAX_MESSAGE = 1 << 18
-_FDS = 6  # at least: stream, stdin, and both ends of the pipes for stdout and stderr
 _ANCILLARY = socket.CMSG_SPACE(16 * 4)
 _REMEMBERED_EXITS = 256
-_TAG = re.compile(r"[A-Za-z0-9_-]{1,12}")
 _END_ROUNDS = 20
 _CLEAN_UP = 0.5  # seconds that what a kernel leaves behind has after SIGTERM
 _AGAIN = 1.0  # seconds before one that was killed, and is still there, is killed again
 _BRANCH_SECONDS = 30.0  # that a branch may take until the server knows it, see `_SETTLE_SECONDS` there
-_NAME = "pr-"
 _STATE = ("IPYTHONDIR", "MPLCONFIGDIR", "XDG_CACHE_HOME")  # where libraries keep what they believe the next time
-
-Message = dict[str, Any]
-
-
-def process_name(tag: str) -> str:
-    """What a kernel with this tag is called, and what is forked from it without an exec."""
-    return f"{_NAME}{tag}"
-
-
-class Start:
-    """What a forked process is to become. The descriptors are owned by whoever has this."""
-
-    def __init__(self, message: Message, fds: list[int]) -> None:
-        """Raises ValueError that names what is wrong with the request."""
-        self.cwd = message.get("cwd")
-        self.env = message.get("env")
-        self.tag = message.get("tag")
-        self.argv = message.get("argv", [])
-        self.stream_fd = message.get("stream_fd", -1)
-        if not isinstance(self.cwd, str) or not self.cwd.startswith("/") or "\0" in self.cwd:
-            raise ValueError("cwd is an absolute path")
-        if not isinstance(self.env, dict) or not all(map(_is_variable, self.env.items())):
-            raise ValueError("env is an object of strings")
-        if not isinstance(self.tag, str) or not _TAG.fullmatch(self.tag):
-            raise ValueError("tag is 1 to 12 letters, digits, _ or -")
-        if not isinstance(self.argv, list) or not all(isinstance(each, str) and "\0" not in each for each in self.argv):
-            raise ValueError("argv is a list of strings")
-        if type(self.stream_fd) is not int:
-            raise ValueError("stream_fd is a number")
-        wanted = message.get("confinement", {})
-        confinement.check(wanted)
-        expected = _FDS + confinement.descriptors(wanted)
-        if len(fds) != expected:
-            raise ValueError(f"{len(fds)} descriptors instead of {expected}")
-        self.fds = fds[:_FDS]
-        self.confining = confinement.Confining(wanted, fds[_FDS:])
-
-
-def _is_variable(item: tuple[str, Any]) -> bool:
-    name, value = item
-    return bool(name) and isinstance(value, str) and not {"=", "\0"} & set(name) and "\0" not in value
 
 
 class Zygote:
@@ -93,6 +49,7 @@ class Zygote:
         self._orphans: dict[int, float] = {}  # children that are no kernels, and when each is killed
         self._mercy_until = 0.0  # what appears later is killed at once
         self._other_exits: OrderedDict[int, Message] = OrderedDict()
+        confinement.prepare()
         prctl.take_orphans()
         outlive_parent()  # the end of the connection says that the server is gone
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -190,7 +147,8 @@ class Zygote:
             self._aim(start.confining.pidfd)
         elif self._aimed:
             raise ValueError("this process starts kernels in boxes, and can start none outside any more")
-        pid = os.fork()
+        with linux.part("fork"):  # a box that ends right now has no memory, Linux says
+            pid = os.fork()
         if pid == 0:
             return True
         try:

@@ -119,20 +119,25 @@ class Ran(NamedTuple):
 class Parent:
     """A spawner, or a zygote, and the server's end of its socket."""
 
-    def __init__(self, user: User, script: str = "spawn.py", *arguments: str, world: int = -1) -> None:
+    def __init__(self, user: User, script: str = "spawn.py", *arguments: str, world: int | None = -1) -> None:
+        """`world`: the descriptor of an ordinary user's; -1: a new one; None: none."""
         self.user = user
         self.place = Path(tempfile.mkdtemp(prefix="isolation-"))
         self.place.chmod(0o711)
         self._slots = 0
+        own = self.place / "own"
+        own.mkdir()
+        if os.geteuid() == 0:
+            os.chown(own, user.uid, user.uid)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         flags = ["-I", "-S"] if script == "spawn.py" else []
-        inside = ["--world", "new" if world < 0 else str(world)]
+        inside = [] if world is None or user.is_root else ["--world", "new" if world < 0 else str(world)]
         command = [user.python, *flags, str(PYTHON / script), "--zygote", str(theirs.fileno()), *arguments]
-        given = [theirs.fileno(), *([world] if world >= 0 else [])]
+        given = [theirs.fileno(), *([world] if world is not None and world >= 0 else [])]
         with theirs:
             self.process = subprocess.Popen(
-                command + ([] if user.is_root else inside),
-                pass_fds=given, stdin=subprocess.DEVNULL, cwd="/", env={"PATH": os.defpath, "TMPDIR": "/tmp", "HOME": "/tmp"},
+                [*command, *inside],
+                pass_fds=given, stdin=subprocess.DEVNULL, cwd="/", env={"PATH": os.defpath, "TMPDIR": str(own), "HOME": str(own)},
                 **_as(user.uid),
             )  # fmt: skip
         self.socket = ours
@@ -191,7 +196,13 @@ class Parent:
         return {"box": True, **uid, "no_new_privs": True, "seccomp": True, "landlock": landlock, **changes}
 
     def start(
-        self, box: Box | None, argv: list[str], *, confinement: dict[str, Any], fds: tuple[int, ...] = (), cwd: str = "/"
+        self,
+        box: Box | None,
+        argv: list[str],
+        *,
+        confinement: dict[str, Any],
+        fds: tuple[int, ...] = (),
+        cwd: str = "/",
     ) -> tuple[dict[str, Any], list[int], int, socket.socket]:
         """The answer with its descriptors, a reader of what the process writes, and its stream."""
         ours, theirs = socket.socketpair()
@@ -210,9 +221,11 @@ class Parent:
             os.close(writer)
         return *self.receive(), reader, ours
 
-    def run(self, box: Box | None, argv: list[str], *, fds: tuple[int, ...] = (), cwd: str = "/", **changes: Any) -> Ran:
+    def run(
+        self, box: Box | None, argv: list[str], *, fds: tuple[int, ...] = (), cwd: str = "/", **changes: Any
+    ) -> Ran:
         """Run a program to its end."""
-        confinement = changes.pop("confinement", None) or self.confinement(**changes)
+        confinement = changes["confinement"] if "confinement" in changes else self.confinement(**changes)
         answer, pidfds, reader, stream = self.start(box, argv, confinement=confinement, fds=fds, cwd=cwd)
         with stream, open(reader, errors="replace") as output:
             for fd in pidfds:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ print(json.dumps({
     "init": open("/proc/1/comm").read(), "host": socket.gethostname(),
     "dev": names("/dev"), "tmp": names("/tmp"), "shm": names("/dev/shm"), "root": names("/root"), "run": names("/run"),
     "sys": names("/sys"), "home": names("/home"), "etc": names("/etc"), "fds": names("/proc/self/fd"),
-    "status": dict(line.rstrip().split(":\\t", 1) for line in open("/proc/self/status") if ":\\t" in line),
+    "status": {name: value.strip() for name, _, value in (line.partition(":") for line in open("/proc/self/status"))},
     "interfaces": [name for _, name in socket.if_nameindex()],
     "keys": open("/proc/keys").read() if os.path.exists("/proc/keys") else "",
 }))
@@ -91,13 +92,15 @@ def test_files_of_the_slot_are_written_at_the_same_path_and_all_else_is_read_onl
     box.close()
 
 
-def test_what_the_plan_shows_is_read_only_also_by_another_name(spawner: Parent, tmp_path: Path):
-    data, slot = spawner.directory(0o777), spawner.directory()
+def test_what_the_plan_shows_is_read_only_also_by_another_name(spawner: Parent):
+    data = spawner.directory(0o777)
     (data / "set.csv").write_text("1,2\n")
     (data / "set.csv").chmod(0o666)
     (spawner.place / "link").symlink_to(data)
     try:
-        box = spawner.box(mounts=[[str(data), "/data/sets"]], read=[*spawner.plan()["read"], str(spawner.place / "link")])
+        box = spawner.box(
+            mounts=[[str(data), "/data/sets"]], read=[*spawner.plan()["read"], str(spawner.place / "link")]
+        )
         code = f"""
             import json
             found = []
@@ -116,17 +119,14 @@ def test_what_the_plan_shows_is_read_only_also_by_another_name(spawner: Parent, 
 def test_two_boxes_share_nothing(spawner: Parent):
     first, second = spawner.box(), spawner.box()
     code = """
-        import ctypes, json, os, socket, sys, time
+        import ctypes, json, socket, time
         libc = ctypes.CDLL(None)
-        if sys.argv[1:]: pass
         named = socket.socket(socket.AF_UNIX); named.bind("\\0name"); named.listen()
         open("/tmp/here", "w").close(); open("/dev/shm/here", "w").close()
         segment = libc.shmget(77, 4096, 0o1666)
         print(json.dumps(segment >= 0), flush=True)
         time.sleep(1000)
     """
-    import textwrap
-
     argv = [spawner.user.python, "-I", "-S", "-c", textwrap.dedent(code)]
     answer, pidfds, reader, stream = spawner.start(first, argv, confinement=spawner.confinement())
     with stream, open(reader) as output:
@@ -175,10 +175,13 @@ def test_a_box_has_a_loopback_of_its_own(spawner: Parent, box: Box):
 def test_init_reports_what_nobody_else_collects(spawner: Parent, box: Box):
     code = """
         import json, os, time
+        reader, writer = os.pipe()
         if os.fork() == 0:
             os.setsid()
+            os.write(writer, b"x")
             while os.getppid() != 1: time.sleep(0.005)
             os._exit(7)
+        os.read(reader, 1)
         print(json.dumps(os.getpid()))
     """
     assert spawner.python(box, code).json() == 2

@@ -119,7 +119,7 @@ class TestContexts:
         assert "No such file" in response.json()["checks"]["pool"]
         text = (await fake.client.get("/metrics")).text
         assert 'polyrepl_pool_start_failures_total{language="python"}' in text
-        assert not [path for path in fake.engine.run_dir.contexts.iterdir()]
+        assert not list(fake.engine.run_dir.contexts.iterdir())
 
     async def test_a_language_that_this_machine_lacks_is_named_with_the_reason(self, fake_engine):
         fake = await fake_engine(python="/nonexistent/python", **POOLED)

@@ -18,6 +18,7 @@ from engine.kernels.channels.fake import FakeChannels
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs
 from engine.kernels.local import Local
+from engine.kernels.parents import Parents
 from engine.kernels.provisioners import Provisioner
 from engine.kernels.provisioners.fake import FakeProvisioner, Say, Script
 from engine.kernels.provisioners.fork import ForkProvisioner
@@ -155,7 +156,7 @@ async def test_a_kernel_that_is_spawned_as_it_cannot_be_forked_is_confined_no_le
             return self
 
     monkeypatch.setattr(Local, "_run", fail)
-    monkeypatch.setattr(Local, "zygotes", lambda self, language: Ready())
+    monkeypatch.setattr(Parents, "zygotes", lambda self, spec, *, boxed: Ready())
     settings = Settings(kernel_memory=2**30, kernel_rlimits={"NPROC": 200})
     local = Local(settings, kernelspecs=KernelSpecs(settings), metrics=Metrics())
     local.open(run_dir, Pool())

@@ -1,4 +1,4 @@
-"""Assemble the init of a box again: ``python assemble.py [MACHINE]``. Needs binutils (for another machine: its own, as aarch64-linux-gnu-as)."""
+"""Assemble the init of a box again: ``python assemble.py [MACHINE]``. Needs binutils, for another machine than this one its own."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ HERE = Path(__file__).parent
 MACHINES = tuple(sorted(path.stem for path in HERE.glob("*.S")))
 
 
+def assembler(machine: str) -> str:
+    """The name of the program that assembles for this machine."""
+    return "as" if machine == os.uname().machine else f"{machine}-linux-gnu-as"
+
+
 def assembled(machine: str) -> bytes:
     """The program for this machine. Raises FileNotFoundError without an assembler for it."""
-    prefix = "" if machine == os.uname().machine else f"{machine}-linux-gnu-"
+    prefix = assembler(machine).removesuffix("as")
     with tempfile.TemporaryDirectory() as place:
         code = f"{place}/init.o"
         subprocess.run([f"{prefix}as", "-o", code, str(HERE / f"{machine}.S")], check=True)
