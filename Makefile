@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # An environment with the oldest packages that pyproject.toml allows.
 LOWEST := .venv-lowest
 
-.PHONY: serve smoke test test-fast test-programs test-differential test-lowest check bench wheel-test generate format clean
+.PHONY: serve smoke test test-fast test-hostile test-programs test-differential test-lowest check bench wheel-test generate format clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +48,11 @@ test-programs: $(VENV)/.dev
 # The same cells here and on stock ipykernel.
 test-differential: $(VENV)/.dev
 	$(PYTEST) tests/differential
+
+# What hostile code does, at every tier of isolation that the machine has; as root also as an ordinary user.
+test-hostile: $(VENV)/.dev
+	$(PYTEST) -n 4 tests/hostile
+	if [ "$$(id -u)" = 0 ]; then $(BIN)/python -m tests.hostile --as-user -n 4 --dist loadfile; fi
 
 # A real server, checked from outside: both languages, a plot, a timeout, a fork. Needs no more than `make serve`.
 smoke: $(VENV)/.serve
