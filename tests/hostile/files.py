@@ -50,17 +50,28 @@ def files_of_another() -> object:
     return found
 
 
-@check(19, "Not listed, and nothing can be put there.", since="landlock", as_root="process")
-def run_directory() -> object:
-    """Lists the server's run directory and the directory of all contexts, and writes there."""
-    found = []
-    for folder in (FACTS["run_dir"], FACTS["home_of_contexts"], FACTS["home"]):
-        planted = f"{folder}/planted"
-        ways = {"list": lambda folder=folder: len(os.listdir(folder)) > 1}
-        ways |= {"write": lambda planted=planted: os.close(os.open(planted, os.O_WRONLY | os.O_CREAT)) is None}
-        found += [f"{folder} {way}" for way in reached(ways)]
-        with contextlib.suppress(OSError):
-            os.unlink(planted)
+@check(19, "Not listed.", since="landlock", as_root="process")
+def list_of_the_run_directory() -> object:
+    """Lists the server's run directory, the directory of all contexts, and the operator's home."""
+    folders = (FACTS["run_dir"], FACTS["home_of_contexts"], FACTS["home"])
+    return reached({folder: lambda folder=folder: len(os.listdir(folder)) > 1 for folder in folders})
+
+
+@scene(
+    19,
+    "Refused, or only in a place of its own that nobody else sees.",
+    since="landlock",
+    as_root="process",
+    languages="python",
+)
+def write_into_the_run_directory(stage: Stage, language: str) -> object:
+    """Makes files in the server's run directory, the directory of all contexts, and the operator's home."""
+    planted = [f"{stage.facts[name]}/planted" for name in ("run_dir", "home_of_contexts", "home")]
+    cell = f"for path in {planted!r}:\n    try: open(path, 'w').write('x')\n    except OSError as error: print(error)"
+    assert stage.run(language, cell).status == "ok"
+    found = [path for path in planted if os.path.exists(path)]
+    for path in found:
+        os.unlink(path)
     return found
 
 

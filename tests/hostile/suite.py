@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.branches import Branch
-from tests.harness.client import Client, Json, Repl
+from tests.harness.client import Json, Repl
 from tests.harness.dialects import DIALECTS, Dialect
 from tests.harness.npm import npm_install
 from tests.harness.registry import Registry
@@ -53,11 +53,6 @@ def stage(request: pytest.FixtureRequest, registry: Registry) -> Iterator[Stage]
     }
     with stage_at(request.module.TIER, env=env) as stage:
         yield stage
-
-
-@pytest.fixture
-def client(stage: Stage) -> Client:
-    return stage.client
 
 
 @pytest.mark.parametrize(("check", "language"), CASES)
@@ -131,8 +126,8 @@ def test_esbuild_works(stage: Stage, tmp_path: Path) -> None:
         )
 
 
-def test_a_branch_a_checkpoint_and_a_restore(client: Client) -> None:
-    context = Branch(client, "python")
+def test_a_branch_a_checkpoint_and_a_restore(stage: Stage) -> None:
+    context = Branch(stage.client, "python")
     context.does("import os; x = [1]; open('f.txt', 'w').write('before')")
     branch = context.fork()
     branch.does("x.append(2); open('f.txt', 'w').write('branch')")
@@ -215,4 +210,4 @@ def test_the_neighbour_is_well(stage: Stage) -> None:
     assert stage.damage() == []
 
 
-__all__ = ["stage", "registry", "client", *(name for name in dir() if name.startswith("test_"))]
+__all__ = ["stage", "registry", *(name for name in dir() if name.startswith("test_"))]
