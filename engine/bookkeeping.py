@@ -8,6 +8,7 @@ from engine.contexts import Context, Execution, Executions
 from engine.kernels import Pool
 from engine.log import get_logger
 from engine.metrics import Metrics
+from engine.workspaces import RunDir
 
 
 class EndListener(Protocol):
@@ -26,6 +27,12 @@ class Bookkeeping:
         self._executions = executions
         self._metrics = metrics
         metrics.held_bytes.labels("outputs").set_function(lambda: executions.size)
+
+    def watch(self, pool: Pool, run_dir: RunDir) -> None:
+        """Tell the pool when a cell has ended, and count what could not be removed."""
+        self.pool = pool
+        self._metrics.files_left.set_function(lambda: len(run_dir.left))
+        self._metrics.stuck_threads.set_function(lambda: run_dir.disk.stuck)
 
     def execution_ended(self, execution: Execution) -> None:
         """Count an execution that has ended, and begin to keep it (`ExecutionListener`)."""

@@ -12,7 +12,7 @@ from engine.languages import BUILTIN, Language, Languages
 from engine.models import LanguageInfo
 from engine.options import ExecuteOptions, Isolation
 from engine.settings import Settings
-from engine.workspaces import RunDir
+from engine.workspaces import Anchor, RunDir
 
 _NO_BRANCHES = "a process of its kernel cannot be copied; one of our Python kernel can"
 
@@ -148,6 +148,13 @@ class Capabilities:
         if not 0 < timeout <= most:
             raise InvalidRequest(FieldError("timeout_ms", f"must be between 1 and {round(most * 1000)}"))
         return timeout
+
+    def check_cwd(self, language: Language, named: Anchor | None) -> Anchor | None:
+        """Raises InvalidRequest for a working directory that the place decides where the language runs."""
+        if named is not None and not language.backend.takes_cwd:
+            raise InvalidRequest(
+                FieldError("cwd", f"{language.name!r} runs {language.backend.where}, which decides that")
+            )
 
     def check_options(self, language: Language, options: ExecuteOptions) -> None:
         """Raises InvalidRequest or NotSupported for an option that the kernel of this language does not support."""

@@ -27,8 +27,6 @@ from engine.contexts import (
 )
 from engine.errors import (
     ContextExists,
-    FieldError,
-    InvalidRequest,
     ShuttingDown,
 )
 from engine.installations import Installations
@@ -134,11 +132,6 @@ class Engine:
             raise ShuttingDown
         return {backend.name: await backend.check() for backend in self.backends if backend.kernel_names}
 
-    @property
-    def isolation(self) -> str | None:
-        """How contexts on this machine are isolated, if the engine has started."""
-        return next((backend.isolation for backend in self.backends if backend.isolation), None)
-
     def check_settings(self) -> None:
         """Whether everything that the settings name is there. Raises InvalidRequest that names each wrong setting. Blocks."""
         self.capabilities.check_settings(self.settings, self.backends)
@@ -164,9 +157,7 @@ class Engine:
         brancher = Brancher(self.settings, run_dir=run_dir, metrics=self.metrics)
         options = _context_options(self.settings, self._limits, self.budgets)
         self._contexts = _contexts(self.settings, options, run_dir, self._pool, brancher, self.books)
-        self.books.pool = self._pool
-        self.metrics.files_left.set_function(lambda: len(run_dir.left))
-        self.metrics.stuck_threads.set_function(lambda: run_dir.disk.stuck)
+        self.books.watch(self._pool, run_dir)
         self._branching = Branching(self._contexts, brancher, self.capabilities)
         self._installations = Installations(self.settings, self._contexts, run_dir, self.capabilities)
         self._pool.start()
@@ -248,16 +239,13 @@ class Engine:
 
         `cwd`: an absolute path of an existing directory; None: a directory of its own, removed with the context. `env`:
         variables of a new context's kernel, from its start on. `beside`: another id, whose working directory a new id shares.
-        `labels`: added to its own before its kernel starts. `only_new`: an id that has a context already is refused.
-        `isolation`, `network`: of a new context; one that exists must have them.
-        Raises what `execute` raises, ContextExists, and KernelStartFailed."""
+        `labels`: added to its own before its kernel starts. `only_new`: an id that has a context already is refused. `isolation`,
+        `network`: of a new context; one that exists must have them. Raises what `execute` raises, ContextExists, and KernelStartFailed."""
         found = self.check_language(language)
         check_context_id(context_id)
         if self.run_dir is None:
             raise ShuttingDown
-        named = await self.run_dir.named(cwd, self.settings.allowed_cwds)
-        if named is not None and not found.backend.takes_cwd:
-            raise InvalidRequest(FieldError("cwd", f"{found.name!r} runs {found.backend.where}, which decides that"))
+        named = self.capabilities.check_cwd(found, await self.run_dir.named(cwd, self.settings.allowed_cwds))
         await self.capabilities.check_usable(found)
         if only_new and any(context.id == context_id for context in self.contexts):
             raise ContextExists(context_id or "")

@@ -12,10 +12,9 @@ Status = Literal["queued", "running", "ok", "error", "timeout", "interrupted", "
 # fresh kernel, as the earlier state is gone; lost: this one lost it; rolled_back: this one failed, and the state is that from before it
 ContextState = Literal["created", "preserved", "restarted", "lost", "rolled_back"]
 InstallationStatus = Literal["ok", "error", "timeout", "cancelled"]
-# copied: a branch has files of its own; shared: it works in the same directory, which is one that the user named
+# copied: a branch has files of its own; shared: it works in the same directory, which the user named
 Files = Literal["copied", "shared"]
-# Bounds of what a kernel says of variables.
-Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # as what a kernel says of variables is checked
 Name = Annotated[str, Meta(max_length=1000)]
 Names = Annotated[list[Name], Meta(max_length=1000)]
 TERMINAL: frozenset[str] = frozenset({"ok", "error", "timeout", "interrupted", "died"})

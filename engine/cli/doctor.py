@@ -80,7 +80,8 @@ def _isolation(settings: Settings) -> list[Finding]:
 
 async def _try_isolation(settings: Settings) -> str:
     async with Engine(settings) as engine:
-        return engine.backends[0].describe_isolation()
+        isolator = next(filter(None, (backend.isolator for backend in engine.backends)))
+        return isolator.describe()
 
 
 def _languages(settings: Settings) -> list[Finding]:

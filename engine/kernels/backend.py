@@ -13,7 +13,7 @@ from typing import Protocol
 from jupyter_client.kernelspec import KernelSpec
 
 from engine.errors import FieldError, InvalidRequest, KernelStartFailed
-from engine.kernels.isolation import EnclosedTool
+from engine.kernels.isolation import EnclosedTool, Isolator
 from engine.kernels.kernel import Kernel
 from engine.kernels.provisioners import Confinement, Waker, Zygotes
 from engine.kernels.refusals import start_refused
@@ -56,6 +56,9 @@ class Backend(ABC):
     takes_cwd = True
     """Whether a request may name the working directory."""
 
+    isolator: Isolator | None = None
+    """What decides how contexts are isolated; None: another machine."""
+
     watches_files = True
     """Whether a result can list the files that the code made, changed and deleted."""
 
@@ -97,30 +100,25 @@ class Backend(ABC):
         """How a new context is isolated of which a request says this; None: as all are that say nothing.
 
         Raises InvalidRequest that names the field, its value and what is allowed."""
+        if self.isolator is not None:
+            return self.isolator.resolve(tier, network)
         for field, value in (("isolation", tier), ("network", network)):
             if value is not None:
                 raise InvalidRequest(FieldError(field, f"{value!r} is not for a language that runs {self.where}"))
         return None
 
-    @property
-    def isolation(self) -> str | None:
-        """How contexts are isolated of which nobody says otherwise; None: nobody here knows."""
-        return None
-
-    def describe_isolation(self) -> str:
-        """One line for operators."""
-        return f"as the place decides where it runs: {self.where}"
-
     def isolation_of(self, workspace: Workspace) -> Isolation | None:
-        """How contexts with these directories are isolated; None: nobody here knows."""
-        return None
+        """How contexts with these directories are isolated; None: another machine decides."""
+        return None if self.isolator is None else self.isolator.of(workspace)
 
     async def enclose_tool(
         self, workspace: Workspace, staging: Path, limits: Confinement, read: Sequence[str]
     ) -> EnclosedTool:
-        """How a tool is run that installs packages into `workspace`, by way of `staging`. `read`: what it
-        reads besides what kernels do. Raises KernelStartFailed."""
-        return EnclosedTool(limits)
+        """How a tool is run that installs packages into `workspace`, by way of `staging`. `read`: what it reads besides what
+        kernels do. Raises KernelStartFailed."""
+        if self.isolator is None:
+            return EnclosedTool(limits)
+        return await self.isolator.enclose_tool(workspace, staging, limits, read)
 
     @abstractmethod
     def spec(self, language: Language) -> KernelSpec:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,13 +21,12 @@ from engine.kernels.checked_settings import wrong_settings
 from engine.kernels.compiled import CompiledCode, cache_of
 from engine.kernels.context_packages import package_programs, package_variables
 from engine.kernels.environment import kernel_env
-from engine.kernels.isolation import Box, EnclosedTool, Enclosure, Isolator
+from engine.kernels.isolation import Box, Enclosure, Isolator
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, is_ours
 from engine.kernels.limits import confinement_of, memory_of
 from engine.kernels.parents import Parents
 from engine.kernels.provisioners import (
-    Confinement,
     ForkProvisioner,
     MakeProvisioner,
     ProgramProvisioner,
@@ -71,7 +70,7 @@ class Local(Backend):
         self._server_env = dict(os.environ)
         self._has_parents = provisioner is None and sys.platform == "linux" and bool(sys.executable)
         self._ancestors: Parents | None = None
-        self.isolator = Isolator(settings, Readable(settings), is_on=self._has_parents)
+        self.isolator: Isolator = Isolator(settings, Readable(settings), metrics=metrics, is_on=self._has_parents)
         self._boxes: WeakKeyDictionary[Kernel, Box] = WeakKeyDictionary()
         self._compiled: CompiledCode | None = None
         self._parents: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # zygote or spawner
@@ -95,33 +94,11 @@ class Local(Backend):
             )
 
     async def ready(self) -> None:
-        ancestors = self._ancestors
-        if ancestors is None:
-            await self.isolator.open(self.run_dir, None, None)
-        else:
-            await self.isolator.open(self.run_dir, ancestors.plain, ancestors.boxed)
+        spawners = (None, None) if self._ancestors is None else (self._ancestors.plain, self._ancestors.boxed)
+        await self.isolator.open(self.run_dir, *spawners)
         default = self.isolator.default
         self._metrics.isolation.labels(default.tier.label, default.network).set(1)
         self._metrics.boxes_ready.set_function(lambda: self.isolator.spares)
-
-    @property
-    def isolation(self) -> str:
-        return self.isolator.default.tier.label
-
-    def describe_isolation(self) -> str:
-        return self.isolator.describe()
-
-    def resolve_isolation(self, tier: str | None, network: str | None) -> Isolation | None:
-        found = self.isolator.resolve(tier, network)
-        return None if found == self.isolator.default else found
-
-    def isolation_of(self, workspace: Workspace) -> Isolation:
-        return self.isolator.of(workspace)
-
-    async def enclose_tool(
-        self, workspace: Workspace, staging: Path, limits: Confinement, read: Sequence[str]
-    ) -> EnclosedTool:
-        return await self.isolator.enclose_tool(workspace, staging, limits, read)
 
     def spec(self, language: Language) -> KernelSpec:
         return self._kernelspecs.find(language.kernel_name)
@@ -141,7 +118,7 @@ class Local(Backend):
         await workspace.ready()
         if self._make_provisioner is not None:
             return await self._run(
-                self._make_provisioner(spec), spec, language, workspace, self._open_enclosure()
+                self._make_provisioner(spec), spec, language, workspace, Enclosure(self.run_dir.new_kernel_dir())
             ), "spawn"
         kernel = await self._fork(spec, language, workspace, patient=patient)
         if kernel is not None:
@@ -162,7 +139,7 @@ class Local(Backend):
             why = "there is none" if spawners is None else spawners.describe()
             raise KernelStartFailed(spec.display_name, f"its isolation failed: the spawner: {why}")
         provisioner = SpawnProvisioner(confinement=confinement_of(spec, self._settings), kernel_spec=spec)
-        return await self._run(provisioner, spec, language, workspace, self._open_enclosure())
+        return await self._run(provisioner, spec, language, workspace, Enclosure(self.run_dir.new_kernel_dir()))
 
     def _hold(self, kernel: Kernel, box: Box | None) -> None:
         """Keep the box for as long as the kernel lives."""
@@ -207,14 +184,14 @@ class Local(Backend):
         return kernel
 
     def is_current(self, kernel: Kernel) -> bool:
-        return self._ancestors is None or self._ancestors.is_current(kernel, boxed=self._has_boxes)
-
-    @property
-    def _has_boxes(self) -> bool:
-        return self.isolator.default.tier is Tier.NAMESPACES
+        return self._ancestors is None or self._ancestors.is_current(kernel, boxed=self.isolator.has_boxes)
 
     def zygotes(self, language: Language) -> Zygotes | None:
-        return None if self._ancestors is None else self._ancestors.zygotes(self.spec(language), boxed=self._has_boxes)
+        return (
+            None
+            if self._ancestors is None
+            else self._ancestors.zygotes(self.spec(language), boxed=self.isolator.has_boxes)
+        )
 
     async def _fork(
         self, spec: KernelSpec, language: Language, workspace: Workspace, *, patient: bool
@@ -243,7 +220,7 @@ class Local(Backend):
         """A kernel that is forked from `zygote`; None where it forks none, and another way remains."""
         if zygote is None:
             return None
-        enclosure = await self.isolator.enclose(spec, workspace, confinement_of(spec, self._settings))
+        enclosure = await self.isolator.enclose(self.run_dir, spec, workspace, confinement_of(spec, self._settings))
         provisioner = kind(
             zygote,
             metrics=self._metrics,
@@ -290,10 +267,6 @@ class Local(Backend):
             relayed=tcp and enclosure.box is not None,
         )
         return kernel
-
-    def _open_enclosure(self) -> Enclosure:
-        """For a kernel that is our child, and is not isolated."""
-        return Enclosure(self.run_dir.new_kernel_dir())
 
     def _environment(self, name: str, spec: KernelSpec, workspace: Workspace, isolation: Isolation) -> dict[str, str]:
         """All variables of a kernel."""

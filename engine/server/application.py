@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from msgspec import UNSET
-
 from engine.api.dialects import Surfaces
 from engine.api.native import Readiness
 from engine.api.notebook import NotebookKernels, load_notebook
@@ -78,7 +76,10 @@ class Application:
             for backend, problem in (await engine.backend_problems()).items():
                 checks[backend] = problem or "ok"
                 ready = ready and (problem is None or engine.settings.backend != backend)
-        return Readiness("ok" if ready else "unavailable", checks, engine.isolation or UNSET)
+        readiness = Readiness("ok" if ready else "unavailable", checks)
+        for isolator in filter(None, (backend.isolator for backend in engine.backends)):
+            readiness.isolation = isolator.default.tier.label
+        return readiness
 
     def describe(self, url: str) -> dict[str, str]:
         """What is served where, for the log."""

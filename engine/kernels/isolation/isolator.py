@@ -19,6 +19,7 @@ from engine.kernels.isolation.view import Readable, View
 from engine.kernels.isolation.world import UserWorld
 from engine.kernels.provisioners import ROOT_WARNING, UNCONFINED, Confinement, Zygote, Zygotes
 from engine.log import get_logger
+from engine.metrics import Metrics
 from engine.options import Isolation
 from engine.settings import TIERS, Network, Settings, Tier
 from engine.workspaces import RunDir, Slot, Uids, Workspace
@@ -60,14 +61,14 @@ class Isolator:
 
     `spawners` start programs outside of boxes; those for boxes are made here, when there can be any."""
 
-    def __init__(self, settings: Settings, readable: Readable, *, is_on: bool) -> None:
+    def __init__(self, settings: Settings, readable: Readable, *, metrics: Metrics, is_on: bool) -> None:
         self.default = OPEN
         self.capability = Capability({})
         self.world = UserWorld()
         self._settings = settings
+        self._metrics = metrics
         self._is_on = is_on and settings.isolation != "none"
         self._view = View(settings, readable)
-        self._run_dir: RunDir | None = None
         self._plain: Zygotes | None = None
         self._boxed: Zygotes | None = None
         self._boxes: Boxes | None = None
@@ -75,6 +76,11 @@ class Isolator:
 
     def __repr__(self) -> str:
         return f"<Isolator {self.default.tier.name}>"
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether contexts are in boxes of which nobody says otherwise."""
+        return self.default.tier is Tier.NAMESPACES
 
     @property
     def spares(self) -> int:
@@ -85,7 +91,7 @@ class Isolator:
         """Find out what works here, and begin. `plain` and `boxed`: spawners of programs outside and in boxes.
 
         Raises InvalidRequest that names the setting which asks for more than works."""
-        self._run_dir, self._plain, self._boxed = run_dir, plain, boxed
+        self._plain, self._boxed = plain, boxed
         settings = self._settings
         if self._is_on:
             if os.geteuid() == 0:
@@ -107,6 +113,8 @@ class Isolator:
             )
         self.default = Isolation(tier, network)
         self._tell(tier)
+        self._metrics.isolation.labels(tier.label, network).set(1)
+        self._metrics.boxes_ready.set_function(lambda: self.spares)
         if tier is Tier.NAMESPACES and self._boxes is not None:
             self._boxes.start()
         elif tier is Tier.NONE:
@@ -149,8 +157,14 @@ class Isolator:
         """How contexts with these directories are isolated."""
         return workspace.isolation or self.default
 
-    def resolve(self, tier: str | None, network: str | None) -> Isolation:
-        """What a request asks for, and the rest as the settings say. Raises InvalidRequest that names the field and what is allowed."""
+    def resolve(self, tier: str | None, network: str | None) -> Isolation | None:
+        """What a request asks for, and the rest as the settings say; None if that is the default.
+
+        Raises InvalidRequest that names the field, its value and what is allowed."""
+        found = self._resolve(tier, network)
+        return None if found == self.default else found
+
+    def _resolve(self, tier: str | None, network: str | None) -> Isolation:
         settings, default = self._settings, self.default
         lowest = (
             default.tier
@@ -172,10 +186,10 @@ class Isolator:
             raise _wrong("network", f"{network!r} is not allowed on this server; allowed: {', '.join(networks)}")
         return Isolation(chosen, "open" if network == "open" else "none")
 
-    async def enclose(self, spec: KernelSpec, workspace: Workspace, base: Confinement) -> Enclosure:
+    async def enclose(self, run_dir: RunDir, spec: KernelSpec, workspace: Workspace, base: Confinement) -> Enclosure:
         """What a kernel in these directories is started with. `base`: its limits. Raises KernelStartFailed, or OSError."""
         found = self.of(workspace)
-        slot, run_dir = workspace.slot, self._opened
+        slot = workspace.slot
         extra = [] if workspace.is_own else [workspace.cwd]
         if found.tier is Tier.NAMESPACES:
             box = await self._boxes_for(spec).acquire(slot, spec, extra, network=found.network)
@@ -226,12 +240,6 @@ class Isolator:
     def spawners(self, tier: Tier) -> Zygotes | None:
         """What starts programs of this tier."""
         return self._boxed if tier is Tier.NAMESPACES else self._plain
-
-    @property
-    def _opened(self) -> RunDir:
-        if self._run_dir is None:
-            raise KernelStartFailed("isolation", "the engine has not been entered")
-        return self._run_dir
 
     def _boxes_for(self, spec: KernelSpec) -> Boxes:
         if self._boxes is None:
