@@ -51,7 +51,7 @@ test-differential: $(VENV)/.dev
 
 # What hostile code does, at every tier of isolation that the machine has; as root also as an ordinary user.
 test-hostile: $(VENV)/.dev
-	$(PYTEST) -n 4 tests/hostile
+	$(BIN)/python -m tests.hostile -n 4 --dist loadfile
 	if [ "$$(id -u)" = 0 ]; then $(BIN)/python -m tests.hostile --as-user -n 4 --dist loadfile; fi
 
 # A real server, checked from outside: both languages, a plot, a timeout, a fork. Needs no more than `make serve`.

@@ -1,4 +1,4 @@
-"""`python -m tests.hostile`: run the checks; with `--as-user` as an ordinary user, with `--table` write their table into SECURITY.md."""
+"""`python -m tests.hostile` runs the checks, with `--as-user` as an ordinary user. `--table` writes their table into SECURITY.md."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
+from tests.hostile import CHECKS
 from tests.hostile.table import write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,59 +32,58 @@ def main(argv: list[str]) -> int:
     if not any(Path(each).exists() for each in more):
         more.append("tests/hostile")
     if options.list:
-        from tests.hostile import CHECKS
-
-        for check in sorted(CHECKS, key=lambda each: each.number):
-            print(f"{check.number:2} {check.name}: {check.does} -> {check.must}")
+        print(
+            "\n".join(
+                f"{each.number:2} {each.name}: {each.does} -> {each.must}"
+                for each in sorted(CHECKS, key=attrgetter("number"))
+            )
+        )
         return 0
-    if options.as_user:
-        return as_user(more)
-    status = int(pytest.main(["-q", "--deselect", "tests/hostile/test_table.py", *more]))
+    status = run(more, as_user=options.as_user)
     if options.table and status == 0:
         write()
     return status
 
 
-def as_user(more: list[str]) -> int:
-    """The same, as the first ordinary user of this machine, with a Python that this user can read. 0 if there is none, with the reason."""
-    found = interpreter()
+def run(more: list[str], *, as_user: bool) -> int:
+    """Run pytest; as root with a Python that other users can run, without which only some tiers are there."""
+    if os.geteuid() != 0:
+        return pytest.main(["-q", *more])
     user = next((each for each in pwd.getpwall() if FIRST <= each.pw_uid <= LAST), None)
-    lacking = "only root can become another user" if os.geteuid() else ""
-    lacking = lacking or ("" if user else f"no user has a number from {FIRST} to {LAST}")
+    lacking = "" if user or not as_user else f"no user has a number from {FIRST} to {LAST}"
+    found = interpreter()
     lacking = lacking or ("" if found else "no Python of this version is readable for all")
     lacking = lacking or ("" if is_open_to_all(ROOT) else f"{ROOT} is not readable for all")
-    if lacking or found is None or user is None:
-        print(f"tests.hostile is not run as an ordinary user: {lacking}", file=sys.stderr)
-        return 0
-    with tempfile.TemporaryDirectory(prefix="hostile-user-", dir="/tmp") as name:
+    if lacking or found is None:
+        print(f"tests.hostile: {lacking}", file=sys.stderr)
+        return 0 if as_user else pytest.main(["-q", *more])
+    with tempfile.TemporaryDirectory(prefix="hostile-", dir="/tmp") as name:
         directory = Path(name)
         directory.chmod(0o755)
-        subprocess.run([found, "-m", "venv", "--without-pip", directory / "venv"], check=True)
-        packages = directory / "venv/lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
-        shutil.rmtree(packages)
-        shutil.copytree(sysconfig.get_path("purelib"), packages, symlinks=True, copy_function=link)
-        python, program = directory / "venv/bin/python", directory / "venv/bin/polyrepl"
-        program.write_text(f"#!{python}\nimport sys\nfrom engine.cli.main import main\nsys.exit(main())\n")
-        program.chmod(0o755)
-        home = directory / "home"
+        home, packages = directory / "home", environment(directory / "venv", found)
         home.mkdir()
-        for each in (home, packages, *(path for path in packages.rglob("*") if path.is_dir())):
-            os.chown(each, user.pw_uid, user.pw_gid)  # Python keeps there what it has compiled
-        rights = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-        command = [
-            "setpriv",
-            *rights,
-            python,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "--basetemp",
-            home / "tests",
-        ]
+        rights = []
+        if user and as_user:
+            rights = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+            for each in (home, packages, *(path for path in packages.rglob("*") if path.is_dir())):
+                os.chown(each, user.pw_uid, user.pw_gid)  # Python keeps there what it has compiled
+        command = [*rights, str(directory / "venv/bin/python"), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         env = {**os.environ, "HOME": str(home)}
-        return subprocess.run([*map(str, command), *more], cwd=ROOT, env=env, check=False).returncode
+        return subprocess.run(
+            [*command, "--basetemp", str(home / "tests"), *more], cwd=ROOT, env=env, check=False
+        ).returncode
+
+
+def environment(directory: Path, python: str) -> Path:
+    """Make an environment like ours on another Python; returns its directory of packages."""
+    subprocess.run([python, "-m", "venv", "--without-pip", directory], check=True)
+    packages = directory / "lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
+    shutil.rmtree(packages)
+    shutil.copytree(sysconfig.get_path("purelib"), packages, symlinks=True, copy_function=link)
+    program = directory / "bin/polyrepl"
+    program.write_text(f"#!{directory}/bin/python\nimport sys\nfrom engine.cli.main import main\nsys.exit(main())\n")
+    program.chmod(0o755)
+    return packages
 
 
 def link(source: str, target: str) -> None:

@@ -251,12 +251,14 @@ def code_of_everybody() -> object:
         f"{FACTS['packages']}/psutil/__init__.py",
     ]
     writable = {path: lambda path=path: os.open(path, os.O_RDWR) >= 0 for path in paths}
-    return reached(
-        {
-            **writable,
-            "folder of packages": lambda: os.access(FACTS["packages"], os.W_OK) and os.path.isdir(FACTS["packages"]),
-        }
-    )
+
+    def planted() -> bool:
+        path = f"{FACTS['packages']}/hostile-{os.getpid()}.txt"
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT))
+        os.unlink(path)
+        return True
+
+    return reached({**writable, "folder of packages": planted})
 
 
 PLANTED = (

@@ -228,7 +228,7 @@ def controlling_terminal() -> object:
     return os.open("/dev/tty", os.O_RDWR) >= 0
 
 
-@check(17, "null, zero, full, random, urandom, and its own shm and terminals; nothing else.", since="namespaces")
+@check(17, "null, zero, full, random, urandom, and its own shm and terminals; nothing else.", since="landlock")
 def list_of_devices() -> object:
     """Lists /dev."""
     known = [
