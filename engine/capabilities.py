@@ -149,12 +149,14 @@ class Capabilities:
             raise InvalidRequest(FieldError("timeout_ms", f"must be between 1 and {round(most * 1000)}"))
         return timeout
 
-    def check_cwd(self, language: Language, named: Anchor | None) -> Anchor | None:
+    def check_cwd(self, language: Language, named: Anchor | None, run_dir: RunDir) -> None:
         """Raises InvalidRequest for a working directory that the place decides where the language runs."""
         if named is not None and not language.backend.takes_cwd:
             raise InvalidRequest(
                 FieldError("cwd", f"{language.name!r} runs {language.backend.where}, which decides that")
             )
+        if named is not None and language.backend.isolator is not None:
+            language.backend.isolator.check_cwd(named.path, run_dir)
 
     def check_options(self, language: Language, options: ExecuteOptions) -> None:
         """Raises InvalidRequest or NotSupported for an option that the kernel of this language does not support."""

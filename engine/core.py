@@ -245,7 +245,8 @@ class Engine:
         check_context_id(context_id)
         if self.run_dir is None:
             raise ShuttingDown
-        named = self.capabilities.check_cwd(found, await self.run_dir.named(cwd, self.settings.allowed_cwds))
+        named = await self.run_dir.named(cwd, self.settings.allowed_cwds)
+        self.capabilities.check_cwd(found, named, self.run_dir)
         await self.capabilities.check_usable(found)
         if only_new and any(context.id == context_id for context in self.contexts):
             raise ContextExists(context_id or "")

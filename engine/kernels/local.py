@@ -90,7 +90,6 @@ class Local(Backend):
                 metrics=self._metrics,
                 waker=waker,
                 world=self.isolator.world,
-                server_env=self._server_env,
             )
 
     async def ready(self) -> None:
@@ -132,8 +131,7 @@ class Local(Backend):
         tier = self.isolator.of(workspace).tier
         spawners = None if self._ancestors is None else self._ancestors.spawners(boxed=tier is Tier.NAMESPACES)
         spawner = None if spawners is None else await spawners.settled()
-        kernel = await self._child(ProgramProvisioner, spawner, spec, language, workspace)
-        if kernel is not None:
+        if (kernel := await self._child(ProgramProvisioner, spawner, spec, language, workspace)) is not None:
             return kernel
         if tier is not Tier.NONE:  # never with less
             why = "there is none" if spawners is None else spawners.describe()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
 from jupyter_client.kernelspec import KernelSpec
@@ -23,7 +23,7 @@ _CONNECTION_ARGUMENTS = ("-f", "{connection_file}")  # what a kernel's command e
 class Parents:
     """A parent has its kernels in boxes, or outside: from a box's process namespace an ordinary user's has no way back.
 
-    `plain` and `boxed`: the spawners. `world`: what those of boxes enter; `server_env`: this process's variables."""
+    `plain` and `boxed`: the spawners. `world`: what those of boxes enter."""
 
     def __init__(
         self,
@@ -34,7 +34,6 @@ class Parents:
         metrics: Metrics,
         waker: Waker,
         world: World,
-        server_env: Mapping[str, str],
     ) -> None:
         self._settings = settings
         self._kernelspecs = kernelspecs
@@ -42,7 +41,7 @@ class Parents:
         self._metrics = metrics
         self._waker = waker
         self._world = world
-        self._server_env = server_env
+        self._server_env = dict(os.environ)
         self._zygotes: dict[tuple[str, bool], Zygotes] = {}
         self._origins: WeakKeyDictionary[Kernel, tuple[Zygote, bool]] = WeakKeyDictionary()
         self.plain = self._new_spawners(None)

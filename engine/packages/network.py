@@ -9,7 +9,7 @@ _LOCAL = re.compile(r"localhost|127\.0\.0\.1|\[?::1\]?")
 # As resolvers, sockets and the libraries above them say it, in Python, Node, Bun, Deno and R.
 _UNREACHABLE = re.compile(
     r"gaierror|Name or service not known|Temporary failure in name resolution|No address associated with hostname"
-    r"|[Nn]etwork is unreachable|ENETUNREACH|EHOSTUNREACH|No route to host|ENOTFOUND|EAI_AGAIN|EAI_FAIL"
+    r"|[Nn]etwork is unreachable|ENETUNREACH|EHOSTUNREACH|No route to host|ENOTFOUND|EAI_AGAIN|EAI_FAIL|getaddrinfo E[A-Z]+"
     r"|NameResolutionError|Failed to establish a new connection|[Cc]ould ?n[o']t (?:resolve|connect)|Could not resolve"
     r"|failed to lookup address information|dns error|Unable to connect\. Is the computer able to access the url"
     r"|cannot open URL|client error \(Connect\)"

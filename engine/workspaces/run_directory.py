@@ -72,6 +72,10 @@ class RunDir:
         """Where the contexts' directories are."""
         return self._contexts.path
 
+    def overlaps(self, path: Path) -> bool:
+        """Whether a path leads into the directories of servers, or to one that holds them."""
+        return path.is_relative_to(self._base) or self._base.is_relative_to(path)
+
     @staticmethod
     def problem(base: Path | None) -> str | None:
         """Why a server cannot have its directory under `base`, which is made if it is not there; None if it can. Blocks."""
@@ -227,6 +231,8 @@ class RunDir:
 
         _in_time(remove, _CLOSE_SECONDS)
         claim.close()
+        if self.uids is not None:
+            self.uids.close()
 
     def _make(self, anchor: Anchor, prefix: str, *, suffix: int) -> Path:
         held = anchor.make()

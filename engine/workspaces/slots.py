@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import socket
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Protocol
 from engine.workspaces.places import Anchor
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_BLOCK = 100
 _KEEP = -1  # asks which one is set: setfsuid(2) refuses it and answers
 
 
@@ -56,23 +58,44 @@ class Slot:
 
 
 class Uids:
-    """Numbers of users for slots: of a range, none that the system knows, and none that a slot still has."""
+    """Numbers of users for slots: of a range, none that the system knows, none that a slot still has, and none of another server.
+
+    Servers of one machine take them in blocks. A block is held by a name that only one process can have (an abstract socket)."""
 
     def __init__(self, first: int, last: int, known: frozenset[int]) -> None:
-        self._free = deque(number for number in range(first, last + 1) if number not in known)
-
-    def __len__(self) -> int:
-        return len(self._free)
+        self._blocks = iter([range(start, min(start + _BLOCK, last + 1)) for start in range(first, last + 1, _BLOCK)])
+        self._known = known
+        self._free: deque[int] = deque()
+        self._claims: list[socket.socket] = []
 
     def acquire(self) -> int:
         """The one that has been free for longest. Raises OSError where there is none."""
-        if not self._free:
-            raise OSError(errno.EAGAIN, "all users of the setting context_uids are in use")
+        while not self._free:
+            block = next(self._blocks, None)
+            if block is None:
+                raise OSError(errno.EAGAIN, "all users of the setting context_uids are in use")
+            if self._claim(block):
+                self._free += [number for number in block if number not in self._known]
         return self._free.popleft()
+
+    def _claim(self, block: range) -> bool:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0polyrepl-uids-{block[0]}")
+        except OSError:  # another server's
+            claim.close()
+            return False
+        self._claims.append(claim)
+        return True
 
     def release(self, uid: int) -> None:
         """Its slot is gone, so nothing of it is left."""
         self._free.append(uid)
+
+    def close(self) -> None:
+        """Let others have them. May be called again."""
+        while self._claims:
+            self._claims.pop().close()
 
 
 @contextlib.contextmanager

@@ -24,6 +24,8 @@ from engine.options import Isolation
 from engine.settings import TIERS, Network, Settings, Tier
 from engine.workspaces import RunDir, Slot, Uids, Workspace
 
+_SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var/lib")
+_LEAST_PARTS = 2  # of the path of a directory that is not the whole machine
 OPEN: Isolation = Isolation(Tier.NONE, "open")
 """No isolation at all."""
 
@@ -117,7 +119,8 @@ class Isolator:
         self._metrics.boxes_ready.set_function(lambda: self.spares)
         if tier is Tier.NAMESPACES and self._boxes is not None:
             self._boxes.start()
-        elif tier is Tier.NONE:
+        elif tier is Tier.NONE and run_dir.uids is not None:
+            run_dir.uids.close()
             run_dir.uids = None
 
     def _chosen(self) -> Tier:
@@ -185,6 +188,14 @@ class Isolator:
         if network not in networks:
             raise _wrong("network", f"{network!r} is not allowed on this server; allowed: {', '.join(networks)}")
         return Isolation(chosen, "open" if network == "open" else "none")
+
+    def check_cwd(self, path: Path, run_dir: RunDir) -> None:
+        """Raises InvalidRequest for a directory that isolated code must not write to."""
+        if self.default.tier is Tier.NONE:
+            return
+        is_whole = len(path.parts) < _LEAST_PARTS
+        if is_whole or run_dir.overlaps(path) or any(path.is_relative_to(place) for place in _SYSTEM):
+            raise _wrong("cwd", f"{str(path)!r} is of the system or of the server, which isolated code cannot have")
 
     async def enclose(self, run_dir: RunDir, spec: KernelSpec, workspace: Workspace, base: Confinement) -> Enclosure:
         """What a kernel in these directories is started with. `base`: its limits. Raises KernelStartFailed, or OSError."""

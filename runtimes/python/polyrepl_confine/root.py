@@ -13,8 +13,8 @@ from .plan import Plan
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 # What programs read of /etc. No file of it may hold a secret: no pip.conf, npmrc, gitconfig or ssh.
 _ETC = """
-alternatives ca-certificates fonts gai.conf host.conf inputrc java ld.so.cache ld.so.conf ld.so.conf.d locale.alias localtime
-magic mime.types nsswitch.conf OpenCL os-release pki protocols R rpc services ssl terminfo texmf timezone vulkan
+alternatives ca-certificates fonts gai.conf host.conf inputrc ld.so.cache ld.so.conf ld.so.conf.d locale.alias localtime magic
+mime.types nsswitch.conf OpenCL os-release pki protocols R rpc services ssl terminfo texmf timezone vulkan
 """
 _EMPTY = ("/home", "/opt", "/root", "/run", "/srv", "/sys", "/var/lib")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
@@ -95,7 +95,10 @@ class Root:
 
     def _show_etc(self) -> None:
         self._make(["/etc"])
-        for name in _ETC.split():
+        java = (
+            name for name in os.listdir("/etc") if name.startswith("java")
+        )  # Debian keeps a directory for each version
+        for name in [*_ETC.split(), *java]:
             path = f"/etc/{name}"
             if os.path.islink(path):
                 os.symlink(os.readlink(path), self._top + path)

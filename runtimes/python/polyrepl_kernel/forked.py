@@ -61,7 +61,8 @@ def enter(
     signal.set_wakeup_fd(-1)
     start.confining.account()
     box_fd = start.confining.keep_aside()
-    _arrange(start.fds, {*own_fds, box_fd}, foreign_fds)
+    foreign = _arrange(start.fds, {*own_fds, box_fd}, foreign_fds)
+    _detach(foreign, {*own_fds, box_fd}, boxed=start.confining.boxed)
     os.setsid()
     prctl.name_process(process_name(start.tag))
     prctl.take_orphans()
@@ -77,8 +78,9 @@ def enter(
     return socket.socket(fileno=STREAM)
 
 
-def _arrange(fds: list[int], own_fds: Set[int], foreign_fds: Set[int]) -> None:
-    """Have stdin, stdout, stderr, the stream, and the readers of stdout and stderr open as 0 to 5, and nothing else but `own_fds`."""
+def _arrange(fds: list[int], own_fds: Set[int], foreign_fds: Set[int]) -> set[int]:
+    """Have stdin, stdout, stderr, the stream, and the readers of stdout and stderr open as 0 to 5, and nothing else but `own_fds`;
+    returns which of `foreign_fds` are still open."""
     stream, stdin, stdout_reader, stdout, stderr_reader, stderr = (
         fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ASIDE) for fd in fds
     )
@@ -93,8 +95,19 @@ def _arrange(fds: list[int], own_fds: Set[int], foreign_fds: Set[int]) -> None:
         elif fd > STDERR_READER and fd not in own_fds:
             with suppress(OSError):  # that of the listing itself is closed already
                 os.close(fd)
-    if kept:
-        # Some library still believes that these are its files, and may use them: with a position of their own.
+    return kept
+
+
+def _detach(foreign_fds: Set[int], own_fds: Set[int], *, boxed: bool) -> None:
+    """Some library still believes that these are its files, and may use them: with a position of their own. A box has no such file."""
+    if boxed:
+        for fd in foreign_fds:
+            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            if null == fd:  # that of the listing: the library has closed its own meanwhile
+                continue
+            os.dup2(null, fd, inheritable=False)
+            os.close(null)
+    elif foreign_fds:
         reopening.reopen(inventory.descriptors({*range(STDERR_READER + 1), *own_fds}), ())
 
 

@@ -119,8 +119,10 @@ class Ran(NamedTuple):
 class Parent:
     """A spawner, or a zygote, and the server's end of its socket."""
 
-    def __init__(self, user: User, script: str = "spawn.py", *arguments: str, world: int | None = -1) -> None:
-        """`world`: the descriptor of an ordinary user's; -1: a new one; None: none."""
+    def __init__(
+        self, user: User, script: str = "spawn.py", *arguments: str, world: int | None = -1, path: str = ""
+    ) -> None:
+        """`world`: the descriptor of an ordinary user's; -1: a new one; None: none. `path`: where modules are found, too."""
         self.user = user
         self.place = Path(tempfile.mkdtemp(prefix="isolation-"))
         self.place.chmod(0o711)
@@ -137,7 +139,7 @@ class Parent:
         with theirs:
             self.process = subprocess.Popen(
                 [*command, *inside],
-                pass_fds=given, stdin=subprocess.DEVNULL, cwd="/", env={"PATH": os.defpath, "TMPDIR": str(own), "HOME": str(own)},
+                pass_fds=given, stdin=subprocess.DEVNULL, cwd="/", env={"PATH": os.defpath, "TMPDIR": str(own), "HOME": str(own), "PYTHONPATH": path},
                 **_as(user.uid),
             )  # fmt: skip
         self.socket = ours

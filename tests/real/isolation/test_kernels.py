@@ -67,6 +67,22 @@ print(json.dumps(found))
     assert not [text for text in found.values() if text.startswith(("/root", "/home")) or "cgroup" in text]
 
 
+def test_a_file_that_a_library_has_opened_in_the_zygote_does_not_lead_out_of_a_box(
+    user: User, zygote: Parent, spawner: Parent, box: Box
+):
+    library = spawner.directory(0o755)
+    (library / "holds_root.py").write_text(
+        "import fcntl, os\nfd = fcntl.fcntl(os.open('/', os.O_RDONLY | os.O_DIRECTORY), fcntl.F_DUPFD, 20)\n"
+    )
+    world = spawner.fds[0] if spawner.fds else -1
+    other = Parent(user, "launch.py", "--preload", "holds_root", world=world, path=str(library))
+    assert other.hello["preloaded"] == ["holds_root"]
+    kernel = fork(other, box)
+    assert kernel.run("import os, holds_root; print(os.readlink(f'/proc/self/fd/{holds_root.fd}'))") == "/dev/null\n"
+    kernel.close()
+    other.close()
+
+
 def test_a_kernel_gives_up_its_rights(kernel: Kernel):
     code = """
 import json
