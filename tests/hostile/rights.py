@@ -251,7 +251,7 @@ def list_of_devices() -> object:
     return sorted(set(os.listdir("/dev")) - set(known))
 
 
-@check(17, "Refused.", since="landlock", as_root="process", depends=True)
+@check(17, "Refused.", since="landlock", depends=True)
 def devices() -> object:
     """Opens disks, memory, the system's log, and the doors to new devices."""
     paths = [
