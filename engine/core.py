@@ -204,8 +204,7 @@ class Engine:
         key, fingerprint = options.idempotency_key, b""
         if key is not None:
             fingerprint = request.fingerprint(found.name, context_id)
-            known = self.executions.find_key(key, fingerprint)
-            if known is not None:
+            if (known := self.executions.find_key(key, fingerprint)) is not None:
                 return known
         isolation = self.capabilities.isolation(self.contexts, context_id, found, options.isolation, options.network)
         context, is_new = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found, isolation=isolation)

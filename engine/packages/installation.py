@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import secrets
 import time
 from collections import deque
@@ -35,12 +36,13 @@ from engine.packages.configuration import Configuration
 from engine.packages.tools import Installer, Outcome, ToolFailed, ToolMissing, explain
 from engine.packages.variables import CREDENTIALS, Variables
 from engine.validation import KERNEL_VARIABLE
-from engine.workspaces import RunDir, Workspace, as_owner
+from engine.workspaces import Anchor, Place, RunDir, Workspace, as_owner
 
 _MAX_EVENTS = 2000
 _MAX_LOG_BYTES = 1024 * 1024
 _LOG_LINES = 100
 _LINE_CHARS = 2000
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Target(Protocol):
@@ -96,6 +98,7 @@ class Installation:
         self.workspace = target.workspace
         self._run_dir = run_dir
         self._staging = staging
+        self._anchor = Anchor(staging)
         self._env = {
             **variables.plain,
             "TMPDIR": str(staging / "tmp"),
@@ -198,6 +201,7 @@ class Installation:
         if self._enclosed is not None:
             self._enclosed.release()
         with contextlib.suppress(asyncio.CancelledError):  # what has ended is not cancelled any more
+            self._anchor.close()
             await asyncio.shield(self._run_dir.remove(self._staging))
         self._end(status, outcome, error)
 
@@ -205,8 +209,9 @@ class Installation:
         await self.workspace.ready()
         uid = self.workspace.slot.uid
         self._run_dir.make(self._staging.name, uid=uid)
+        self._anchor.make()
         with as_owner(uid):
-            self._staging.joinpath("tmp").mkdir(mode=0o700)  # nothing has run in there yet
+            Place(self._anchor, ("tmp",)).make()
 
     def _cancelled(self) -> InstallationError:
         return InstallationError("InstallationCancelled", f"The installation {self._reason}", "Start it again.")
@@ -258,20 +263,25 @@ class Installation:
     @contextlib.contextmanager
     def _home(self, trusted: bool) -> Iterator[None]:
         """Have the operator's configuration in the tool's home while no other code runs. Raises OSError."""
-        home = self._staging / "home"
         files = self._configuration.home if trusted and self._configuration is not None else {}
-        uid = self.workspace.slot.uid
-        with as_owner(uid):
-            for name, data in files.items():
-                path = home / name
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                path.write_bytes(data)
+        for name, data in files.items():
+            with self._directory_of(name) as directory:
+                fd = os.open(Path(name).name, _CREATE, 0o600, dir_fd=directory)
+                with open(fd, "wb") as file:
+                    file.write(data)
         try:
             yield
         finally:
-            with as_owner(uid):
-                for name in files:
-                    (home / name).unlink(missing_ok=True)
+            for name in files:
+                with self._directory_of(name) as directory, contextlib.suppress(FileNotFoundError):
+                    os.unlink(Path(name).name, dir_fd=directory)
+
+    @contextlib.contextmanager
+    def _directory_of(self, name: str) -> Iterator[int]:
+        """Where a file of the tool's home lies: made, and reached by descriptors, as code of a package may have put links there."""
+        place = Place(self._anchor, ("home", *Path(name).parts[:-1]))
+        with as_owner(self.workspace.slot.uid), place.opened(make=True) as directory:
+            yield directory
 
     def read_line(self, name: str, line: str) -> None:
         """Take a line that the tool has printed."""

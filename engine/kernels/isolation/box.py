@@ -145,7 +145,7 @@ class Box:
             fds = _received(ancillary)
             try:
                 self._take(data, fds)
-            except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError, struct.error) as error:
                 self.close(f"its init sent what is no message: {type(error).__name__}")
             finally:
                 for fd in fds:

@@ -307,7 +307,7 @@ class TestService:
     async def test_health_readiness_and_providers(self, client):
         assert (await client.get("/healthz")).json() == {"status": "ok"}
         ready = (await client.get("/readyz")).json()
-        assert (ready["status"], set(ready)) == ("ok", {"status", "checks"})
+        assert (ready["status"], set(ready)) == ("ok", {"status", "checks", "isolation"})
         assert (await client.get("/api/v1/providers")).json() == {
             "code_interpreter": {"default": "polyrepl", "available": ["polyrepl"]}
         }

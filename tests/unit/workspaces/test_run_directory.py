@@ -217,7 +217,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_no_directory_is_used_for_two_contexts(tmp_path: Path):
     run_dir = RunDir(tmp_path / "base")
-    assert run_dir.new_slot().path != run_dir.new_slot("same").path
+    assert run_dir.new_slot().path != run_dir.new_slot().path
     run_dir.close()
 
 
