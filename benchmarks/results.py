@@ -58,7 +58,7 @@ METRICS: dict[str, Metric] = {
     "timeout": Metric("`while True: pass` with a limit of 1 s, to the answer"),
     "timeout-next": Metric("the next call after that timeout", base=None),
     "kill": Metric("`kill -9` of a busy kernel, to the answer"),
-    "isolation-new": Metric("isolation: new context to the first result of `1+1`", base="polyrepl, not isolated"),
+    "isolation-new": Metric("isolation: new context to the first result of `1+1`", base=None),
     "isolation-new-more": Metric("the same: more than without isolation", base=None),
     "isolation-warm": Metric("isolation: warm `1+1`", base="polyrepl, not isolated"),
     "isolation-warm-more": Metric("the same: more than without isolation", base=None),
