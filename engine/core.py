@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Unpack
@@ -30,15 +29,15 @@ from engine.errors import (
     ShuttingDown,
 )
 from engine.installations import Installations
-from engine.kernels import Backend, KernelSpecs, Local, Pool
+from engine.kernels import Backend, KernelSpecs, Local, Pool, hint_of
 from engine.kernels.channels import MakeChannels
 from engine.kernels.provisioners import MakeProvisioner, Zygotes
 from engine.kernels.remote import RemoteJupyter
 from engine.languages import Language, Languages
 from engine.metrics import Metrics
 from engine.options import DEFAULTS, ExecuteKeywords, ExecuteOptions
-from engine.output import OutputLimits
-from engine.settings import Settings
+from engine.output import FindHint, OutputLimits
+from engine.settings import AskedLimits, Settings
 from engine.validation import check_context_id, check_env_vars, check_text
 from engine.workspaces import Files, RunDir
 
@@ -189,7 +188,7 @@ class Engine:
         Without `context_id` a new context is made. Each of the options, which ExecuteOptions describes, can also be given by keyword.
         With an `idempotency_key` that was used before, the earlier execution is returned.
 
-        Raises InvalidRequest, UnknownLanguage, QueueFull, TooManyBytes, TooManyContexts, IdempotencyConflict, ResultGone,
+        Raises InvalidRequest, OtherLimits, UnknownLanguage, QueueFull, TooManyBytes, TooManyContexts, IdempotencyConflict, ResultGone,
         NotSupported or ShuttingDown."""
         if self._closed:
             raise ShuttingDown
@@ -207,14 +206,14 @@ class Engine:
             if (known := self.executions.find_key(key, fingerprint)) is not None:
                 return known
         isolation = self.capabilities.isolation(self.contexts, context_id, found, options.isolation, options.network)
-        context, is_new = self.contexts.get_or_create(context_id or str(uuid.uuid4()), found, isolation=isolation)
+        context, is_new = self.contexts.get_or_create(context_id, found, isolation=isolation, limits=options.limits)
         execution = Execution(
             request,
             context_id=context.id,
             language=found.name,
             limits=self._limits,
             max_events=self.settings.max_events,
-            find_hint=self.installations.find_hint(context),
+            find_hint=_hints(context, self.installations.find_hint(context)),
             listener=self.books,
         )
         self.contexts.submit(execution, context, is_new=is_new)
@@ -231,6 +230,7 @@ class Engine:
         beside: str | None = None,
         labels: Mapping[str, str] | None = None,
         only_new: bool = False,
+        limits: AskedLimits | None = None,
         isolation: str | None = None,
         network: str | None = None,
     ) -> Context:
@@ -239,7 +239,7 @@ class Engine:
         `cwd`: an absolute path of an existing directory; None: a directory of its own, removed with the context. `env`:
         variables of a new context's kernel, from its start on. `beside`: another id, whose working directory a new id shares.
         `labels`: added to its own before its kernel starts. `only_new`: an id that has a context already is refused. `isolation`,
-        `network`: of a new context; one that exists must have them. Raises what `execute` raises, ContextExists, and KernelStartFailed."""
+        `network`, `limits`: an existing context must have the same. Raises what `execute` does, ContextExists and KernelStartFailed."""
         found = self.check_language(language)
         check_context_id(context_id)
         if self.run_dir is None:
@@ -251,7 +251,7 @@ class Engine:
             raise ContextExists(context_id or "")
         wanted = self.capabilities.isolation(self.contexts, context_id, found, isolation, network)
         context, is_new = self.contexts.get_or_create(
-            context_id or str(uuid.uuid4()), found, named, check_env_vars(env), beside, labels, wanted
+            context_id, found, named, check_env_vars(env), beside, labels, wanted, limits
         )
         try:
             await context.ready()
@@ -293,6 +293,17 @@ class Engine:
     def check_language(self, language: str | None) -> Language:
         """The language that a name means. Raises UnknownLanguage."""
         return self.capabilities.find(language)
+
+
+def _hints(context: Context, of_packages: FindHint | None) -> FindHint:
+    """What helps with an error: the limit that seems to be its cause, or the package that is missing."""
+
+    def find(error: tuple[str, str, str]) -> str | None:
+        limits = context.language.backend.limits_of(context.workspace)
+        hint = None if limits is None else hint_of(limits, error)
+        return hint or (None if of_packages is None else of_packages(error))
+
+    return find
 
 
 def _places(

@@ -12,8 +12,7 @@ Status = Literal["queued", "running", "ok", "error", "timeout", "interrupted", "
 # fresh kernel, as the earlier state is gone; lost: this one lost it; rolled_back: this one failed, and the state is that from before it
 ContextState = Literal["created", "preserved", "restarted", "lost", "rolled_back"]
 InstallationStatus = Literal["ok", "error", "timeout", "cancelled"]
-# copied: a branch has files of its own; shared: it works in the same directory, which the user named
-Files = Literal["copied", "shared"]
+Files = Literal["copied", "shared"]  # copied: a branch has its own; shared: in the directory that the user named
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # as what a kernel says of variables is checked
 Name = Annotated[str, Meta(max_length=1000)]
 Names = Annotated[list[Name], Meta(max_length=1000)]
@@ -89,7 +88,7 @@ class Logs(msgspec.Struct):
 
 
 class ErrorInfo(msgspec.Struct):
-    """The error of a cell. `traceback` is one string without ANSI sequences; `hint` tells how to install a package that is missing."""
+    """The error of a cell. `traceback` is one string without ANSI sequences; `hint` names a missing package or a limit."""
 
     name: str
     value: str
@@ -321,6 +320,7 @@ class ContextInfo(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     last_activity: str
     queued: int
     execution_count: int
+    limits: dict[str, float] | UnsetType = UNSET
     isolation: str | UnsetType = UNSET
     network: str | UnsetType = UNSET
     name: str | UnsetType = UNSET

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypedDict, Unpack, get_a
 import msgspec
 from msgspec import Meta
 
-from engine.settings import Network, Tier
+from engine.settings import AskedLimits, Network, Tier
 from engine.validation import ENV_NAME, check_env_vars, check_text
 
 OnError = Literal["keep", "rollback"]
@@ -66,6 +66,13 @@ class ExecuteOptions(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             description="List the files that the code created, changed and deleted. Default: true if the working directory is small "
             "and belongs to the context."
+        ),
+    ] = None
+    limits: Annotated[
+        AskedLimits | None,
+        Meta(
+            description="Limits of a new context: memory, file_size and disk in bytes, cpus, processes, open_files, wall_seconds. "
+            "Default: the setting context_limits. A context keeps its limits; other ones are refused."
         ),
     ] = None
     isolation: Annotated[
@@ -143,6 +150,7 @@ class ExecuteKeywords(TypedDict, total=False):
     variables: bool
     data: bool
     files: bool | None
+    limits: AskedLimits | None
     isolation: str | None
     network: str | None
     idempotency_key: str | None

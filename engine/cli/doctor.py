@@ -15,7 +15,7 @@ from rich.text import Text
 from engine import __version__
 from engine.core import Engine
 from engine.errors import InvalidRequest, KernelStartFailed
-from engine.kernels import ROOT_WARNING, missing_modules
+from engine.kernels import ROOT_WARNING, Limiter, missing_modules
 from engine.settings import Settings
 from engine.workspaces import RunDir
 
@@ -58,6 +58,7 @@ def examine(settings: Settings) -> list[Finding]:
         _data_packages(settings),
         Finding("access", True, _access(settings)),
         *_isolation(settings),
+        *_limits(settings),
     ]
 
 
@@ -82,6 +83,16 @@ async def _try_isolation(settings: Settings) -> str:
     async with Engine(settings) as engine:
         isolator = next(filter(None, (backend.isolator for backend in engine.backends)))
         return isolator.describe()
+
+
+def _limits(settings: Settings) -> list[Finding]:
+    if settings.backend != "local":
+        return []
+    limiter = Limiter(settings, memory=None)
+    limiter.open()
+    found = Finding("limits", True, f"contexts are limited by {limiter.describe()}")
+    limiter.close()
+    return [found]
 
 
 def _languages(settings: Settings) -> list[Finding]:

@@ -172,7 +172,7 @@ class Brancher:
                 raise CannotBranch(context_id, obstacles)
             failing.pop_all()  # they are the kernel's from here on, also when it fails
         fork = await language.backend.adopt(
-            language, ours, source=kernel, directory=directory, pipes=readers, timeout=self.timeout
+            language, ours, source=kernel, directory=directory, workspace=target, pipes=readers, timeout=self.timeout
         )
         return fork, reply.not_carried
 

@@ -19,7 +19,7 @@ from engine.errors import (
     ShuttingDown,
     StorageFull,
 )
-from engine.kernels import Kernel, Outcome, Preludes, Run, preludes_of, put_back, run_silently, wait_for_stop
+from engine.kernels import Exit, Kernel, Outcome, Preludes, Run, preludes_of, put_back, run_silently, wait_for_stop
 from engine.log import get_logger
 from engine.models import ContextState, ErrorInfo, Status
 from engine.workspaces import Watch, Workspace, watch
@@ -118,7 +118,7 @@ class CellRun:
             outcome = await self._time_out(kernel, run)
         if around is not None and outcome is Outcome.DONE and not await put_back(kernel, around.after):
             outcome = Outcome.DIED
-        death = self._note_death(kernel) if outcome is Outcome.DIED else ""
+        death = self._note_death(kernel) if outcome is Outcome.DIED else None
         if outcome is not Outcome.DONE:
             state = "lost"
         if checkpoint is not None and request.options.rolls_back and has_failed(execution, outcome):
@@ -197,12 +197,13 @@ class CellRun:
                 await slot.kernel.kill()
             self._end("died", "lost", _internal_error(), slot)
 
-    def _note_death(self, kernel: Kernel) -> str:
-        reason = kernel.exited.result().describe() if kernel.exited.done() else "gone"
+    def _note_death(self, kernel: Kernel) -> Exit:
+        ended = kernel.exited.result() if kernel.exited.done() else Exit(None, reason="gone")
+        reason = ended.describe()
         get_logger().warning(
             "kernel_died", context=self.execution.context_id, execution=self.execution.id, reason=reason
         )
-        return reason
+        return ended
 
     def _end(
         self, status: Status, state: ContextState | None, error: ErrorInfo | None, slot: KernelSlot | None = None

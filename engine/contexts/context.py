@@ -164,6 +164,7 @@ class Context:
         self._slot.inheritance = inheritance
 
     def info(self) -> ContextInfo:
+        limits = self.language.backend.limits_of(self.workspace)
         isolation = self.language.backend.isolation_of(self.workspace)
         return ContextInfo(
             id=self.id,
@@ -175,6 +176,7 @@ class Context:
             last_activity=self.last_activity.isoformat(),
             queued=len(self._queue),
             execution_count=self.kernel.execution_count if self.kernel else 0,
+            limits=UNSET if limits is None else limits.shown(),
             isolation=UNSET if isolation is None else isolation.tier.label,
             network=UNSET if isolation is None else isolation.network,
             name=self.workspace.labels.name or UNSET,

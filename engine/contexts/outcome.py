@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from engine.contexts.execution import Execution
-from engine.kernels import Outcome
+from engine.kernels import Exit, Outcome
 from engine.models import ContextState, ErrorInfo, Status
 from engine.output import EngineError
 
@@ -18,7 +18,7 @@ def has_failed(execution: Execution, outcome: Outcome) -> bool:
 
 
 def ending_of(
-    execution: Execution, outcome: Outcome, state: ContextState, *, death: str = ""
+    execution: Execution, outcome: Outcome, state: ContextState, *, death: Exit | None = None
 ) -> tuple[Status, ErrorInfo | None]:
     """Status and, where the execution's own does not say it, the error. TIMEOUT as `outcome`: its kernel had to be killed.
 
@@ -26,11 +26,17 @@ def ending_of(
     if execution.deadline_passed:
         return "timeout", _timeout(execution, outcome, _FATES.get(state, "the state is kept"))
     if outcome is Outcome.DIED:
-        return "died", engine_error("KernelDied", f"The kernel died: {death}")
+        return "died", _death(death or Exit(None))
     if execution.error is None:
         return "ok", None
     asked = execution.interrupt_requested and execution.error.name == "KeyboardInterrupt"
     return ("interrupted" if asked else "error"), None
+
+
+def _death(death: Exit) -> EngineError:
+    if death.advice is None:
+        return engine_error("KernelDied", f"The kernel died: {death.describe()}")
+    return engine_error("LimitExceeded", f"The kernel died: {death.describe()}", hint=death.advice)
 
 
 def _timeout(execution: Execution, outcome: Outcome, fate: str) -> EngineError:
@@ -47,5 +53,5 @@ def _timeout(execution: Execution, outcome: Outcome, fate: str) -> EngineError:
     return engine_error("TimeoutError", message)
 
 
-def engine_error(name: str, value: str) -> EngineError:
-    return EngineError(name=name, value=value, traceback=f"{name}: {value}")
+def engine_error(name: str, value: str, *, hint: str | UnsetType = UNSET) -> EngineError:
+    return EngineError(name=name, value=value, traceback=f"{name}: {value}", hint=hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,10 +16,20 @@ from engine.contexts.checkpoints import Checkpoints
 from engine.contexts.context import Context, ContextOptions
 from engine.contexts.execution import Execution
 from engine.contexts.inheritance import CREATED, Inheritance
-from engine.errors import ContextExists, ContextNotFound, PolyreplError, ShuttingDown, StorageFull, TooManyContexts
+from engine.contexts.lifetimes import Lifetimes
+from engine.contexts.own_limits import limits_for
+from engine.errors import (
+    ContextExists,
+    ContextNotFound,
+    PolyreplError,
+    ShuttingDown,
+    StorageFull,
+    TooManyContexts,
+)
 from engine.kernels import Kernel, Member, Pool
 from engine.languages import Language
 from engine.options import Isolation
+from engine.settings import AskedLimits
 from engine.workspaces import Anchor, RunDir, Workspace, shortage
 
 DELETED = "was deleted"  # why a context ended that its user wanted to go
@@ -71,6 +82,7 @@ class Contexts:
         self._by_key: dict[tuple[str, str], Context] = {}
         self._workspaces: dict[str, Workspace] = {}
         self._endings: OrderedDict[tuple[str, str], _Ending] = OrderedDict()
+        self._lifetimes = Lifetimes(self)
         self._closing: dict[Context, asyncio.Task[None]] = {}
         self._tending: list[asyncio.Task[None]] = []
         self._closed = False
@@ -94,27 +106,30 @@ class Contexts:
 
     def get_or_create(
         self,
-        context_id: str,
+        context_id: str | None,
         language: Language,
         cwd: Anchor | None = None,
         env: dict[str, str] | None = None,
         beside: str | None = None,
         labels: Mapping[str, str] | None = None,
         isolation: Isolation | None = None,
+        limits: AskedLimits | None = None,
     ) -> tuple[Context, bool]:
         """The context of (id, language), made where there is none, and whether it was. `labels`: added to its own at once.
 
-        `env`: variables of its kernel from the start. `isolation`: what the request asked for.
-        `beside`: another id, whose working directory a new id shares.
-        Raises TooManyContexts, StorageFull or ShuttingDown."""
+        `env`: variables of its kernel from the start. `isolation`: what the request asked for. `limits`: what it may take;
+        contexts of one id have the same. `beside`: another id, whose working directory a new id shares.
+        Raises InvalidRequest, OtherLimits, TooManyContexts, StorageFull or ShuttingDown."""
+        context_id = context_id or str(uuid.uuid4())
         key = context_id, language.name
+        joined = self._workspaces.get(context_id) or (self._workspaces.get(beside) if beside else None)
+        own_limits = limits_for(context_id, language, joined, limits)
         context = self._by_key.get(key)
         if context is not None:
             context.labels |= labels or {}
             return context, False
         if self._closed:
             raise ShuttingDown
-        joined = self._workspaces.get(context_id) or (self._workspaces.get(beside) if beside else None)
         if joined is not None:
             joined.users.add(key)  # first, so that making room cannot take its files away
         try:
@@ -123,12 +138,14 @@ class Contexts:
             if joined is not None:
                 joined.users.discard(key)
             raise
-        # A pooled kernel was started in a directory of its own, and without `env`: it is for contexts that bring neither.
-        member = self._pool.take(language) if joined is None and cwd is None and not env and isolation is None else None
+        # A pooled kernel was started in a directory of its own, and as the settings say: it is for contexts that bring nothing else.
+        is_usual = joined is None and cwd is None and not (env or isolation or limits)
+        member = self._pool.take(language) if is_usual else None
         workspace = joined or self._new_workspace(context_id, cwd, member, isolation=isolation)
         for each in (context_id, beside or context_id):
             self._workspaces.setdefault(each, workspace)
         workspace.env.update(env or {})
+        workspace.limits = own_limits if joined is None else joined.limits
         context = self._add(context_id, language, workspace, member.kernel if member else None)
         context.labels |= labels or {}
         return context, True
@@ -170,6 +187,7 @@ class Contexts:
         ending = self._endings.pop(key, None)
         if ending is not None:
             context.inheritance = ending.left
+        self._lifetimes.begin(context)
         self._listener.context_created(context)
         return context
 
@@ -187,6 +205,7 @@ class Contexts:
                 workspace = member.workspace
             elif source is not None:
                 workspace = self._run_dir.new_workspace(context_id, cwd, source.slot, source.isolation)
+                workspace.limits = source.limits
             else:
                 workspace = self._run_dir.new_workspace(context_id, cwd, isolation=isolation)
         except OSError as error:
@@ -223,6 +242,7 @@ class Contexts:
         if self._by_key.get(key) is not context:
             return self._closing.get(context) or context.end(reason)
         del self._by_key[key]
+        self._lifetimes.end(context)
         workspace = context.workspace
         workspace.users.discard(key)
         is_last = not workspace.users
@@ -270,17 +290,8 @@ class Contexts:
 
     def start(self) -> None:
         """Begin to end the contexts that are idle for too long, and to remove what could not be removed with its context."""
-        self._tending = [asyncio.create_task(self._cull()), asyncio.create_task(self._retry())]
-
-    async def _cull(self) -> None:
-        while True:
-            await asyncio.sleep(min(_CULL_INTERVAL, self._idle_timeout / 4))
-            self.cull()
-
-    async def _retry(self) -> None:
-        while True:
-            await asyncio.sleep(_RETRY_INTERVAL)
-            await self._run_dir.retry()
+        interval = min(_CULL_INTERVAL, self._idle_timeout / 4)
+        self._tending = [asyncio.create_task(_cull(self, interval)), asyncio.create_task(_retry(self._run_dir))]
 
     async def aclose(self) -> None:
         """End all contexts."""
@@ -293,3 +304,15 @@ class Contexts:
             self.end(context, "was ended with the server", error=ShuttingDown())
         if self._closing:
             await asyncio.wait(self._closing.values())
+
+
+async def _cull(contexts: Contexts, interval: float) -> None:
+    while True:
+        await asyncio.sleep(interval)
+        contexts.cull()
+
+
+async def _retry(run_dir: RunDir) -> None:
+    while True:
+        await asyncio.sleep(_RETRY_INTERVAL)
+        await run_dir.retry()

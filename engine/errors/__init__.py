@@ -13,6 +13,7 @@ PolyreplError
 ├── Conflict                  the resource is in another state than the call needs
 │   ├── ContextEnded
 │   ├── ContextExists
+│   ├── OtherLimits
 │   ├── CannotBranch          `obstacles` names what cannot be copied
 │   ├── StateLost             there is nothing to copy
 │   ├── CheckpointLost
@@ -43,13 +44,22 @@ PolyreplError
 ├── KernelError
 │   ├── KernelStartFailed
 │   ├── KernelDied
+│   │   └── LimitExceeded
 │   └── KernelTimeout
 ├── BadNotebook               it cannot be served as an API
 └── MessageError              a kernel sent what is not a Jupyter message
 """
 
 from engine.errors.base import FieldError, PolyreplError, shorten
-from engine.errors.kernels import BadNotebook, KernelDied, KernelError, KernelStartFailed, KernelTimeout, MessageError
+from engine.errors.kernels import (
+    BadNotebook,
+    KernelDied,
+    KernelError,
+    KernelStartFailed,
+    KernelTimeout,
+    LimitExceeded,
+    MessageError,
+)
 from engine.errors.limits import (
     KernelsBusy,
     MemoryShort,
@@ -90,6 +100,7 @@ from engine.errors.resources import (
     IdempotencyConflict,
     InputNotExpected,
     NotFound,
+    OtherLimits,
     ResultGone,
     StateLost,
     StorageFull,
@@ -123,10 +134,12 @@ __all__ = [
     "KernelStartFailed",
     "KernelTimeout",
     "KernelsBusy",
+    "LimitExceeded",
     "MemoryShort",
     "MessageError",
     "NotFound",
     "NotSupported",
+    "OtherLimits",
     "Overloaded",
     "PolyreplError",
     "QueueFull",

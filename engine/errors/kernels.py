@@ -27,6 +27,12 @@ class KernelDied(KernelError):
         self.reason = reason
 
 
+class LimitExceeded(KernelDied):
+    """The kernel was ended at a limit of its context. `reason` names the limit, its value and the peak."""
+
+    remedy = "Take less, or make a new context with other `limits`. GET /contexts/{id} shows those of this one."
+
+
 class KernelTimeout(KernelError):
     """The kernel lives and did not answer a request in time. Seconds."""
 

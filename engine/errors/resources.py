@@ -86,6 +86,16 @@ class ContextExists(Conflict):
         self.context_id = context_id
 
 
+class OtherLimits(Conflict):
+    """The context is there, with other limits than those that are asked for."""
+
+    remedy = "Leave `limits` out, or choose another id. A context keeps the limits that it was made with."
+
+    def __init__(self, context_id: str, name: str, asked: float, own: float | None) -> None:
+        has = "has no such limit" if own is None else f"has {own:.16g}"
+        super().__init__(f"limits.{name} is {asked:.16g}, and context {context_id!r} {has}")
+
+
 class CannotBranch(Conflict):
     """The state holds what cannot be copied into another process; `obstacles` names all of it."""
 

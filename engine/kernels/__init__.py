@@ -7,11 +7,12 @@ from engine.kernels.interpreters import Tool, find_node, find_npm, missing_modul
 from engine.kernels.isolation import EnclosedTool
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool
+from engine.kernels.limiting import Limiter, hint_of
 from engine.kernels.local import Local
 from engine.kernels.memory import Memory, private_bytes, read_memory
 from engine.kernels.pool import Pool
 from engine.kernels.preludes import Preludes, preludes_of
-from engine.kernels.provisioners import ROOT_WARNING, hide_process
+from engine.kernels.provisioners import ROOT_WARNING, Exit, hide_process
 from engine.kernels.run import Outcome, Run
 from engine.kernels.silent import evaluate_silently, put_back, run_silently
 from engine.kernels.stock import Member
@@ -20,9 +21,11 @@ __all__ = [
     "ROOT_WARNING",
     "Backend",
     "EnclosedTool",
+    "Exit",
     "FileHolder",
     "Kernel",
     "KernelSpecs",
+    "Limiter",
     "Local",
     "Member",
     "Memory",
@@ -35,6 +38,7 @@ __all__ = [
     "find_node",
     "find_npm",
     "hide_process",
+    "hint_of",
     "honours",
     "kernel_env",
     "missing_modules",

@@ -15,13 +15,14 @@ from jupyter_client.kernelspec import KernelSpec
 from engine.errors import FieldError, InvalidRequest, KernelStartFailed
 from engine.kernels.isolation import EnclosedTool, Isolator
 from engine.kernels.kernel import Kernel
+from engine.kernels.limiting import Limiter
 from engine.kernels.provisioners import Confinement, Waker, Zygotes
 from engine.kernels.refusals import start_refused
 from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.options import Isolation
-from engine.settings import Settings
+from engine.settings import Limits, Settings
 from engine.workspaces import Files, RunDir, Workspace
 
 
@@ -61,6 +62,9 @@ class Backend(ABC):
 
     watches_files = True
     """Whether a result can list the files that the code made, changed and deleted."""
+
+    limiter: Limiter | None = None
+    """What keeps contexts within limits; None where another machine does."""
 
     def __init__(self, settings: Settings, *, metrics: Metrics) -> None:
         self._settings = settings
@@ -190,11 +194,13 @@ class Backend(ABC):
         *,
         source: Kernel,
         directory: Path,
+        workspace: Workspace,
         pipes: Mapping[str, int],
         timeout: float,
     ) -> Kernel:
         """A kernel that `source` has forked, at the other end of `stream`. `directory`: its own, whose name it was given;
-        `pipes`: the readers of its stdout and stderr. All of these are its own from now on. Raises KernelStartFailed.
+        `workspace`: the directories in which it goes on; `pipes`: the readers of its stdout and stderr.
+        All of these are its own from now on. Raises KernelStartFailed.
 
         Only a backend with kernels that can be forked has this."""
         raise NotImplementedError
@@ -202,6 +208,10 @@ class Backend(ABC):
     def is_current(self, kernel: Kernel) -> bool:
         """Whether a kernel started now would be started like this one, with the same modules in it."""
         return True
+
+    def limits_of(self, workspace: Workspace) -> Limits | None:
+        """What contexts in these directories may take; None where another machine decides."""
+        return None if self.limiter is None else self.limiter.limits_of(workspace)
 
     def zygotes(self, language: Language) -> Zygotes | None:
         """What kernels of this language are forked from; None if they are not forked."""

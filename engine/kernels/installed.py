@@ -69,7 +69,7 @@ def install(
     spec = specs.find(language.kernel_name)
     content = {
         **{key: value for key, value in spec.to_dict().items() if value},
-        "argv": _absolute(specs.command(spec, "{connection_file}")),
+        "argv": _absolute(specs.command(spec, "{connection_file}", memory=settings.kernel_memory)),
         "display_name": display_name or spec.display_name,
     }
     with tempfile.TemporaryDirectory(prefix="polyrepl-") as source:

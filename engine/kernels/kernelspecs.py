@@ -68,22 +68,24 @@ class KernelSpecs:
         interpreter = None if spec is None else _interpreter_of(spec)
         return None if interpreter is None else interpreter.version(self._settings)
 
-    def command(self, spec: KernelSpec, connection_file: str = CONNECTION_FILE) -> list[str]:
-        """The argv that starts a kernel of this spec, interpreters as the settings name them."""
+    def command(
+        self, spec: KernelSpec, connection_file: str = CONNECTION_FILE, *, memory: int | None = None
+    ) -> list[str]:
+        """The argv that starts a kernel of this spec, interpreters as the settings name them. `memory`: its limit in bytes."""
         program, *rest = spec.argv
         interpreter = INTERPRETERS["python"] if program in PYTHONS else _interpreter_of(spec)
         if interpreter is not None:
             program = str(interpreter.find(self._settings) or program)
         values = {CONNECTION_FILE: connection_file, "{resource_dir}": spec.resource_dir}
-        return [program, *self._memory_arguments(spec), *(_fill(argument, values) for argument in rest)]
+        return [program, *_memory_arguments(spec, memory), *(_fill(argument, values) for argument in rest)]
 
-    def _memory_arguments(self, spec: KernelSpec) -> list[str]:
-        """What tells an interpreter that bounds its own heap how large that may be (runtimes/README.md)."""
-        argument = _memory(spec).get("argument")
-        memory = self._settings.kernel_memory
-        if memory is None or not isinstance(argument, str):
-            return []
-        return [argument.replace("{mib}", str(memory // MIB))]
+
+def _memory_arguments(spec: KernelSpec, memory: int | None) -> list[str]:
+    """What tells an interpreter that bounds its own heap how large that may be (runtimes/README.md)."""
+    argument = _memory(spec).get("argument")
+    if memory is None or not isinstance(argument, str):
+        return []
+    return [argument.replace("{mib}", str(memory // MIB))]
 
 
 def is_ours(spec: KernelSpec) -> bool:

@@ -10,20 +10,25 @@ from jupyter_client.kernelspec import KernelSpec
 from engine.kernels.kernelspecs import reserved_memory
 from engine.kernels.memory import total_memory
 from engine.kernels.provisioners import Confinement
-from engine.settings import MIB, Settings
+from engine.settings import MIB, Limits, Settings
 
 _SHARE = 2  # one kernel may have half of the memory
 _PROCESSES = 8192  # of the user, besides those of contexts
 _PROCESSES_OF_A_CONTEXT = 16  # and one for each core: libraries have as many threads
 
 
-def confinement_of(spec: KernelSpec, settings: Settings) -> Confinement:
-    """The same however the kernel is started."""
-    memory = memory_of(settings)
+def confinement_of(spec: KernelSpec, settings: Settings, limits: Limits, *, is_alone: bool = False) -> Confinement:
+    """The same however the kernel is started. `is_alone`: no other context has its user, whose processes are its own."""
+    processes = settings.kernel_processes or _processes(settings.max_contexts)
+    if is_alone and limits.processes is not None:
+        # The limit of the context, with room for another language of it: the group or the watchdog is exact.
+        processes = min(processes, 2 * limits.processes)
     return Confinement.of(
         settings.kernel_rlimits,
-        memory=None if memory is None else memory + reserved_memory(spec),
-        processes=settings.kernel_processes or _processes(settings.max_contexts),
+        memory=None if limits.memory is None else limits.memory + reserved_memory(spec),
+        files=limits.open_files,
+        file_size=limits.file_size,
+        processes=processes,
         hidden=settings.hide_processes,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -24,9 +25,11 @@ from engine.kernels.environment import kernel_env
 from engine.kernels.isolation import Box, Enclosure, Isolator
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, is_ours
+from engine.kernels.limiting import Limiter, thread_variables
 from engine.kernels.limits import confinement_of, memory_of
 from engine.kernels.parents import Parents
 from engine.kernels.provisioners import (
+    Confinement,
     ForkProvisioner,
     MakeProvisioner,
     ProgramProvisioner,
@@ -41,7 +44,7 @@ from engine.languages import Language
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.options import Isolation
-from engine.settings import Settings, Tier
+from engine.settings import Limits, Settings, Tier
 from engine.validation import CACHE_VARIABLE, KERNEL_VARIABLE, OWN_VARIABLES
 from engine.workspaces import FileLimits, LocalFiles, RunDir, Workspace
 
@@ -74,6 +77,7 @@ class Local(Backend):
         self._boxes: WeakKeyDictionary[Kernel, Box] = WeakKeyDictionary()
         self._compiled: CompiledCode | None = None
         self._parents: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # zygote or spawner
+        self.limiter: Limiter = Limiter(settings, memory=memory_of(settings))
         self._file_limits = FileLimits(
             file_bytes=settings.max_file_bytes, files=settings.max_context_files, bytes=settings.max_context_bytes
         )
@@ -83,6 +87,7 @@ class Local(Backend):
         if self._make_provisioner is None:
             self._compiled = CompiledCode(self, run_dir)
         if self._has_parents:
+            self.limiter.open()
             self._ancestors = Parents(
                 self._settings,
                 self._kernelspecs,
@@ -136,7 +141,7 @@ class Local(Backend):
         if tier is not Tier.NONE:  # never with less
             why = "there is none" if spawners is None else spawners.describe()
             raise KernelStartFailed(spec.display_name, f"its isolation failed: the spawner: {why}")
-        provisioner = SpawnProvisioner(confinement=confinement_of(spec, self._settings), kernel_spec=spec)
+        provisioner = SpawnProvisioner(confinement=self._confinement(spec, workspace), kernel_spec=spec)
         return await self._run(provisioner, spec, language, workspace, Enclosure(self.run_dir.new_kernel_dir()))
 
     def _hold(self, kernel: Kernel, box: Box | None) -> None:
@@ -157,6 +162,7 @@ class Local(Backend):
         *,
         source: Kernel,
         directory: Path,
+        workspace: Workspace,
         pipes: Mapping[str, int],
         timeout: float,
     ) -> Kernel:
@@ -170,7 +176,7 @@ class Local(Backend):
             family=box,
             kernel_spec=spec,
         )
-        kernel = self._kernel(spec, provisioner, directory)
+        kernel = self._kernel(spec, provisioner, directory, workspace)
         with _held(box):
             await kernel.adopt(stream, channels=self._make_channels, timeout=timeout)
             self._hold(kernel, box)
@@ -218,7 +224,7 @@ class Local(Backend):
         """A kernel that is forked from `zygote`; None where it forks none, and another way remains."""
         if zygote is None:
             return None
-        enclosure = await self.isolator.enclose(self.run_dir, spec, workspace, confinement_of(spec, self._settings))
+        enclosure = await self.isolator.enclose(self.run_dir, spec, workspace, self._confinement(spec, workspace))
         provisioner = kind(
             zygote,
             metrics=self._metrics,
@@ -246,17 +252,18 @@ class Local(Backend):
         workspace: Workspace,
         enclosure: Enclosure,
     ) -> Kernel:
-        kernel = self._kernel(spec, provisioner, enclosure.directory, uid=workspace.slot.uid)
+        kernel = self._kernel(spec, provisioner, enclosure.directory, workspace)
         isolation = self.isolator.of(workspace)
         if isolation.tier is not Tier.NONE:
             workspace.make_home()
-        env = self._environment(kernel.name, spec, workspace, isolation)
+        limits = self.limiter.limits_of(workspace)
+        env = _environment(self._settings, self._server_env, kernel.name, spec, workspace, isolation, limits)
         tcp = language.kernel_name in self._settings.tcp_kernelspecs
         if tcp and isolation.tier is Tier.LANDLOCK and isolation.network == "none":
             reason = "it can only use TCP, which the isolation landlock refuses with the network none"
             raise KernelStartFailed(spec.display_name, reason)
         await kernel.start(
-            self._kernelspecs.command(spec),
+            self._kernelspecs.command(spec, memory=self.limiter.heap_of(workspace)),
             channels=self._make_channels,
             cwd=workspace.cwd,
             env=env,
@@ -266,25 +273,13 @@ class Local(Backend):
         )
         return kernel
 
-    def _environment(self, name: str, spec: KernelSpec, workspace: Workspace, isolation: Isolation) -> dict[str, str]:
-        """All variables of a kernel."""
-        ours = is_ours(spec)  # the interpreter of others has packages of its own
-        has_network = isolation.network == "open"
-        packages = package_variables(self._settings, workspace, has_network=has_network) if ours else {}
-        return kernel_env(
-            self._settings,
-            spec_env={**spec.env, **packages},
-            tmp_dir=workspace.tmp,
-            state_dir=workspace.state,
-            home=None if isolation.tier is Tier.NONE else workspace.home,
-            server_env=self._server_env,
-            context_env=workspace.env,
-            own={KERNEL_VARIABLE: name, **_own_env(spec, workspace, packages)},
-            programs=package_programs(workspace) if ours else (),
-        )
+    def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path, workspace: Workspace) -> Kernel:
+        ward, uid = self.limiter.ward(directory.name, workspace), workspace.slot.uid
+        return Kernel(spec, provisioner, directory, metrics=self._metrics, ward=ward, uid=uid)
 
-    def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path, *, uid: int | None = None) -> Kernel:
-        return Kernel(spec, provisioner, directory, metrics=self._metrics, memory=memory_of(self._settings), uid=uid)
+    def _confinement(self, spec: KernelSpec, workspace: Workspace) -> Confinement:
+        is_alone = self.isolator.of(workspace).tier is Tier.NAMESPACES or workspace.slot.uid is not None
+        return confinement_of(spec, self._settings, self.limiter.limits_of(workspace), is_alone=is_alone)
 
     def files(self, holder: FileHolder) -> LocalFiles:
         return LocalFiles(holder.id, holder.workspace, self._file_limits)
@@ -296,6 +291,33 @@ class Local(Backend):
         if self._ancestors is not None:
             await self._ancestors.aclose()
         self._channels.close()
+        await asyncio.to_thread(self.limiter.close)
+
+
+def _environment(
+    settings: Settings,
+    server_env: Mapping[str, str],
+    name: str,
+    spec: KernelSpec,
+    workspace: Workspace,
+    isolation: Isolation,
+    limits: Limits,
+) -> dict[str, str]:
+    """All variables of a kernel."""
+    ours = is_ours(spec)  # the interpreter of others has packages of its own
+    has_network = isolation.network == "open"
+    packages = package_variables(settings, workspace, has_network=has_network) if ours else {}
+    return kernel_env(
+        settings,
+        spec_env={**thread_variables(limits), **spec.env, **packages},
+        tmp_dir=workspace.tmp,
+        state_dir=workspace.state,
+        home=None if isolation.tier is Tier.NONE else workspace.home,
+        server_env=server_env,
+        context_env=workspace.env,
+        own={KERNEL_VARIABLE: name, **_own_env(spec, workspace, packages)},
+        programs=package_programs(workspace) if ours else (),
+    )
 
 
 def _own_env(spec: KernelSpec, workspace: Workspace, packages: Mapping[str, str]) -> dict[str, str]:

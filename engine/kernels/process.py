@@ -16,6 +16,7 @@ from engine.errors import KernelStartFailed, MessageError
 from engine.kernels.channels import Channels, MakeChannels, Receiver, stream_pair
 from engine.kernels.connection_file import connection_info, relay_command, relayed_info, write_connection_file
 from engine.kernels.kernelspecs import CONNECTION_FILE, honours, memory_slack
+from engine.kernels.limiting import Breach, Ward, advice
 from engine.kernels.memory import is_out_of_memory, limit_growth
 from engine.kernels.provisioners import Exit, OutputReader, Provisioner
 from engine.kernels.refusals import start_refused
@@ -36,7 +37,7 @@ class Owner(Receiver, OutputReader, Protocol):
 class KernelProcess:
     """One process in a directory of its own, which goes with it. `start` or `adopt` is called once.
 
-    `memory`: bytes that the process may take; only named in a message if it ends for lack of them. `uid`: who reads its files."""
+    `ward`: keeps the process within limits, and goes with it, too. `uid`: who reads its files."""
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class KernelProcess:
         directory: Path,
         owner: Owner,
         *,
-        memory: int | None,
+        ward: Ward | None,
         uid: int | None = None,
     ) -> None:
         self.provisioner = provisioner
@@ -55,13 +56,15 @@ class KernelProcess:
         self._spec = spec
         self._directory = directory
         self._owner = owner
-        self._memory = memory
+        self._ward = ward
         self._uid = uid
         self._stream: socket.socket | None = None
         self._broken: MessageError | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         provisioner.reader = owner
+        if ward is not None:
+            ward.holder = self
 
     async def start(
         self,
@@ -79,8 +82,8 @@ class KernelProcess:
         try:
             info = await self._launch(command, cwd=cwd, env=env, tcp=tcp, relayed=relayed)
             self._watcher = asyncio.create_task(self._watch())
-            await self._open(channels, info, timeout)
-            self._limit_memory()
+            await asyncio.gather(self._enter_ward(), self._open(channels, info, timeout))
+            self._settle_ward()
         except BaseException as error:
             await self._give_up(error)
             raise
@@ -99,6 +102,8 @@ class KernelProcess:
             self._watcher = asyncio.create_task(self._watch())
             if self._broken is not None:
                 raise KernelStartFailed(self._spec.display_name, self._broken.message)
+            await self._enter_ward()
+            self._settle_ward()
         except BaseException as error:
             await self._give_up(error)
             raise
@@ -116,6 +121,15 @@ class KernelProcess:
     def end_broken(self, error: MessageError) -> None:
         """Nothing that the process sends can be understood any more: end it, and what waits for it ends with its death."""
         self._broken = error
+        self._in_background(self.provisioner.kill())
+
+    def note_busy(self, is_busy: bool) -> None:
+        """Whether it runs a cell: then it is looked at more often."""
+        if self._ward is not None:
+            self._ward.note_busy(is_busy)
+
+    def note_breach(self, breach: Breach) -> None:
+        """It has reached a limit: end it."""
         self._in_background(self.provisioner.kill())
 
     def how_it_ended(self) -> str:
@@ -175,11 +189,20 @@ class KernelProcess:
         if isinstance(error, OSError):
             raise start_refused(self._spec.display_name, error) from None
 
-    def _limit_memory(self) -> None:
+    async def _enter_ward(self) -> None:
+        if self._ward is not None and self.provisioner.pid is not None:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended, and somebody else says so
+                await self._ward.enter(self.provisioner.pid)
+
+    def _settle_ward(self) -> None:
         """From now on only what its user's code takes counts: the interpreter, and what it has imported, are there."""
-        if self._memory is not None and self.provisioner.pid is not None:
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
-                limit_growth(self.provisioner.pid, self._memory + memory_slack(self._spec), uid=self._uid)
+        pid = self.provisioner.pid
+        if self._ward is None or pid is None:
+            return
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+            if self._ward.limits.memory is not None:
+                limit_growth(pid, self._ward.limits.memory + memory_slack(self._spec), uid=self._uid)
+            self._ward.settle(pid)
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -200,9 +223,13 @@ class KernelProcess:
     def _ended(self) -> Exit:
         """How the process ended, with what is known better than its exit code."""
         ended = self.provisioner.exit or Exit(None)
-        if is_out_of_memory(ended.code, self.provisioner.last_output()):
-            limit = f" at its limit of {self._memory // 1_000_000} MB" if self._memory else ""
-            ended = replace(ended, reason=f"out of memory{limit}")
+        is_hungry = is_out_of_memory(ended.code, self.provisioner.last_output())
+        breach = self._ward.breach_of(ended.code, is_out_of_memory=is_hungry) if self._ward is not None else None
+        if breach is not None:
+            told = advice(breach.limit, breach.value)
+            ended = replace(ended, reason=breach.describe(), peak_bytes=breach.bytes_of(ended.peak_bytes), advice=told)
+        elif is_hungry:
+            ended = replace(ended, reason="out of memory")
         if self._broken is not None:
             ended = replace(ended, reason=f"killed, as its stream broke: {self._broken.message}")
         return ended
@@ -210,7 +237,11 @@ class KernelProcess:
     async def _release(self) -> None:
         """Let go of everything; a step that fails keeps none of the others from being done."""
         try:
-            await self.provisioner.cleanup()
+            try:
+                await self.provisioner.cleanup()
+            finally:
+                if self._ward is not None:
+                    await self._ward.aclose()
         finally:
             try:
                 if self.channels is not None:

@@ -27,7 +27,7 @@ def _split_pairs(value: Any) -> Any:
     return value
 
 
-def _read_object(value: Any) -> Any:
+def read_object(value: Any) -> Any:
     """Read a JSON object."""
     if not isinstance(value, str):
         return value
@@ -44,6 +44,6 @@ def _read_object(value: Any) -> Any:
 Paths = Annotated[list[Path], NoDecode, BeforeValidator(split_names)]
 Names = Annotated[list[str], NoDecode, BeforeValidator(split_names)]
 Pairs = Annotated[dict[str, str], NoDecode, BeforeValidator(_split_pairs)]
-Texts = Annotated[dict[str, str], NoDecode, BeforeValidator(_read_object)]
-Numbers = Annotated[dict[str, Annotated[int, Field(ge=0)]], NoDecode, BeforeValidator(_read_object)]
+Texts = Annotated[dict[str, str], NoDecode, BeforeValidator(read_object)]
+Numbers = Annotated[dict[str, Annotated[int, Field(ge=0)]], NoDecode, BeforeValidator(read_object)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

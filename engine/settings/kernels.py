@@ -32,8 +32,8 @@ class Kernels(BaseModel):
     kernel_memory: int | None = Field(
         None,
         ge=64 * MIB,
-        description="Memory that the code of a kernel may take, in bytes, in addition to what the kernel has when it is ready. "
-        "The same limit holds for each process that it starts. Default: half of the memory of the machine or container.",
+        description="Default limit of the memory of a context, in bytes, if `context_limits` does not set one. It is counted in addition "
+        "to what the kernel has when it is ready. Default: half of the memory of the machine or container.",
     )
     kernel_processes: int | None = Field(
         None,

@@ -19,12 +19,25 @@ from engine.settings.contexts import Contexts, Outputs
 from engine.settings.dialects import Gateway, KernelBox, Mcp
 from engine.settings.isolation import Isolation
 from engine.settings.kernels import Kernels, Packages, Remote
+from engine.settings.limits import ContextLimits
 from engine.settings.serving import Logging, Serving
 
 
 # The last base comes first in the list of settings.
 class Settings(
-    Logging, Outputs, Contexts, Isolation, Mcp, KernelBox, Gateway, Packages, Remote, Kernels, Serving, BaseSettings
+    Logging,
+    Outputs,
+    ContextLimits,
+    Contexts,
+    Isolation,
+    Mcp,
+    KernelBox,
+    Gateway,
+    Packages,
+    Remote,
+    Kernels,
+    Serving,
+    BaseSettings,
 ):
     """What a server or an engine is run with. Seconds and bytes throughout; a list is also read from "a,b,c"."""
 

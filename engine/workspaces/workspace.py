@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.options import Isolation
+from engine.settings import Limits
 from engine.workspaces.beneath import open_beneath
 from engine.workspaces.labels import Labels
 from engine.workspaces.places import Anchor, Held, Place
@@ -55,6 +56,8 @@ class Workspace:
     tmp: Path
     users: set[tuple[str, str]] = field(default_factory=set)  # id and language of its contexts
     env: dict[str, str] = field(default_factory=dict)  # variables of its kernels besides those of all
+    limits: Limits | None = None  # of its contexts; None: those of the settings
+    excess: int = 0  # bytes of files at which the next kernel ends, if there are more than the limit allows already
     labels: Labels = field(default_factory=Labels)
     is_gone: bool = False  # its last context has ended: what comes now must not make directories again
     anchor: Anchor = None  # type: ignore[assignment]  # by default one of its own
@@ -139,6 +142,7 @@ class Workspace:
             names=below,
             named=self.named,
             lanes=self.lanes,
+            limits=self.limits,
         )
 
     async def ready(self) -> None:

@@ -39,6 +39,7 @@ ENGINE_ROOMS = {  # from the bottom up, one line each: a room imports only rooms
     "workspaces": f"{IO} msgspec",
     "kernels.channels": f"{IO} zmq",
     "kernels.provisioners": f"{IO} jupyter_client msgspec",
+    "kernels.limiting": IO,
     "kernels.isolation": f"{IO} jupyter_client",
     "kernels": f"{IO} zmq jupyter_client jupyter_core msgspec",
     "kernels.remote": f"{IO} httpx websockets jupyter_client msgspec",
@@ -80,6 +81,7 @@ FACES = (
         "kernels",
         "kernels.channels",
         "kernels.isolation",
+        "kernels.limiting",
         "kernels.provisioners",
         "kernels.remote",
     }

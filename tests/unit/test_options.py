@@ -24,6 +24,7 @@ GIVEN: dict[str, Any] = {
     "variables": True,
     "data": True,
     "files": False,
+    "limits": {"memory": 100_000_000, "cpus": 0.5},
     "isolation": "namespaces",
     "network": "none",
 }

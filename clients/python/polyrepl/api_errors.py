@@ -27,10 +27,12 @@ __all__ = [
     "KernelStartFailed",
     "KernelTimeout",
     "KernelsBusy",
+    "LimitExceeded",
     "MemoryShort",
     "MessageError",
     "NotFound",
     "NotSupported",
+    "OtherLimits",
     "Overloaded",
     "QueueFull",
     "RangeNotSatisfiable",
@@ -192,6 +194,10 @@ class ContextExists(Conflict):
     """A context with this id already exists."""
 
 
+class OtherLimits(Conflict):
+    """The context is there, with other limits than those that are asked for."""
+
+
 class CannotBranch(Conflict):
     """The state holds what cannot be copied into another process; `obstacles` names all of it."""
 
@@ -230,3 +236,7 @@ class TooManyFiles(Conflict):
 
 class IdempotencyConflict(Conflict):
     """The Idempotency-Key was used before with a different request."""
+
+
+class LimitExceeded(KernelDied):
+    """The kernel was ended at a limit of its context."""

@@ -158,8 +158,15 @@ def provide_input(execution_id: str, value: str) -> Call[None]:
     return _post(_path("executions", execution_id, "input"), type(None), {"value": value})
 
 
-def create_context(language: str | None, context_id: str | None, cwd: str | None) -> Call[models.ContextInfo]:
-    fields = {"language": language, "context_id": context_id, "cwd": cwd}
+def create_context(
+    language: str | None, context_id: str | None, cwd: str | None, limits: Mapping[str, float] | None = None
+) -> Call[models.ContextInfo]:
+    fields = {
+        "language": language,
+        "context_id": context_id,
+        "cwd": cwd,
+        "limits": None if limits is None else dict(limits),
+    }
     return _post("/contexts", models.ContextInfo, fields, is_repeatable=context_id is not None)
 
 

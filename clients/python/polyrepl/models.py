@@ -49,7 +49,7 @@ class Logs(Value):
 
 
 class ErrorInfo(Value):
-    """The error of a cell. `traceback` is one string without ANSI sequences; `hint` tells how to install a package that is missing."""
+    """The error of a cell. `traceback` is one string without ANSI sequences; `hint` names a missing package or a limit."""
 
     name: str
     value: str
@@ -294,6 +294,7 @@ class ContextInfo(Value):
     last_activity: str
     queued: int
     execution_count: int
+    limits: dict[str, float] | UnsetType = UNSET
     isolation: str | UnsetType = UNSET
     network: str | UnsetType = UNSET
     name: str | UnsetType = UNSET

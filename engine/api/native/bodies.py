@@ -77,6 +77,9 @@ class ContextBody(_Body):
     cwd: str | None = Field(
         None, description="Working directory: an absolute path of an existing directory. Default: a new directory."
     )
+    limits: _checked(BODY_FIELDS["limits"].type) | None = Field(  # type: ignore[valid-type]  # made of the options' own
+        None, description=BODY_FIELDS["limits"].description
+    )
     isolation: str | None = Field(None, description=DESCRIPTIONS["isolation"])
     network: str | None = Field(None, description=DESCRIPTIONS["network"])
 

@@ -45,6 +45,7 @@ async def create_context(request: Request) -> Response:
         cwd=body.cwd,
         isolation=body.isolation,
         network=body.network,
+        limits=body.limits,
     )
     return json_response(context.info(), 201, {"Location": f"/contexts/{context.id}"})
 

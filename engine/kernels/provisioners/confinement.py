@@ -58,12 +58,15 @@ class Confinement:
         *,
         memory: int | None = None,
         processes: int | None = None,
+        files: int | None = None,
+        file_size: int | None = None,
         hidden: bool = False,
     ) -> Self:
-        """The limits of the setting, the number of open files that this process was started with, at most `memory` bytes that can
-        be written to (DATA), and no new process while the user has `processes` (NPROC). `hidden`: as `hide_process`."""
+        """The limits of the setting, `files` open files (by default as many as this process was started with), at most `memory` bytes
+        that can be written to (DATA), no new process while the user has `processes` (NPROC), and files of `file_size` bytes at most
+        (FSIZE). `hidden`: as `hide_process`."""
         limits = {"NOFILE": _OPEN_FILES}
-        for name, most in (("DATA", memory), ("NPROC", processes)):
+        for name, most in (("DATA", memory), ("NPROC", processes), ("NOFILE", files), ("FSIZE", file_size)):
             if most is not None:
                 limits[name] = (most, most)
         return cls({**limits, **{name: (value, value) for name, value in rlimits.items()}}, hidden)

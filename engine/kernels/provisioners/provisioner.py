@@ -19,11 +19,13 @@ FORK_NAME = "pr-"
 class Exit:
     """How a process ended: `code` as subprocess gives it, negative for a signal; None where nobody could tell.
 
-    `peak_bytes`: its largest resident size. `reason`: what is known better than the code, as a participle: "killed, as ..."."""
+    `peak_bytes`: its largest resident size. `reason`: what is known better than the code, as a participle: "killed, as ...".
+    `advice`: if a limit of its context ended it, one sentence that names the limit and its value."""
 
     code: int | None
     peak_bytes: int | None = None
     reason: str | None = None
+    advice: str | None = None
 
     def describe(self) -> str:
         if self.reason is not None:

@@ -20,6 +20,7 @@ from . import inventory, loops, prctl, reopening
 from .start import process_name
 from .stdio import Capture
 from .stream import StreamTransport
+from .threads import ThreadPools
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -34,6 +35,8 @@ def run(kernel: Kernel, start: Start, *, foreign_fds: Set[int], umask: int) -> N
     """Be the kernel that `start` asks for; where that fails, the reason is on its stderr."""
     try:
         stream = enter(start, own_fds=loops.descriptors(kernel.loop), foreign_fds=foreign_fds, umask=umask)
+        if kernel.pools is not None:
+            kernel.pools.obey(start.env)
         if "PYTHONASYNCIODEBUG" in start.env:
             kernel.loop = None  # a loop looks at it when it is made
         else:
@@ -47,8 +50,10 @@ def run(kernel: Kernel, start: Start, *, foreign_fds: Set[int], umask: int) -> N
 
 
 def prepare(kernel: Kernel) -> None:
-    """Make, in the zygote, what costs a forked kernel more to make than to take over: its event loop."""
+    """Make, in the zygote, what costs a forked kernel more to make than to take over: its event loop. And find what every kernel
+    has to tell how many threads it may have."""
     kernel.loop = loops.above(STDERR_READER)
+    kernel.pools = ThreadPools()
 
 
 def enter(

@@ -26,6 +26,7 @@ from .protocol import IOPUB, Request, Session
 from .reserve import Reserve, end_without_memory
 from .shell import ZMQInteractiveShell
 from .stdio import Capture, announce_children
+from .threads import ThreadPools
 from .transport import Transport
 
 _SHORTAGE_SECONDS = 0.01
@@ -49,6 +50,7 @@ class Kernel:
         self.packages = Packages()
         self.shell: ZMQInteractiveShell
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.pools: ThreadPools | None = None  # that a zygote has loaded
         self.wakeup_fds: tuple[int, ...] = ()
         self.output_fds: set[int] = set()
         self.busy = False

@@ -34,7 +34,7 @@ async def test_a_heap_that_grows_past_the_limit_is_a_death_that_says_so(engine: 
     died = await run(engine, "const rows: number[][] = []; for (;;) rows.push(new Array(1000).fill(rows.length))")
     assert (died.status, died.context_state) == ("died", "lost")
     assert died.error is not None
-    assert died.error.name == "KernelDied"
+    assert died.error.name == "LimitExceeded"
     assert died.error.value.startswith(f"The kernel died: out of memory at its limit of {LIMIT // 1_000_000} MB")
     assert "peak memory" in died.error.value
     after = await run(engine, "typeof kept")

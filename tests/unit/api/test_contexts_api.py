@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 READY = Say("stream", {"name": "stdout", "text": "ready\n"})
 SCRIPT = {"loop": [READY, Hold()], "stubborn": [READY, Hold(ignore_interrupts=True)]}
 FIELDS = {"id", "language", "cwd", "kernel", "state", "created_at", "last_activity", "queued", "execution_count"}
-FIELDS |= {"isolation", "network"}
+FIELDS |= {"isolation", "network", "limits"}
 UUID4 = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
 

@@ -63,6 +63,7 @@ VALUES: dict[str, Any] = {
     "int": 3,
     "int | None": None,
     "float": 2.0,
+    "float | None": 2.0,
     "list[str]": ["python", "py"],
     "Sequence[Obstacle]": [Obstacle("thread", "worker")],
     "FieldError": FieldError("code", "Field required"),

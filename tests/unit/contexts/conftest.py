@@ -53,6 +53,7 @@ def adopted(monkeypatch: pytest.MonkeyPatch) -> list[Kernel]:
         *,
         source: Kernel,
         directory: Path,
+        workspace: Workspace,
         pipes: Mapping[str, int],
         timeout: float,
     ) -> Kernel:

@@ -59,6 +59,13 @@ class TestForks:
         assert (await run(engine, context_id="copy")).context_state == "preserved"
         assert {context.id for context in engine.contexts} == {"c", "copy"}
 
+    async def test_a_fork_has_the_limits_of_its_source(self, engine):
+        engine = await engine()
+        limits = {"processes": 64, "cpus": 1}
+        await run(engine, limits=limits)
+        info = await engine.branching.fork("c", new_id="copy")
+        assert limits.items() <= info.limits.items()
+
     async def test_obstacles_are_named_and_nothing_is_left(self, engine):
         engine = await engine({**SCRIPT, "fork_request": [REFUSED]})
         await run(engine)

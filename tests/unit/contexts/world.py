@@ -75,7 +75,15 @@ class Adopting:
         self._backend = backend
 
     async def adopt(
-        self, language: Any, stream: Any, *, source: Kernel, directory: Path, pipes: Any, timeout: float
+        self,
+        language: Any,
+        stream: Any,
+        *,
+        source: Kernel,
+        directory: Path,
+        workspace: Workspace,
+        pipes: Any,
+        timeout: float,
     ) -> Kernel:
         stream.close()
         for fd in pipes.values():

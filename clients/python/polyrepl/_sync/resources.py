@@ -41,10 +41,16 @@ class Contexts(_Resource):
     """The places where code runs. `language` says which of a context's languages is meant, where it has several."""
 
     def create(
-        self, language: str | None = None, *, context_id: str | None = None, cwd: str | None = None
+        self,
+        language: str | None = None,
+        *,
+        context_id: str | None = None,
+        cwd: str | None = None,
+        limits: Mapping[str, float] | None = None,
     ) -> ContextInfo:
-        """Make a context, or find the one of that id, and return when its kernel is ready."""
-        return self._send(calls.create_context(language, context_id, cwd))
+        """Make a context, or find the one of that id, and return when its kernel is ready. `limits`: what it may take, such as
+        `{"memory": 500_000_000, "cpus": 1}`."""
+        return self._send(calls.create_context(language, context_id, cwd, limits))
 
     def list(self) -> list[ContextInfo]:
         """All contexts of the server."""
