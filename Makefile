@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # An environment with the oldest packages that pyproject.toml allows.
 LOWEST := .venv-lowest
 
-.PHONY: serve smoke test test-fast test-faults test-programs test-differential test-lowest check bench wheel-test generate format clean
+.PHONY: serve smoke test test-fast test-faults test-hostile test-programs test-differential test-lowest check bench wheel-test generate format clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -41,7 +41,7 @@ test: test-fast
 test-fast: $(VENV)/.dev
 	$(PYTEST) tests/unit
 
-# What an attacker, a fault or bad luck does: malformed input, dying processes, load, and every order of events.
+# What faults and bad luck do: malformed input, dying processes, load, and every order of events.
 test-faults: $(VENV)/.dev
 	$(PYTEST) tests/faults
 
@@ -52,6 +52,11 @@ test-programs: $(VENV)/.dev
 # The same cells here and on stock ipykernel.
 test-differential: $(VENV)/.dev
 	$(PYTEST) tests/differential
+
+# What hostile code does, at every tier of isolation that the machine has; as root also as an ordinary user.
+test-hostile: $(VENV)/.dev
+	$(BIN)/python -m tests.hostile -n 4 --dist loadfile
+	if [ "$$(id -u)" = 0 ]; then $(BIN)/python -m tests.hostile --as-user -n 4 --dist loadfile; fi
 
 # A real server, checked from outside: both languages, a plot, a timeout, a fork. Needs no more than `make serve`.
 smoke: $(VENV)/.serve

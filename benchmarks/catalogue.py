@@ -8,6 +8,7 @@ from .creation import branch, first_plot, new_context
 from .faults import interrupt, kill, timeout
 from .footprint import huge_print, idle_memory
 from .gateway import gateway, gateway_v1
+from .isolation import isolation
 from .measures import big_print, displays, first_byte, many_prints, throughput, warm
 from .run import Run
 from .scale import scale
@@ -26,6 +27,7 @@ MEASUREMENTS: dict[str, Callable[[Run], None]] = {
     "gateway": gateway,
     "gateway-v1": gateway_v1,
     "memory": idle_memory,
+    "isolation": isolation,
     "typescript": typescript,
     "throughput": throughput,
     "huge-print": huge_print,

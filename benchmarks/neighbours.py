@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import multiprocessing
+import os
 import shutil
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
+from .attacks import ATTACKS, Attack
 from .client import HttpClient
 from .loads import LOADS, Attacker
 from .machine import ROOT, peers_environment
@@ -28,6 +30,7 @@ from .procs import PeakMemory, PeerError, adopt_orphans, end_everything
 from .results import quantile
 
 PAUSE = 0.01  # seconds between two calls of the neighbour
+PREFIX = "attack: "  # what the names of attacks on isolation and limits begin with
 PATIENCE = 60.0  # seconds for one call of the neighbour; a later answer counts as a failure
 
 
@@ -93,12 +96,34 @@ def _attack(port: int, name: str, seconds: float, notes: SimpleQueue[list[str]])
     try:
         attacker.run("1")
         attacker.until = time.monotonic() + seconds
-        LOADS[name](attacker)
+        if name in LOADS:
+            LOADS[name](attacker)
+        else:
+            attack(attacker, ATTACKS[name.removeprefix(PREFIX)])
     except (OSError, PeerError, ValueError) as error:
         attacker.notes.append(f"{type(error).__name__}: {error}")
     finally:
         attacker.close()
         notes.put(attacker.notes)
+
+
+def attack(attacker: Attacker, what: Attack) -> None:
+    """Run an attack on isolation or limits in contexts of its own, a new one each time one has ended."""
+    namespace = os.stat("/proc/self/ns/pid").st_ino
+    http = HttpClient(attacker.port)
+    while not attacker.is_over:
+        body = {"language": what.language, **({"limits": dict(what.limits)} if what.limits else {})}
+        status, data = http.request("POST", "/contexts", body, timeout=PATIENCE)
+        if status != 201:
+            attacker.notes.append(f"no context: {status} {data[:100]!r}")
+            break
+        context = json.loads(data)["id"]
+        left = max(0.1, attacker.until - time.monotonic())
+        answer = attacker.run(what.cell(left, namespace), what.language, context=context)
+        if answer.get("status") not in ("ok", "died", "error"):
+            attacker.notes.append(f"{answer.get('status')} {str(answer.get('error') or answer.get('message'))[:100]}")
+        http.request("DELETE", f"/contexts/{context}", timeout=PATIENCE)
+    http.close()
 
 
 def table(results: dict[str, Felt]) -> list[str]:
@@ -124,10 +149,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--polyrepl", default=str(ROOT / ".venv/bin/polyrepl"), metavar="PATH")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every time as JSON")
     options = parser.parse_args(argv)
-    names = list(LOADS)
+    names = [*LOADS, *(PREFIX + name for name in ATTACKS)]
     if options.only:
-        if unknown := [name for name in options.only if name not in LOADS]:
-            parser.error(f"no such load: {', '.join(unknown)}; there are: {', '.join(LOADS)}")
+        if unknown := [name for name in options.only if name not in names]:
+            parser.error(f"no such load: {', '.join(unknown)}; there are: {', '.join(names)}")
         names = [names[0], *(name for name in options.only if name != names[0])]
     adopt_orphans()
     directory = Path(tempfile.mkdtemp(prefix="neighbours-"))

@@ -148,6 +148,15 @@ class Polyrepl(Peer):
         pairs = [line.rpartition(" ") for line in data.decode().splitlines() if line and not line.startswith("#")]
         return {name: float(value) for name, _, value in pairs}
 
+    def described(self, context: Context) -> dict[str, Any]:
+        """Return what the server says of one of its contexts."""
+        assert isinstance(context, PolyreplContext)
+        http = HttpClient(self.port)
+        try:
+            return dict(http.json("GET", f"/contexts/{context.id}"))
+        finally:
+            http.close()
+
     def wait_for_pool(self, members: int = 2, *, seconds: float = 10.0) -> None:
         """Return when that many kernels of the peer's language are in reserve; raise PeerError if they are late."""
         ready = f'polyrepl_pool_ready{{language="{self.language}"}}'

@@ -9,6 +9,7 @@ from .results import Results, quantile
 US = "polyrepl"
 UNPOOLED = "polyrepl, no pool"
 BARE = "polyrepl, no preload"
+OPEN = "polyrepl, not isolated"
 WEBSOCKET = "polyrepl, websocket"
 WEBSOCKET_V1 = "polyrepl, websocket v1"
 TYPESCRIPT = "polyrepl typescript"
@@ -131,6 +132,10 @@ MILESTONES: dict[str, list[Target]] = {
         Target("1000 displays <= 0.25x raw", "displays", 0.25, "raw"),
         *_WEBSOCKET,
         Target("branch of a context that holds 500 MB <= 30 ms", "branch", 30.0),
+        Target("isolation: new context, no pool <= 10 ms more", "isolation-new-more", 10.0, peer=UNPOOLED),
+        Target("isolation: new context from the pool <= 1 ms more", "isolation-new-more", 1.0),
+        Target("isolation: warm `1+1` <= 1.03x", "isolation-warm", 1.03, OPEN),
+        Target("isolation: memory per context <= 1 MB more", "isolation-memory-more", 1.0, peer=UNPOOLED),
         Target("many live contexts (500 in a full run): creation p99 <= 80 ms", "scale-create", 80.0, quantile=0.99),
         Target("many live contexts (500 in a full run): <= 4 GB", "scale-memory", 4.0),
         Target(

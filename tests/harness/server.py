@@ -49,6 +49,7 @@ class Server:
         program: Path = POLYREPL,
     ) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="pr-", dir="/tmp"))
+        self.base.chmod(0o711)  # isolated code of other users passes through it
         self.open.add(self.base)
         self.run_dir = run_dir or self.base / "run"
         self.log: list[str] = []
