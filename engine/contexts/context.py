@@ -171,24 +171,7 @@ class Context:
         self._slot.inheritance = inheritance
 
     def info(self) -> ContextInfo:
-        limits = self.language.backend.limits_of(self.workspace)
-        isolation = self.language.backend.isolation_of(self.workspace)
-        return ContextInfo(
-            id=self.id,
-            language=self.language.name,
-            cwd=str(self.workspace.cwd),
-            kernel=self.language.kernel_name,
-            state=self.state,
-            created_at=self.created_at.isoformat(),
-            last_activity=self.last_activity.isoformat(),
-            queued=len(self._queue),
-            execution_count=self.kernel.execution_count if self.kernel else 0,
-            limits=UNSET if limits is None else limits.shown(),
-            isolation=UNSET if isolation is None else isolation.tier.label,
-            network=UNSET if isolation is None else isolation.network,
-            name=self.workspace.labels.name or UNSET,
-            tags=self.workspace.labels.tags or UNSET,
-        )
+        return _info(self, queued=len(self._queue))
 
     def submit(self, execution: Execution) -> None:
         """Queue an execution, and start the context's first kernel if there is none yet. Raises QueueFull or TooManyBytes."""
@@ -320,3 +303,25 @@ class Context:
         if self.installation is installation:
             self.installation = None
             self.last_activity = datetime.now(UTC)
+
+
+def _info(context: Context, *, queued: int) -> ContextInfo:
+    """A context as it is listed."""
+    limits = context.language.backend.limits_of(context.workspace)
+    isolation = context.language.backend.isolation_of(context.workspace)
+    return ContextInfo(
+        id=context.id,
+        language=context.language.name,
+        cwd=str(context.workspace.cwd),
+        kernel=context.language.kernel_name,
+        state=context.state,
+        created_at=context.created_at.isoformat(),
+        last_activity=context.last_activity.isoformat(),
+        queued=queued,
+        execution_count=context.kernel.execution_count if context.kernel else 0,
+        limits=UNSET if limits is None else limits.shown(),
+        isolation=UNSET if isolation is None else isolation.tier.label,
+        network=UNSET if isolation is None else isolation.network,
+        name=context.workspace.labels.name or UNSET,
+        tags=context.workspace.labels.tags or UNSET,
+    )
