@@ -78,9 +78,7 @@ class Local(Backend):
         self._compiled: CompiledCode | None = None
         self._parents: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # zygote or spawner
         self.limiter: Limiter = Limiter(settings, memory=memory_of(settings))
-        self._file_limits = FileLimits(
-            file_bytes=settings.max_file_bytes, files=settings.max_context_files, bytes=settings.max_context_bytes
-        )
+        self._file_limits = _file_limits(settings)
 
     def open(self, run_dir: RunDir, waker: Waker) -> None:
         super().open(run_dir, waker)
@@ -98,8 +96,7 @@ class Local(Backend):
             )
 
     async def ready(self) -> None:
-        spawners = (None, None) if self._ancestors is None else (self._ancestors.plain, self._ancestors.boxed)
-        await self.isolator.open(self.run_dir, *spawners)
+        await self.isolator.open(self.run_dir, *(self._ancestors.pair if self._ancestors is not None else (None, None)))
         default = self.isolator.default
         self._metrics.isolation.labels(default.tier.label, default.network).set(1)
         self._metrics.boxes_ready.set_function(lambda: self.isolator.spares)
@@ -152,7 +149,9 @@ class Local(Backend):
             kernel.exited.add_done_callback(lambda _: box.leave())
 
     def expect(self, source: Kernel, directory: Path) -> None:
-        if source not in self._boxes and (zygote := self._parents.get(source)) is not None:
+        if (box := self._boxes.get(source)) is not None:
+            box.expect()
+        elif (zygote := self._parents.get(source)) is not None:
             zygote.expect([directory.name])
 
     async def adopt(
@@ -326,6 +325,12 @@ def _own_env(spec: KernelSpec, workspace: Workspace, packages: Mapping[str, str]
     if honours(spec, "compile_cache"):
         env[CACHE_VARIABLE] = str(cache_of(workspace))
     return env
+
+
+def _file_limits(settings: Settings) -> FileLimits:
+    return FileLimits(
+        file_bytes=settings.max_file_bytes, files=settings.max_context_files, bytes=settings.max_context_bytes
+    )
 
 
 @contextlib.contextmanager
