@@ -203,6 +203,7 @@ class Stage:
         sockets = [line.split()[7] for line in listed if len(line.split()) > 7]
         return {
             "root": self.as_root,
+            "mounts": os.stat("/proc/self/ns/mnt").st_ino,
             "mark": mark,
             "processes": processes,
             "abstract": f"outside-{mark}",
