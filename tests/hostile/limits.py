@@ -127,7 +127,7 @@ MEMORY = {
     "heap": "held = []\nfor _ in range(60): held.append(bytearray(os.urandom(1 << 20)) * 10)",
     "map": "held = mmap.mmap(-1, 600 << 20)\nfor at in range(0, 600 << 20, 4096): held[at] = 1",
     "file in memory": "fd = os.memfd_create('x')\nfor _ in range(60): os.write(fd, block)",
-    "dev shm": "file = open('/dev/shm/hostile-memory', 'wb', 0)\nfor _ in range(60): file.write(block)",
+    "dev shm": "import tempfile\nwith tempfile.NamedTemporaryFile(dir='/dev/shm', buffering=0) as file:\n    for _ in range(60): file.write(block)\n    time.sleep(2)",
     "child": "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'held = []\\nfor _ in range(60): held.append(bytearray(10 << 20))'], check=True)",
 }
 

@@ -46,6 +46,7 @@ typescript(
     const paths = [...facts.sockets, '\\0' + facts.abstract, '\\0' + facts.abstract_of_another];
     return reached(Object.fromEntries(paths.map((path) => [path, () => connect(path)])))""",
     since="namespaces",
+    as_root="landlock",
 )
 typescript(
     15,
