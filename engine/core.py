@@ -250,9 +250,8 @@ class Engine:
         if only_new and any(context.id == context_id for context in self.contexts):
             raise ContextExists(context_id or "")
         wanted = self.capabilities.isolation(self.contexts, context_id, found, isolation, network)
-        context, is_new = self.contexts.get_or_create(
-            context_id, found, named, check_env_vars(env), beside, labels, wanted, limits
-        )
+        given = check_env_vars(env)
+        context, is_new = self.contexts.get_or_create(context_id, found, named, given, beside, labels, wanted, limits)
         try:
             await context.ready()
         except Exception:

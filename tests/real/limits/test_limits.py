@@ -114,12 +114,19 @@ async def test_code_that_is_refused_something_gets_a_hint_and_keeps_its_state(
 async def test_a_limit_that_ends_the_kernel_is_named_with_its_value_and_the_peak(
     limited: Limited, language: str, limit: str, code: str
 ) -> None:
+    if "/dev/shm" in code or "memfd" in code:
+        skip_unless_seen(limited)
     died = await limited.run(code, language)
     check_death(died, limit)
     if limit == "disk":
         tidy = "import os\nfor name in os.listdir('.'): os.unlink(name)"
         assert (await limited.run(tidy)).status == "ok"
     await check_the_rest(limited, language)
+
+
+def skip_unless_seen(limited: Limited) -> None:
+    if os.geteuid() != 0 and not limited.by_groups:
+        pytest.skip("an ordinary user's watchdog does not see the open files of hidden processes")
 
 
 def check_death(died: Execution, limit: str) -> None:
