@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from .attacks import ATTACKS
 from .client import HttpClient
 from .machine import ROOT, peers_environment
 from .peer_polyrepl import Polyrepl
-from .procs import PeerError, adopt_orphans, descendants, end_everything, open_files
+from .procs import PeerError, adopt_orphans, descendants, end_everything
 from .run import say
 
 PATIENCE = 120.0  # seconds for one answer
@@ -207,6 +208,15 @@ class Attacker(Caller):
             self.ask("DELETE", f"/contexts/{self.context}?language={attack.language}")
 
 
+def _open_files(pid: int) -> Counter[str]:
+    """How many open files of each kind a process has. Numbers in names are left out."""
+    found: Counter[str] = Counter()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            found[re.sub(r"[0-9a-f]{8,}|\d+", "N", os.readlink(f"/proc/{pid}/fd/{fd}"))] += 1
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Traces:
     """What a server has at one moment, counted."""
@@ -227,14 +237,19 @@ class Traces:
                 "control groups": groups,
                 "directories": sum(len(names) for _, names, _ in os.walk(run_dir)),
                 "files": sum(len(names) for _, _, names in os.walk(run_dir)),
-                "open files": open_files(pid),
+                "open files": sum(_open_files(pid).values()),
+                **{f"open {kind}": count for kind, count in _open_files(pid).items()},
                 "shared memory": len(os.listdir("/dev/shm")) + len(Path("/proc/sysvipc/shm").read_text().splitlines()),
             }
         )
 
     def more_than(self, other: Traces) -> dict[str, tuple[int, int]]:
         """What there is more of than in `other`: name -> before, now."""
-        return {name: (other.counts[name], now) for name, now in self.counts.items() if now > other.counts[name]}
+        return {
+            name: (other.counts.get(name, 0), now)
+            for name, now in self.counts.items()
+            if now > other.counts.get(name, 0)
+        }
 
 
 def work(caller: Callable[[], Caller], over: threading.Event) -> None:

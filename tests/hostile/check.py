@@ -1,4 +1,7 @@
-"""A check: what the code does, what must happen, and the lowest tier that stops it."""
+"""A check: what the code does, what must happen, and the lowest tier that stops it.
+
+Where nothing stops an attack, it must still leave the machine as it was, also as root: it asks whether it could, with a signal of
+0 or an argument that cannot be right, or it undoes what it did."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def abstract_sockets() -> object:
     )
 
 
-@check(14, "Unreachable.", since="landlock", as_root="process")
+@check(14, "Unreachable.", since="namespaces", as_root="process")
 def sockets_in_directories() -> object:
     """Connects to unix sockets of the server, of its run directory, and of another context."""
 

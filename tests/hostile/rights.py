@@ -149,12 +149,12 @@ def mounts() -> object:
 
 @check(5, "What is masked stays masked.", since="none", as_root="process")
 def uncover() -> object:
-    """Takes away what is mounted over a part of /proc or /dev."""
+    """Takes away what is mounted over a part of /proc or /dev. Outside of a box it only asks whether it could, for what is no mount."""
     where = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     masks = [path for path in where if path.startswith(("/proc/", "/dev/", "/sys/")) and path.count("/") > 1]
-    return reached(
-        {path: lambda path=path: in_child(lambda: not_refused("umount2", path.encode(), 8 | 1)) for path in masks}
-    )
+    if os.stat("/proc/self/ns/mnt").st_ino == FACTS["mounts"]:
+        masks = [os.getcwd()]  # the machine's own mounts must stay
+    return reached({path: lambda path=path: not_refused("umount2", path.encode(), 8) for path in masks})
 
 
 @check(

@@ -42,10 +42,11 @@ typescript(
     "Connects to unix sockets of the server, of its run directory and of another context, and to abstract ones.",
     "Unreachable.",
     """const connect = (path) => new Promise((done, fail) => {
-      const one = net.connect(path, () => { one.destroy(); done(true) }); one.on('error', fail) });
+      const one = net.connect(path[0] === '/' ? require('path').relative(process.cwd(), path) : path, () => { one.destroy(); done(true) }); one.on('error', fail) });
     const paths = [...facts.sockets, '\\0' + facts.abstract, '\\0' + facts.abstract_of_another];
     return reached(Object.fromEntries(paths.map((path) => [path, () => connect(path)])))""",
-    since="landlock",
+    since="namespaces",
+    as_root="landlock",
 )
 typescript(
     15,

@@ -122,6 +122,7 @@ class Stage:
         self.tier = tier
         self.as_root = os.geteuid() == 0
         self._ends = contextlib.ExitStack()
+        self.machine_before = self.machine()
         self.home = Path(tempfile.mkdtemp(prefix="hostile-", dir="/tmp"))
         self._ends.callback(shutil.rmtree, self.home, ignore_errors=True)
         self.secrets = self._operators_files()
@@ -203,6 +204,7 @@ class Stage:
         sockets = [line.split()[7] for line in listed if len(line.split()) > 7]
         return {
             "root": self.as_root,
+            "mounts": os.stat("/proc/self/ns/mnt").st_ino,
             "mark": mark,
             "processes": processes,
             "abstract": f"outside-{mark}",
@@ -281,6 +283,12 @@ class Stage:
             if Path(path).read_text() != "private":
                 found.append(f"{path} was changed")
         return found
+
+    @staticmethod
+    def machine() -> tuple[list[str], ...]:
+        """What hostile code as root could take away from everybody: mounts and devices."""
+        mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        return mounts, sorted(os.listdir("/dev"))
 
     def secret_reached(self, data: bytes) -> bool:
         return SECRET.encode() in data

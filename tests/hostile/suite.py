@@ -4,7 +4,6 @@ A neighbour works beside all of it and must not notice anything."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,13 +22,6 @@ from tests.hostile.tiers import stage_at
 from tests.hostile.works import PYTHON, TYPESCRIPT
 
 OWN_SERVERS = {"a server on its own loopback"}
-SHARED_MEMORY = {
-    "multiprocessing, fork",
-    "multiprocessing, spawn",
-    "multiprocessing, queue",
-    "shared memory",
-    "process pool",
-}
 CASES = [
     pytest.param(each, language, id=f"{each.number:02d}-{each.name}-{language}")
     for each in CHECKS
@@ -70,12 +62,6 @@ def test_check(stage: Stage, check: Check, language: str) -> None:
 
 @pytest.mark.parametrize(("language", "name"), CELLS, ids=[f"{language}-{name}" for language, name in CELLS])
 def test_it_works(stage: Stage, language: str, name: str) -> None:
-    if (
-        name in SHARED_MEMORY
-        and stage.tier != "namespaces"
-        and not (os.stat("/dev/shm").st_mode & 0o002 or (stage.as_root and stage.tier == "none"))
-    ):
-        pytest.skip("ordinary users cannot write to this machine's /dev/shm")
     if name in OWN_SERVERS and stage.tier == "landlock":
         pytest.skip("Landlock refuses all TCP, also to the context itself")
     cell, value = (PYTHON if language == "python" else TYPESCRIPT)[name]
@@ -212,6 +198,11 @@ def test_many_contexts_at_once_are_apart(stage: Stage) -> None:
 def test_the_neighbour_is_well(stage: Stage) -> None:
     stage.neighbour.must_be_well()
     assert stage.damage() == []
+
+
+def test_the_machine_is_as_before(stage: Stage) -> None:
+    """Also where nothing stops an attack."""
+    assert stage.machine() == stage.machine_before
 
 
 __all__ = ["stage", "registry", *(name for name in dir() if name.startswith("test_"))]
