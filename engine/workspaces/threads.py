@@ -76,13 +76,14 @@ class Daemons(Executor):
                 self._idle -= 1
                 self._work.put(work)
         if not has_idle:
-            thread = threading.Thread(target=self._run, args=(work,), name=self._name, daemon=True)
+            thread = threading.Thread(target=self._run, args=([work],), name=self._name, daemon=True)
             try:
                 thread.start()
             except RuntimeError as error:
                 raise OSError(errno.EAGAIN, "no thread can be started") from error
 
-    def _run(self, work: Callable[[], object] | None) -> None:
+    def _run(self, given: list[Callable[[], object]]) -> None:
+        work: Callable[[], object] | None = given.pop()  # a thread keeps its arguments until it ends
         while work is not None:
             work()
             work = None  # what it refers to is not kept while the thread is idle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -142,3 +143,16 @@ async def test_what_has_come_when_its_caller_leaves_is_dropped(monkeypatch: pyte
     await asyncio.wait({working})
     assert working.cancelled()
     await until_elsewhere(lambda: dropped == ["done"])
+
+
+async def test_an_idle_thread_keeps_nothing_of_what_it_did():
+    class Held:
+        pass
+
+    held = Held()
+    gone = weakref.ref(held)
+    await Lane(Disk().files).run(lambda kept=held: bool(kept), timeout=60)  # the first work of its thread
+    del held
+    async with asyncio.timeout(60):
+        while gone() is not None:
+            await asyncio.sleep(0.01)
