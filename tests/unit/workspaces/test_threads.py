@@ -145,7 +145,9 @@ async def test_what_has_come_when_its_caller_leaves_is_dropped(monkeypatch: pyte
     await until_elsewhere(lambda: dropped == ["done"])
 
 
-async def test_an_idle_thread_keeps_nothing_of_what_it_did():
+async def test_an_idle_thread_keeps_nothing_of_what_it_did(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("engine.workspaces.threads._IDLE_SECONDS", 600.0)
+
     class Held:
         pass
 
