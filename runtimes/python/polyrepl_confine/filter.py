@@ -29,6 +29,7 @@ _PARENT, _NEWTIME = 0x8000, 0x80
 _NAMESPACES = linux.NEWNS | linux.NEWCGROUP | linux.NEWUTS | linux.NEWIPC | linux.NEWUSER | linux.NEWPID | linux.NEWNET
 _TERMINAL = (0x5412, 0x541C, 0x541D)  # TIOCSTI, TIOCLINUX, TIOCCONS
 _ASK = (0, 0xFFFFFFFF)  # of personality
+_SET_LEASE = 1024  # of fcntl: whoever opens that file then waits for its holder, and contexts share files
 
 
 class _Code:
@@ -110,7 +111,13 @@ def program(machine: str, *, network: bool = True) -> bytes:
         for each in sorted(number[name] for name in names if name in number):
             with code.only(_EQUAL, each):
                 code.refuse(error)
-    judged = {"clone": _clone, "ioctl": _ioctl, "personality": _personality, "socketpair": _socketpair}
+    judged = {
+        "clone": _clone,
+        "ioctl": _ioctl,
+        "fcntl": _fcntl,
+        "personality": _personality,
+        "socketpair": _socketpair,
+    }
     for name, judge in judged.items():
         with code.only(_EQUAL, number[name]):
             judge(code)
@@ -145,6 +152,13 @@ def _ioctl(code: _Code) -> None:
     for request in _TERMINAL:
         with code.only(_EQUAL, request):
             code.refuse(errno.EPERM)
+    code.allow()
+
+
+def _fcntl(code: _Code) -> None:
+    code.argument(1)
+    with code.only(_EQUAL, _SET_LEASE):
+        code.refuse(errno.EPERM)
     code.allow()
 
 

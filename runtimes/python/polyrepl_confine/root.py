@@ -66,10 +66,18 @@ class Root:
         linux.mount("box", self._top + path.rstrip("/"), "tmpfs", MS_NOSUID | MS_NODEV, options)
 
     def _bind(self, source: str, path: str, attributes: int) -> None:
-        """Show `source` at `path`, and what is mounted below it: a part of that alone Linux refuses to an ordinary user."""
+        """Show `source` at `path`, and what is mounted below it: a part of that alone Linux refuses to an ordinary user.
+
+        To what may be written no link leads: code that writes beside it could set one at any time."""
         with linux.part(f"show {source}"):
-            target = self._place(path, is_directory=stat.S_ISDIR(os.stat(source).st_mode))
-        linux.mount(source, target, None, MS_BIND | MS_REC)
+            is_written = not attributes & ATTR_RDONLY and attributes & ATTR_NODEV
+            fd = linux.open_place(source) if is_written else os.open(source, os.O_PATH | os.O_CLOEXEC)
+        try:
+            with linux.part(f"show {source}"):
+                target = self._place(path, is_directory=stat.S_ISDIR(os.fstat(fd).st_mode))
+            linux.mount(f"/proc/self/fd/{fd}", target, None, MS_BIND | MS_REC)
+        finally:
+            os.close(fd)
         linux.mount_attributes(target, attributes, recursive=True)
         self._bound.append(path)
 

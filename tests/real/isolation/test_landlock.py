@@ -89,6 +89,26 @@ def test_files_outside_are_out_of_reach(parent: Parent, landlock_abi: int):
     assert found["move"] in ("EACCES", "EXDEV")
 
 
+def test_no_link_leads_to_what_may_be_written(parent: Parent, landlock_abi: int):
+    slot, other = parent.directory(0o755), parent.directory()
+    (slot / "link").symlink_to(other)
+    ran = parent.run(None, ["/bin/true"], confinement=confinement(parent, str(slot / "link"), network=True))
+    assert ran.notice["status"]
+    assert f"landlock {slot / 'link'}: Too many levels of symbolic links" in ran.output
+
+
+def test_a_directory_that_the_user_may_not_enter_is_no_working_directory(parent: Parent):
+    if not parent.user.is_root:
+        pytest.skip("an ordinary user's processes are that user")
+    slot = parent.directory(0o755)
+    (slot / "closed" / "open").mkdir(parents=True)
+    (slot / "closed").chmod(0o700)
+    (slot / "link").symlink_to("closed/open")
+    ran = parent.run(None, ["/bin/pwd"], cwd=str(slot / "link"), confinement={"uid": UID, "no_new_privs": True})
+    assert ran.notice["status"]
+    assert "Permission denied" in ran.output
+
+
 def test_the_network_is_refused_or_open(parent: Parent, landlock_abi: int):
     if landlock_abi < 4:
         pytest.skip("this Landlock knows no network")

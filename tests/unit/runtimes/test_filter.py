@@ -80,6 +80,12 @@ def test_a_terminal_takes_no_input_from_a_program(machine: str, high: int):
     assert {verdict(machine, "ioctl", 0, request | high) for request in (0x5401, 0x5413, 0x5421)} == {"allowed"}
 
 
+@pytest.mark.parametrize("high", [0, HIGH], ids=["plain", "high bits"])
+def test_no_file_is_leased(machine: str, high: int):
+    assert verdict(machine, "fcntl", 5, 1024 | high) == errno.EPERM
+    assert {verdict(machine, "fcntl", 5, command | high) for command in (1, 2, 4, 6, 1030, 1031, 1033)} == {"allowed"}
+
+
 def test_the_personality_can_be_asked_for_only(machine: str):
     assert verdict(machine, "personality", 0xFFFFFFFF) == "allowed"
     assert verdict(machine, "personality", 0) == "allowed"
