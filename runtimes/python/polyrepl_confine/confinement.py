@@ -31,8 +31,8 @@ def check(confinement: Any) -> None:
 def prepare() -> None:
     """Make, in what forks, what all that is forked would otherwise make again."""
     if filter.problem() is None:
-        for network in (True, False):
-            filter.program(os.uname().machine, network=network)
+        for network, boxed in ((True, True), (True, False), (False, False)):
+            filter.program(os.uname().machine, network=network, boxed=boxed)
 
 
 def descriptors(confinement: dict[str, Any]) -> int:
@@ -92,7 +92,7 @@ class Confining:
             own = (["/"], list(box.WRITABLE)) if self.boxed else ([], [])
             landlock.restrict([*own[0], *files["read"]], [*own[1], *files["write"]], network=network)
         if wanted.get("seccomp"):
-            filter.install(network=network)
+            filter.install(network=network, boxed=self.boxed)
         if self.boxed or "uid" in wanted or wanted.get("hidden"):
             # Linux hides a process that has changed its user. Another that may look into this one finds it confined.
             shown = not wanted.get("hidden")

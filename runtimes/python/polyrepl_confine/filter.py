@@ -29,6 +29,8 @@ _PARENT, _NEWTIME = 0x8000, 0x80
 _NAMESPACES = linux.NEWNS | linux.NEWCGROUP | linux.NEWUTS | linux.NEWIPC | linux.NEWUSER | linux.NEWPID | linux.NEWNET
 _TERMINAL = (0x5412, 0x541C, 0x541D)  # TIOCSTI, TIOCLINUX, TIOCCONS
 _ASK = (0, 0xFFFFFFFF)  # of personality
+_ONE_PROCESS = {"setpriority": 0, "ioprio_set": 1}  # what their first argument calls one
+_OF_A_PROCESS = ("sched_setscheduler", "sched_setparam", "sched_setattr")
 _SET_LEASE = 1024  # of fcntl: whoever opens that file then waits for its holder, and contexts share files
 
 
@@ -97,8 +99,10 @@ def problem() -> str | None:
 
 
 @cache
-def program(machine: str, *, network: bool = True) -> bytes:
-    """The filter. Without `network` it also refuses what Landlock, which knows TCP only, does not see."""
+def program(machine: str, *, network: bool = True, boxed: bool = True) -> bytes:
+    """The filter. Without `network` it also refuses what Landlock, which knows TCP only, does not see.
+
+    Not `boxed`: processes of others can be named, so that it lets nobody set the priorities of another."""
     code, number = _Code(), syscalls.numbers(machine)
     code.load(_ARCHITECTURE)  # first of all: the numbers of a 32-bit program are another table
     code.when(_EQUAL, _ARCHITECTURES[machine], "ours")
@@ -116,6 +120,7 @@ def program(machine: str, *, network: bool = True) -> bytes:
         "ioctl": _ioctl,
         "fcntl": _fcntl,
         "personality": _personality,
+        "prlimit64": _prlimit,
         "socketpair": _socketpair,
     }
     for name, judge in judged.items():
@@ -123,6 +128,10 @@ def program(machine: str, *, network: bool = True) -> bytes:
             judge(code)
     with code.only(_EQUAL, number["socket"]):
         _socket(code, network)
+    if not boxed:
+        for name in (*_ONE_PROCESS, *_OF_A_PROCESS):
+            with code.only(_EQUAL, number[name]):
+                _set_own(code, _ONE_PROCESS.get(name))
     if not network:
         for name, flags in _FLAGS_OF_SENDING.items():
             with code.only(_EQUAL, number[name]):
@@ -131,12 +140,12 @@ def program(machine: str, *, network: bool = True) -> bytes:
     return code.assembled()
 
 
-def install(*, network: bool = True) -> None:
+def install(*, network: bool = True, boxed: bool = True) -> None:
     """Put the filter on this process, for good. Raises OSError."""
     reason = problem()
     if reason is not None:
         raise OSError(errno.ENOSYS, f"seccomp: {reason}")
-    linux.seccomp(program(os.uname().machine, network=network))
+    linux.seccomp(program(os.uname().machine, network=network, boxed=boxed))
 
 
 def _clone(code: _Code) -> None:
@@ -168,6 +177,33 @@ def _personality(code: _Code) -> None:
     code.refuse(errno.EPERM)
     code.label("asks")
     code.allow()
+
+
+def _prlimit(code: _Code) -> None:
+    """Limits of others can be asked for only: Linux looks at the user alone."""
+    code.argument(0)
+    with code.only(_EQUAL, 0):
+        code.allow()
+    for half in (0, 4):
+        code.load(16 + 8 * 2 + half)  # where the new ones are
+        code.when(_EQUAL, 0, no="sets")
+    code.allow()
+    code.label("sets")
+    code.refuse(errno.EPERM)
+
+
+def _set_own(code: _Code, one_process: int | None) -> None:
+    if one_process is None:
+        code.argument(0)
+        with code.only(_EQUAL, 0):
+            code.allow()
+    else:
+        code.argument(0)
+        with code.only(_EQUAL, one_process):
+            code.argument(1)
+            with code.only(_EQUAL, 0):
+                code.allow()
+    code.refuse(errno.EPERM)
 
 
 def _socketpair(code: _Code) -> None:

@@ -126,6 +126,26 @@ def test_signals_and_abstract_sockets_stay_inside(parent: Parent, landlock_abi: 
     assert {found[name] for name in ("signal", "parent", "abstract")} == {"EPERM"}
 
 
+def test_limits_and_priorities_of_others_stay_as_they_are(parent: Parent, landlock_abi: int):
+    code = f"""
+        import os, resource
+        other = {parent.process.pid}
+        def attempt(function, *arguments):
+            try: function(*arguments)
+            except PermissionError: return
+            print("done:", function.__name__)
+        attempt(resource.prlimit, other, resource.RLIMIT_CORE, (0, 0))
+        attempt(os.setpriority, os.PRIO_PROCESS, other, 1)
+        attempt(os.setpriority, os.PRIO_USER, os.getuid(), 1)
+        attempt(os.sched_setscheduler, other, os.SCHED_IDLE, os.sched_param(0))
+        os.nice(1)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    """
+    slot = parent.directory()
+    ran = parent.python(None, code, cwd=str(slot), confinement=confinement(parent, str(slot), network=True))
+    assert (ran.output, ran.notice["status"]) == ("", 0)
+
+
 def test_a_part_that_fails_is_named_and_nothing_runs(parent: Parent):
     ran = parent.run(None, ["/bin/echo", "ran"], confinement={"cpus": [5000], "no_new_privs": True})
     assert ran.notice["status"] != 0

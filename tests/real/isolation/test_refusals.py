@@ -64,6 +64,7 @@ _CALLS = {
     "init's descriptors": "attempt(os.listdir, '/proc/1/fd')",
     "the machine's memory": "attempt(lambda: open('/proc/kcore', 'rb').read(1) or os.stat('/proc/no'))",
     "the terminal": "attempt(open, '/dev/tty')",
+    "a limit of init": "attempt(resource.prlimit, 1, resource.RLIMIT_CPU, (1, 1))",
     "a lease": "attempt(fcntl.fcntl, open('/tmp/leased', 'w'), fcntl.F_SETLEASE, fcntl.F_WRLCK)",
     "another user": "attempt(os.setuid, 12345)",
     "a higher limit": "attempt(resource.setrlimit, resource.RLIMIT_CORE, (1, 1))",
