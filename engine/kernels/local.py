@@ -147,7 +147,9 @@ class Local(Backend):
             kernel.exited.add_done_callback(lambda _: box.leave())
 
     def expect(self, source: Kernel, directory: Path) -> None:
-        if source not in self._boxes and (zygote := self._parents.get(source)) is not None:
+        if (box := self._boxes.get(source)) is not None:
+            box.expect()
+        elif (zygote := self._parents.get(source)) is not None:
             zygote.expect([directory.name])
 
     async def adopt(

@@ -3,6 +3,7 @@
 
 In a box without a network the ports of its own 127.0.0.1 are out of the server's reach; its sockets in a shared directory are not."""
 
+import contextlib
 import os
 import socket
 import sys
@@ -23,7 +24,7 @@ def _main() -> None:
         listener.listen(16)
         listeners.append(listener)
     if os.fork() == 0:
-        _relay(list(zip(listeners, map(int, rest[:end]))))
+        _relay(list(zip(listeners, map(int, rest[:end]), strict=True)))
     for listener in listeners:
         listener.close()
     command = rest[end + 1 :]
@@ -63,16 +64,12 @@ def _serve(client: socket.socket, port: int) -> None:
 
 
 def _pass_on(source: socket.socket, target: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):  # one side is gone
         while data := source.recv(_CHUNK):
             target.sendall(data)
-    except OSError:  # one side is gone
-        pass
     for each in (source, target):
-        try:
+        with contextlib.suppress(OSError):
             each.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
 
 if __name__ == "__main__":

@@ -7,10 +7,12 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+from tests.harness.processes import outside
 from tests.harness.waiting import DEADLINE
 
 Json = dict[str, Any]
@@ -153,6 +155,12 @@ class Repl:
 
     def run(self, code: str, **fields: Any) -> Result:
         return self.client.execute(code, **self.fields, **fields)
+
+    def outside(self, pid: int) -> int:
+        """The number that a process of it has for us; it works in the context's directory."""
+        info = self.info
+        assert info is not None
+        return outside(pid, Path(info["cwd"]))
 
     def start(self, code: str, **fields: Any) -> str:
         return self.client.start(code, **self.fields, **fields)

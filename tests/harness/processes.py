@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from pathlib import Path
 
 import psutil
 
@@ -23,3 +25,15 @@ def is_running(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def outside(pid: int, cwd: Path) -> int:
+    """The number of a process that has the number `pid` where it runs, and works in `cwd`. Raises ProcessLookupError."""
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            numbers = next(line.split()[1:] for line in status.read_text().splitlines() if line.startswith("NSpid:"))
+            if int(numbers[-1]) == pid and os.readlink(status.with_name("cwd")) == str(cwd):
+                return int(numbers[0])
+        except (OSError, StopIteration):  # gone
+            continue
+    raise ProcessLookupError(f"no process has the number {pid} in {cwd}")

@@ -25,6 +25,14 @@ START_DEADLINE = 30.0
 STOP_DEADLINE = 20.0
 
 
+def _is_of_a_box(process: psutil.Process) -> bool:
+    """Whether it is the maker of boxes, or the init of one; a spare box has no other process."""
+    try:
+        return process.name() in ("pr-boxes", "pr-init")
+    except psutil.NoSuchProcess:
+        return False
+
+
 class Server:
     """`polyrepl serve` with a private run directory; `settings` become POLYREPL_* variables."""
 
@@ -137,10 +145,10 @@ class Server:
         return [each for each in psutil.Process(self.pid).children() if "--zygote" in each.cmdline()]
 
     def kernels(self) -> list[psutil.Process]:
-        """All children but the zygote and the spawner."""
+        """All children but the zygote, the spawners, and what boxes consist of."""
         self.zygote()
         parents = self._parents()
-        return [each for each in self.children() if each not in parents]
+        return [each for each in self.children() if each not in parents and not _is_of_a_box(each)]
 
     def files(self) -> set[Path]:
         """Everything in the run directory."""

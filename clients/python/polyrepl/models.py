@@ -49,7 +49,7 @@ class Logs(Value):
 
 
 class ErrorInfo(Value):
-    """The error of a cell. `traceback` is one string without ANSI sequences; `hint` tells how to install a package that is missing."""
+    """The error of a cell. `traceback` is one string without ANSI sequences; `hint` says what to do, such as how to install a package."""
 
     name: str
     value: str

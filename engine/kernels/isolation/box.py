@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import json
 import os
+import signal
 import socket
 import struct
+import time
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -24,6 +27,8 @@ _MOST_BYTES = 4096
 _ANCILLARY = socket.CMSG_SPACE(4 * 4)
 _MOST_REASON = 500
 _BATCH = 64
+_ROUNDS, _AGAIN = 5, 0.05  # seconds between looks at what an ended kernel has left
+_BRANCH_SECONDS = 30.0  # that a branch may take until we know it
 _REMEMBERED = 256  # ends of processes that nobody watches yet
 
 
@@ -52,6 +57,8 @@ class Box:
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watchers: dict[int, Watcher] = {}  # by the number of the process in the box
         self._ends: dict[int, Exit] = {}
+        self._branches: set[int] = set()  # by our numbers
+        self._expected_until = 0.0
 
     def __repr__(self) -> str:
         return f"<Box {self.slot.path.name} {self.state.name}, {self._members} kernels>"
@@ -92,6 +99,32 @@ class Box:
         self._members -= 1
         if self._members <= 0:
             self.close("its last kernel has ended")
+        else:
+            self._end_orphans(_ROUNDS)
+
+    def expect(self) -> None:
+        """A kernel of it is about to leave a branch to init, which `watch` names later."""
+        self._expected_until = time.monotonic() + _BRANCH_SECONDS
+
+    def _end_orphans(self, rounds: int) -> None:
+        """Kill what an ended kernel has left to init. What that leaves itself comes to init next, so it is done again.
+
+        The other children of init are the branches. While one is on its way, nothing is killed: the next end finds it."""
+        if self.state is not BoxState.READY or not rounds:
+            return
+        loop = asyncio.get_running_loop()
+        if time.monotonic() < self._expected_until:
+            loop.call_later(_BRANCH_SECONDS, self._end_orphans, rounds)
+            return
+        for pid in _children_of(self.init_pid) - self._branches:
+            with contextlib.suppress(OSError):
+                pidfd = os.pidfd_open(pid)
+                try:
+                    if _parent_of(pid) == self.init_pid:  # still the same
+                        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                finally:
+                    os.close(pidfd)
+        loop.call_later(_AGAIN, self._end_orphans, rounds - 1)
 
     def inner_pid(self, pidfd: int, pid: int) -> int:
         """The number that a branch has in the box. Raises ProcessLookupError for a process that is no child of the box's init."""
@@ -99,6 +132,8 @@ class Box:
             numbers = next((line.split()[1:] for line in file if line.startswith("NSpid:")), [])
         if len(numbers) < 2 or int(numbers[0]) != pid or _parent_of(pid) != self.init_pid:
             raise ProcessLookupError("its process is none of its box")
+        self._branches.add(pid)
+        self._expected_until = 0.0
         return int(numbers[-1])
 
     def watch(self, inner: int, watcher: Watcher, *, has_ended: bool) -> None:
@@ -198,6 +233,15 @@ def _pid_of(pidfd: int) -> int:
     """The number that the process of a pidfd has for us. Raises OSError or ValueError."""
     with open(f"/proc/self/fdinfo/{pidfd}") as file:
         return next((int(line.split()[1]) for line in file if line.startswith("Pid:")), 0)
+
+
+def _children_of(pid: int) -> set[int]:
+    """None for a process that is gone."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return {int(each) for each in file.read().split()}
+    except OSError:
+        return set()
 
 
 def _parent_of(pid: int) -> int:

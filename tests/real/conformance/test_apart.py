@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.client import Client
+from tests.harness.processes import outside
 from tests.harness.waiting import wait_until
 from tests.real.kernels.forks import is_there
 
@@ -39,7 +40,7 @@ def test_a_daemon_ends_with_its_kernel(client: Client, language: str, how: str) 
     result = client.execute(_START[language], language=language, context_id=context["id"])
     assert result.status == "ok", result.error
     wait_until(place.exists)
-    daemon = int(place.read_text())
+    daemon = outside(int(place.read_text()), place.parent)
     assert is_there(daemon)
     if how == "deleted":
         client.delete(context["id"])

@@ -191,15 +191,15 @@ class TestGenerationsAndDeaths:
     def test_processes_that_a_branch_started_end_with_it(self, context: Branch):
         context.does("import subprocess")
         branch = context.fork()
-        near = branch.value("subprocess.Popen(['sleep', '300']).pid")
-        far = branch.value("subprocess.Popen(['sleep', '300'], start_new_session=True).pid")
+        near = branch.outside(branch.value("subprocess.Popen(['sleep', '300']).pid"))
+        far = branch.outside(branch.value("subprocess.Popen(['sleep', '300'], start_new_session=True).pid"))
         assert branch.client.delete(branch.id) == 204
         wait_until(lambda: not is_running(near) and not is_running(far))
 
     def test_the_end_of_a_parent_leaves_the_processes_of_its_branch(self, context: Branch):
         context.does("import subprocess")
         branch = context.fork()
-        pid = branch.value("sleeper = subprocess.Popen(['sleep', '300'])\nsleeper.pid")
+        pid = branch.outside(branch.value("sleeper = subprocess.Popen(['sleep', '300'])\nsleeper.pid"))
         context.client.delete(context.id)
         assert is_running(pid)
         branch.does("sleeper.kill(); sleeper.wait()")
@@ -306,7 +306,7 @@ class TestFiles:
     def test_a_directory_that_the_user_named_is_shared_and_the_answer_says_so(
         self, client: Client, context: Branch, tmp_path: Path
     ):
-        tmp_path.chmod(0o755)
+        tmp_path.chmod(0o777)
         client.create("python", context.id, cwd=str(tmp_path))
         answer = context.forked()
         assert (answer["files"], answer["cwd"]) == ("shared", str(tmp_path))

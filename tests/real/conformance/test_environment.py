@@ -148,7 +148,7 @@ def test_a_kernel_sees_no_variable_of_the_server(new_repl: Callable[..., Repl], 
 
 
 def test_the_token_is_nowhere_in_a_kernels_process(repl: Repl, dialect: Dialect) -> None:
-    pid = repl.run(dialect.pid).text
+    pid = repl.outside(int(repl.run(dialect.pid).text or 0))
     for name in ("environ", "cmdline"):
         with open(f"/proc/{pid}/{name}", "rb") as file:
             content = file.read()

@@ -46,7 +46,7 @@ def test_a_cell_that_ignores_interrupts_is_killed_and_the_loss_is_said(fresh: Re
 
 
 def test_a_kernel_that_hangs_is_killed_at_the_timeout(fresh: Repl, dialect: Dialect) -> None:
-    pid = int(fresh.run(dialect.pid).text or 0)
+    pid = fresh.outside(int(fresh.run(dialect.pid).text or 0))
     execution = fresh.start(dialect.print("'begun'") + "\n" + dialect.loop, timeout_ms=1000)
     fresh.client.wait_for_output(execution, "begun")
     os.kill(pid, signal.SIGSTOP)
@@ -142,7 +142,7 @@ def test_a_script_that_exits_is_an_error_and_keeps_the_state(repl: Repl, dialect
 
 
 def test_a_kernel_killed_from_outside_is_named_with_its_signal(client: Client, fresh: Repl, dialect: Dialect) -> None:
-    pid = int(fresh.run(dialect.pid).text or 0)
+    pid = fresh.outside(int(fresh.run(dialect.pid).text or 0))
     execution = fresh.start(dialect.print("'begun'") + "\n" + dialect.loop)
     client.wait_for_output(execution, "begun")
     os.kill(pid, signal.SIGKILL)
@@ -153,7 +153,7 @@ def test_a_kernel_killed_from_outside_is_named_with_its_signal(client: Client, f
 
 
 def test_a_kernel_that_died_while_idle_is_replaced_and_the_next_call_says_so(fresh: Repl, dialect: Dialect) -> None:
-    pid = int(fresh.run(dialect.pid).text or 0)
+    pid = fresh.outside(int(fresh.run(dialect.pid).text or 0))
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: (fresh.info or {}).get("state") == "dead", what="the context says that its kernel is dead")
     result = fresh.run("1 + 1")
@@ -170,7 +170,7 @@ def test_what_waited_when_the_kernel_died_runs_on_the_next_one(client: Client, f
 
 def test_a_restart_gives_a_fresh_kernel_and_ends_what_runs(client: Client, fresh: Repl, dialect: Dialect) -> None:
     fresh.run(dialect.set("lost", 1))
-    pid = int(fresh.run(dialect.pid).text or 0)
+    pid = fresh.outside(int(fresh.run(dialect.pid).text or 0))
     execution = fresh.start(dialect.print("'begun'") + "\n" + dialect.loop)
     client.wait_for_output(execution, "begun")
     response = client.http.post(f"/contexts/{fresh.id}/restart")
@@ -199,7 +199,7 @@ def test_a_deleted_context_leaves_no_process_and_no_directory(
     server: Server, client: Client, new_repl: Callable[..., Repl], dialect: Dialect
 ) -> None:
     repl = new_repl(dialect.name, f"to-delete-{dialect.name}")
-    kernel = int(repl.run(dialect.pid).text or 0)
+    kernel = repl.outside(int(repl.run(dialect.pid).text or 0))
     child = int(repl.run(dialect.child).text or 0)
     (where,) = repl.run(dialect.cwd).stdout
     assert is_running(child)

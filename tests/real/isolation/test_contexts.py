@@ -12,6 +12,7 @@ import pytest
 
 from engine import Engine, Settings
 from engine.errors import InvalidRequest
+from engine.kernels import KernelSpecs
 from engine.models import Result
 from engine.settings import Tier
 
@@ -165,3 +166,18 @@ async def test_less_than_what_is_required_refuses_the_start_by_name(place: Path)
         async with Engine(settings):
             pass
     assert refused.value.explanation.startswith("isolation_required: 'process' does not hold")
+
+
+@pytest.mark.parametrize("kernel", ["xpython", "ir"])
+async def test_a_foreign_kernel_runs_in_a_box(place: Path, kernel: str) -> None:
+    """xpython can only listen on ports: a relay in its box has sockets for the server."""
+    settings = Settings(run_dir=place / "run", pool_max=0, kernelspecs=[])
+    if kernel not in KernelSpecs(settings).installed():
+        pytest.skip(f"{kernel} is not installed")
+    async with Engine(settings.model_copy(update={"kernelspecs": [kernel]})) as engine:
+        context = await engine.create_context(language=kernel)
+        assert (context.info().isolation, context.info().network) == ("namespaces", "none")
+        execution = await engine.execute("1 + 1", language=kernel, context_id=context.id)
+        await execution.wait()
+        (item,) = execution.result().items
+        assert str(item.text).endswith("2")
