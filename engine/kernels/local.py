@@ -74,9 +74,7 @@ class Local(Backend):
         self._boxes: WeakKeyDictionary[Kernel, Box] = WeakKeyDictionary()
         self._compiled: CompiledCode | None = None
         self._parents: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # zygote or spawner
-        self._file_limits = FileLimits(
-            file_bytes=settings.max_file_bytes, files=settings.max_context_files, bytes=settings.max_context_bytes
-        )
+        self._file_limits = _file_limits(settings)
 
     def open(self, run_dir: RunDir, waker: Waker) -> None:
         super().open(run_dir, waker)
@@ -93,8 +91,7 @@ class Local(Backend):
             )
 
     async def ready(self) -> None:
-        spawners = (None, None) if self._ancestors is None else (self._ancestors.plain, self._ancestors.boxed)
-        await self.isolator.open(self.run_dir, *spawners)
+        await self.isolator.open(self.run_dir, *(self._ancestors.pair if self._ancestors is not None else (None, None)))
         default = self.isolator.default
         self._metrics.isolation.labels(default.tier.label, default.network).set(1)
         self._metrics.boxes_ready.set_function(lambda: self.isolator.spares)
@@ -134,8 +131,9 @@ class Local(Backend):
         if (kernel := await self._child(ProgramProvisioner, spawner, spec, language, workspace)) is not None:
             return kernel
         if tier is not Tier.NONE:  # never with less
-            why = "there is none" if spawners is None else spawners.describe()
-            raise KernelStartFailed(spec.display_name, f"its isolation failed: the spawner: {why}")
+            raise KernelStartFailed(
+                spec.display_name, f"its isolation failed: the spawner: {spawners and spawners.describe()}"
+            )
         provisioner = SpawnProvisioner(confinement=confinement_of(spec, self._settings), kernel_spec=spec)
         return await self._run(provisioner, spec, language, workspace, Enclosure(self.run_dir.new_kernel_dir()))
 
@@ -306,6 +304,12 @@ def _own_env(spec: KernelSpec, workspace: Workspace, packages: Mapping[str, str]
     if honours(spec, "compile_cache"):
         env[CACHE_VARIABLE] = str(cache_of(workspace))
     return env
+
+
+def _file_limits(settings: Settings) -> FileLimits:
+    return FileLimits(
+        file_bytes=settings.max_file_bytes, files=settings.max_context_files, bytes=settings.max_context_bytes
+    )
 
 
 @contextlib.contextmanager

@@ -57,6 +57,11 @@ class Parents:
             world=world,
         )
 
+    @property
+    def pair(self) -> tuple[Zygotes, Zygotes]:
+        """Both spawners."""
+        return self.plain, self.boxed
+
     def spawners(self, *, boxed: bool) -> Zygotes:
         """What starts programs."""
         return self.boxed if boxed else self.plain

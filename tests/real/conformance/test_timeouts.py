@@ -200,7 +200,7 @@ def test_a_deleted_context_leaves_no_process_and_no_directory(
 ) -> None:
     repl = new_repl(dialect.name, f"to-delete-{dialect.name}")
     kernel = repl.outside(int(repl.run(dialect.pid).text or 0))
-    child = int(repl.run(dialect.child).text or 0)
+    child = repl.outside(int(repl.run(dialect.child).text or 0))
     (where,) = repl.run(dialect.cwd).stdout
     assert is_running(child)
     execution = repl.start(dialect.print("'begun'") + "\n" + dialect.loop)
@@ -216,7 +216,7 @@ def test_a_deleted_context_leaves_no_process_and_no_directory(
 
 
 def test_a_deleted_context_takes_detached_children_with_it(fresh: Repl, dialect: Dialect) -> None:
-    child = int(fresh.run(dialect.detached_child).text or 0)
+    child = fresh.outside(int(fresh.run(dialect.detached_child).text or 0))
     try:
         assert is_running(child)
         fresh.delete()
