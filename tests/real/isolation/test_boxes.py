@@ -309,6 +309,20 @@ def test_code_with_the_servers_user_has_fewer_descriptors(spawner: Parent, box: 
     assert spawner.python(box, code, **limits).json() == [hard, hard]
 
 
+def test_a_box_cannot_use_up_what_linux_counts_by_user(spawner: Parent, box: Box, user: User):
+    if user.is_root:
+        pytest.skip("a slot has a user of its own then")
+    code = """
+        import ctypes, json
+        libc = ctypes.CDLL(None, use_errno=True)
+        instances = 0
+        while libc.inotify_init() >= 0: instances += 1
+        namespaces = libc.unshare(0x10000000), ctypes.get_errno()
+        print(json.dumps([instances, namespaces]))
+    """
+    assert spawner.python(box, code, seccomp=False).json() == [32, [-1, errno.ENOSPC]]
+
+
 def test_the_user_of_the_box_is_in_its_passwd(spawner: Parent, box: Box):
     ran = spawner.run(box, ["/usr/bin/id", "-un"])
     assert ran.output == "box\n"

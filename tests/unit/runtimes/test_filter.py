@@ -83,7 +83,7 @@ def test_clone_makes_threads_and_processes_only(machine: str, high: int):
 
 @pytest.mark.parametrize("high", [0, HIGH], ids=["plain", "high bits"])
 def test_a_terminal_takes_no_input_from_a_program(machine: str, high: int):
-    assert {verdict(machine, "ioctl", 0, request | high) for request in (0x5412, 0x541C, 0x541D)} == {errno.EPERM}
+    assert {verdict(machine, "ioctl", 0, request | high) for request in (0x5412, 0x541C, 0x541D, 0x5423)} == {errno.EPERM}
     assert {verdict(machine, "ioctl", 0, request | high) for request in (0x5401, 0x5413, 0x5421)} == {"allowed"}
 
 
