@@ -31,6 +31,7 @@ _TERMINAL = (0x5412, 0x541C, 0x541D, 0x5423)  # TIOCSTI, TIOCLINUX, TIOCCONS; TI
 _ASK = (0, 0xFFFFFFFF)  # of personality
 _ONE_PROCESS = {"setpriority": 0, "ioprio_set": 1}  # what their first argument calls one
 _OF_A_PROCESS = ("sched_setscheduler", "sched_setparam", "sched_setattr")
+_LINGER = (socket.SOL_SOCKET, socket.SO_LINGER)
 _SET_LEASE = 1024  # of fcntl: whoever opens that file then waits for its holder, and contexts share files
 
 
@@ -121,6 +122,7 @@ def program(machine: str, *, network: bool = True, boxed: bool = True) -> bytes:
         "fcntl": _fcntl,
         "personality": _personality,
         "prlimit64": _prlimit,
+        "setsockopt": _setsockopt,
         "socketpair": _socketpair,
     }
     for name, judge in judged.items():
@@ -190,6 +192,17 @@ def _prlimit(code: _Code) -> None:
     code.allow()
     code.label("sets")
     code.refuse(errno.EPERM)
+
+
+def _setsockopt(code: _Code) -> None:
+    """No waiting at the close of a socket: if we send it to others, it is they who close it. Programs are not told, few would go on."""
+    level, name = _LINGER
+    code.argument(1)
+    with code.only(_EQUAL, level):
+        code.argument(2)
+        with code.only(_EQUAL, name):
+            code.refuse(0)
+    code.allow()
 
 
 def _set_own(code: _Code, one_process: int | None) -> None:

@@ -83,7 +83,9 @@ def test_clone_makes_threads_and_processes_only(machine: str, high: int):
 
 @pytest.mark.parametrize("high", [0, HIGH], ids=["plain", "high bits"])
 def test_a_terminal_takes_no_input_from_a_program(machine: str, high: int):
-    assert {verdict(machine, "ioctl", 0, request | high) for request in (0x5412, 0x541C, 0x541D, 0x5423)} == {errno.EPERM}
+    assert {verdict(machine, "ioctl", 0, request | high) for request in (0x5412, 0x541C, 0x541D, 0x5423)} == {
+        errno.EPERM
+    }
     assert {verdict(machine, "ioctl", 0, request | high) for request in (0x5401, 0x5413, 0x5421)} == {"allowed"}
 
 
@@ -112,6 +114,13 @@ def test_outside_of_a_box_priorities_of_others_cannot_be_set(machine: str, high:
         assert {verdict(machine, *call, boxed=boxed) for call in own} == {"allowed"}
     assert {verdict(machine, *call, boxed=False) for call in others} == {errno.EPERM}
     assert {verdict(machine, *call) for call in others} == {"allowed"}
+
+
+@pytest.mark.parametrize("high", [0, HIGH], ids=["plain", "high bits"])
+def test_no_close_of_a_socket_waits(machine: str, high: int):
+    assert verdict(machine, "setsockopt", 5, socket.SOL_SOCKET | high, socket.SO_LINGER | high) == 0
+    assert verdict(machine, "setsockopt", 5, socket.SOL_SOCKET, socket.SO_REUSEADDR) == "allowed"
+    assert verdict(machine, "setsockopt", 5, socket.IPPROTO_TCP, socket.SO_LINGER) == "allowed"
 
 
 def test_the_personality_can_be_asked_for_only(machine: str):
