@@ -23,6 +23,7 @@ _MAX_WAITING = MAX_FRAME  # bytes that a kernel has not read yet
 _MAX_BAD = 100  # messages that are none before a kernel counts as broken
 _END_WAIT = 1.0  # seconds from the end of the stream to the end of the process; it tells more than "closed"
 _DRAIN_BYTES = 1024 * 1024  # more than a socket holds
+_PASS_RIGHTS = 83  # SO_PASSRIGHTS, Linux 6.16: with 0 nobody can send descriptors to us
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 
@@ -30,6 +31,8 @@ def stream_pair(*, learn_pid: bool = False) -> tuple[socket.socket, socket.socke
     """Make a stream: our end and the kernel's. `learn_pid`: the channels shall say which process sent the first message."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     ours.setblocking(False)
+    with contextlib.suppress(OSError):
+        ours.setsockopt(socket.SOL_SOCKET, _PASS_RIGHTS, 0)
     if learn_pid:  # before the other side can send: what is sent earlier carries no credentials
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     return ours, theirs
@@ -160,7 +163,9 @@ class StreamChannels(Channels):
         return len(data)
 
     def _receive_bytes(self) -> bytes:
-        """Descriptors that a kernel sends are never taken: there is no room for them, and the system closes them."""
+        """Descriptors that a kernel sends are never taken: there is no room for them, and the system closes them.
+
+        That can take as long as the kernel wants (SO_LINGER), unless it cannot send any."""
         if not self._learns_pid:
             size = self._socket.recv_into(self._turns.buffer)
             return bytes(self._turns.buffer[:size])

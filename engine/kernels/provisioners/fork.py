@@ -252,11 +252,16 @@ def _collect(pidfd: int) -> None:
 
 
 def _read_rest(fd: int) -> str:
-    """What is left in a pipe, which is closed."""
-    os.set_blocking(fd, False)  # its kernel is dead: the flag, which both ends share, bothers nobody
+    """What is left in a pipe, which is closed.
+
+    It is opened anew: what a kernel has left behind may share `fd`'s flags, and would have us wait for what it never writes."""
     data = b""
-    with contextlib.suppress(BlockingIOError):
-        while len(data) < _PIPE_BYTES and (more := os.read(fd, _PIPE_BYTES)):
-            data += more
+    with contextlib.suppress(OSError):
+        own = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            while len(data) < _PIPE_BYTES and (more := os.read(own, _PIPE_BYTES)):
+                data += more
+        finally:
+            os.close(own)
     os.close(fd)
     return data.decode("utf-8", "replace")

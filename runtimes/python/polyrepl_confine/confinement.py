@@ -31,8 +31,8 @@ def check(confinement: Any) -> None:
 def prepare() -> None:
     """Make, in what forks, what all that is forked would otherwise make again."""
     if filter.problem() is None:
-        for network in (True, False):
-            filter.program(os.uname().machine, network=network)
+        for network, boxed in ((True, True), (True, False), (False, False)):
+            filter.program(os.uname().machine, network=network, boxed=boxed)
 
 
 def descriptors(confinement: dict[str, Any]) -> int:
@@ -82,11 +82,9 @@ class Confining:
             privileges.drop()
         _apply_rlimits(wanted.get("rlimits", {}))
         if wanted.get("no_new_privs"):
+            if "uid" not in wanted:
+                _leave_descriptors()
             privileges.no_new()
-        if self.boxed or "uid" in wanted or wanted.get("hidden"):
-            # Linux hides a process that has changed its user. Nobody else is in a box who could look into it.
-            shown = not wanted.get("hidden")
-            linux.prctl(linux.PR_SET_DUMPABLE, int(shown), name="hidden")
         network = True
         if "landlock" in wanted:
             files = wanted["landlock"]
@@ -94,7 +92,11 @@ class Confining:
             own = (["/"], list(box.WRITABLE)) if self.boxed else ([], [])
             landlock.restrict([*own[0], *files["read"]], [*own[1], *files["write"]], network=network)
         if wanted.get("seccomp"):
-            filter.install(network=network)
+            filter.install(network=network, boxed=self.boxed)
+        if self.boxed or "uid" in wanted or wanted.get("hidden"):
+            # Linux hides a process that has changed its user. Another that may look into this one finds it confined.
+            shown = not wanted.get("hidden")
+            linux.prctl(linux.PR_SET_DUMPABLE, int(shown), name="hidden")
 
 
 def _check_bool(kind: str, wanted: Any) -> None:
@@ -146,6 +148,16 @@ def _apply_rlimits(limits: dict[str, list[int]]) -> None:
         soft, hard = (_lower(each, most) for each in wanted)
         with linux.part(f"rlimit {name}"):
             resource.setrlimit(number, (_lower(soft, hard), hard))
+
+
+def _leave_descriptors() -> None:
+    """Have at most half of the descriptors that the server may have.
+
+    Linux counts those that lie in sockets by user, and lets nobody send any who may have fewer: this user is the server's."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = hard // 2
+    with linux.part("rlimit NOFILE"):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, most), most))
 
 
 def _lower(one: int, other: int) -> int:

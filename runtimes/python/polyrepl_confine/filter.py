@@ -27,8 +27,12 @@ _FLAGS_OF_SENDING = {"sendto": 3, "sendmsg": 2, "sendmmsg": 3}  # which argument
 _MSG_FASTOPEN = 0x20000000  # connects without the call that Landlock judges
 _PARENT, _NEWTIME = 0x8000, 0x80
 _NAMESPACES = linux.NEWNS | linux.NEWCGROUP | linux.NEWUTS | linux.NEWIPC | linux.NEWUSER | linux.NEWPID | linux.NEWNET
-_TERMINAL = (0x5412, 0x541C, 0x541D)  # TIOCSTI, TIOCLINUX, TIOCCONS
+_TERMINAL = (0x5412, 0x541C, 0x541D, 0x5423)  # TIOCSTI, TIOCLINUX, TIOCCONS; TIOCSETD, which loads drivers
 _ASK = (0, 0xFFFFFFFF)  # of personality
+_ONE_PROCESS = {"setpriority": 0, "ioprio_set": 1}  # what their first argument calls one
+_OF_A_PROCESS = ("sched_setscheduler", "sched_setparam", "sched_setattr")
+_LINGER = (socket.SOL_SOCKET, socket.SO_LINGER)
+_SET_LEASE = 1024  # of fcntl: whoever opens that file then waits for its holder, and contexts share files
 
 
 class _Code:
@@ -96,8 +100,10 @@ def problem() -> str | None:
 
 
 @cache
-def program(machine: str, *, network: bool = True) -> bytes:
-    """The filter. Without `network` it also refuses what Landlock, which knows TCP only, does not see."""
+def program(machine: str, *, network: bool = True, boxed: bool = True) -> bytes:
+    """The filter. Without `network` it also refuses what Landlock, which knows TCP only, does not see.
+
+    Not `boxed`: processes of others can be named, so that it lets nobody set the priorities of another."""
     code, number = _Code(), syscalls.numbers(machine)
     code.load(_ARCHITECTURE)  # first of all: the numbers of a 32-bit program are another table
     code.when(_EQUAL, _ARCHITECTURES[machine], "ours")
@@ -110,12 +116,24 @@ def program(machine: str, *, network: bool = True) -> bytes:
         for each in sorted(number[name] for name in names if name in number):
             with code.only(_EQUAL, each):
                 code.refuse(error)
-    judged = {"clone": _clone, "ioctl": _ioctl, "personality": _personality, "socketpair": _socketpair}
+    judged = {
+        "clone": _clone,
+        "ioctl": _ioctl,
+        "fcntl": _fcntl,
+        "personality": _personality,
+        "prlimit64": _prlimit,
+        "setsockopt": _setsockopt,
+        "socketpair": _socketpair,
+    }
     for name, judge in judged.items():
         with code.only(_EQUAL, number[name]):
             judge(code)
     with code.only(_EQUAL, number["socket"]):
         _socket(code, network)
+    if not boxed:
+        for name in (*_ONE_PROCESS, *_OF_A_PROCESS):
+            with code.only(_EQUAL, number[name]):
+                _set_own(code, _ONE_PROCESS.get(name))
     if not network:
         for name, flags in _FLAGS_OF_SENDING.items():
             with code.only(_EQUAL, number[name]):
@@ -124,12 +142,12 @@ def program(machine: str, *, network: bool = True) -> bytes:
     return code.assembled()
 
 
-def install(*, network: bool = True) -> None:
+def install(*, network: bool = True, boxed: bool = True) -> None:
     """Put the filter on this process, for good. Raises OSError."""
     reason = problem()
     if reason is not None:
         raise OSError(errno.ENOSYS, f"seccomp: {reason}")
-    linux.seccomp(program(os.uname().machine, network=network))
+    linux.seccomp(program(os.uname().machine, network=network, boxed=boxed))
 
 
 def _clone(code: _Code) -> None:
@@ -148,12 +166,57 @@ def _ioctl(code: _Code) -> None:
     code.allow()
 
 
+def _fcntl(code: _Code) -> None:
+    code.argument(1)
+    with code.only(_EQUAL, _SET_LEASE):
+        code.refuse(errno.EPERM)
+    code.allow()
+
+
 def _personality(code: _Code) -> None:
     code.argument(0)
     code.any_of(_ASK, "asks")
     code.refuse(errno.EPERM)
     code.label("asks")
     code.allow()
+
+
+def _prlimit(code: _Code) -> None:
+    """Limits of others can be asked for only: Linux looks at the user alone."""
+    code.argument(0)
+    with code.only(_EQUAL, 0):
+        code.allow()
+    for half in (0, 4):
+        code.load(16 + 8 * 2 + half)  # where the new ones are
+        code.when(_EQUAL, 0, no="sets")
+    code.allow()
+    code.label("sets")
+    code.refuse(errno.EPERM)
+
+
+def _setsockopt(code: _Code) -> None:
+    """No waiting at the close of a socket: if we send it to others, it is they who close it. Programs are not told, few would go on."""
+    level, name = _LINGER
+    code.argument(1)
+    with code.only(_EQUAL, level):
+        code.argument(2)
+        with code.only(_EQUAL, name):
+            code.refuse(0)
+    code.allow()
+
+
+def _set_own(code: _Code, one_process: int | None) -> None:
+    if one_process is None:
+        code.argument(0)
+        with code.only(_EQUAL, 0):
+            code.allow()
+    else:
+        code.argument(0)
+        with code.only(_EQUAL, one_process):
+            code.argument(1)
+            with code.only(_EQUAL, 0):
+                code.allow()
+    code.refuse(errno.EPERM)
 
 
 def _socketpair(code: _Code) -> None:

@@ -31,7 +31,8 @@ def abi() -> int:
 def restrict(read: Iterable[str], write: Iterable[str], *, network: bool) -> None:
     """Let this process, and all that it starts, reach nothing but these paths and what is below them. Needs no_new_privs.
 
-    A path that is not there is skipped. Raises OSError, also if `network` is to be refused by a Linux that cannot."""
+    A path that is not there is skipped. To what may be written no link leads, except below /dev.
+    Raises OSError, also if `network` is to be refused by a Linux that cannot."""
     version = abi()
     if not network and version < _TCP_SINCE:
         raise OSError(errno.ENOSYS, f"landlock: version {version} cannot refuse the network, which takes {_TCP_SINCE}")
@@ -44,15 +45,15 @@ def restrict(read: Iterable[str], write: Iterable[str], *, network: bool) -> Non
         allowed = rights & ~(_MAKE_CHAR | _MAKE_BLOCK)
         for paths, granted in ((read, _READ), (write, allowed), (DEVICES, _READ_FILE | _WRITE_FILE | _TRUNCATE)):
             for path in paths:
-                _allow(rules, path, granted & rights)
+                _allow(rules, path, granted & rights, links=paths is not write or path.startswith("/dev/"))
         linux.syscall(linux.LANDLOCK_RESTRICT, rules, 0, name="landlock")
     finally:
         os.close(rules)
 
 
-def _allow(rules: int, path: str, rights: int) -> None:
+def _allow(rules: int, path: str, rights: int, *, links: bool) -> None:
     try:
-        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC) if links else linux.open_place(path)
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:

@@ -21,7 +21,10 @@ PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 28, 38, 47
 # Newer calls have one number on all machines.
 MOUNT_SETATTR, LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 442, 444, 445, 446
 
+_OPENAT2 = 437
+
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
+_NO_LINKS = 4 | 2  # RESOLVE_NO_SYMLINKS, RESOLVE_NO_MAGICLINKS
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -104,6 +107,18 @@ def capget(header: bytes, data: ctypes.Array[ctypes.c_char], name: str) -> None:
 def signal_descriptor(number: int) -> int:
     """A descriptor that is readable while this signal, which is blocked, is pending."""
     return check(_libc.signalfd(-1, struct.pack("Q", 1 << (number - 1)), os.O_NONBLOCK), "signalfd")
+
+
+def open_place(path: str) -> int:
+    """A descriptor of what is at an absolute path (O_PATH). No link leads there: who can write around it could set one at any time."""
+    how = struct.pack("3Q", os.O_PATH | os.O_CLOEXEC, 0, _NO_LINKS)
+    fd: int = _libc.syscall(
+        ctypes.c_long(_OPENAT2), ctypes.c_long(_AT_FDCWD), os.fsencode(path), how, ctypes.c_long(len(how))
+    )
+    if fd < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return fd
 
 
 def seccomp(program: bytes) -> None:

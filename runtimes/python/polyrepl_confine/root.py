@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterable
 
-from . import linux
+from . import linux, world
 from .linux import ATTR_NODEV, ATTR_NOSUID, ATTR_RDONLY, MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC
 from .plan import Plan
 
@@ -23,6 +23,10 @@ _HIDDEN_OF_PROC = """
 acpi asound interrupts kcore keys key-users latency_stats sched_debug scsi timer_list timer_stats
 """
 _READ_ONLY_OF_PROC = "bus fs irq sys sysrq-trigger"
+_COUNTS_OF_USER = {  # inotify instances: Linux has 128 for all of a user's processes, boxes and server
+    **{f"max_{kind}_namespaces": 0 for kind in ("user", "pid", "mnt", "ipc", "uts", "net", "cgroup", "time")},
+    "max_inotify_instances": 32,
+}
 _ROOT_SIZE, _ROOT_INODES, _TMP_INODES, _SHM_INODES = "1m", "4k", "100k", "10k"
 
 
@@ -66,10 +70,18 @@ class Root:
         linux.mount("box", self._top + path.rstrip("/"), "tmpfs", MS_NOSUID | MS_NODEV, options)
 
     def _bind(self, source: str, path: str, attributes: int) -> None:
-        """Show `source` at `path`, and what is mounted below it: a part of that alone Linux refuses to an ordinary user."""
+        """Show `source` at `path`, and what is mounted below it: a part of that alone Linux refuses to an ordinary user.
+
+        To what may be written no link leads: code that writes beside it could set one at any time."""
         with linux.part(f"show {source}"):
-            target = self._place(path, is_directory=stat.S_ISDIR(os.stat(source).st_mode))
-        linux.mount(source, target, None, MS_BIND | MS_REC)
+            is_written = not attributes & ATTR_RDONLY and attributes & ATTR_NODEV
+            fd = linux.open_place(source) if is_written else os.open(source, os.O_PATH | os.O_CLOEXEC)
+        try:
+            with linux.part(f"show {source}"):
+                target = self._place(path, is_directory=stat.S_ISDIR(os.fstat(fd).st_mode))
+            linux.mount(f"/proc/self/fd/{fd}", target, None, MS_BIND | MS_REC)
+        finally:
+            os.close(fd)
         linux.mount_attributes(target, attributes, recursive=True)
         self._bound.append(path)
 
@@ -170,6 +182,8 @@ class Root:
         place = f"{self._top}/proc"
         self._make(["/proc"])
         linux.mount("proc", place, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        if world.needed():  # otherwise it would be the whole machine's
+            self._limit_user(f"{place}/sys/user")
         for name in _READ_ONLY_OF_PROC.split():
             if os.path.exists(f"{place}/{name}"):
                 linux.mount(f"{place}/{name}", f"{place}/{name}", None, MS_BIND | MS_REC)
@@ -182,6 +196,14 @@ class Root:
             cover = "/sys" if stat.S_ISDIR(mode) else "/dev/null"
             linux.mount(self._top + cover, f"{place}/{name}", None, MS_BIND)
             linux.mount_attributes(f"{place}/{name}", ATTR_RDONLY | ATTR_NOSUID)
+
+    def _limit_user(self, place: str) -> None:
+        """What our user namespace may have from now on."""
+        for name, most in _COUNTS_OF_USER.items():
+            if not os.path.exists(f"{place}/{name}"):  # this Linux has none of those
+                continue
+            with linux.part(f"sysctl user.{name}"), open(f"{place}/{name}", "w") as file:
+                file.write(str(most))
 
 
 def _lies_in(path: str, places: Iterable[str]) -> bool:

@@ -78,8 +78,8 @@ def enter(
     _replace_environment({**start.env, **NO_TERMINAL})
     reseed()
     start.confining.join()
-    os.chdir(start.cwd)
     start.confining.apply()
+    os.chdir(start.cwd)  # as the user, who may not enter what others have
     gc.enable()
     return socket.socket(fileno=STREAM)
 

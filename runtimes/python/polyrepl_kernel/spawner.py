@@ -58,8 +58,8 @@ def _become(start: Start) -> None:
             signal.signal(each, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     start.confining.join()
-    os.chdir(start.cwd)
     start.confining.apply()
+    os.chdir(start.cwd)  # as the user, who may not enter what others have
     # In a box the parent has no number, and a kernel that looks for it would end.
     parent = {} if start.confining.boxed else {"JPY_PARENT_PID": str(os.getppid())}
     os.execvpe(start.argv[0], start.argv, {**start.env, **parent})

@@ -9,6 +9,7 @@ import array
 import gc
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -50,6 +51,7 @@ class Zygote:
         self._mercy_until = 0.0  # what appears later is killed at once
         self._other_exits: OrderedDict[int, Message] = OrderedDict()
         confinement.prepare()
+        _allow_descriptors()
         prctl.take_orphans()
         outlive_parent()  # the end of the connection says that the server is gone
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -330,6 +332,12 @@ def _keep_state_apart() -> None:
     place = tempfile.mkdtemp(prefix="zygote-", dir=caches)
     for name in _STATE:
         os.environ[name] = os.path.join(place, name.lower())
+
+
+def _allow_descriptors() -> None:
+    """Have as many as there may be: whoever may have fewer than lie in sockets of this user cannot send any."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _next_zombie() -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import signal
 import socket
 import textwrap
@@ -274,6 +275,52 @@ def test_what_fails_while_a_box_is_made_is_named(spawner: Parent, change: dict[s
     assert error in box.said["error"]
     assert box.socket.recv(16) == b""
     box.close()
+
+
+def test_no_link_leads_to_what_may_be_written(spawner: Parent):
+    slot, other = spawner.directory(0o755), spawner.directory()
+    (slot / "link").symlink_to(other)
+    for path in (slot / "link", slot / "link" / "deeper"):
+        _, box = spawner.ask(spawner.plan(write=[str(path)]))
+        assert box is not None
+        assert box.said == {"error": f"show {path}: Too many levels of symbolic links"}
+        box.close()
+
+
+def test_a_directory_that_the_user_may_not_enter_is_no_working_directory(spawner: Parent, user: User):
+    if not user.is_root:
+        pytest.skip("an ordinary user's processes are that user")
+    slot = spawner.directory(0o755)
+    (slot / "closed" / "open").mkdir(parents=True)
+    (slot / "closed").chmod(0o700)
+    (slot / "link").symlink_to("closed/open")
+    box = spawner.box(write=[str(slot)])
+    ran = spawner.run(box, ["/bin/pwd"], cwd=str(slot / "link"))
+    box.close()
+    assert ran.notice["status"]
+    assert "Permission denied" in ran.output
+
+
+def test_code_with_the_servers_user_has_fewer_descriptors(spawner: Parent, box: Box, user: User):
+    code = "import resource; print(list(resource.getrlimit(resource.RLIMIT_NOFILE)))"
+    own = resource.getrlimit(resource.RLIMIT_NOFILE)
+    hard = own[1] if user.is_root else own[1] // 2
+    limits = {"rlimits": {"NOFILE": [own[1], own[1]]}}
+    assert spawner.python(box, code, **limits).json() == [hard, hard]
+
+
+def test_a_box_cannot_use_up_what_linux_counts_by_user(spawner: Parent, box: Box, user: User):
+    if user.is_root:
+        pytest.skip("a slot has a user of its own then")
+    code = """
+        import ctypes, json
+        libc = ctypes.CDLL(None, use_errno=True)
+        instances = 0
+        while libc.inotify_init() >= 0: instances += 1
+        namespaces = libc.unshare(0x10000000), ctypes.get_errno()
+        print(json.dumps([instances, namespaces]))
+    """
+    assert spawner.python(box, code, seccomp=False).json() == [32, [-1, errno.ENOSPC]]
 
 
 def test_the_user_of_the_box_is_in_its_passwd(spawner: Parent, box: Box):

@@ -89,6 +89,26 @@ def test_files_outside_are_out_of_reach(parent: Parent, landlock_abi: int):
     assert found["move"] in ("EACCES", "EXDEV")
 
 
+def test_no_link_leads_to_what_may_be_written(parent: Parent, landlock_abi: int):
+    slot, other = parent.directory(0o755), parent.directory()
+    (slot / "link").symlink_to(other)
+    ran = parent.run(None, ["/bin/true"], confinement=confinement(parent, str(slot / "link"), network=True))
+    assert ran.notice["status"]
+    assert f"landlock {slot / 'link'}: Too many levels of symbolic links" in ran.output
+
+
+def test_a_directory_that_the_user_may_not_enter_is_no_working_directory(parent: Parent):
+    if not parent.user.is_root:
+        pytest.skip("an ordinary user's processes are that user")
+    slot = parent.directory(0o755)
+    (slot / "closed" / "open").mkdir(parents=True)
+    (slot / "closed").chmod(0o700)
+    (slot / "link").symlink_to("closed/open")
+    ran = parent.run(None, ["/bin/pwd"], cwd=str(slot / "link"), confinement={"uid": UID, "no_new_privs": True})
+    assert ran.notice["status"]
+    assert "Permission denied" in ran.output
+
+
 def test_the_network_is_refused_or_open(parent: Parent, landlock_abi: int):
     if landlock_abi < 4:
         pytest.skip("this Landlock knows no network")
@@ -104,6 +124,26 @@ def test_signals_and_abstract_sockets_stay_inside(parent: Parent, landlock_abi: 
         pytest.skip("this Landlock knows no scopes")
     found = attempts(parent, network=True)
     assert {found[name] for name in ("signal", "parent", "abstract")} == {"EPERM"}
+
+
+def test_limits_and_priorities_of_others_stay_as_they_are(parent: Parent, landlock_abi: int):
+    code = f"""
+        import os, resource
+        other = {parent.process.pid}
+        def attempt(function, *arguments):
+            try: function(*arguments)
+            except PermissionError: return
+            print("done:", function.__name__)
+        attempt(resource.prlimit, other, resource.RLIMIT_CORE, (0, 0))
+        attempt(os.setpriority, os.PRIO_PROCESS, other, 1)
+        attempt(os.setpriority, os.PRIO_USER, os.getuid(), 1)
+        attempt(os.sched_setscheduler, other, os.SCHED_IDLE, os.sched_param(0))
+        os.nice(1)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    """
+    slot = parent.directory()
+    ran = parent.python(None, code, cwd=str(slot), confinement=confinement(parent, str(slot), network=True))
+    assert (ran.output, ran.notice["status"]) == ("", 0)
 
 
 def test_a_part_that_fails_is_named_and_nothing_runs(parent: Parent):

@@ -22,6 +22,10 @@ def attempt(function, *arguments):
     except OSError as error: return errno.errorcode[error.errno]
     except ValueError: return 'EPERM'  # of setrlimit
     return "done"
+def lingers():
+    tcp = socket.socket()
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
+    return struct.unpack("ii", tcp.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))[0]
 """
 
 # By number on x86-64.
@@ -64,6 +68,8 @@ _CALLS = {
     "init's descriptors": "attempt(os.listdir, '/proc/1/fd')",
     "the machine's memory": "attempt(lambda: open('/proc/kcore', 'rb').read(1) or os.stat('/proc/no'))",
     "the terminal": "attempt(open, '/dev/tty')",
+    "a limit of init": "attempt(resource.prlimit, 1, resource.RLIMIT_CPU, (1, 1))",
+    "a lease": "attempt(fcntl.fcntl, open('/tmp/leased', 'w'), fcntl.F_SETLEASE, fcntl.F_WRLCK)",
     "another user": "attempt(os.setuid, 12345)",
     "a higher limit": "attempt(resource.setrlimit, resource.RLIMIT_CORE, (1, 1))",
 }
@@ -90,6 +96,7 @@ _WORKS = {
     "netlink route": "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) and 'yes'",
     "a pair": "socket.socketpair() and 'yes'",
     "udp": "socket.socket(socket.AF_INET, socket.SOCK_DGRAM) and 'yes'",
+    "no effect of SO_LINGER": "lingers() or 'yes'",
     "a terminal": "os.openpty() and 'yes'",
     "own descriptors": "os.listdir('/proc/self/fd') and 'yes'",
     "own environment": "open('/proc/self/environ').read() is not None and 'yes'",

@@ -28,12 +28,19 @@ def machine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def verdict(machine: str, name: str | int, *arguments: int, network: bool = True, architecture: int = 0) -> int | str:
+def verdict(
+    machine: str,
+    name: str | int,
+    *arguments: int,
+    network: bool = True,
+    boxed: bool = True,
+    architecture: int = 0,
+) -> int | str:
     """What becomes of a call: "allowed", "killed" or the number of an error."""
     number = syscalls.numbers(machine)[name] if isinstance(name, str) else name
     given = (*arguments, *[0] * (6 - len(arguments)))
     data = struct.pack("<iIQ6Q", number, architecture or ARCHITECTURE[machine], 0, *given)
-    result = judge(filters.program(machine, network=network), data)
+    result = judge(filters.program(machine, network=network, boxed=boxed), data)
     return {ALLOW: "allowed", KILL: "killed"}.get(result, result & 0xFFFF)
 
 
@@ -76,8 +83,44 @@ def test_clone_makes_threads_and_processes_only(machine: str, high: int):
 
 @pytest.mark.parametrize("high", [0, HIGH], ids=["plain", "high bits"])
 def test_a_terminal_takes_no_input_from_a_program(machine: str, high: int):
-    assert {verdict(machine, "ioctl", 0, request | high) for request in (0x5412, 0x541C, 0x541D)} == {errno.EPERM}
+    assert {verdict(machine, "ioctl", 0, request | high) for request in (0x5412, 0x541C, 0x541D, 0x5423)} == {
+        errno.EPERM
+    }
     assert {verdict(machine, "ioctl", 0, request | high) for request in (0x5401, 0x5413, 0x5421)} == {"allowed"}
+
+
+@pytest.mark.parametrize("high", [0, HIGH], ids=["plain", "high bits"])
+def test_no_file_is_leased(machine: str, high: int):
+    assert verdict(machine, "fcntl", 5, 1024 | high) == errno.EPERM
+    assert {verdict(machine, "fcntl", 5, command | high) for command in (1, 2, 4, 6, 1030, 1031, 1033)} == {"allowed"}
+
+
+@pytest.mark.parametrize("high", [0, HIGH], ids=["plain", "high bits"])
+def test_limits_of_others_can_be_asked_for_only(machine: str, high: int):
+    assert verdict(machine, "prlimit64", high, 7, 0x7FFF_0000_0000, 0) == "allowed"
+    assert verdict(machine, "prlimit64", 4711 | high, 7, 0, 0x7FFF_0000_0000) == "allowed"
+    assert {verdict(machine, "prlimit64", 1 | high, 7, new, 0) for new in (8, 1 << 32)} == {errno.EPERM}
+
+
+@pytest.mark.parametrize("high", [0, HIGH], ids=["plain", "high bits"])
+def test_outside_of_a_box_priorities_of_others_cannot_be_set(machine: str, high: int):
+    own = [("setpriority", high, high), ("ioprio_set", 1 | high, high)]
+    others = [("setpriority", high, 7 | high), ("setpriority", 2 | high, high), ("setpriority", 1, 0)]
+    others += [("ioprio_set", 1 | high, 7), ("ioprio_set", 3, 0), ("ioprio_set", 2, 0)]
+    for name in ("sched_setscheduler", "sched_setparam", "sched_setattr"):
+        own.append((name, high, 3))
+        others.append((name, 7 | high, 3))
+    for boxed in (True, False):
+        assert {verdict(machine, *call, boxed=boxed) for call in own} == {"allowed"}
+    assert {verdict(machine, *call, boxed=False) for call in others} == {errno.EPERM}
+    assert {verdict(machine, *call) for call in others} == {"allowed"}
+
+
+@pytest.mark.parametrize("high", [0, HIGH], ids=["plain", "high bits"])
+def test_no_close_of_a_socket_waits(machine: str, high: int):
+    assert verdict(machine, "setsockopt", 5, socket.SOL_SOCKET | high, socket.SO_LINGER | high) == 0
+    assert verdict(machine, "setsockopt", 5, socket.SOL_SOCKET, socket.SO_REUSEADDR) == "allowed"
+    assert verdict(machine, "setsockopt", 5, socket.IPPROTO_TCP, socket.SO_LINGER) == "allowed"
 
 
 def test_the_personality_can_be_asked_for_only(machine: str):

@@ -16,9 +16,11 @@ import pytest
 import engine.kernels.channels.stream
 from engine.jupyter.frames import Frame, FrameDecoder
 from engine.jupyter.messages import Channel, Message
+from engine.kernels.channels.stream import stream_pair
 from tests.unit.kernels.channels.conftest import HEAD, STARTING, message
 
 pytestmark = pytest.mark.anyio
+SO_PASSRIGHTS = 83
 
 
 async def test_a_kernel_that_is_not_read_from_waits_and_loses_nothing(wire):
@@ -115,6 +117,8 @@ async def test_descriptors_go_with_their_request_and_may_be_closed_at_once(wire,
 @pytest.mark.parametrize("learn_pid", [False, True])
 async def test_descriptors_of_a_kernel_are_never_accepted(wire, learn_pid: bool):
     made = wire(learn_pid=learn_pid)
+    with contextlib.suppress(OSError):  # as Linux before 6.16, which refuses none
+        made.ours.setsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS, 1)
     before = len(os.listdir("/proc/self/fd"))
     read_end, write_end = os.pipe()
     socket.send_fds(made.peer, [message("status", STARTING)], [write_end, write_end])
@@ -125,6 +129,22 @@ async def test_descriptors_of_a_kernel_are_never_accepted(wire, learn_pid: bool)
     assert os.read(read_end, 1) == b""
     os.close(read_end)
     assert len(os.listdir("/proc/self/fd")) <= before + 3  # the loop's own
+
+
+async def test_a_kernel_cannot_send_descriptors_where_linux_can_refuse_them():
+    ours, theirs = stream_pair()
+    with ours, theirs:
+        try:
+            refuses = ours.getsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS) == 0
+        except OSError:
+            pytest.skip("Linux before 6.16")
+        assert refuses
+        with pytest.raises(PermissionError):
+            socket.send_fds(theirs, [b"x"], [theirs.fileno()])
+        socket.send_fds(ours, [b"x"], [ours.fileno()])
+        data, fds, _, _ = socket.recv_fds(theirs, 1, 1)
+        os.close(fds[0])
+        assert data == b"x"
 
 
 async def test_the_process_that_sent_the_first_message_is_known_when_it_was_asked_for(wire):
