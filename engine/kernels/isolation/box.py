@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -120,7 +121,7 @@ class Box:
             with contextlib.suppress(OSError):
                 pidfd = os.pidfd_open(pid)
                 try:
-                    if _parent_of(pid) == self.init_pid:  # still the same
+                    if self._is_child(pid):  # still the same
                         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 finally:
                     os.close(pidfd)
@@ -130,11 +131,15 @@ class Box:
         """The number that a branch has in the box. Raises ProcessLookupError for a process that is no child of the box's init."""
         with open(f"/proc/self/fdinfo/{pidfd}") as file:
             numbers = next((line.split()[1:] for line in file if line.startswith("NSpid:")), [])
-        if len(numbers) < 2 or int(numbers[0]) != pid or _parent_of(pid) != self.init_pid:
+        if len(numbers) < 2 or int(numbers[0]) != pid or not self._is_child(pid):
             raise ProcessLookupError("its process is none of its box")
         self._branches.add(pid)
         self._expected_until = 0.0
         return int(numbers[-1])
+
+    def _is_child(self, pid: int) -> bool:
+        """Whether init is the parent of a process, whose pidfd the caller has. When init has ended, another process may have its number."""
+        return _parent_of(pid) == self.init_pid and self.pidfd >= 0 and not _has_ended(self.pidfd)
 
     def watch(self, inner: int, watcher: Watcher, *, has_ended: bool) -> None:
         """Tell `watcher` how a process of the box ends that is init's child. `has_ended`: it has, so a report may be there already;
@@ -233,6 +238,12 @@ def _pid_of(pidfd: int) -> int:
     """The number that the process of a pidfd has for us. Raises OSError or ValueError."""
     with open(f"/proc/self/fdinfo/{pidfd}") as file:
         return next((int(line.split()[1]) for line in file if line.startswith("Pid:")), 0)
+
+
+def _has_ended(pidfd: int) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _children_of(pid: int) -> set[int]:

@@ -165,3 +165,35 @@ async def test_a_process_of_another_parent_is_no_branch(tmp_path: Path) -> None:
     finally:
         os.close(pidfd)
         box.close()
+
+
+async def test_a_child_of_a_stranger_with_the_number_of_an_ended_init_is_no_branch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(signal, "pidfd_send_signal", lambda pidfd, number: sent.append(number))
+    box, spawner = new_box(tmp_path), Spawner()
+    making = asyncio.create_task(box.make(spawner, {}))  # type: ignore[arg-type]
+    await spawner.asked.wait()
+    init = await asyncio.create_subprocess_exec("true")
+    pidfd, proc = os.pidfd_open(init.pid), os.open("/proc", os.O_RDONLY)
+    spawner.say(b'{"made": true}', pidfd, proc)
+    spawner.say(b"ready")
+    async with asyncio.timeout(30):
+        await making
+        await init.wait()
+    box.init_pid = os.getpid()  # as if the number were used again
+    child = await asyncio.create_subprocess_exec("sleep", "60")
+    try:
+        box.join()
+        box.join()
+        box.leave()
+        assert sent == []
+        with pytest.raises(ProcessLookupError):
+            box.inner_pid(pidfd, child.pid)
+    finally:
+        child.kill()
+        await child.wait()
+        os.close(pidfd)
+        os.close(proc)
+        box.close()
