@@ -175,12 +175,13 @@ async def test_a_child_of_a_stranger_with_the_number_of_an_ended_init_is_no_bran
     box, spawner = new_box(tmp_path), Spawner()
     making = asyncio.create_task(box.make(spawner, {}))  # type: ignore[arg-type]
     await spawner.asked.wait()
-    init = await asyncio.create_subprocess_exec("true")
+    init = await asyncio.create_subprocess_exec("sleep", "60")
     pidfd, proc = os.pidfd_open(init.pid), os.open("/proc", os.O_RDONLY)
     spawner.say(b'{"made": true}', pidfd, proc)
     spawner.say(b"ready")
     async with asyncio.timeout(30):
         await making
+        init.kill()
         await init.wait()
     box.init_pid = os.getpid()  # as if the number were used again
     child = await asyncio.create_subprocess_exec("sleep", "60")
