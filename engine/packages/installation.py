@@ -108,7 +108,7 @@ class Installation:
         self._confinement = confinement
         self._configuration = configuration
         if configuration is not None:
-            self._env["HOME"] = str(staging / "home")
+            self._env |= {"HOME": str(staging / "home"), "GIT_CONFIG_NOSYSTEM": "1"}
         self._enclosed: EnclosedTool | None = None
         self._timeout = timeout
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
