@@ -13,7 +13,7 @@ from engine.kernels.provisioners import Rules
 from engine.settings import Settings
 
 # What Landlock shows besides the view: a box has a root of its own. Nothing of /etc that may hold a secret.
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sys/devices/system", "/dev/pts")
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sys/devices/system")
 _ETC = (
     *(
         "alternatives",
@@ -40,7 +40,8 @@ _ETC = (
     *("mime.types", "nsswitch.conf", "os-release", "passwd", "pki", "protocols", "R", "redhat-release", "resolv.conf"),
     *("rpc", "services", "ssl", "terminfo", "texmf", "timezone"),
 )
-_WRITABLE = ("/dev/ptmx", "/dev/pts", "/dev/tty", "/dev/shm")  # noqa: S108 - semaphores of libc lie there
+_WRITABLE = ("/dev/ptmx", "/dev/tty", "/dev/shm")  # noqa: S108 - semaphores of libc lie there
+_TERMINALS = "/dev/pts"  # of an ordinary user's contexts, and of that user, too: then for none of them
 
 
 class Readable(Protocol):
@@ -95,5 +96,6 @@ class View:
         """The same for Landlock, which shows paths where they are: a mount at another path is not there."""
         mounts = [source for source, target in self._settings.mounts if source == target]
         shown = [*_SYSTEM, *(f"/etc/{name}" for name in _ETC), *self.of(spec), *mounts, *read]
-        written = [*map(str, write), *_WRITABLE, *self._devices]
+        terminals = [_TERMINALS] if os.geteuid() == 0 else []
+        written = [*map(str, write), *_WRITABLE, *terminals, *self._devices]
         return Rules(tuple(shown), tuple(written), network=network == "open")
