@@ -14,7 +14,7 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -42,12 +42,14 @@ class BoxState(Enum):
 class Box:
     """Made by `make`, ended by `close`, by the last `leave`, or by the end of its init.
 
-    `slot`: whose files it shows; `directory`: that of the one kernel that is started in it."""
+    `slot`: whose files it shows; `directory`: that of the one kernel that is started in it; `written`: the paths of this machine
+    that can be written to in it."""
 
-    def __init__(self, slot: Slot, directory: Path, *, network: str) -> None:
+    def __init__(self, slot: Slot, directory: Path, *, network: str, written: Iterable[str] = ()) -> None:
         self.slot = slot
         self.directory = directory
         self.network = network
+        self.written = tuple(written)
         self.state = BoxState.MAKING
         self.pidfd = -1  # of init
         self.init_pid = 0

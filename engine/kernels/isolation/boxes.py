@@ -121,10 +121,10 @@ class Boxes:
         if spawner is None:
             raise KernelStartFailed(name, f"its isolation failed: the spawner: {self._spawners.describe()}")
         directory = self._run_dir.new_kernel_dir_of(slot)
-        box = Box(slot, directory, network=network)
+        write = [slot.path, directory, *extra]
+        box = Box(slot, directory, network=network, written=map(str, write))
         try:
             self._root.mkdir(mode=0o700, exist_ok=True)
-            write = [slot.path, directory, *extra]
             plan = await asyncio.to_thread(
                 self._view.plan, self._root, spec, write, network=network, uid=slot.uid, read=read
             )

@@ -75,6 +75,7 @@ class Isolator:
         self._boxed: Zygotes | None = None
         self._boxes: Boxes | None = None
         self._trial_boxes: dict[Slot, Box] = {}
+        self._no_landlock = ""
 
     def __repr__(self) -> str:
         return f"<Isolator {self.default.tier.name}>"
@@ -151,7 +152,7 @@ class Isolator:
         tier = self.default.tier
         said = f"{tier.label}, network {self.default.network}"
         if tier is Tier.NAMESPACES:
-            return said
+            return f"{said}; without Landlock: {self._no_landlock}" if self._no_landlock else said
         if self._settings.isolation == tier.label:
             return f"{said}, as the setting isolation says"
         return f"{said}; not {Tier(tier + 1).label}: {self.capability.missing(Tier(tier + 1))}"
@@ -205,8 +206,7 @@ class Isolator:
         if found.tier is Tier.NAMESPACES:
             box = await self._boxes_for(spec).acquire(slot, spec, extra, network=found.network)
             box.join()
-            confinement = replace(base, tier=found.tier, uid=slot.uid, box=box.pidfd)
-            return Enclosure(box.directory, confinement, box)
+            return Enclosure(box.directory, self._in_box(box, base), box)
         if found.tier is Tier.NONE:
             return Enclosure(run_dir.new_kernel_dir(), base)
         directory = run_dir.new_kernel_dir_of(slot)
@@ -229,7 +229,16 @@ class Isolator:
             return EnclosedTool(await self._bare(Isolation(tier, "open"), None, slot, extra, base, read), spawner)
         box = await self._boxes.make_for_tools(slot, extra, read)
         box.join()
-        return EnclosedTool(replace(base, tier=tier, uid=slot.uid, box=box.pidfd), spawner, box)
+        return EnclosedTool(self._in_box(box, base), spawner, box)
+
+    def _in_box(self, box: Box, base: Confinement) -> Confinement:
+        rules = None if self._no_landlock else self._view.rules_in(box)
+        return replace(base, tier=Tier.NAMESPACES, uid=box.slot.uid, box=box.pidfd, rules=rules)
+
+    def forgo_landlock(self, reason: str) -> None:
+        """Boxes work here, and Landlock in them does not."""
+        self._no_landlock = reason
+        get_logger().warning("boxes_without_landlock", reason=reason)
 
     async def _bare(
         self,
@@ -267,7 +276,7 @@ class Isolator:
             if self._boxes is None:
                 raise KernelStartFailed("isolation", "its isolation failed: there is no spawner")
             box = self._trial_boxes[slot] = await self._boxes.make_for_trial(slot)
-            return replace(base, tier=tier, uid=slot.uid, box=box.pidfd)
+            return self._in_box(box, base)
         network: Network = self._settings.network or ("none" if tier.refuses_network else "open")
         return await self._bare(Isolation(tier, network), None, slot, (), base)
 

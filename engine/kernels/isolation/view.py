@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from jupyter_client.kernelspec import KernelSpec
 
+from engine.kernels.isolation.box import Box
 from engine.kernels.provisioners import Rules
 from engine.settings import Settings
 
@@ -91,6 +92,10 @@ class View:
             "devices": self._devices,
             "mounts": [list(pair) for pair in self._settings.mounts],
         }
+
+    def rules_in(self, box: Box) -> Rules:
+        """What Landlock lets code write to in a box besides what the box has of its own; it lets code read all that is there."""
+        return Rules((), (*box.written, *self._devices), network=True)
 
     def rules(self, spec: KernelSpec | None, write: Iterable[Path], *, network: str, read: Iterable[str] = ()) -> Rules:
         """The same for Landlock, which shows paths where they are: a mount at another path is not there."""

@@ -181,3 +181,27 @@ async def test_a_foreign_kernel_runs_in_a_box(place: Path, kernel: str) -> None:
         await execution.wait()
         (item,) = execution.result().items
         assert str(item.text).endswith("2")
+
+
+async def test_landlock_holds_in_a_box_too(engine: Engine, run: Run) -> None:
+    """Linux lets a process put 16 sets of rules on itself."""
+    isolator = engine.backends[0].isolator
+    assert isolator is not None
+    if "without Landlock" in isolator.describe():
+        pytest.skip(isolator.describe())
+    code = """
+import subprocess, sys
+program = '''
+import ctypes, os, struct
+libc = ctypes.CDLL(None)
+layers = 0
+while True:
+    rules = libc.syscall(444, struct.pack('Q', 1), 8, 0)
+    if libc.syscall(446, rules, 0): break
+    layers += 1
+print(layers)
+'''
+print(subprocess.run([sys.executable, '-I', '-S', '-c', program], capture_output=True, text=True).stdout.strip())
+"""
+    result = await run(code, context_id="c")
+    assert result.logs.stdout == ["15"], result
