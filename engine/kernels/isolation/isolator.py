@@ -136,7 +136,10 @@ class Isolator:
         return tier
 
     def _tell(self, tier: Tier) -> None:
-        """One line, for less than there could be."""
+        """One line, for less than there could be, and one for a way round."""
+        networks = (self.default.network, *(self._settings.networks_allowed or ()))
+        if tier.refuses_network and "open" in networks and self._settings.secret is None:
+            get_logger().warning("network_reaches_the_server", risk="code with an open network can use it: set a token")
         if tier is Tier.NONE and os.geteuid() == 0:
             get_logger().warning("runs_as_root", risk=ROOT_WARNING)
         if tier is Tier.NAMESPACES or not self._is_on:
