@@ -133,7 +133,11 @@ class Local(Backend):
         tier = self.isolator.of(workspace).tier
         spawners = None if self._ancestors is None else self._ancestors.spawners(boxed=tier is Tier.NAMESPACES)
         spawner = None if spawners is None else await spawners.settled()
-        if (kernel := await self._child(ProgramProvisioner, spawner, spec, language, workspace)) is not None:
+        kernel = await self._child(ProgramProvisioner, spawner, spec, language, workspace)
+        if kernel is None and spawners is not None and spawner is not None and not spawner.is_alive:
+            # Another one has come while the box was made.
+            kernel = await self._child(ProgramProvisioner, await spawners.settled(), spec, language, workspace)
+        if kernel is not None:
             return kernel
         if tier is not Tier.NONE:  # never with less
             why = "there is none" if spawners is None else spawners.describe()

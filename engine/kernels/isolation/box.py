@@ -57,6 +57,7 @@ class Box:
         self._members = 0
         self._reason = ""
         self._socket: socket.socket | None = None
+        self._spawner: Zygote | None = None
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watchers: dict[int, Watcher] = {}  # by the number of the process in the box
         self._ends: dict[int, Exit] = {}
@@ -79,7 +80,8 @@ class Box:
         """Raises ZygoteFailed that names the part that does not work; nothing is left then."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        self._socket = ours
+        self._socket, self._spawner = ours, spawner
+        spawner.keep_for(self)
         try:
             with theirs:
                 await spawner.box(plan, theirs.fileno())
@@ -163,6 +165,9 @@ class Box:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._socket.close()
             self._socket = None
+        if self._spawner is not None:
+            self._spawner.let_go(self)
+            self._spawner = None
         for fd in (self.pidfd, self._proc):
             if fd >= 0:
                 os.close(fd)

@@ -38,6 +38,8 @@ class Spawner:
         self.plan: Mapping[str, Any] = {}
         self.asked = asyncio.Event()
         self.init: socket.socket
+        self.boxes: set[object] = set()
+        self.keep_for, self.let_go = self.boxes.add, self.boxes.discard
 
     async def box(self, plan: Mapping[str, Any], fd: int) -> None:
         self.plan = plan
@@ -83,7 +85,9 @@ async def test_a_box_is_ready_when_its_init_says_so(tmp_path: Path) -> None:
     assert box.is_ready
     assert box.init_pid == os.getpid()
     assert spawner.plan == {"root": "/r"}
+    assert spawner.boxes == {box}
     box.close()
+    assert spawner.boxes == set()
     assert spawner.init.recv(1) == b""
 
 
