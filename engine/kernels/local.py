@@ -133,7 +133,11 @@ class Local(Backend):
         tier = self.isolator.of(workspace).tier
         spawners = None if self._ancestors is None else self._ancestors.spawners(boxed=tier is Tier.NAMESPACES)
         spawner = None if spawners is None else await spawners.settled()
-        if (kernel := await self._child(ProgramProvisioner, spawner, spec, language, workspace)) is not None:
+        kernel = await self._child(ProgramProvisioner, spawner, spec, language, workspace)
+        if kernel is None and spawners is not None and spawner is not None and not spawner.is_alive:
+            # Another one has come while the box was made.
+            kernel = await self._child(ProgramProvisioner, await spawners.settled(), spec, language, workspace)
+        if kernel is not None:
             return kernel
         if tier is not Tier.NONE:  # never with less
             why = "there is none" if spawners is None else spawners.describe()
@@ -308,7 +312,7 @@ def _environment(
     packages = package_variables(settings, workspace, has_network=has_network) if ours else {}
     return kernel_env(
         settings,
-        spec_env={**thread_variables(limits), **spec.env, **packages},
+        spec_env={**thread_variables(limits), **_of_tier(isolation.tier), **spec.env, **packages},
         tmp_dir=workspace.tmp,
         state_dir=workspace.state,
         home=None if isolation.tier is Tier.NONE else workspace.home,
@@ -317,6 +321,11 @@ def _environment(
         own={KERNEL_VARIABLE: name, **_own_env(spec, workspace, packages)},
         programs=package_programs(workspace) if ours else (),
     )
+
+
+def _of_tier(tier: Tier) -> dict[str, str]:
+    """What programs must know of their isolation. Landlock does not let git read the machine's configuration, and git ends then."""
+    return {"GIT_CONFIG_NOSYSTEM": "1"} if tier is Tier.LANDLOCK else {}
 
 
 def _own_env(spec: KernelSpec, workspace: Workspace, packages: Mapping[str, str]) -> dict[str, str]:

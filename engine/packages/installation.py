@@ -42,7 +42,7 @@ _MAX_EVENTS = 2000
 _MAX_LOG_BYTES = 1024 * 1024
 _LOG_LINES = 100
 _LINE_CHARS = 2000
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Target(Protocol):
@@ -108,7 +108,7 @@ class Installation:
         self._confinement = confinement
         self._configuration = configuration
         if configuration is not None:
-            self._env["HOME"] = str(staging / "home")
+            self._env |= {"HOME": str(staging / "home"), "GIT_CONFIG_NOSYSTEM": "1"}
         self._enclosed: EnclosedTool | None = None
         self._timeout = timeout
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
@@ -266,6 +266,8 @@ class Installation:
         files = self._configuration.home if trusted and self._configuration is not None else {}
         for name, data in files.items():
             with self._directory_of(name) as directory:
+                with contextlib.suppress(FileNotFoundError):  # never into what is there: a hard link, or a pipe
+                    os.unlink(Path(name).name, dir_fd=directory)
                 fd = os.open(Path(name).name, _CREATE, 0o600, dir_fd=directory)
                 with open(fd, "wb") as file:
                     file.write(data)

@@ -14,8 +14,10 @@ from engine.settings import Settings
 def installer_of(
     tool: Tool, settings: Settings, variables: Variables, configuration: Configuration | None
 ) -> Installer:
-    """pip builds packages without a wheel only where it has no credentials: a build sees all that pip does."""
+    """pip builds packages without a wheel only where it has no credentials: a build sees all that pip does. An isolated build has the
+    machine's network, so a server without a token would be open to it, with all contexts."""
     if tool == "npm":
         return NpmInstaller(settings)
     has_secrets = bool(variables.secret) or (configuration is not None and configuration.has_secrets)
-    return PipInstaller(settings, builds=settings.package_scripts or not has_secrets)
+    is_open = configuration is not None and settings.secret is None
+    return PipInstaller(settings, builds=settings.package_scripts or not (has_secrets or is_open))

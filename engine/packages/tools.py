@@ -111,8 +111,8 @@ _COMPLAINTS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     (
         "BuildRefused",
         re.compile(r"ERROR: A package has no wheel and would have to be built"),
-        "The server has credentials of a registry, which a build could read. Ask for a version with a wheel, or let the operator set "
-        "package_scripts.",
+        "A build could read the server's credentials of a registry, or use the server itself if that has no token. Ask for a version "
+        "with a wheel, or let the operator set a token, or package_scripts.",
     ),
     (
         "BuildFailed",

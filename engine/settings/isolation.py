@@ -21,7 +21,8 @@ _MOST_UID = 2**31 - 2
 
 
 class Tier(IntEnum):
-    """How far the code of a context is contained; a later one holds all that an earlier one does."""
+    """How far the code of a context is contained; a later one holds all that an earlier one does. Only Landlock may be missing in boxes,
+    where Linux has none: they show no file that it would refuse."""
 
     NONE = 0
     PROCESS = 1

@@ -128,7 +128,8 @@ class Packages(BaseModel):
     )
     package_scripts: bool = Field(
         False,
-        description="Run the installation scripts of npm packages, and build Python packages even if the server has credentials for pip.",
+        description="Run the installation scripts of npm packages, and build Python packages even if the server has credentials for pip "
+        "or, with isolation, no token.",
     )
     package_timeout: Seconds = Field(300.0, description="Timeout of an installation, in seconds.")
     max_installations: int = Field(

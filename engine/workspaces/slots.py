@@ -8,17 +8,21 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import socket
+import fcntl
+import os
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from engine.workspaces.places import Anchor
+from engine.workspaces.beneath import DIRECTORY
+from engine.workspaces.places import Anchor, opened
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _BLOCK = 100
+_CLAIM = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_CLAIMS = "polyrepl-uids"
 _KEEP = -1  # asks which one is set: setfsuid(2) refuses it and answers
 
 
@@ -60,13 +64,16 @@ class Slot:
 class Uids:
     """Numbers of users for slots: of a range, none that the system knows, none that a slot still has, and none of another server.
 
-    Servers of one machine take them in blocks. A block is held by a name that only one process can have (an abstract socket)."""
+    Servers of one machine take them in blocks. A block is held by a lock on a file in `claims`, a directory of the server's user
+    alone; None: in /run, or in /tmp if /run cannot be written."""
 
-    def __init__(self, first: int, last: int, known: frozenset[int]) -> None:
-        self._blocks = iter([range(start, min(start + _BLOCK, last + 1)) for start in range(first, last + 1, _BLOCK)])
+    def __init__(self, first: int, last: int, known: frozenset[int], claims: Path | None = None) -> None:
+        starts = range(first - first % _BLOCK, last + 1, _BLOCK)  # the same for servers with other ranges
+        self._blocks = iter([range(max(first, start), min(start + _BLOCK, last + 1)) for start in starts])
         self._known = known
+        self._directory = claims or Path("/run" if os.access("/run", os.W_OK) else "/tmp", _CLAIMS)  # noqa: S108 - checked
         self._free: deque[int] = deque()
-        self._claims: list[socket.socket] = []
+        self._claims: list[int] = []
 
     def acquire(self) -> int:
         """The one that has been free for longest. Raises OSError where there is none."""
@@ -79,12 +86,15 @@ class Uids:
         return self._free.popleft()
 
     def _claim(self, block: range) -> bool:
-        claim = socket.socket(socket.AF_UNIX)
+        with opened(_open_claims(self._directory)) as directory:
+            claim = os.open(str(block[0] - block[0] % _BLOCK), _CLAIM, 0o600, dir_fd=directory)
         try:
-            claim.bind(f"\0polyrepl-uids-{block[0]}")
-        except OSError:  # another server's
-            claim.close()
-            return False
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(claim)
+            if error.errno == errno.EWOULDBLOCK:  # another server's
+                return False
+            raise
         self._claims.append(claim)
         return True
 
@@ -95,7 +105,19 @@ class Uids:
     def close(self) -> None:
         """Let others have them. May be called again."""
         while self._claims:
-            self._claims.pop().close()
+            os.close(self._claims.pop())
+
+
+def _open_claims(path: Path) -> int:
+    """The directory of claims, made if it is not there. Raises PermissionError for one that others can enter, and OSError."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+    directory = os.open(path, DIRECTORY)
+    info = os.fstat(directory)
+    if info.st_uid != os.geteuid() or info.st_mode & 0o077:
+        os.close(directory)
+        raise PermissionError(errno.EPERM, f"{path} must be a directory of the user {os.geteuid()} with mode 0700")
+    return directory
 
 
 @contextlib.contextmanager

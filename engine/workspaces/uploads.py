@@ -8,7 +8,7 @@ import stat
 import threading
 import uuid
 
-from engine.errors import FileTooLarge
+from engine.errors import FileTooLarge, StorageFull
 from engine.models import FileInfo
 from engine.workspaces.beneath import check_file
 from engine.workspaces.files import file_info
@@ -103,9 +103,14 @@ class Upload:
         return info.st_size
 
     def _reserve(self, *, files: bool, size: int) -> None:
-        if self._usage is not None:
+        if self._usage is None:
+            return
+        try:
             self._usage.reserve(self._limits, files=int(files), size=size)
-            self._reserved += size
+        except StorageFull:  # as of the latest count
+            self._usage.count_again(self._root, self._limits)
+            self._usage.reserve(self._limits, files=int(files), size=size)
+        self._reserved += size
 
     def _release(self) -> None:
         if self._usage is not None:

@@ -7,6 +7,7 @@ import gc
 import inspect
 import io
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from polyrepl import (
     CodeFailed,
     Done,
     InputRequest,
+    InvalidRequest,
     Started,
     Stdout,
 )
@@ -86,6 +88,22 @@ def test_wishes_are_carried_out(client: Client) -> None:
     assert client.run_code("len(lines)", context_id="w").text == "2"
     assert client.run_code("const n: number = 2; n", language="ts", context_id="w").text == "2"
     assert client.run_code("while True: pass", context_id="w", timeout=0.3).status == "timeout"
+
+
+def test_a_new_context_has_the_isolation_the_network_and_the_limits_that_were_asked_for(client: Client) -> None:
+    default = client.contexts.create(context_id="default")
+    wanted = {"limits": {"open_files": 200}, "isolation": default.isolation, "network": default.network}
+    made = client.contexts.create(context_id="i1", **wanted)
+    assert (made.limits or {})["open_files"] == 200
+    assert (made.isolation, made.network) == (default.isolation, default.network)
+    code = "import resource; resource.getrlimit(resource.RLIMIT_NOFILE)[1]"
+    assert client.run_code(code, context_id="i2", **wanted).text == "200"
+    client.executions.wait(client.executions.start("1", context_id="i3", **wanted).execution_id)
+    assert (client.contexts.get("i3").limits or {})["open_files"] == 200
+    for field, value in (("isolation", "strong"), ("network", "some"), ("limits", {"open_files": -1})):
+        for call in (client.contexts.create, partial(client.run_code, "1")):
+            with pytest.raises(InvalidRequest, match=field):
+                call(context_id=f"not-{field}", **{field: value})
 
 
 def test_the_same_key_runs_the_code_once(client: Client) -> None:

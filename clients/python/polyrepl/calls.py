@@ -103,6 +103,9 @@ class RunOptions(TypedDict, total=False):
     rollback: bool
     data: bool
     files: bool
+    limits: Mapping[str, float] | None
+    isolation: str | None
+    network: str | None
     deadline: float | None
 
 
@@ -120,6 +123,9 @@ def execute(
     rollback: bool = False,
     data: bool = False,
     files: bool = False,
+    limits: Mapping[str, float] | None = None,
+    isolation: str | None = None,
+    network: str | None = None,
     deadline: float | None = None,
 ) -> Call[results.Result]:
     """Code to run, with the options of `RunOptions`. With its key (Idempotency-Key) it may be sent again, and runs once."""
@@ -135,6 +141,7 @@ def execute(
         "on_error": "rollback" if rollback else None,
         "data": data or None,
         "files": files or None,
+        **_context_options(limits, isolation, network),
     }
     return _post(
         "/execute",
@@ -144,6 +151,13 @@ def execute(
         deadline=deadline if deadline is not None else (timeout or EXECUTION) + _SLACK,
         is_repeatable=True,
     )
+
+
+def _context_options(
+    limits: Mapping[str, float] | None, isolation: str | None, network: str | None
+) -> dict[str, object]:
+    """What a new context is made with."""
+    return {"limits": None if limits is None else dict(limits), "isolation": isolation, "network": network}
 
 
 def get_execution(execution_id: str) -> Call[results.Result]:
@@ -159,13 +173,18 @@ def provide_input(execution_id: str, value: str) -> Call[None]:
 
 
 def create_context(
-    language: str | None, context_id: str | None, cwd: str | None, limits: Mapping[str, float] | None = None
+    language: str | None,
+    context_id: str | None,
+    cwd: str | None,
+    limits: Mapping[str, float] | None = None,
+    isolation: str | None = None,
+    network: str | None = None,
 ) -> Call[models.ContextInfo]:
     fields = {
         "language": language,
         "context_id": context_id,
         "cwd": cwd,
-        "limits": None if limits is None else dict(limits),
+        **_context_options(limits, isolation, network),
     }
     return _post("/contexts", models.ContextInfo, fields, is_repeatable=context_id is not None)
 

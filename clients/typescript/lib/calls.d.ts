@@ -2,7 +2,14 @@
 import type { Call, CallOptions } from './http.js';
 /** For what is no execution: a queue, a kernel's start, the way there and back. */
 export declare const SLACK_MS = 60000;
-export interface StreamOptions extends CallOptions {
+/** Of a context that is made; by default as the server has it, which also decides what may be asked for. */
+export interface ContextOptions {
+    /** What it may take: bytes, seconds, numbers. */
+    limits?: Record<string, number>;
+    isolation?: 'none' | 'process' | 'landlock' | 'namespaces';
+    network?: 'none' | 'open';
+}
+export interface StreamOptions extends CallOptions, ContextOptions {
     language?: string;
     contextId?: string;
     envVars?: Record<string, string>;

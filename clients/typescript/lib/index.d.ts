@@ -1,5 +1,5 @@
 /** A client of a polyrepl server, for Node, Deno, Bun and browsers. It depends on nothing but `fetch`. */
-export type { StreamOptions } from './calls.js';
+export type { ContextOptions, StreamOptions } from './calls.js';
 export { Client, type RunOptions } from './client.js';
 export { ApiError, CodeFailed, ConnectionFailed, DeadlineExceeded, PolyreplError, UnexpectedAnswer } from './errors.js';
 export type { CallOptions, ClientOptions } from './http.js';

@@ -1,5 +1,5 @@
 /** What the client calls by what it is about: contexts, executions, checkpoints, packages, files. */
-import { type StreamOptions } from './calls.js';
+import { type ContextOptions, type StreamOptions } from './calls.js';
 import { type Body, type Call, type CallOptions, type Http } from './http.js';
 import { Result } from './result.js';
 import { EventStream } from './stream.js';
@@ -18,7 +18,7 @@ declare class Resource {
 /** The places where code runs. */
 export declare class Contexts extends Resource {
     /** Make a context, or find the one of that id, and return when its kernel is ready. */
-    create(options?: LanguageOptions & {
+    create(options?: LanguageOptions & ContextOptions & {
         contextId?: string;
         cwd?: string;
     }): Promise<ContextInfo>;

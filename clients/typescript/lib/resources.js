@@ -26,7 +26,8 @@ class Resource {
 export class Contexts extends Resource {
     /** Make a context, or find the one of that id, and return when its kernel is ready. */
     create(options = {}) {
-        const json = { language: options.language, context_id: options.contextId, cwd: options.cwd };
+        const { language, contextId, cwd, limits, isolation, network } = options;
+        const json = { language, context_id: contextId, cwd, limits, isolation, network };
         return this.post('/contexts', options, { json, isRepeatable: options.contextId !== undefined });
     }
     async list(options) {

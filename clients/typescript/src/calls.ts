@@ -6,7 +6,15 @@ import type { Call, CallOptions } from './http.ts';
 export const SLACK_MS = 60_000;
 const EXECUTION_MS = 30_000;
 
-export interface StreamOptions extends CallOptions {
+/** Of a context that is made; by default as the server has it, which also decides what may be asked for. */
+export interface ContextOptions {
+  /** What it may take: bytes, seconds, numbers. */
+  limits?: Record<string, number>;
+  isolation?: 'none' | 'process' | 'landlock' | 'namespaces';
+  network?: 'none' | 'open';
+}
+
+export interface StreamOptions extends CallOptions, ContextOptions {
   language?: string;
   contextId?: string;
   envVars?: Record<string, string>;
@@ -41,6 +49,9 @@ export function executeCall(code: string, options: StreamOptions, headers: Recor
       on_error: options.rollback ? 'rollback' : undefined,
       data: options.data,
       files: options.files,
+      limits: options.limits,
+      isolation: options.isolation,
+      network: options.network,
     },
     isRepeatable: true,
     deadlineMs: options.deadlineMs ?? (options.timeoutMs ?? EXECUTION_MS) + SLACK_MS,

@@ -1,6 +1,6 @@
 /** A client of a polyrepl server, for Node, Deno, Bun and browsers. It depends on nothing but `fetch`. */
 
-export type { StreamOptions } from './calls.ts';
+export type { ContextOptions, StreamOptions } from './calls.ts';
 export { Client, type RunOptions } from './client.ts';
 export { ApiError, CodeFailed, ConnectionFailed, DeadlineExceeded, PolyreplError, UnexpectedAnswer } from './errors.ts';
 export type { CallOptions, ClientOptions } from './http.ts';

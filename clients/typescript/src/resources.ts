@@ -1,6 +1,6 @@
 /** What the client calls by what it is about: contexts, executions, checkpoints, packages, files. */
 
-import { executeCall, execution, file, place, rest, SLACK_MS, type StreamOptions } from './calls.ts';
+import { type ContextOptions, executeCall, execution, file, place, rest, SLACK_MS, type StreamOptions } from './calls.ts';
 import { UnexpectedAnswer } from './errors.ts';
 import { type Body, type Call, type CallOptions, type Http, Progress } from './http.ts';
 import { Result } from './result.ts';
@@ -52,8 +52,9 @@ class Resource {
 /** The places where code runs. */
 export class Contexts extends Resource {
   /** Make a context, or find the one of that id, and return when its kernel is ready. */
-  create(options: LanguageOptions & { contextId?: string; cwd?: string } = {}): Promise<ContextInfo> {
-    const json = { language: options.language, context_id: options.contextId, cwd: options.cwd };
+  create(options: LanguageOptions & ContextOptions & { contextId?: string; cwd?: string } = {}): Promise<ContextInfo> {
+    const { language, contextId, cwd, limits, isolation, network } = options;
+    const json = { language, context_id: contextId, cwd, limits, isolation, network };
     return this.post('/contexts', options, { json, isRepeatable: options.contextId !== undefined });
   }
 

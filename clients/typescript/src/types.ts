@@ -116,6 +116,9 @@ export interface ContextInfo {
   last_activity: string;
   queued: number;
   execution_count: number;
+  limits?: Record<string, number>;
+  isolation?: 'none' | 'process' | 'landlock' | 'namespaces';
+  network?: 'none' | 'open';
 }
 
 export interface Obstacle {

@@ -12,6 +12,7 @@ import zmq
 from engine.errors import MessageError
 from engine.jupyter import DELIMITER, Channel, Message, Session
 from engine.kernels.channels.channels import NO_MEMORY, Channels, Receiver
+from engine.kernels.channels.ipc import IpcSockets
 from engine.kernels.channels.turns import Turn, turns_of
 
 # Jupyter messaging protocol, "Wire protocol": the names of the ports in connection info
@@ -25,6 +26,7 @@ _NUDGE_INTERVAL = 0.5  # seconds between kernel_info requests to a kernel that d
 _LARGE = 256 * 1024  # bytes of a message that is read in steps
 _BACKLOG = 64  # messages of a kernel that waits for us
 _RECONNECT_MS = 5
+_LOOK_SECONDS = (0.005, 0.5)  # between looks for a socket that is not there yet: the first time, and the longest
 _HANDSHAKE_TIMEOUT = 5.0  # seconds
 
 
@@ -52,6 +54,8 @@ class ZmqChannels(Channels):
         self._identity = self._session.id.encode()
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
+        self._ipc = IpcSockets(str(connection_info["ip"])) if connection_info["transport"] == "ipc" else None
+        self._waiting: dict[Channel, list[Sequence[bytes]]] = {}  # what is sent to sockets that are not there yet
         self._heard: asyncio.Future[None] = self._loop.create_future()  # iopub reaches us
         self._answered: asyncio.Future[None] = self._loop.create_future()  # shell reaches the kernel
         self._greeted = False
@@ -115,6 +119,9 @@ class ZmqChannels(Channels):
         if self._closed:  # a socket that is made now would stay, and the end of the zmq context waits for all of them
             return
         socket = self._sockets.get(channel) or self._connect(channel)
+        if channel in self._waiting:
+            self._waiting[channel].append(frames)
+            return
         socket.send_multipart(frames, copy=True)
         # The descriptor is edge-triggered and sending consumes edges: look once ourselves.
         self._schedule_drain()
@@ -132,6 +139,9 @@ class ZmqChannels(Channels):
             _, socket = self._sockets.popitem()
             self._loop.remove_reader(_fd(socket))
             socket.close(0)
+        self._waiting.clear()
+        if self._ipc is not None:
+            self._ipc.close()
         for future in (self._heard, self._answered):
             future.cancel()
 
@@ -151,10 +161,27 @@ class ZmqChannels(Channels):
             self._dial(channel)
         return socket
 
-    def _dial(self, channel: Channel) -> None:
+    def _dial(self, channel: Channel, pause: float = _LOOK_SECONDS[0]) -> None:
+        """Connect, if need be as soon as the kernel's socket is there: what is sent waits until then."""
+        if self._closed:
+            return
         port = self._info[_PORTS[channel]]
-        separator = "-" if self._info["transport"] == "ipc" else ":"
-        self._sockets[channel].connect(f"{self._info['transport']}://{self._info['ip']}{separator}{port}")
+        if self._ipc is None:
+            self._sockets[channel].connect(f"tcp://{self._info['ip']}:{port}")
+            return
+        try:
+            path = self._ipc.find(port)
+        except OSError as error:
+            self._waiting.setdefault(channel, [])  # for good
+            self._receiver.note_broken(MessageError(f"its socket cannot be reached: {error.strerror}"))
+            return
+        if path is None:
+            self._waiting.setdefault(channel, [])
+            self._loop.call_later(pause, self._dial, channel, min(2 * pause, _LOOK_SECONDS[1]))
+            return
+        self._sockets[channel].connect(f"ipc://{path}")
+        for frames in self._waiting.pop(channel, ()):
+            self._put(channel, frames)
 
     def _schedule_drain(self) -> None:
         if not self._drain_scheduled:

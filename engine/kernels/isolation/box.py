@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,14 @@ class BoxState(Enum):
 class Box:
     """Made by `make`, ended by `close`, by the last `leave`, or by the end of its init.
 
-    `slot`: whose files it shows; `directory`: that of the one kernel that is started in it."""
+    `slot`: whose files it shows; `directory`: that of the one kernel that is started in it; `written`: the paths of this machine
+    that can be written to in it."""
 
-    def __init__(self, slot: Slot, directory: Path, *, network: str) -> None:
+    def __init__(self, slot: Slot, directory: Path, *, network: str, written: Iterable[str] = ()) -> None:
         self.slot = slot
         self.directory = directory
         self.network = network
+        self.written = tuple(written)
         self.state = BoxState.MAKING
         self.pidfd = -1  # of init
         self.init_pid = 0
@@ -54,6 +57,7 @@ class Box:
         self._members = 0
         self._reason = ""
         self._socket: socket.socket | None = None
+        self._spawner: Zygote | None = None
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watchers: dict[int, Watcher] = {}  # by the number of the process in the box
         self._ends: dict[int, Exit] = {}
@@ -76,7 +80,8 @@ class Box:
         """Raises ZygoteFailed that names the part that does not work; nothing is left then."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        self._socket = ours
+        self._socket, self._spawner = ours, spawner
+        spawner.keep_for(self)
         try:
             with theirs:
                 await spawner.box(plan, theirs.fileno())
@@ -120,7 +125,7 @@ class Box:
             with contextlib.suppress(OSError):
                 pidfd = os.pidfd_open(pid)
                 try:
-                    if _parent_of(pid) == self.init_pid:  # still the same
+                    if self._is_child(pid):  # still the same
                         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 finally:
                     os.close(pidfd)
@@ -130,11 +135,15 @@ class Box:
         """The number that a branch has in the box. Raises ProcessLookupError for a process that is no child of the box's init."""
         with open(f"/proc/self/fdinfo/{pidfd}") as file:
             numbers = next((line.split()[1:] for line in file if line.startswith("NSpid:")), [])
-        if len(numbers) < 2 or int(numbers[0]) != pid or _parent_of(pid) != self.init_pid:
+        if len(numbers) < 2 or int(numbers[0]) != pid or not self._is_child(pid):
             raise ProcessLookupError("its process is none of its box")
         self._branches.add(pid)
         self._expected_until = 0.0
         return int(numbers[-1])
+
+    def _is_child(self, pid: int) -> bool:
+        """Whether init is the parent of a process, whose pidfd the caller has. When init has ended, another process may have its number."""
+        return _parent_of(pid) == self.init_pid and self.pidfd >= 0 and not _has_ended(self.pidfd)
 
     def watch(self, inner: int, watcher: Watcher, *, has_ended: bool) -> None:
         """Tell `watcher` how a process of the box ends that is init's child. `has_ended`: it has, so a report may be there already;
@@ -156,6 +165,9 @@ class Box:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._socket.close()
             self._socket = None
+        if self._spawner is not None:
+            self._spawner.let_go(self)
+            self._spawner = None
         for fd in (self.pidfd, self._proc):
             if fd >= 0:
                 os.close(fd)
@@ -233,6 +245,12 @@ def _pid_of(pidfd: int) -> int:
     """The number that the process of a pidfd has for us. Raises OSError or ValueError."""
     with open(f"/proc/self/fdinfo/{pidfd}") as file:
         return next((int(line.split()[1]) for line in file if line.startswith("Pid:")), 0)
+
+
+def _has_ended(pidfd: int) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _children_of(pid: int) -> set[int]:

@@ -15,7 +15,7 @@ from jupyter_client.kernelspec import KernelSpec
 from engine.errors import KernelStartFailed
 from engine.kernels.isolation.box import Box
 from engine.kernels.isolation.view import View
-from engine.kernels.provisioners import ZygoteFailed, Zygotes
+from engine.kernels.provisioners import Zygote, ZygoteFailed, Zygotes, ZygoteState
 from engine.log import get_logger
 from engine.workspaces import RunDir, Slot
 
@@ -26,6 +26,7 @@ _QUIET = 0.05  # seconds after the latest take, in which the new context has the
 _AT_ONCE = 2
 _TICK = 5.0  # seconds between looks at demand that falls
 _PAUSE = 5.0  # seconds before the next try, after a failure
+_SPAWNERS = 2  # that are asked for one box, if the first turns out to be of no use
 _TITLE = "isolation"
 
 
@@ -117,23 +118,40 @@ class Boxes:
         self, slot: Slot, spec: KernelSpec | None, extra: list[Path], *, network: str, read: Iterable[str] = ()
     ) -> Box:
         name = _TITLE if spec is None else spec.display_name
-        spawner = await self._spawners.settled()
-        if spawner is None:
-            raise KernelStartFailed(name, f"its isolation failed: the spawner: {self._spawners.describe()}")
+        for _ in range(_SPAWNERS):
+            spawner = await self._spawners.settled()
+            if spawner is None:
+                raise KernelStartFailed(name, f"its isolation failed: the spawner: {self._spawners.describe()}")
+            try:
+                return await self._make_by(spawner, slot, spec, extra, network=network, read=read)
+            except ZygoteFailed as error:
+                reason = str(error)
+                if spawner.state is ZygoteState.READY:  # another one would do no better
+                    break
+        raise KernelStartFailed(name, f"its isolation failed: {reason}")
+
+    async def _make_by(
+        self,
+        spawner: Zygote,
+        slot: Slot,
+        spec: KernelSpec | None,
+        extra: list[Path],
+        *,
+        network: str,
+        read: Iterable[str],
+    ) -> Box:
         directory = self._run_dir.new_kernel_dir_of(slot)
-        box = Box(slot, directory, network=network)
+        write = [slot.path, directory, *extra]
+        box = Box(slot, directory, network=network, written=map(str, write))
         try:
             self._root.mkdir(mode=0o700, exist_ok=True)
-            write = [slot.path, directory, *extra]
             plan = await asyncio.to_thread(
                 self._view.plan, self._root, spec, write, network=network, uid=slot.uid, read=read
             )
             await box.make(spawner, plan)
-        except BaseException as error:
+        except BaseException:
             box.close()
             await asyncio.shield(self._run_dir.remove(directory))
-            if isinstance(error, ZygoteFailed):
-                raise KernelStartFailed(name, f"its isolation failed: {error}") from None
             raise
         return box
 

@@ -75,6 +75,7 @@ class Isolator:
         self._boxed: Zygotes | None = None
         self._boxes: Boxes | None = None
         self._trial_boxes: dict[Slot, Box] = {}
+        self._no_landlock = ""
 
     def __repr__(self) -> str:
         return f"<Isolator {self.default.tier.name}>"
@@ -135,7 +136,10 @@ class Isolator:
         return tier
 
     def _tell(self, tier: Tier) -> None:
-        """One line, for less than there could be."""
+        """One line, for less than there could be, and one for a way round."""
+        networks = (self.default.network, *(self._settings.networks_allowed or ()))
+        if tier.refuses_network and "open" in networks and self._settings.secret is None:
+            get_logger().warning("network_reaches_the_server", risk="code with an open network can use it: set a token")
         if tier is Tier.NONE and os.geteuid() == 0:
             get_logger().warning("runs_as_root", risk=ROOT_WARNING)
         if tier is Tier.NAMESPACES or not self._is_on:
@@ -151,7 +155,7 @@ class Isolator:
         tier = self.default.tier
         said = f"{tier.label}, network {self.default.network}"
         if tier is Tier.NAMESPACES:
-            return said
+            return f"{said}; without Landlock: {self._no_landlock}" if self._no_landlock else said
         if self._settings.isolation == tier.label:
             return f"{said}, as the setting isolation says"
         return f"{said}; not {Tier(tier + 1).label}: {self.capability.missing(Tier(tier + 1))}"
@@ -205,8 +209,7 @@ class Isolator:
         if found.tier is Tier.NAMESPACES:
             box = await self._boxes_for(spec).acquire(slot, spec, extra, network=found.network)
             box.join()
-            confinement = replace(base, tier=found.tier, uid=slot.uid, box=box.pidfd)
-            return Enclosure(box.directory, confinement, box)
+            return Enclosure(box.directory, self._in_box(box, base), box)
         if found.tier is Tier.NONE:
             return Enclosure(run_dir.new_kernel_dir(), base)
         directory = run_dir.new_kernel_dir_of(slot)
@@ -229,7 +232,16 @@ class Isolator:
             return EnclosedTool(await self._bare(Isolation(tier, "open"), None, slot, extra, base, read), spawner)
         box = await self._boxes.make_for_tools(slot, extra, read)
         box.join()
-        return EnclosedTool(replace(base, tier=tier, uid=slot.uid, box=box.pidfd), spawner, box)
+        return EnclosedTool(self._in_box(box, base), spawner, box)
+
+    def _in_box(self, box: Box, base: Confinement) -> Confinement:
+        rules = None if self._no_landlock else self._view.rules_in(box)
+        return replace(base, tier=Tier.NAMESPACES, uid=box.slot.uid, box=box.pidfd, rules=rules)
+
+    def forgo_landlock(self, reason: str) -> None:
+        """Boxes work here, and Landlock in them does not."""
+        self._no_landlock = reason
+        get_logger().warning("boxes_without_landlock", reason=reason)
 
     async def _bare(
         self,
@@ -267,7 +279,7 @@ class Isolator:
             if self._boxes is None:
                 raise KernelStartFailed("isolation", "its isolation failed: there is no spawner")
             box = self._trial_boxes[slot] = await self._boxes.make_for_trial(slot)
-            return replace(base, tier=tier, uid=slot.uid, box=box.pidfd)
+            return self._in_box(box, base)
         network: Network = self._settings.network or ("none" if tier.refuses_network else "open")
         return await self._bare(Isolation(tier, network), None, slot, (), base)
 

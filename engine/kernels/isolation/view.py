@@ -9,11 +9,12 @@ from typing import Any, Protocol
 
 from jupyter_client.kernelspec import KernelSpec
 
+from engine.kernels.isolation.box import Box
 from engine.kernels.provisioners import Rules
 from engine.settings import Settings
 
 # What Landlock shows besides the view: a box has a root of its own. Nothing of /etc that may hold a secret.
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sys/devices/system", "/dev/pts")
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sys/devices/system")
 _ETC = (
     *(
         "alternatives",
@@ -40,7 +41,8 @@ _ETC = (
     *("mime.types", "nsswitch.conf", "os-release", "passwd", "pki", "protocols", "R", "redhat-release", "resolv.conf"),
     *("rpc", "services", "ssl", "terminfo", "texmf", "timezone"),
 )
-_WRITABLE = ("/dev/ptmx", "/dev/pts", "/dev/tty", "/dev/shm")  # noqa: S108 - semaphores of libc lie there
+_WRITABLE = ("/dev/ptmx", "/dev/tty", "/dev/shm")  # noqa: S108 - semaphores of libc lie there
+_TERMINALS = "/dev/pts"  # of an ordinary user's contexts, and of that user, too: then for none of them
 
 
 class Readable(Protocol):
@@ -91,9 +93,14 @@ class View:
             "mounts": [list(pair) for pair in self._settings.mounts],
         }
 
+    def rules_in(self, box: Box) -> Rules:
+        """What Landlock lets code write to in a box besides what the box has of its own; it lets code read all that is there."""
+        return Rules((), (*box.written, *self._devices), network=True)
+
     def rules(self, spec: KernelSpec | None, write: Iterable[Path], *, network: str, read: Iterable[str] = ()) -> Rules:
         """The same for Landlock, which shows paths where they are: a mount at another path is not there."""
         mounts = [source for source, target in self._settings.mounts if source == target]
         shown = [*_SYSTEM, *(f"/etc/{name}" for name in _ETC), *self.of(spec), *mounts, *read]
-        written = [*map(str, write), *_WRITABLE, *self._devices]
+        terminals = [_TERMINALS] if os.geteuid() == 0 else []
+        written = [*map(str, write), *_WRITABLE, *terminals, *self._devices]
         return Rules(tuple(shown), tuple(written), network=network == "open")

@@ -13,7 +13,7 @@ from engine.kernels.provisioners.provisioner import (
     Provisioner,
 )
 from engine.kernels.provisioners.spawn import SpawnProvisioner
-from engine.kernels.provisioners.zygote import Watcher, Zygote, ZygoteFailed
+from engine.kernels.provisioners.zygote import Watcher, Zygote, ZygoteFailed, ZygoteState
 from engine.kernels.provisioners.zygotes import Waker, World, Zygotes
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "World",
     "Zygote",
     "ZygoteFailed",
+    "ZygoteState",
     "Zygotes",
     "hide_process",
     "open_pidfd",

@@ -18,6 +18,9 @@ Limits = Mapping[str, tuple[int, int]]
 """Soft and hard limit by name, as in setrlimit(2) without the prefix."""
 
 _PR_SET_DUMPABLE = 4
+_NO_CORE = (
+    1  # byte: no file, and no program of the machine that core dumps are piped to, which 0 does not stop (core(5))
+)
 # A server raises its own number of open files later. Its kernels keep the number that it was started with.
 _OPEN_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
 
@@ -88,7 +91,7 @@ class Confinement:
             message["cpus"] = list(self.cpus)
         if self.tier is Tier.NONE:
             return message
-        message["rlimits"].setdefault("CORE", [0, 0])
+        message["rlimits"].setdefault("CORE", [_NO_CORE, _NO_CORE])
         message["no_new_privs"] = True
         if self.uid is not None:
             message["uid"] = self.uid

@@ -23,6 +23,7 @@ _MAX_WATCHED = 200
 _ANSWER_TIMEOUT = 10.0
 _END_TIMEOUT = 5.0
 _MAX_REASON = 500
+_MAKER = "the maker of boxes"  # the part that the spawner names, if it is gone
 _LOOK_INTERVAL = 0.5  # seconds for which a look at the watched paths is good
 
 
@@ -121,6 +122,7 @@ class Zygote:
         self._numbers = 0
         self._pending: dict[int, _Pending] = {}
         self._kernels: dict[int, Watcher] = {}
+        self._boxes: set[object] = set()
 
     def __repr__(self) -> str:
         return f"<Zygote {self.generation} {self.state.name}, {len(self._kernels)} kernels>"
@@ -135,8 +137,8 @@ class Zygote:
 
     @property
     def is_needed(self) -> bool:
-        """Whether kernels of it live, or are about to."""
-        return bool(self._kernels or self._pending)
+        """Whether kernels or boxes of it live, or are about to."""
+        return bool(self._kernels or self._pending or self._boxes)
 
     @property
     def reason(self) -> str:
@@ -200,8 +202,26 @@ class Zygote:
         return fork
 
     async def box(self, plan: Mapping[str, Any], fd: int) -> None:
-        """Have a box made (runtimes/README.md); how that ends, its socket says, of which `fd` is the other end. Raises ZygoteFailed."""
-        await self._ask({"op": "box", "plan": dict(plan)}, None, [fd])
+        """Have a box made (runtimes/README.md); how that ends, its socket says, of which `fd` is the other end. Raises ZygoteFailed.
+
+        Without its maker of boxes this one makes none any more, and is stale."""
+        try:
+            await self._ask({"op": "box", "plan": dict(plan)}, None, [fd])
+        except ZygoteFailed as error:
+            if self.state is ZygoteState.READY and _MAKER in str(error):
+                self.state, self._reason = ZygoteState.STALE, str(error)
+            raise
+
+    def keep_for(self, box: object) -> None:
+        """A box of it is there, which would end with it."""
+        self._boxes.add(box)
+
+    def let_go(self, box: object) -> None:
+        """The box has ended. May be called again."""
+        if box in self._boxes:
+            self._boxes.discard(box)
+            if self._keeper is not None:
+                self._keeper.note_change(self)
 
     def take_world(self) -> int:
         """The descriptor that came with its greeting, which is the caller's from now on; -1: none came."""

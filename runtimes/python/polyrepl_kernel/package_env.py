@@ -62,15 +62,24 @@ def readdress(directory: str) -> None:
 
 
 def interpreter_sites() -> list[str]:
-    """Where this interpreter finds what is not its standard library."""
+    """Where this interpreter finds what is not its standard library. pip ends at one that it cannot list: isolated, it sees no
+    directory that is outside of the interpreter's own, such as that of an editable installation."""
     standard = sysconfig.get_path("stdlib")
     return [
         entry
         for entry in sys.path
-        if os.path.isdir(entry)
+        if _is_listable(entry)
         and os.path.abspath(entry) not in _OURS
         and (os.path.basename(entry) in ("site-packages", "dist-packages") or not entry.startswith(standard))
     ]
+
+
+def _is_listable(directory: str) -> bool:
+    try:
+        os.scandir(directory).close()
+    except OSError:
+        return False
+    return True
 
 
 def write(path: str, text: str) -> None:

@@ -6,6 +6,9 @@ const client: Client = new Client({ url: 'http://127.0.0.1:1', retries: 0 });
 export async function program(signal: AbortSignal): Promise<string | undefined> {
   const result: Result = await client.runCode('6 * 7', { contextId: 'demo', timeoutMs: 1000, signal });
   for await (const event of client.stream('print(1)', { language: 'python', signal })) handle(event);
+  await client.contexts.create({ isolation: 'namespaces', network: 'none', limits: { memory: 1e9 } });
+  // @ts-expect-error - there is no such isolation
+  await client.contexts.create({ isolation: 'strong' });
   const files = await client.files.list('demo', { recursive: true });
   const sizes: number[] = files.items.map((file) => file.size);
   try {

@@ -35,6 +35,17 @@ export async function run(options, name) {
   const thrown = await rejection(Promise.resolve().then(() => failed.orThrow()));
   equal([thrown instanceof CodeFailed, thrown.code], [true, 'ZeroDivisionError'], 'orThrow');
 
+  const wanted = { limits: { open_files: 200 }, isolation: 'landlocked' };
+  for (const call of [() => client.contexts.create(wanted), () => client.runCode('1', wanted)]) {
+    const refused = await rejection(call());
+    equal([refused.code, refused.message.includes('isolation')], ['InvalidRequest', true], 'an isolation that is none');
+  }
+  const usual = await client.contexts.create({ contextId: `${contextId}-limited`, limits: { open_files: 200 } });
+  equal(usual.limits.open_files, 200, 'limits');
+  const { isolation, network } = usual;
+  const same = await client.contexts.create({ contextId: `${contextId}-same`, isolation, network });
+  equal([same.isolation, same.network], [isolation, network], 'isolation and network');
+
   const seen = [];
   const asked = await client.runCode('name = input("name? ")\nprint("hello", name)\nname.upper()', {
     contextId,

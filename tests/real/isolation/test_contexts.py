@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from engine.errors import InvalidRequest
 from engine.kernels import KernelSpecs
 from engine.models import Result
 from engine.settings import Tier
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
 Run = Callable[..., Awaitable[Result]]
@@ -181,3 +183,63 @@ async def test_a_foreign_kernel_runs_in_a_box(place: Path, kernel: str) -> None:
         await execution.wait()
         (item,) = execution.result().items
         assert str(item.text).endswith("2")
+
+
+async def test_landlock_holds_in_a_box_too(engine: Engine, run: Run) -> None:
+    """Linux lets a process put 16 sets of rules on itself."""
+    isolator = engine.backends[0].isolator
+    assert isolator is not None
+    if "without Landlock" in isolator.describe():
+        pytest.skip(isolator.describe())
+    code = """
+import subprocess, sys
+program = '''
+import ctypes, os, struct
+libc = ctypes.CDLL(None)
+layers = 0
+while True:
+    rules = libc.syscall(444, struct.pack('Q', 1), 8, 0)
+    if libc.syscall(446, rules, 0): break
+    layers += 1
+print(layers)
+'''
+print(subprocess.run([sys.executable, '-I', '-S', '-c', program], capture_output=True, text=True).stdout.strip())
+"""
+    result = await run(code, context_id="c")
+    assert result.logs.stdout == ["15"], result
+
+
+async def test_boxes_are_made_again_after_their_maker_has_ended(engine: Engine, run: Run) -> None:
+    """Its boxes end with it: the spawner ends what becomes an orphan."""
+    await run("1", context_id="before")
+    context = engine.contexts.get("before")[0]
+    makers = [pid for pid in _processes() if _name_of(pid) == "pr-boxes" and _is_ours(pid)]
+    assert makers
+    for pid in makers:
+        os.kill(pid, signal.SIGKILL)
+    await until(lambda: context.kernel is None or not context.kernel.is_alive)
+    for number in range(8):  # more than there are spares
+        assert (await run("print(6 * 7)", context_id=f"after-{number}")).logs.stdout == ["42"]
+
+
+def _processes() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _is_ours(pid: int) -> bool:
+    """Whether a process descends from this one."""
+    while pid > 1:
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            return False
+        if pid == os.getpid():
+            return True
+    return False

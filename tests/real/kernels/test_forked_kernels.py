@@ -117,10 +117,15 @@ async def test_a_kernel_leaves_no_descriptor_in_the_server(bare: Forks):
     await (await bare.start()).kill()
     before = open_fds()
     for _ in range(3):
-        kernel = await bare.start()
-        assert len(set(open_fds()) - set(before)) == 4
+        workspace = bare.run_dir.new_workspace("test")
+        kernel = await bare.start(workspace)
+        kinds = Counter(place.partition(":[")[0] for fd, place in open_fds().items() if fd not in before)
+        directories = [str(workspace.slot.path), str(workspace.root), str(workspace.cwd)]
+        assert kinds == {"socket": 1, "pipe": 2, "anon_inode": 1, **dict.fromkeys(directories, 1)}
         await run(kernel, "import os; os.write(2, b'x')")
         await kernel.kill()
+        workspace.close()
+        assert await bare.run_dir.remove(workspace.root)
     assert set(open_fds()) == set(before)
 
 

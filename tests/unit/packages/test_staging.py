@@ -23,6 +23,27 @@ def run(*command: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=60, check=False)
 
 
+def test_a_place_that_cannot_be_listed_is_not_shown_to_pip(tmp_path: Path) -> None:
+    code = """
+import os, sys
+from polyrepl_kernel.package_env import interpreter_sites
+scandir = os.scandir
+def refusing(path):
+    if path == sys.argv[1]:
+        raise PermissionError  # as Landlock does
+    return scandir(path)
+found = [set(interpreter_sites())]
+os.scandir = refusing
+print(found[0] - set(interpreter_sites()) == {sys.argv[1]})
+"""
+    paths = [str(data_dir() / "runtimes" / "python"), str(tmp_path)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "True\n", done.stderr
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> tuple[Path, Path]:
     """A working directory, and a staging directory."""

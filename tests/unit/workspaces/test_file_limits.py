@@ -77,9 +77,13 @@ class TestQuotas:
         monkeypatch.setattr("engine.workspaces.usage._SHARE", 1e12)
         for number in range(3):
             await files.write(str(number), parts(b"x" * 600))
+        assert len(counts) == 1
         with pytest.raises(StorageFull):
             await files.write("more", parts(b"x" * 600))
-        assert len(counts) == 1
+        assert len(counts) == 2
+        (workspace.cwd / "0").unlink()  # by code, of which nothing is said
+        await files.write("more", parts(b"x" * 600))
+        assert len(counts) == 3
 
     async def test_the_number_of_files_is_limited(self, files: LocalFiles, workspace: Workspace):
         for number in range(10):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,8 @@ async def test_a_branch_lies_in_the_slot_of_its_source_which_goes_with_the_last(
     run_dir.close()
 
 
-def test_a_user_of_the_system_is_nobodys_and_no_other_servers() -> None:
-    ours, theirs = (Uids(FIRST, FIRST + 150, frozenset({FIRST})) for _ in range(2))
+def test_a_user_of_the_system_is_nobodys_and_no_other_servers(tmp_path: Path) -> None:
+    ours, theirs = (Uids(FIRST, FIRST + 150, frozenset({FIRST}), tmp_path / "claims") for _ in range(2))
     assert ours.acquire() == FIRST + 1
     assert theirs.acquire() == FIRST + 100  # the next block
     assert [theirs.acquire() for _ in range(50)][-1] == FIRST + 150
@@ -42,8 +43,38 @@ def test_a_user_of_the_system_is_nobodys_and_no_other_servers() -> None:
     theirs.close()
 
 
-def test_a_user_is_had_again_once_it_is_free() -> None:
-    uids = Uids(FIRST, FIRST + 1, frozenset())
+def test_ranges_that_overlap_in_part_share_no_user(tmp_path: Path) -> None:
+    ours = Uids(FIRST, FIRST + 99, frozenset(), tmp_path / "claims")
+    theirs = Uids(FIRST + 50, FIRST + 149, frozenset(), tmp_path / "claims")
+    assert ours.acquire() == FIRST
+    assert theirs.acquire() == FIRST + 100
+    ours.close()
+    theirs.close()
+
+
+@pytest.mark.parametrize("what", ["open to others", "link"])
+def test_users_are_claimed_in_a_directory_of_the_servers_user_alone(tmp_path: Path, what: str) -> None:
+    claims = tmp_path / "claims"
+    if what == "link":
+        Path(tmp_path, "elsewhere").mkdir(0o700)
+        claims.symlink_to("elsewhere")
+    else:
+        claims.mkdir()
+        claims.chmod(0o755)
+    with pytest.raises(OSError, match=r"mode 0700|Not a directory"):
+        Uids(FIRST, FIRST + 99, frozenset(), claims).acquire()
+
+
+def test_a_name_in_the_network_of_the_machine_takes_no_users(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as squatter:
+        squatter.bind(f"\0polyrepl-uids-{FIRST}")
+        uids = Uids(FIRST, FIRST + 99, frozenset(), tmp_path / "claims")
+        assert uids.acquire() == FIRST
+        uids.close()
+
+
+def test_a_user_is_had_again_once_it_is_free(tmp_path: Path) -> None:
+    uids = Uids(FIRST, FIRST + 1, frozenset(), tmp_path / "claims")
     first, second = uids.acquire(), uids.acquire()
     uids.release(first)
     assert uids.acquire() == first
@@ -54,7 +85,7 @@ def test_a_user_is_had_again_once_it_is_free() -> None:
 @needs_root
 async def test_as_root_all_in_a_slot_is_its_owners(tmp_path: Path) -> None:
     run_dir = RunDir(tmp_path / "base")
-    run_dir.open_to(Uids(FIRST, FIRST + 99, frozenset()))
+    run_dir.open_to(Uids(FIRST, FIRST + 99, frozenset(), tmp_path / "claims"))
     source = run_dir.new_workspace("c")
     source.prepare()
     uid = source.slot.uid

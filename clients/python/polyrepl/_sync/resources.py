@@ -47,10 +47,13 @@ class Contexts(_Resource):
         context_id: str | None = None,
         cwd: str | None = None,
         limits: Mapping[str, float] | None = None,
+        isolation: str | None = None,
+        network: str | None = None,
     ) -> ContextInfo:
         """Make a context, or find the one of that id, and return when its kernel is ready. `limits`: what it may take, such as
-        `{"memory": 500_000_000, "cpus": 1}`."""
-        return self._send(calls.create_context(language, context_id, cwd, limits))
+        `{"memory": 500_000_000, "cpus": 1}`. `isolation` (none, process, landlock, namespaces) and `network` (none, open): by default
+        as the server has it, which also decides what may be asked for."""
+        return self._send(calls.create_context(language, context_id, cwd, limits, isolation, network))
 
     def list(self) -> list[ContextInfo]:
         """All contexts of the server."""
@@ -137,9 +140,13 @@ class Executions(_Resource):
         env_vars: Mapping[str, str] | None = None,
         timeout: float | None = None,
         stdin: Sequence[str] | None = None,
+        limits: Mapping[str, float] | None = None,
+        isolation: str | None = None,
+        network: str | None = None,
         idempotency_key: str | None = None,
     ) -> Result:
-        """Run code and return at once; `get`, `events` and `wait` tell how it goes on."""
+        """Run code and return at once; `get`, `events` and `wait` tell how it goes on. `limits`, `isolation` and `network` are those
+        of a context that is made for it."""
         call = calls.execute(
             code,
             key=idempotency_key or transport.new_key(),
@@ -148,6 +155,9 @@ class Executions(_Resource):
             env_vars=env_vars,
             timeout=timeout,
             stdin=stdin,
+            limits=limits,
+            isolation=isolation,
+            network=network,
         )
         return self._send(dataclasses.replace(call, headers={**call.headers, "Prefer": "respond-async"}))
 

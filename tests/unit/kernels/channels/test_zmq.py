@@ -50,3 +50,43 @@ async def test_the_end_of_a_kernel_ends_the_wait_for_its_stdin(tmp_path: Path):
     await channels.aclose()
     context.term()
     assert left == {}
+
+
+async def test_a_link_in_the_place_of_a_kernels_socket_is_not_followed(tmp_path: Path):
+    """The control socket is dialled when it is first used: by then code has run."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    kernel = tmp_path / "kernel"
+    kernel.mkdir()
+    victim, own = context.socket(zmq.ROUTER), context.socket(zmq.ROUTER)
+    victim.bind(f"ipc://{tmp_path}/victim")
+    info = connection_info(kernel)
+    place = Path(f"{kernel}/k-{info['control_port']}")
+    place.symlink_to(tmp_path / "victim")
+    channels = ZmqChannels(info, Nobody(), context=context)
+    channels.send(Channel.CONTROL, "interrupt_request", {})
+    await asyncio.sleep(0.1)  # some looks
+    place.unlink()
+    own.bind(f"ipc://{place}")
+    assert await asyncio.to_thread(own.poll, 30_000)
+    assert not victim.poll(0)
+    place.unlink()
+    place.symlink_to(tmp_path / "victim")  # once it is connected
+    own.close(0)
+    assert not await asyncio.to_thread(victim.poll, 200)
+    await channels.aclose()
+    victim.close(0)
+    context.term()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kernel", "victim"]
+
+
+async def test_what_is_no_socket_is_not_connected_to(tmp_path: Path):
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    kernel = tmp_path / "kernel"
+    kernel.mkdir()
+    info = connection_info(kernel)
+    Path(f"{kernel}/k-{info['control_port']}").touch()
+    channels = ZmqChannels(info, Nobody(), context=context)
+    channels.send(Channel.CONTROL, "interrupt_request", {})
+    assert list(channels._waiting) == [Channel.CONTROL]
+    await channels.aclose()
+    context.term()

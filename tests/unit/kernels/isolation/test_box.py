@@ -38,6 +38,8 @@ class Spawner:
         self.plan: Mapping[str, Any] = {}
         self.asked = asyncio.Event()
         self.init: socket.socket
+        self.boxes: set[object] = set()
+        self.keep_for, self.let_go = self.boxes.add, self.boxes.discard
 
     async def box(self, plan: Mapping[str, Any], fd: int) -> None:
         self.plan = plan
@@ -83,7 +85,9 @@ async def test_a_box_is_ready_when_its_init_says_so(tmp_path: Path) -> None:
     assert box.is_ready
     assert box.init_pid == os.getpid()
     assert spawner.plan == {"root": "/r"}
+    assert spawner.boxes == {box}
     box.close()
+    assert spawner.boxes == set()
     assert spawner.init.recv(1) == b""
 
 
@@ -164,4 +168,37 @@ async def test_a_process_of_another_parent_is_no_branch(tmp_path: Path) -> None:
             box.inner_pid(pidfd, os.getppid())
     finally:
         os.close(pidfd)
+        box.close()
+
+
+async def test_a_child_of_a_stranger_with_the_number_of_an_ended_init_is_no_branch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(signal, "pidfd_send_signal", lambda pidfd, number: sent.append(number))
+    box, spawner = new_box(tmp_path), Spawner()
+    making = asyncio.create_task(box.make(spawner, {}))  # type: ignore[arg-type]
+    await spawner.asked.wait()
+    init = await asyncio.create_subprocess_exec("sleep", "60")
+    pidfd, proc = os.pidfd_open(init.pid), os.open("/proc", os.O_RDONLY)
+    spawner.say(b'{"made": true}', pidfd, proc)
+    spawner.say(b"ready")
+    async with asyncio.timeout(30):
+        await making
+        init.kill()
+        await init.wait()
+    box.init_pid = os.getpid()  # as if the number were used again
+    child = await asyncio.create_subprocess_exec("sleep", "60")
+    try:
+        box.join()
+        box.join()
+        box.leave()
+        assert sent == []
+        with pytest.raises(ProcessLookupError):
+            box.inner_pid(pidfd, child.pid)
+    finally:
+        child.kill()
+        await child.wait()
+        os.close(pidfd)
+        os.close(proc)
         box.close()
