@@ -33,6 +33,8 @@ from tests.harness.fixtures import (  # noqa: F401 - real and programs share the
     repl,
     server,
     shared,
+    shelf,
+    shown,
     typescript,
 )
 from tests.harness.processes import running_children

@@ -104,7 +104,7 @@ class Restoration:
         return await self._checkpoints.revive(self._checkpoint)
 
     def discard(self) -> None:
-        self._checkpoints.end_soon(None, self._staged.root)
+        self._checkpoints.end_soon(None, self._staged)
 
 
 class Checkpoints:
@@ -181,7 +181,7 @@ class Checkpoints:
     ) -> Checkpoint:
         """Keep the present state for the caller alone, who discards it."""
         place = self._workspace.within(self._directory, uuid.uuid4().hex)
-        with self._at_work(place.root):
+        with self._at_work(place):
             branch = await self._brancher.branch(
                 kernel,
                 self._language,
@@ -217,7 +217,7 @@ class Checkpoints:
         self._brancher.check_memory()
         kept = checkpoint.branch.workspace
         staged = self._workspace.within(self._directory, f"staged-{uuid.uuid4().hex}")
-        with self._at_work(staged.root):
+        with self._at_work(staged):
             await self._brancher.copy_files(kept, staged, context_id=self._context_id)
             if self._closed is not None:
                 raise self._closed
@@ -240,11 +240,12 @@ class Checkpoints:
     def discard(self, checkpoint: Checkpoint) -> None:
         """End one that is not listed."""
         checkpoint.is_discarded = True
-        self.end_soon(checkpoint.branch.kernel, checkpoint.branch.workspace.root)
+        self.end_soon(checkpoint.branch.kernel, checkpoint.branch.workspace)
 
-    def end_soon(self, kernel: Kernel | None, root: Path) -> None:
-        """End a kernel and remove a directory of ours, in the background."""
-        task = asyncio.create_task(self._end(kernel, root))
+    def end_soon(self, kernel: Kernel | None, place: Workspace) -> None:
+        """End a kernel, and remove the workspace of a copy, in the background."""
+        place.close()
+        task = asyncio.create_task(self._end(kernel, place.root))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
@@ -256,8 +257,8 @@ class Checkpoints:
             await self._brancher.remove_files(root)
 
     @contextlib.contextmanager
-    def _at_work(self, root: Path) -> Iterator[None]:
-        """For the time in which something is made in `root`, which goes if that fails. Raises why they are closed."""
+    def _at_work(self, place: Workspace) -> Iterator[None]:
+        """For the time in which something is made in `place`, which goes if that fails. Raises why they are closed."""
         if self._closed is not None:
             raise self._closed
         self._working += 1
@@ -265,7 +266,7 @@ class Checkpoints:
         try:
             yield
         except BaseException:
-            self.end_soon(None, root)
+            self.end_soon(None, place)
             raise
         finally:
             self._working -= 1

@@ -188,9 +188,11 @@ class Workspace:
             self.known_empty = Empty(held, os.fstat(held.fd).st_ctime_ns, sys.maxsize)
 
     def close(self) -> None:
-        """Its last context has ended: what is under way finds nothing any more."""
+        """Its last context, or the copy, has ended: what is under way finds nothing any more."""
         self.is_gone = True
         self.known_empty = None
+        if self.names:  # it lies in another, whose directories stay
+            return
         self.anchor.close()
         if self.named is not None:
             self.named.close()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
@@ -43,6 +45,23 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = {"token": TOKEN, "kernelspecs": ",".join(offered), "tcp_kernelspecs": ",".join(tcp)}
     with Server(settings=settings, env=env) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def shown() -> Iterator[Path]:
+    """A directory that all users can read, unlike pytest's own: for a server's `read_only_mounts`."""
+    with tempfile.TemporaryDirectory(prefix="shown-", dir="/tmp") as directory:
+        path = Path(directory)
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture
+def shelf(shown: Path) -> Path:
+    """A directory of the test in it."""
+    path = Path(tempfile.mkdtemp(dir=shown))
+    path.chmod(0o755)
+    return path
 
 
 @pytest.fixture(scope="session")

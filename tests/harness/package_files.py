@@ -9,13 +9,13 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-# A build that writes down its process, starts a child that leaves its group, and never ends.
+# A build that starts a child that leaves its group, writes down both and where they work, and never ends.
 _HANGS = """
 import os, subprocess, sys, time
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     child = subprocess.Popen(["sleep", "600"], start_new_session=True)
     with open({pids!r}, "w") as file:
-        file.write(f"{{os.getpid()}} {{child.pid}}\\n")
+        file.write(f"{{os.getcwd()}} {{os.getpid()}} {{child.pid}}\\n")
     time.sleep(600)
 """
 # A build that fails with all that it can see.

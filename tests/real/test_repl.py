@@ -160,20 +160,26 @@ def test_tab_shows_names_that_agree_no_further(repl: Terminal) -> None:
     repl.wait_for("'two names!'")
 
 
-def waiting(begun: Path, released: Path) -> str:
-    """A cell in one line that says that it runs, and runs until it is released."""
-    wait = f"[time.sleep(0.01) for _ in iter(lambda: os.path.exists({str(released)!r}), True)]"
-    return f"import os, time; open({str(begun)!r}, 'w').close(); {wait}; None"
+def waiting(name: str) -> str:
+    """A cell in one line that makes a file of this name, and runs until it is gone."""
+    wait = f"[time.sleep(0.01) for _ in iter(lambda: os.path.exists({name!r}), False)]"
+    return f"import os, time; open({name!r}, 'w').close(); {wait}; None"
+
+
+def begun(place: Path, name: str) -> Path:
+    """The file that a cell makes in its working directory, once it is there."""
+    found: list[Path] = []
+    wait_until(lambda: bool(found.extend(place.glob(f"run/s-*/contexts/*/*/work/{name}")) or found), what="it runs")
+    return found[0]
 
 
 def test_lines_that_are_typed_while_a_cell_runs_are_run_in_order_and_remembered_and_then_ctrl_d_leaves(
     place: Path,
 ) -> None:
-    begun, released = place / "begun", place / "released"
     with terminal(place) as repl:
         repl.wait_for(PROMPT)
-        repl.enter(waiting(begun, released))
-        wait_until(begun.exists)
+        repl.enter(waiting("typing"))
+        held = begun(place, "typing")
         filling = "x" * 1000  # terminals that edit lines keep 4095 characters
         lines = [
             "seen = ['first']",
@@ -187,7 +193,7 @@ def test_lines_that_are_typed_while_a_cell_runs_are_run_in_order_and_remembered_
             "print('all:', seen)",
         ]
         repl.type("".join(line + "\r" for line in lines) + CTRL_D)
-        released.touch()
+        held.unlink()
         repl.wait_for("all: ['first', 1000, 1000, 1000, 1000, 1000, 0, 1, 'ada', 'DIAERESIS']")
         assert repl.ends() == 0
     history = place / "state" / "polyrepl" / "history-python"
@@ -196,18 +202,16 @@ def test_lines_that_are_typed_while_a_cell_runs_are_run_in_order_and_remembered_
 
 
 def test_what_is_pasted_while_a_cell_runs_is_one_cell(repl: Terminal, place: Path) -> None:
-    begun, released = place / "pasting", place / "pasted"
-    repl.enter(waiting(begun, released))
-    wait_until(begun.exists)
+    repl.enter(waiting("pasting"))
+    held = begun(place, "pasting")
     repl.enter("\x1b[200~if True:\n    pasted = 1\n\n    pasted += 4\nelse:\n    1 / 0\npasted * 1001\x1b[201~")
-    released.touch()
+    held.unlink()
     repl.wait_for("5005")
 
 
 def test_ctrl_c_drops_what_was_typed_ahead(repl: Terminal, place: Path) -> None:
-    begun = place / "sleeping"
-    repl.enter(f"import time; open({str(begun)!r}, 'w').close(); time.sleep(600)")
-    wait_until(begun.exists)
+    repl.enter("import time; open('sleeping', 'w').close(); time.sleep(600)")
+    begun(place, "sleeping")
     repl.enter("print('drop' + 'ped')")
     repl.type(CTRL_C)
     assert "dropped" not in repl.wait_for("KeyboardInterrupt")

@@ -35,7 +35,9 @@ def make(directory: str) -> None:
     for place in (site, programs):
         os.makedirs(place, mode=0o700, exist_ok=True)
     # An entry of its own for each place: a .pth file there counts as well.
-    entries = "".join(f"import site; site.addsitedir({place!r})\n" for place in interpreter_sites())
+    hidden = "".join(f", {entry!r}" for entry in sys.path if os.path.isdir(entry) and not _can_be_listed(entry))
+    known = f", {{*sys.path{hidden}}}" if hidden else ""  # these are not added by a .pth file either
+    entries = "".join(f"import site, sys; site.addsitedir({place!r}{known})\n" for place in interpreter_sites())
     write(os.path.join(site, LINKS), entries)
     for name in ("python", "python3", f"python3.{sys.version_info.minor}"):
         with contextlib.suppress(FileExistsError):

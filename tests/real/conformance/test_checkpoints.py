@@ -196,7 +196,9 @@ def test_branches_of_one_checkpoint_of_a_large_dataframe_are_all_different_and_s
         answers = [each.value("float(frame.a.sum()), float(mine), os.getpid()") for each in branches]
         assert [total for total, _, _ in answers] == [1_250_000 - 1 + number + 0.5 for number in range(20)]
         assert len({mine for _, mine, _ in answers}) == 20
-        private = sorted(private_megabytes(pid) for _, _, pid in answers)
+        private = sorted(
+            private_megabytes(each.outside(pid)) for each, (_, _, pid) in zip(branches, answers, strict=True)
+        )
         assert private[-1] < 60
         deeper = branches[0].fork().fork().fork()
         assert client.delete("root") == 204

@@ -15,27 +15,43 @@ import httpx
 import pytest
 
 from tests.harness.notebooks import notebook
-from tests.harness.processes import is_running
+from tests.harness.processes import is_running, outside
 from tests.harness.server import POLYREPL, Server
 from tests.harness.waiting import DEADLINE, wait_until
 
 CELLS = [
     "import json, os, time\nfrom IPython.display import HTML\ncalls = []",
-    "# GET /pid\nprint(os.getpid(), end='')",
-    "# GET /meet/:name\nopen(json.loads(REQUEST)['path']['name'], 'w').close()\nother = json.loads(REQUEST)['args']['other'][0]\n"
-    "while not os.path.exists(other): time.sleep(0.01)\nprint('met')",
-    "# GET /wait\nprint('waiting', flush=True)\nopen(json.loads(REQUEST)['args']['mark'][0], 'w').close()\ntime.sleep(600)",
+    "# GET /process\nprint(os.getpid(), os.getcwd(), end='')",
+    "# GET /meet\nopen('came', 'w').close()\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint('met')",
+    "# GET /wait\nprint('waiting', flush=True)\nopen('waits', 'w').close()\ntime.sleep(600)",
     "# GET /end\nos.kill(os.getpid(), 9)",
     "# GET /count\nprint(get_ipython().execution_count, 'REQUEST' + ' =' in str(In))",
     "# GET /plot\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()",
 ]
 
 
+class Served(httpx.Client):
+    """A client of a server with a notebook."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(base_url=server.url, timeout=DEADLINE, trust_env=False)
+        self._run_dir = server.run_dir
+
+    def files(self, name: str) -> list[Path]:
+        """Those of this name in the working directories of its kernels, which share none."""
+        return list(self._run_dir.glob(f"s-*/contexts/*/*/work/{name}"))
+
+    def process(self) -> int:
+        """The kernel that is free."""
+        pid, _, cwd = self.get("/process").text.partition(" ")
+        return outside(int(pid), Path(cwd))
+
+
 @contextlib.contextmanager
-def serving(path: Path, **settings: str) -> Iterator[httpx.Client]:
+def serving(path: Path, **settings: str) -> Iterator[Served]:
     with (
         Server(settings={"notebook": str(path), "pool_max": "0", **settings}) as server,
-        httpx.Client(base_url=server.url, timeout=DEADLINE, trust_env=False) as client,
+        Served(server) as client,
     ):
         yield client
 
@@ -48,42 +64,35 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def python(home: Path) -> Iterator[httpx.Client]:
+def python(home: Path) -> Iterator[Served]:
     path = notebook(home / "ours.ipynb", *CELLS)
     with serving(path, notebook_kernels="2", default_timeout="15") as client:
         yield client
 
 
-def test_two_requests_run_at_once(python: httpx.Client, tmp_path: Path) -> None:
-    names = [str(tmp_path / name) for name in "ab"]
+def test_two_requests_run_at_once(python: Served) -> None:
     with concurrent.futures.ThreadPoolExecutor(2) as threads:
-        asked = [
-            threads.submit(python.get, f"/meet/{own.replace('/', '%2F')}", params={"other": other})
-            for own, other in (names, reversed(names))
-        ]
+        asked = [threads.submit(python.get, "/meet") for _ in range(2)]
+        wait_until(lambda: len(python.files("came")) == 2, what="both cells run")
+        for came in python.files("came"):
+            came.with_name("go").touch()
         assert [each.result().text for each in asked] == ["met\n", "met\n"]
 
 
-def test_a_kernel_that_dies_is_named_and_replaced_with_its_set_up(python: httpx.Client) -> None:
+def test_a_kernel_that_dies_is_named_and_replaced_with_its_set_up(python: Served) -> None:
     response = python.get("/end")
     assert (response.status_code, response.text[:18]) == (500, "Error KernelDied: ")
-    pids = {int(python.get("/pid").text) for _ in range(4)}
-    assert all(is_running(pid) for pid in pids)
+    assert all(is_running(python.process()) for _ in range(4))
 
 
-def test_a_client_that_goes_away_has_its_cell_interrupted(python: httpx.Client, tmp_path: Path) -> None:
-    mark = tmp_path / "mark"
-
-    def leave() -> None:
-        with contextlib.suppress(httpx.ReadTimeout):
-            python.get("/wait", params={"mark": str(mark)}, timeout=httpx.Timeout(DEADLINE, read=2.0))
-
-    leave()
-    assert mark.exists()
-    wait_until(lambda: len({python.get("/pid").text for _ in range(4)}) == 2, what="both kernels are free again")
+def test_a_client_that_goes_away_has_its_cell_interrupted(python: Served) -> None:
+    with contextlib.suppress(httpx.ReadTimeout):
+        python.get("/wait", timeout=httpx.Timeout(DEADLINE, read=2.0))
+    assert python.files("waits")
+    wait_until(lambda: len({python.process() for _ in range(4)}) == 2, what="both kernels are free again")
 
 
-def test_request_is_set_without_history_or_count(python: httpx.Client) -> None:
+def test_request_is_set_without_history_or_count(python: Served) -> None:
     counts: list[int] = []
     for _ in range(3):
         count, is_in_history = python.get("/count").text.split()
@@ -92,7 +101,7 @@ def test_request_is_set_without_history_or_count(python: httpx.Client) -> None:
     assert max(counts) < 20
 
 
-def test_a_plot_is_an_image(python: httpx.Client) -> None:
+def test_a_plot_is_an_image(python: Served) -> None:
     bundle = python.get("/plot").json()
     assert bundle["image/png"].startswith("iVBOR")
 

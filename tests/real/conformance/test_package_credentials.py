@@ -64,7 +64,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 
 @pytest.fixture(scope="module")
-def server(registry: Registry) -> Iterator[Server]:
+def server(registry: Registry, shown: Path) -> Iterator[Server]:
     npmrc = {f"npm_config_//{registry.host}/npm/:_authToken": SECRET, "NPM_TOKEN": SECRET}
     env = {
         "PIP_INDEX_URL": f"http://user:{SECRET}@{registry.host}/simple",
@@ -73,7 +73,7 @@ def server(registry: Registry) -> Iterator[Server]:
         "npm_config_registry": f"http://{registry.host}/npm/",
         **npmrc,
     }
-    settings = {"package_sources": "any", "pool_max": "0", "kernelspecs": ""}
+    settings = {"package_sources": "any", "pool_max": "0", "kernelspecs": "", "read_only_mounts": str(shown)}
     with Server(settings=settings, env=env) as server:
         yield server
 
@@ -105,8 +105,8 @@ def test_the_tools_use_them_and_take_nothing_from_a_context(repl: Repl, registry
     assert SECRET not in "".join(loot)
 
 
-def test_nothing_is_built_that_would_see_them(repl: Repl, tmp_path: Path) -> None:
-    body = {"packages": [telling_project(tmp_path)], "language": "python"}
+def test_nothing_is_built_that_would_see_them(repl: Repl, shelf: Path) -> None:
+    body = {"packages": [telling_project(shelf)], "language": "python"}
     result = repl.client.http.post(f"/contexts/{repl.id}/packages", json=body).json()
     assert (result["status"], result["error"]["name"]) == ("error", "BuildRefused")
     assert SECRET not in str(result)

@@ -300,8 +300,13 @@ class TestJson:
 
 
 class TestImages:
+    @pytest.fixture(autouse=True)
+    def image(self, kernel: StreamKernel) -> None:
+        messages = kernel.run("from PIL import Image\nimage = Image.new('RGB', (4, 4))")
+        assert reply(messages)["status"] == "ok", reply(messages)
+
     def test_an_image_is_shown_when_it_is_saved_to_a_file(self, kernel: StreamKernel):
-        code = "from PIL import Image\nimage = Image.new('RGB', (4, 4))\nimage.save('a.jpg')\nimport pathlib; image.save(pathlib.Path('b.png'))"
+        code = "image.save('a.jpg')\nimport pathlib; image.save(pathlib.Path('b.png'))"
         assert ["image/png" in bundle for bundle in ask(kernel, code).bundles] == [True, True]
 
     def test_an_image_is_shown_when_it_is_asked_to_show_itself(self, kernel: StreamKernel):

@@ -30,6 +30,7 @@ from engine.kernels.provisioners.spawn import SpawnProvisioner
 from engine.kernels.run import Outcome
 from engine.metrics import Metrics
 from tests.harness import scripted_kernel
+from tests.harness.removal import Removal
 
 pytestmark = pytest.mark.anyio
 
@@ -72,7 +73,8 @@ class Rig:
     def make(self, provisioner: Provisioner | None = None) -> Kernel:
         directory = self.directory / f"k{len(self.kernels)}"
         directory.mkdir()
-        kernel = Noting(self, SPEC, provisioner or SpawnProvisioner(kernel_spec=SPEC), directory, metrics=Metrics())
+        made = provisioner or SpawnProvisioner(kernel_spec=SPEC)
+        kernel = Noting(self, SPEC, made, directory, remover=Removal(), metrics=Metrics())
         self.kernels.append(kernel)
         return kernel
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from pathlib import Path
@@ -20,6 +21,15 @@ def copied(source: Workspace, name: str) -> Workspace:
     target = source.within("copies", name)
     copy_workspace(source, target, max_bytes=1000, timeout=30)
     return target
+
+
+def open_below(root: Path) -> list[str]:
+    """The directories there that this process holds open."""
+    found = []
+    for fd in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(fd))
+    return [each for each in found if Path(each).is_relative_to(root)]
 
 
 def test_that_packages_replace_those_of_the_interpreter_goes_with_a_copy_and_comes_back(workspace: Workspace):
@@ -43,6 +53,17 @@ def test_after_the_end_nothing_is_known_of_packages(workspace: Workspace):
     mark(workspace)
     workspace.close()
     assert not workspace.replaces_packages
+
+
+def test_a_copy_that_has_ended_holds_no_directory_open_and_leaves_its_workspace(workspace: Workspace):
+    copy = copied(workspace, "ended")
+    assert len(open_below(copy.root)) == 1  # it is known to be empty
+    copy.close()
+    assert open_below(copy.root) == []
+    with pytest.raises(FileNotFoundError):
+        copy.prepare()
+    workspace.prepare()
+    assert workspace.work.make() is False
 
 
 class TestADirectoryThatARequestNamed:
