@@ -114,7 +114,7 @@ def test_executions_of_a_living_context_leave_no_descriptor_and_no_thread_in_its
     client = server.client()
     for dialect in (PYTHON, TYPESCRIPT):
         repl = Repl(client, dialect.name)
-        kernel = psutil.Process(int(repl.run(dialect.pid).text or 0))
+        kernel = psutil.Process(repl.outside(int(repl.run(dialect.pid).text or 0)))
         for code in PLAIN_CELLS[dialect]:
             repl.run(code)
         before = (kernel.num_fds(), kernel.num_threads())

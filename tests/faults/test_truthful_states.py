@@ -87,7 +87,7 @@ class Counter:
     def pid(self) -> int:
         result = self.repl.run(self.dialect.pid)
         self.check(result, "ok")
-        return int(result.text or 0)
+        return self.repl.outside(int(result.text or 0))
 
     def be_killed(self) -> None:
         pid = self.pid()
