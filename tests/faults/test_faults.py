@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ import os
 from multiprocessing import get_context, shared_memory
 memory = shared_memory.SharedMemory(create=True, size=100_000)
 lock = get_context('spawn').Lock()
-print(memory.name, 'sem.' + lock._semlock.name.strip('/'))
+print(memory.name, 'sem.' + lock._semlock.name.strip('/'), os.getpid())
 """
 WORKERS = "pool = get_context('fork').Pool(2)\n"
 STUBBORN = "import subprocess\nsubprocess.Popen(['sh', '-c', 'trap \"\" INT TERM; while true; do sleep 1; done'])\n"
@@ -38,17 +40,35 @@ def client(request: pytest.FixtureRequest) -> Iterator[Client]:
         client.close()
 
 
-def shared(repl: Repl, more: str = "") -> list[Path]:
+@dataclass(frozen=True)
+class SharedMemory:
+    """Files of shared memory, and the mounts that they are seen with: a context may have a /dev/shm of its own."""
+
+    names: list[str]
+    mounts: str
+
+    def seen(self) -> set[str]:
+        """Those that are there, for any process that has these mounts."""
+        found: set[str] = set()
+        for mounts in Path("/proc").glob("[0-9]*/ns/mnt"):
+            with contextlib.suppress(OSError):  # the process is gone
+                if os.readlink(mounts) == self.mounts:
+                    found.update(os.listdir(mounts.parents[1] / "root/dev/shm"))
+        return found & set(self.names)
+
+
+def shared(repl: Repl, more: str = "") -> SharedMemory:
     """The shared memory and the semaphore that a context has made."""
     result = repl.run(SHARED_MEMORY + more)
-    made = [Path("/dev/shm") / name for name in " ".join(result.stdout).split()]
-    assert len(made) == 2, result
-    assert all(path.exists() for path in made)
+    *names, pid = " ".join(result.stdout).split()
+    made = SharedMemory(names, os.readlink(f"/proc/{repl.outside(int(pid))}/ns/mnt"))
+    assert len(names) == 2, result
+    assert made.seen() == set(names)
     return made
 
 
-def is_gone(made: list[Path]) -> bool:
-    return not any(path.exists() for path in made)
+def is_gone(made: SharedMemory) -> bool:
+    return not made.seen()
 
 
 @pytest.mark.parametrize("more", ["", WORKERS, STUBBORN])
@@ -68,7 +88,7 @@ def test_shared_memory_ends_with_its_kernel(client: Client) -> None:
         elif end == "timeout":
             assert repl.run(PYTHON.stubborn, timeout_ms=300)["context_state"] == "lost"
         else:
-            os.kill(int(repl.run("print(os.getpid())").stdout[0]), signal.SIGKILL)
+            os.kill(repl.outside(int(repl.run("print(os.getpid())").stdout[0])), signal.SIGKILL)
         wait_until(lambda made=made: is_gone(made), what=f"the shared memory is gone after {end}")
         repl.delete()
 

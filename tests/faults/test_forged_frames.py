@@ -63,12 +63,12 @@ def neighbour(client: Client) -> Repl:
     return Repl(client, "python")
 
 
-def forged(client: Client, neighbour: Repl, code: str) -> tuple[Repl, dict[str, object]]:
+def forged(client: Client, neighbour: Repl, code: str, *, timeout_ms: int) -> tuple[Repl, dict[str, object]]:
     """The context, and the result of its cell, while the neighbour's cells are answered."""
     repl = Repl(client, "python")
     assert repl.run(FORGE)["status"] == "ok"
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(repl.run, f"{code}\nprint('after')", timeout_ms=2000)
+        running = pool.submit(repl.run, f"{code}\nprint('after')", timeout_ms=timeout_ms)
         answered = 0
         while not answered or not running.done():
             assert neighbour.run("print(6 * 7)").stdout == ["42"]
@@ -78,7 +78,7 @@ def forged(client: Client, neighbour: Repl, code: str) -> tuple[Repl, dict[str, 
 
 @pytest.mark.parametrize("name", SURVIVED)
 def test_a_cell_goes_on_after_a_message_that_is_none(client: Client, neighbour: Repl, name: str) -> None:
-    repl, result = forged(client, neighbour, SURVIVED[name])
+    repl, result = forged(client, neighbour, SURVIVED[name], timeout_ms=60_000)
     assert result["status"] == "ok", result
     assert repl.run("print('next')").stdout == ["next"]
     repl.delete()
@@ -86,7 +86,7 @@ def test_a_cell_goes_on_after_a_message_that_is_none(client: Client, neighbour: 
 
 @pytest.mark.parametrize("name", FATAL)
 def test_a_broken_stream_ends_the_kernel_and_the_result_says_so(client: Client, neighbour: Repl, name: str) -> None:
-    repl, result = forged(client, neighbour, FATAL[name])
+    repl, result = forged(client, neighbour, FATAL[name], timeout_ms=2000)
     assert (result["status"], result["context_state"]) in (("died", "lost"), ("timeout", "lost")), result
     assert repl.run("print('next')").stdout == ["next"]
     repl.delete()

@@ -87,7 +87,7 @@ class Counter:
     def pid(self) -> int:
         result = self.repl.run(self.dialect.pid)
         self.check(result, "ok")
-        return int(result.text or 0)
+        return self.repl.outside(int(result.text or 0))
 
     def be_killed(self) -> None:
         pid = self.pid()
@@ -172,7 +172,8 @@ def test_many_contexts_tell_the_truth_whatever_happens_to_them_and_leave_nothing
         list(pool.map(work, counters))
     assert client.http.get("/contexts").json() == {"items": []}
     wait_until(lambda: not server.kernels(), what="no kernel and no checkpoint is left")
-    wait_until(lambda: not list(server.run_dir.glob("s-*/contexts/*")), what="no file of theirs is left")
+    wait_until(lambda: not list(server.run_dir.glob("s-*/contexts/*/*")), what="no file of theirs is left")
+    wait_until(lambda: len(list(server.run_dir.glob("s-*/contexts/*"))) == server.spares(), what="nor a place for them")
     processes = [process.pid for process in psutil.Process(server.pid).children(recursive=True)]
     client.close()
     server.terminate()

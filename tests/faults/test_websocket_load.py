@@ -28,6 +28,7 @@ from engine.server import uvicorn_protocols as wire
 from engine.settings import Settings
 from tests.harness.client import Client
 from tests.harness.in_process import serve
+from tests.harness.processes import outside
 from tests.harness.server import Server
 from tests.harness.waiting import DEADLINE, wait_until
 from tests.harness.websocket import Gateway, Socket, text
@@ -74,6 +75,12 @@ def start(client: Client) -> str:
     return str(response.json()["id"])
 
 
+def cwd_of(client: Client, kernel: str) -> Path:
+    info = client.context(kernel, "python")
+    assert info is not None
+    return Path(info["cwd"])
+
+
 def socket_of(client: Client, kernel: str, session: str = "") -> Socket:
     url = client.url.replace("http", "ws", 1)
     return Socket(f"{url}/api/kernels/{kernel}/channels?session_id={session}", ping_interval=None)
@@ -111,9 +118,10 @@ def test_a_kernel_that_waits_is_handed_out(server: Server, client: Client) -> No
     ready = 'polyrepl_pool_ready{language="python"} 1.0'
     wait_until(lambda: ready in client.http.get("/metrics").text, what="a kernel waits")
     waiting = {process.pid for process in server.kernels()}
-    with socket_of(client, start(client)) as socket:
+    kernel = start(client)
+    with socket_of(client, kernel) as socket:
         seen = socket.done(socket.execute("import os; print(os.getpid())"))
-        assert int(text(seen)) in waiting
+        assert outside(int(text(seen)), cwd_of(client, kernel)) in waiting
 
 
 def test_two_hundred_sockets_see_everything_in_order_whatever_some_of_them_do(client: Client, kernel: str) -> None:
@@ -183,8 +191,8 @@ def test_no_output_is_dropped(gateway: Gateway, make: Callable[..., Socket]) -> 
     gateway.http.delete(f"/api/kernels/{kernel}")
 
 
-def test_a_session_that_returns_gets_what_was_made_meanwhile(client: Client, kernel: str, tmp_path: Path) -> None:
-    gone = tmp_path / "gone"
+def test_a_session_that_returns_gets_what_was_made_meanwhile(client: Client, kernel: str) -> None:
+    gone = cwd_of(client, kernel) / "gone"
     code = f"""
 import os, time
 for i in range(300):

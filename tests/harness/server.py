@@ -25,12 +25,16 @@ START_DEADLINE = 60.0
 STOP_DEADLINE = 60.0
 
 
-def _is_of_a_box(process: psutil.Process) -> bool:
-    """Whether it is the maker of boxes, or the init of one; a spare box has no other process."""
+def _is_named(process: psutil.Process, *names: str) -> bool:
     try:
-        return process.name() in ("pr-boxes", "pr-init")
+        return process.name() in names
     except psutil.NoSuchProcess:
         return False
+
+
+def _is_of_a_box(process: psutil.Process) -> bool:
+    """Whether it is the maker of boxes, or the init of one; a spare box has no other process."""
+    return _is_named(process, "pr-boxes", "pr-init")
 
 
 class Server:
@@ -161,7 +165,20 @@ class Server:
         for fd in Path(f"/proc/{self.pid}/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):
                 found.append(os.readlink(fd))
+        found = [re.sub(r"(/contexts/[^/]+/)[^/]+", r"\1N", target) for target in found]
         return sorted(re.sub(r"\d+", "N", re.sub(r"(/s-|/contexts/|/k/)[^/]+", r"\1N", target)) for target in found)
+
+    def boxes(self) -> list[psutil.Process]:
+        """The first process of each box, with spares and those that are ending."""
+        return [each for each in self.children() if _is_named(each, "pr-init")]
+
+    def spares(self) -> int:
+        """How many boxes are ready for new contexts."""
+        client = self.client()
+        ready = re.search(r"^polyrepl_boxes_ready (\S+)$", client.http.get("/metrics").text, re.MULTILINE)
+        client.close()
+        assert ready is not None
+        return int(float(ready[1]))
 
     def threads(self) -> int:
         return psutil.Process(self.pid).num_threads()

@@ -61,9 +61,9 @@ def test_every_callback_is_called_as_it_happens(sandbox: Sandbox) -> None:
     assert isinstance(execution.execution_count, int)
 
 
-def test_output_comes_while_the_code_runs(sandbox: Sandbox, tmp_path: Path) -> None:
-    go = tmp_path / "go"
-    code = f"import os, time\nprint('first', flush=True)\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\nprint('second')"
+def test_output_comes_while_the_code_runs(sandbox: Sandbox) -> None:
+    go = Path(sandbox.run_code("import os; os.getcwd()").text or "") / "go"
+    code = "import time\nprint('first', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint('second')"
     execution = sandbox.run_code(code, on_stdout=lambda message: go.touch())
     assert execution.logs.stdout == ["first\n", "second\n"]
 
@@ -143,10 +143,13 @@ def test_input_is_refused(sandbox: Sandbox) -> None:
     assert error.name == "StdinNotImplementedError"
 
 
-def test_contexts_are_made_listed_restarted_and_removed(sandbox: Sandbox, tmp_path: Path) -> None:
-    context = sandbox.create_code_context(cwd=str(tmp_path))
-    assert (context.language, context.cwd) == ("python", str(tmp_path))
-    assert sandbox.run_code("import os; os.getcwd()", context=context).text == str(tmp_path)
+def test_contexts_are_made_listed_restarted_and_removed(sandbox: Sandbox, server: Server) -> None:
+    project = server.base / "project"
+    project.mkdir()
+    project.chmod(0o777)  # the context may have a user of its own
+    context = sandbox.create_code_context(cwd=str(project))
+    assert (context.language, context.cwd) == ("python", str(project))
+    assert sandbox.run_code("import os; os.getcwd()", context=context).text == str(project)
     assert sandbox.run_code("kept", context=context).error is not None  # it is another one than the default
     listed = sandbox.list_code_contexts()
     assert listed[-1] == context

@@ -91,8 +91,9 @@ def shared(client: Client) -> Callable[[str], Repl]:
 
 
 def test_a_language_that_is_kept_here_runs_here(client: Client, server: Server) -> None:
-    result = client.execute("process.ppid", language="typescript")
-    assert int(result.text or 0) in [child.pid for child in server.children()]  # the spawner
+    repl = Repl(client, "typescript")
+    pid = repl.outside(int(repl.run("process.pid").text or 0))
+    assert pid in [child.pid for child in server.children()]
 
 
 def test_only_what_the_settings_place_is_offered(client: Client) -> None:

@@ -15,9 +15,7 @@ from engine.kernels.kernel import Kernel
 from engine.kernels.local import Local
 from engine.kernels.provisioners.fake import Die, Hold, Say
 from engine.languages import Language
-from engine.workspaces.threads import Daemons
 from engine.workspaces.workspace import Workspace
-from tests.unit.contexts.stepping import SteppingLoop
 
 READY = Say("stream", {"name": "stdout", "text": "ready\n"})
 FAIL = Say("error", {"ename": "ValueError", "evalue": "boom", "traceback": ["boom"]})
@@ -25,20 +23,6 @@ FORKED = Say("fork_reply", {"status": "ok", "not_carried": [{"kind": "native_thr
 REFUSED = Say("fork_reply", {"status": "error", "obstacles": [{"kind": "thread", "name": "poller"}]})
 SCRIPT = {"loop": [READY, Hold()], "stubborn": [READY, Hold(ignore_interrupts=True)], "die": [Die()], "fail": [FAIL]}
 ABLE = {**SCRIPT, "fork_request": [FORKED]}
-
-
-@pytest.fixture(autouse=True)
-def threads_of_stepping_loops(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a thread does for a stepping loop is a step of it."""
-    real = Daemons.call
-
-    def call(daemons: Daemons, loop: Any, work: Any, done: Any) -> None:
-        if isinstance(loop, SteppingLoop):
-            loop.work_late(work, done)
-        else:
-            real(daemons, loop, work, done)
-
-    monkeypatch.setattr(Daemons, "call", call)
 
 
 @pytest.fixture

@@ -9,6 +9,9 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextvars import Context
 from typing import Any, TypeVar
+from unittest import mock
+
+from engine.workspaces.threads import Daemons
 
 Value = TypeVar("Value")
 
@@ -103,7 +106,8 @@ class SteppingLoop(asyncio.AbstractEventLoop):
     def running(self) -> Iterator[None]:
         asyncio._set_running_loop(self)
         try:
-            yield
+            with mock.patch.object(Daemons, "call", lambda _, loop, work, done: self.work_late(work, done)):
+                yield
         finally:
             asyncio._set_running_loop(None)
 
