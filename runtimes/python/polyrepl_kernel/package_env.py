@@ -35,7 +35,7 @@ def make(directory: str) -> None:
     for place in (site, programs):
         os.makedirs(place, mode=0o700, exist_ok=True)
     # An entry of its own for each place: a .pth file there counts as well.
-    hidden = "".join(f", {entry!r}" for entry in sys.path if os.path.isdir(entry) and not _can_be_listed(entry))
+    hidden = "".join(f", {entry!r}" for entry in sys.path if os.path.isdir(entry) and not _is_listable(entry))
     known = f", {{*sys.path{hidden}}}" if hidden else ""  # these are not added by a .pth file either
     entries = "".join(f"import site, sys; site.addsitedir({place!r}{known})\n" for place in interpreter_sites())
     write(os.path.join(site, LINKS), entries)
