@@ -169,7 +169,7 @@ def waiting(name: str) -> str:
 def begun(place: Path, name: str) -> Path:
     """The file that a cell makes in its working directory, once it is there."""
     found: list[Path] = []
-    wait_until(lambda: bool(found.extend(place.glob(f"run/s-*/contexts/*/*/work/{name}")) or found), what="it runs")
+    wait_until(lambda: bool(found.extend(place.glob(f"run/s-*/contexts/*/*/*/{name}")) or found), what="it runs")
     return found[0]
 
 

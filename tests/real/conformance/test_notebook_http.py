@@ -39,7 +39,7 @@ class Served(httpx.Client):
 
     def files(self, name: str) -> list[Path]:
         """Those of this name in the working directories of its kernels, which share none."""
-        return list(self._run_dir.glob(f"s-*/contexts/*/*/work/{name}"))
+        return list(self._run_dir.glob(f"s-*/contexts/*/*/*/{name}"))
 
     def process(self) -> int:
         """The kernel that is free."""
