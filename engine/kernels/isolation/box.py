@@ -81,7 +81,7 @@ class Box:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         self._socket, self._spawner = ours, spawner
-        spawner.keep_for(self)
+        spawner.boxes.add(self)
         try:
             with theirs:
                 await spawner.box(plan, theirs.fileno())

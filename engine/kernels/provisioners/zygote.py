@@ -122,7 +122,7 @@ class Zygote:
         self._numbers = 0
         self._pending: dict[int, _Pending] = {}
         self._kernels: dict[int, Watcher] = {}
-        self._boxes: set[object] = set()
+        self.boxes: set[object] = set()  # of it, which would end with it
 
     def __repr__(self) -> str:
         return f"<Zygote {self.generation} {self.state.name}, {len(self._kernels)} kernels>"
@@ -138,7 +138,7 @@ class Zygote:
     @property
     def is_needed(self) -> bool:
         """Whether kernels or boxes of it live, or are about to."""
-        return bool(self._kernels or self._pending or self._boxes)
+        return bool(self._kernels or self._pending or self.boxes)
 
     @property
     def reason(self) -> str:
@@ -202,9 +202,9 @@ class Zygote:
         return fork
 
     async def box(self, plan: Mapping[str, Any], fd: int) -> None:
-        """Have a box made (runtimes/README.md); how that ends, its socket says, of which `fd` is the other end. Raises ZygoteFailed.
+        """Have a box made (runtimes/README.md); how that ends, its socket says, of which `fd` is the other end.
 
-        Without its maker of boxes this one makes none any more, and is stale."""
+        Raises ZygoteFailed. Without its maker of boxes this one makes none any more, and is stale."""
         try:
             await self._ask({"op": "box", "plan": dict(plan)}, None, [fd])
         except ZygoteFailed as error:
@@ -212,16 +212,10 @@ class Zygote:
                 self.state, self._reason = ZygoteState.STALE, str(error)
             raise
 
-    def keep_for(self, box: object) -> None:
-        """A box of it is there, which would end with it."""
-        self._boxes.add(box)
-
     def let_go(self, box: object) -> None:
-        """The box has ended. May be called again."""
-        if box in self._boxes:
-            self._boxes.discard(box)
-            if self._keeper is not None:
-                self._keeper.note_change(self)
+        """A box of it has ended. May be called again."""
+        self.boxes.discard(box)
+        self._note_change()
 
     def take_world(self) -> int:
         """The descriptor that came with its greeting, which is the caller's from now on; -1: none came."""

@@ -215,9 +215,15 @@ async def test_boxes_are_made_again_after_their_maker_has_ended(engine: Engine, 
     context = engine.contexts.get("before")[0]
     makers = [pid for pid in _processes() if _name_of(pid) == "pr-boxes" and _is_ours(pid)]
     assert makers
+    inits = [int(each) for pid in makers for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    isolator = engine.backends[0].isolator
+    assert isolator is not None
+    assert isolator._boxes is not None
+    spares = list(isolator._boxes._spares)
     for pid in makers:
         os.kill(pid, signal.SIGKILL)
     await until(lambda: context.kernel is None or not context.kernel.is_alive)
+    await until(lambda: not any(_name_of(pid) for pid in inits) and not any(spare.is_ready for spare in spares))
     for number in range(8):  # more than there are spares
         assert (await run("print(6 * 7)", context_id=f"after-{number}")).logs.stdout == ["42"]
 

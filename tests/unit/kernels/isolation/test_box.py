@@ -39,7 +39,7 @@ class Spawner:
         self.asked = asyncio.Event()
         self.init: socket.socket
         self.boxes: set[object] = set()
-        self.keep_for, self.let_go = self.boxes.add, self.boxes.discard
+        self.let_go = self.boxes.discard
 
     async def box(self, plan: Mapping[str, Any], fd: int) -> None:
         self.plan = plan
