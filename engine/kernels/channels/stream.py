@@ -61,8 +61,7 @@ class StreamChannels(Channels):
         self._error: MessageError | None = None
         self._end_timer: asyncio.TimerHandle | None = None
         self._is_closed = False
-        self._waiting: deque[tuple[memoryview, list[int]]] = deque()
-        self._waiting_bytes = 0
+        self._waiting = _Waiting()
         self._flushed = asyncio.Event()
         self._flushed.set()
 
@@ -248,8 +247,7 @@ class StreamChannels(Channels):
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket.fileno())
             self._loop.remove_writer(self._socket.fileno())
-        while self._waiting:
-            self._dequeue()
+        self._waiting.clear()
         self._flushed.set()
 
     def _write(self, data: bytes | memoryview, fds: Sequence[int]) -> int:
@@ -262,30 +260,55 @@ class StreamChannels(Channels):
             return len(data)
 
     def _enqueue(self, data: memoryview, fds: Sequence[int]) -> None:
-        if self._waiting_bytes + len(data) > _MAX_WAITING:
-            self._break(MessageError(f"it leaves {self._waiting_bytes} bytes of requests unread"))
+        if self._waiting.size + len(data) > _MAX_WAITING:
+            self._break(MessageError(f"it leaves {self._waiting.size} bytes of requests unread"))
             return
         if not self._waiting:
             self._loop.add_writer(self._socket.fileno(), self._writable)
             self._flushed.clear()
-        self._waiting.append((data, [os.dup(fd) for fd in fds]))
-        self._waiting_bytes += len(data)
-
-    def _dequeue(self) -> None:
-        data, fds = self._waiting.popleft()
-        self._waiting_bytes -= len(data)
-        for fd in fds:
-            os.close(fd)
+        self._waiting.append(data, fds)
 
     def _writable(self) -> None:
-        data, fds = self._waiting[0]
-        sent = self._write(data, fds)
-        if sent == 0:
-            return
-        self._dequeue()
-        if sent < len(data):
-            self._waiting.appendleft((data[sent:], []))
-            self._waiting_bytes += len(data) - sent
+        self._waiting.advance(self._write(*self._waiting.first))
         if not self._waiting:
             self._loop.remove_writer(self._socket.fileno())
             self._flushed.set()
+
+
+class _Waiting:
+    """Bytes for which the socket has no room yet, with the descriptors that go along: copies, which are closed with them."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._pieces: deque[tuple[memoryview, list[int]]] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._pieces)
+
+    @property
+    def first(self) -> tuple[memoryview, list[int]]:
+        return self._pieces[0]
+
+    def append(self, data: memoryview, fds: Sequence[int]) -> None:
+        self._pieces.append((data, [os.dup(fd) for fd in fds]))
+        self.size += len(data)
+
+    def advance(self, sent: int) -> None:
+        """So many bytes of the first piece have been sent, and its descriptors with them."""
+        if sent == 0:
+            return
+        data = self._pop()
+        if sent < len(data):
+            self._pieces.appendleft((data[sent:], []))
+            self.size += len(data) - sent
+
+    def clear(self) -> None:
+        while self._pieces:
+            self._pop()
+
+    def _pop(self) -> memoryview:
+        data, fds = self._pieces.popleft()
+        self.size -= len(data)
+        for fd in fds:
+            os.close(fd)
+        return data

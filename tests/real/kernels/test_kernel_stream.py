@@ -291,7 +291,7 @@ class Signalled(FakeProvisioner):
         return kwargs["connection_info"]
 
     async def send_signal(self, signum: int) -> None:
-        self.unsent.append(self._rig.channels[0]._waiting_bytes)
+        self.unsent.append(self._rig.channels[0]._waiting.size)
 
 
 @pytest.mark.parametrize("size", [10, 3_000_000])

@@ -60,10 +60,10 @@ async def test_requests_wait_for_a_kernel_that_does_not_read_and_go_in_order(wir
     made = await wire().start()
     sent = [made.channels.send(Channel.SHELL, "execute_request", {"code": "x" * 300_000}) for _ in range(5)]
     await made.channels.flushed(0.01)
-    assert made.channels._waiting_bytes > 0
+    assert made.channels._waiting.size > 0
     reading = asyncio.create_task(made.requests(5))
     await made.channels.flushed(20)
-    assert made.channels._waiting_bytes == 0
+    assert made.channels._waiting.size == 0
     assert [json.loads(parts[0])["msg_id"] for _, parts in await reading] == sent
 
 
@@ -71,7 +71,7 @@ async def test_what_fits_into_the_socket_is_flushed_at_once(wire):
     made = await wire().start()
     made.channels.send(Channel.SHELL, "execute_request", {})
     await made.channels.flushed(0)
-    assert made.channels._waiting_bytes == 0
+    assert made.channels._waiting.size == 0
 
 
 async def test_a_kernel_that_never_reads_is_broken_at_a_limit(wire, monkeypatch: pytest.MonkeyPatch):
@@ -81,7 +81,7 @@ async def test_a_kernel_that_never_reads_is_broken_at_a_limit(wire, monkeypatch:
         made.channels.send(Channel.SHELL, "execute_request", {"code": "x" * 300_000})
     assert len(made.broken) == 1
     assert "unread" in made.broken[0]
-    assert made.channels._waiting_bytes == 0
+    assert made.channels._waiting.size == 0
 
 
 @pytest.mark.parametrize("behind", [0, 2_000_000])
