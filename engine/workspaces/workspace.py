@@ -149,10 +149,15 @@ class Workspace:
         """As `prepare`, with the look at a directory that a request named in a thread: it may be on any file system."""
         if self.named is not None:
             try:
-                await self.lanes.files.run(self.named.find, timeout=_FIND_SECONDS)
+                await self.lanes.files.run(self._enter_named, timeout=_FIND_SECONDS)
             except OSError as error:
                 raise self._unusable(error) from None
         self.prepare()
+
+    def _enter_named(self) -> None:
+        """Have the directory that a request named, and see that the context's user may enter it. Raises OSError."""
+        if self.named is not None:
+            os.stat(".", dir_fd=self.named.find().fd)
 
     def prepare(self) -> None:
         """Have the directories that are ours; a cell may have removed them. Raises OSError: after its last context always, and where
@@ -176,6 +181,8 @@ class Workspace:
 
     def _unusable(self, error: OSError) -> OSError:
         reason = "its file system does not answer" if isinstance(error, Stuck) else error.strerror
+        if isinstance(error, PermissionError) and self.slot.uid is not None:
+            reason = f"the user {self.slot.uid}, as whom the context runs, may not enter it"
         return OSError(error.errno or errno.EIO, f"its working directory cannot be used: {reason}", str(self.cwd))
 
     def _prepare_work(self) -> None:

@@ -146,6 +146,7 @@ def test_languages_of_one_id_share_the_working_directory(new_repl: Callable[...,
 def test_a_context_can_work_in_a_directory_that_its_user_names(
     client: Client, dialect: Dialect, tmp_path: Path
 ) -> None:
+    tmp_path.chmod(0o777)  # an isolated context has a user of its own, if the server is root
     context = client.create(dialect.name, cwd=str(tmp_path))
     result = client.execute(dialect.cwd, context_id=context["id"], language=dialect.name)
     assert (context["cwd"], result.stdout) == (str(tmp_path), [str(tmp_path)])
