@@ -74,6 +74,7 @@ class Server:
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         self.token = (settings or {}).get("token")
+        self._watcher: Client | None = None
 
     @property
     def url(self) -> str:
@@ -116,6 +117,8 @@ class Server:
         self._process.wait(STOP_DEADLINE)
 
     def close(self) -> None:
+        if self._watcher is not None:
+            self._watcher.close()
         try:
             if self._process.poll() is None:
                 self.terminate()
@@ -174,9 +177,9 @@ class Server:
 
     def spares(self) -> int:
         """How many boxes are ready for new contexts."""
-        client = self.client()
-        ready = re.search(r"^polyrepl_boxes_ready (\S+)$", client.http.get("/metrics").text, re.MULTILINE)
-        client.close()
+        if self._watcher is None:
+            self._watcher = self.client()  # one connection for good: tests count the server's sockets
+        ready = re.search(r"^polyrepl_boxes_ready (\S+)$", self._watcher.http.get("/metrics").text, re.MULTILINE)
         assert ready is not None
         return int(float(ready[1]))
 

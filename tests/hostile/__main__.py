@@ -6,6 +6,7 @@ import argparse
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -20,6 +21,7 @@ from tests.hostile.table import write
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST, LAST = 1000, 59999  # numbers of ordinary users
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def main(argv: list[str]) -> int:
@@ -87,7 +89,13 @@ def environment(directory: Path, python: str) -> Path:
 
 
 def link(source: str, target: str) -> None:
-    """Make a hard link, or a copy on another file system."""
+    """Make a hard link; or a copy, on another file system, and of a file that everybody may write to: its copy is not so."""
+    mode = os.lstat(source).st_mode
+    is_open = stat.S_ISREG(mode) and bool(mode & OTHERS_WRITE)
+    if is_open:
+        shutil.copy2(source, target)
+        os.chmod(target, stat.S_IMODE(mode) & ~OTHERS_WRITE)
+        return
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError:
