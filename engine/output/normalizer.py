@@ -47,6 +47,7 @@ class Normalizer:
         self._error_bytes = 0  # before it was shortened, where it was
         self._error_size = 0
         self._clear_pending = False
+        self._replied_error: tuple[str, str] | None = None  # name and value, where only the reply has told it so far
         self.error: ErrorInfo | None = None
         self.execution_count: int | None = None
 
@@ -62,7 +63,7 @@ class Normalizer:
             case "clear_output":
                 return self._clear(wait=bool(message.content.get("wait")))
             case "error":
-                return [self.fail(*_error_info(message.content))]
+                return self._error(message.content)
             case "execute_input":
                 self._count(message.content)
             case "execute_reply":
@@ -196,8 +197,16 @@ class Normalizer:
                 events += self._cleared([])
                 events += self._items.add(_bundle(payload.get("data")), {}, is_primary=False, display_id=None)
         if content.get("status") == "error" and self.error is None:
-            events.append(self.fail(*_error_info(content)))
+            failed = self.fail(*_error_info(content))
+            self._replied_error = (failed.name, failed.value)
+            events.append(failed)
         return events
+
+    def _error(self, content: dict[str, Any]) -> list[Event]:
+        """The channels of a remote kernel have no common order: the reply can come first, and this tells the same again."""
+        replied, self._replied_error = self._replied_error, None
+        failed = self.fail(*_error_info(content))
+        return [] if replied == (failed.name, failed.value) else [failed]
 
 
 def strip_ansi(text: str) -> str:

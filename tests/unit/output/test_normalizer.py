@@ -179,6 +179,14 @@ def test_an_error_told_twice_is_one_event():
     assert len(fed.events) == 1
 
 
+def test_an_error_whose_reply_came_first_is_one_event():
+    error = {"ename": "E", "evalue": "v", "traceback": ["t"]}
+    told = [message("execute_reply", {"status": "error", **error}), message("error", error)]
+    assert Fed(*told).events == [Failed(name="E", value="v", traceback="t")]
+    other = message("error", {**error, "evalue": "another"})
+    assert [event.value for event in Fed(*told, other).events] == ["v", "another"]
+
+
 @pytest.mark.parametrize(
     ("ename", "name"),
     [
