@@ -168,8 +168,7 @@ def test_an_error_has_one_traceback_without_ansi():
 def test_an_error_told_only_in_the_reply_is_an_error():
     reply = {"status": "error", "execution_count": 3, "ename": "E", "evalue": "v", "traceback": []}
     fed = Fed(message("execute_reply", reply))
-    assert fed.normalizer.error is not None
-    assert fed.normalizer.error.name == "E"
+    assert fed.events == [Failed(name="E", value="v", traceback="")]
     assert fed.result().execution_count == 3
 
 
