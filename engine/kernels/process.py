@@ -170,6 +170,8 @@ class KernelProcess:
                 theirs.close()
 
     async def _open(self, channels: MakeChannels, info: Mapping[str, Any], timeout: float) -> None:
+        if self.exited.done():  # already, and our end of the stream may be closed
+            raise KernelStartFailed(self._spec.display_name, self.how_it_ended(), detail=self.provisioner.last_output())
         if self._stream is not None:
             info = {**info, "socket": self._stream}
         self.channels = channels(info, self._owner, kernel_waits=honours(self._spec, "output_limits"))

@@ -19,7 +19,7 @@ from jupyter_client.kernelspec import KernelSpec
 
 import engine.kernels.provisioners.fork
 import tests.harness.scripted_zygote
-from engine.errors import StorageFull
+from engine.errors import KernelStartFailed, StorageFull
 from engine.kernels.channels import Receiver
 from engine.kernels.channels.stream import StreamChannels, stream_pair
 from engine.kernels.kernel import Kernel
@@ -113,6 +113,21 @@ async def test_what_the_system_refuses_is_a_failed_start_that_leaves_nothing(
 
 def _refuse(*args: Any, **options: Any) -> Any:
     raise FULL
+
+
+async def test_a_kernel_that_ends_before_it_is_looked_at_says_how(
+    nothing_left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, launch = Start(nothing_left), SpawnProvisioner.launch_kernel
+
+    async def launch_and_wait(self: SpawnProvisioner, _: list[str], **options: Any) -> Any:
+        info = await launch(self, [sys.executable, "-c", "raise SystemExit(3)"], **options)
+        await self.wait()
+        return info
+
+    monkeypatch.setattr(SpawnProvisioner, "launch_kernel", launch_and_wait)
+    with pytest.raises(KernelStartFailed, match="exited with code 3"):
+        await start.run()
 
 
 @pytest.mark.parametrize("steps", [*range(12), 20, 40])
