@@ -28,8 +28,8 @@ _SLACK = 32 << 20  # bytes: what the system itself needs for the processes, so t
 _SLACK_SHARE = 16
 
 
-class Group(ABC):
-    """The group of one kernel: a directory for each hierarchy that has one of the controllers."""
+class Folders:
+    """Directories of one group, one for each hierarchy that has one of the controllers: its processes, and their end."""
 
     def __init__(self, folders: Iterable[Path]) -> None:
         self._folders = list(folders)
@@ -41,29 +41,6 @@ class Group(ABC):
         """Take in a process; what it starts from now on is in the group, too. Raises OSError."""
         for folder in self._folders:
             write(folder / "cgroup.procs", str(pid))
-
-    def limit_memory(self, growth: int) -> None:
-        """Allow `growth` bytes more than the processes in it have now. Raises OSError."""
-        self.set_memory(self.memory() + growth + max(_SLACK, growth // _SLACK_SHARE))
-
-    @abstractmethod
-    def limit(self, limits: Limits) -> None:
-        """Set all limits but that of memory. Raises OSError."""
-
-    @abstractmethod
-    def set_memory(self, size: int) -> None: ...
-
-    @abstractmethod
-    def memory(self) -> int:
-        """Bytes now."""
-
-    @abstractmethod
-    def peak(self) -> int | None:
-        """The most bytes that there were; None where the system does not say."""
-
-    @abstractmethod
-    def is_out_of_memory(self) -> bool:
-        """Whether Linux has killed processes because memory was out, or lets them wait for some."""
 
     def end(self) -> None:
         """Kill all that is in it. A process is killed by its descriptor, after a second look at where it is."""
@@ -99,6 +76,33 @@ class Group(ABC):
             if self._folders:
                 time.sleep(_LOOK)
         return True
+
+
+class Group(Folders, ABC):
+    """The group of one kernel, with its limits."""
+
+    def limit_memory(self, growth: int) -> None:
+        """Allow `growth` bytes more than the processes in it have now. Raises OSError."""
+        self.set_memory(self.memory() + growth + max(_SLACK, growth // _SLACK_SHARE))
+
+    @abstractmethod
+    def limit(self, limits: Limits) -> None:
+        """Set all limits but that of memory. Raises OSError."""
+
+    @abstractmethod
+    def set_memory(self, size: int) -> None: ...
+
+    @abstractmethod
+    def memory(self) -> int:
+        """Bytes now."""
+
+    @abstractmethod
+    def peak(self) -> int | None:
+        """The most bytes that there were; None where the system does not say."""
+
+    @abstractmethod
+    def is_out_of_memory(self) -> bool:
+        """Whether Linux has killed processes because memory was out, or lets them wait for some."""
 
 
 class Cgroups(ABC):
@@ -157,7 +161,7 @@ class Cgroups(ABC):
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # its server lives if this is refused
                     for folder in [*(each for each in home.iterdir() if each.is_dir()), home]:
-                        group = _LeftOver([folder])
+                        group = Folders([folder])
                         group.end()
                         group.remove()
                     get_logger().info("cgroup_swept", group=str(home))
@@ -174,25 +178,6 @@ class Cgroups(ABC):
         locks, self._locks = self._locks, []
         for lock in locks:
             os.close(lock)
-
-
-class _LeftOver(Group):
-    """Of a server that was killed. It is only ended."""
-
-    def limit(self, limits: Limits) -> None:
-        raise NotImplementedError
-
-    def set_memory(self, size: int) -> None:
-        raise NotImplementedError
-
-    def memory(self) -> int:
-        raise NotImplementedError
-
-    def peak(self) -> int | None:
-        raise NotImplementedError
-
-    def is_out_of_memory(self) -> bool:
-        raise NotImplementedError
 
 
 def own_groups(mounts: str, groups: str) -> dict[str, Path]:
