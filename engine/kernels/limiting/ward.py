@@ -176,6 +176,7 @@ class Ward:
         if self._closed:
             return
         self._closed = True
+        self.holder = None
         if self._processes is not None:
             self._wards.processes.remove(self._processes)
         if self._files is not None:
