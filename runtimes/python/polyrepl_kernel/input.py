@@ -13,6 +13,7 @@ from .outbox import Outbox
 from .protocol import STDIN
 
 _END_OF_INPUT = "\x04"
+_NO_INPUT = "EOF when reading a line"
 _INPUT_WAIT = 0.5  # seconds after which a wait for input looks again whether another thread received it
 
 
@@ -39,6 +40,8 @@ class Input:
 
     def ask(self, prompt: str, *, password: bool) -> str:
         """Ask the client for a line. Raises StdinNotImplementedError where the cell must not ask."""
+        if self._inbox.transport is None:  # a process that user code has forked
+            raise EOFError(_NO_INPUT)
         cell = self._cells.current()
         if not cell.allow_stdin:
             caller = "getpass" if password else "raw_input"

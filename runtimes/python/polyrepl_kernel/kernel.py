@@ -13,9 +13,9 @@ import time
 from collections.abc import Coroutine, Iterator
 from typing import IO, Any, NoReturn
 
-from . import comms, control, damage, requests
+from . import children, comms, control, damage, requests
 from .cells import Cell, Cells
-from .execution import Execution
+from .execution import Execution, flush_replaced
 from .helper import Helper
 from .inbox import Inbox
 from .input import Input
@@ -54,6 +54,7 @@ class Kernel:
         self.wakeup_fds: tuple[int, ...] = ()
         self.output_fds: set[int] = set()
         self.busy = False
+        self.is_forked_child = False  # of user code
         self._context = contextvars.copy_context()
 
     @property
@@ -64,10 +65,12 @@ class Kernel:
     def prepare(self, shell: ZMQInteractiveShell) -> None:
         """Become the kernel of `shell`; nothing of this needs a descriptor or a thread."""
         self.shell = shell
-        sys.stdout, sys.stderr = self.outbox.stdout, self.outbox.stderr  # type: ignore[assignment]
+        # Also where programs go back to after they have replaced them.
+        sys.stdout = sys.__stdout__ = self.outbox.stdout  # type: ignore[assignment,misc]
+        sys.stderr = sys.__stderr__ = self.outbox.stderr  # type: ignore[assignment,misc]
         self.cells.mark_threads()
         self.interrupts.prepare()
-        self.interrupts.places.runs_user_code(comms.handle)
+        self.interrupts.places.runs_user_code(comms.handle, flush_replaced)
         self.input.prepare(self.interrupts)
         self.packages.watch_imports()
         announce_children(self.outbox.stdout, self.outbox.stderr, self.packages)
@@ -94,7 +97,7 @@ class Kernel:
         assert self.loop is not None
         self.outbox.attach(transport)
         self.inbox.attach(transport, self.loop)
-        self.busy = False
+        self.busy = self.is_forked_child = False
         self.output_fds = {stdout.reader, stderr.reader, *([crash_report] if isinstance(crash_report, int) else ())}
         self.shell.init_environment()
         self.helper.reset()
@@ -143,14 +146,18 @@ class Kernel:
         while self.inbox.queue and not self.busy:
             self.busy = True
             request = self.inbox.next()
-            pid = os.getpid()
+            transport, failure = self.transport, None
             try:
                 self.busy = self._answer(request)
-            except (Exception, SystemExit) as error:
-                self.busy = False
-                if os.getpid() != pid:
+            except BaseException as error:
+                if not self.is_forked_child and self.transport is not transport:
                     raise  # a branch, which leaves its parent's frames
-                self.refuse(request, error)
+                self.busy, failure = False, error
+            if self.is_forked_child:
+                children.leave(failure)
+            if failure is not None:
+                self.refuse(request, failure)
+            self.cells.leave_aside()
             self.reserve.renew()
             self._shortages = 0
 
@@ -169,11 +176,12 @@ class Kernel:
         if msg_type == "execute_request":
             return Execution(self, request).run()
         cell = Cell(request)
-        self.cells.enter(cell)
+        is_comm = msg_type in ("comm_open", "comm_msg", "comm_close")
+        self.cells.enter_aside(cell, runs_user_code=is_comm)
         self.outbox.status(cell, "busy")
         if msg_type in requests.HANDLERS:
             self.outbox.reply(cell, msg_type, requests.HANDLERS[msg_type](self, request))
-        elif msg_type in ("comm_open", "comm_msg", "comm_close"):
+        elif is_comm:
             self._handle_comm(request)
         elif msg_type == "interrupt_request":
             self.outbox.reply(cell, msg_type, {"status": "ok"})  # nothing runs
@@ -188,7 +196,9 @@ class Kernel:
         self.interrupts.begin_cell(self.shell.user_global_ns, forget_earlier=True)
         try:
             comms.handle(self.comm_manager, request)
-        except KeyboardInterrupt:
+        except BaseException as error:
+            if self.is_forked_child or isinstance(error, MemoryError):
+                raise
             self.shell.showtraceback()
         finally:
             self.interrupts.end_cell()
@@ -256,6 +266,8 @@ class Kernel:
 
     def _in_forked_child(self) -> None:
         """A process that user code forked has no client: what it shows is lost, what it prints its parent captures."""
+        self.is_forked_child = True
+        self.helper.reset()
         self.outbox.transport = self.inbox.transport = None
 
     @contextlib.contextmanager

@@ -24,7 +24,7 @@ from IPython.utils.process import system
 from traitlets import Any as AnyTrait
 from traitlets import CBool, Instance, Type, default
 
-from . import damage
+from . import children, damage
 from .compiler import CellCompiler
 from .formatting import DisplayFormatter
 from .imports import pose_as_notebook
@@ -268,7 +268,9 @@ class ZMQInteractiveShell(InteractiveShell):
             raise NotImplementedError(msg)
 
     def ask_exit(self) -> None:
-        """Tell the frontend that the user wants to leave; the kernel stays."""
+        """Tell the frontend that the user wants to leave; the kernel stays. A process that user code forked ends."""
+        if self.kernel.is_forked_child:
+            raise SystemExit(self.keepkernel_on_exit or 0)  # whatever `exit` was given
         self.payload_manager.write_payload({"source": "ask_exit", "keepkernel": True})
 
     def set_next_input(self, text: str, replace: bool = False) -> None:
@@ -344,6 +346,8 @@ class ZMQInteractiveShell(InteractiveShell):
         self._last_traceback = stb
         if self.displayhook.is_sending:
             self._last_traceback_during_displayhook = True
+        if self.kernel.is_forked_child:
+            children.report(etype, stb)
         error: dict[str, Any] = {"ename": str(etype.__name__), "evalue": _text_of(evalue), "traceback": stb}
         damage.add_advice(error, self.user_ns)
         self.last_error = error
