@@ -22,10 +22,11 @@ from .input import Input
 from .interrupts import Interrupts
 from .outbox import Outbox
 from .packages import Packages
+from .pipes import Capture
 from .protocol import IOPUB, Request, Session
 from .reserve import Reserve, end_without_memory
 from .shell import ZMQInteractiveShell
-from .stdio import Capture, announce_children
+from .stdio import announce_children
 from .threads import ThreadPools
 from .transport import Transport
 
@@ -44,7 +45,7 @@ class Kernel:
         self.interrupts = Interrupts(self.helper)
         self.outbox = Outbox(self.cells, self.helper, self.interrupts)
         self.inbox = Inbox(self.helper, self)
-        self.input = Input(self.cells, self.inbox, self.outbox, self)
+        self.input = Input(self.cells, self.inbox, self.outbox, self.interrupts)
         self.outbox.on_flushed = self.inbox.watch_aside
         self.comm_manager = comms.install(self.outbox)
         self.packages = Packages()
@@ -71,7 +72,7 @@ class Kernel:
         self.cells.mark_threads()
         self.interrupts.prepare()
         self.interrupts.places.runs_user_code(comms.handle, flush_replaced)
-        self.input.prepare(self.interrupts)
+        self.input.prepare()
         self.packages.watch_imports()
         announce_children(self.outbox.stdout, self.outbox.stderr, self.packages)
         os.register_at_fork(after_in_child=self._in_forked_child)
