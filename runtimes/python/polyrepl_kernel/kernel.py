@@ -9,11 +9,11 @@ import contextvars
 import faulthandler
 import os
 import sys
-import time
 from collections.abc import Coroutine, Iterator
+from time import sleep
 from typing import IO, Any, NoReturn
 
-from . import children, comms, control, damage, requests
+from . import children, clock, comms, control, damage, requests, signals
 from .cells import Cell, Cells
 from .execution import Execution, flush_replaced
 from .helper import Helper
@@ -32,6 +32,7 @@ from .transport import Transport
 
 _SHORTAGE_SECONDS = 0.01
 _MAX_SHORTAGES = 100
+_MAX_FAILURES = 16
 
 
 class Kernel:
@@ -40,6 +41,7 @@ class Kernel:
     def __init__(self) -> None:
         self.cells = Cells()
         self.reserve = Reserve()
+        self._failures = 0  # of the loop, since it last worked on a request
         self._shortages = 0  # of the helper's thread, in the present cell
         self.helper = Helper()
         self.interrupts = Interrupts(self.helper)
@@ -71,6 +73,7 @@ class Kernel:
         sys.stderr = sys.__stderr__ = self.outbox.stderr  # type: ignore[assignment,misc]
         self.cells.mark_threads()
         self.interrupts.prepare()
+        signals.guard(self.interrupts, self.helper)
         self.interrupts.places.runs_user_code(comms.handle, flush_replaced)
         self.input.prepare()
         self.packages.watch_imports()
@@ -83,13 +86,17 @@ class Kernel:
         """Answer requests until the client is gone. `crash_report`: where a fatal signal's traceback is written."""
         self.loop = self.loop or asyncio.new_event_loop()
         self.attach(transport, stdout, stderr, crash_report=crash_report)
-        while True:
-            # A task that raises SystemExit, or an interrupt that meets one, ends neither the loop nor the kernel.
-            with contextlib.suppress(KeyboardInterrupt, SystemExit):
-                try:
-                    self.loop.run_forever()
-                except MemoryError:  # of the loop itself, which has lost a callback
-                    end_without_memory()
+        while self._failures < _MAX_FAILURES:
+            try:
+                self.loop.run_forever()
+            except MemoryError:  # of the loop itself, which has lost a callback
+                end_without_memory()
+            except (KeyboardInterrupt, SystemExit):
+                pass  # a task that raises it, or an interrupt that meets one, ends neither the loop nor the kernel
+            except BaseException as error:
+                self._failures += 1
+                self.interrupts.fail(error)
+        os._exit(1)
 
     def attach(
         self, transport: Transport, stdout: Capture, stderr: Capture, *, crash_report: IO[str] | int = 2
@@ -107,6 +114,7 @@ class Kernel:
         self.outbox.stdout.attach(stdout)
         self.outbox.stderr.attach(stderr)
         faulthandler.enable(crash_report)
+        self.loop.time = clock.monotonic  # type: ignore[method-assign]
         asyncio.set_event_loop(self.loop)
         on_idle = self._settle_idle_interrupt if transport.interrupts_early else None
         self.wakeup_fds = self.interrupts.attach(self.loop, on_idle)
@@ -160,13 +168,13 @@ class Kernel:
                 self.refuse(request, failure)
             self.cells.leave_aside()
             self.reserve.renew()
-            self._shortages = 0
+            self._shortages = self._failures = 0
 
     def _wait_or_spend(self) -> None:
         """The helper's thread is short of memory. A cell that takes all of it fails in a moment, and must not get the reserve first."""
         self._shortages += 1
         if self.busy and self._shortages < _MAX_SHORTAGES:
-            time.sleep(_SHORTAGE_SECONDS)
+            sleep(_SHORTAGE_SECONDS)
         else:
             self.reserve.spend()
 

@@ -7,11 +7,11 @@ import io
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
+from . import clock
 from .cells import Cell, Cells
 from .helper import Helper
 from .interrupts import Interrupts
@@ -214,10 +214,10 @@ class OutStream(io.TextIOBase):
             text = self._capture.read()
             if text is None:
                 return
-            deadline = time.monotonic() + _DRAIN_SECONDS
+            deadline = clock.monotonic() + _DRAIN_SECONDS
             while text is not None:
                 self._add(text, self._cells.of_children)
-                text = self._capture.read() if time.monotonic() < deadline else None
+                text = self._capture.read() if clock.monotonic() < deadline else None
 
     def child_starts(self) -> None:
         """Send what was written before a child can write; until the cell ends keep the order with its output."""
