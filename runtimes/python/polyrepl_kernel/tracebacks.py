@@ -11,7 +11,7 @@ from typing import Any
 from IPython.core.ultratb import AutoFormattedTB, FrameInfo
 
 _MOST_FRAMES = 100
-_FIRST, _LAST = 10, 15  # frames that are shown where there are more than that
+_FIRST, _LAST = 10, 10  # frames that are shown where there are more than that
 _NAMED = 4  # places that are named among those that are left out
 _MOST_CHAINED = 20
 
