@@ -15,7 +15,7 @@ from . import clock
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 # Of this package only these may be left at any point; all else, such as a message on its way, must not be torn apart.
-_LEAVABLE = {_PACKAGE + name for name in ("deadlines.py", "fingerprints.py", "previews.py")}
+_LEAVABLE = {_PACKAGE + name for name in ("deadlines.py", "fingerprints.py", "previews.py", "requests.py")}
 _set_handler, _get_handler = signal.signal, signal.getsignal  # cells get others (`signals`)
 _AGAIN = 0.01  # seconds after which a call that caught `Expired` gets the next one
 
