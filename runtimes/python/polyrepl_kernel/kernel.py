@@ -191,7 +191,7 @@ class Kernel:
         if msg_type in requests.HANDLERS:
             self.outbox.reply(cell, msg_type, requests.HANDLERS[msg_type](self, request))
         elif is_comm:
-            self._handle_comm(request)
+            comms.answer(self, request)
         elif msg_type == "interrupt_request":
             self.outbox.reply(cell, msg_type, {"status": "ok"})  # nothing runs
         elif msg_type == "shutdown_request":
@@ -200,17 +200,6 @@ class Kernel:
             self.outbox.reply(cell, msg_type, requests.unsupported(request))
         self.outbox.finish(cell)
         return False
-
-    def _handle_comm(self, request: Request) -> None:
-        self.interrupts.begin_cell(self.shell.user_global_ns, forget_earlier=True)
-        try:
-            comms.handle(self.comm_manager, request)
-        except BaseException as error:
-            if self.is_forked_child or isinstance(error, MemoryError):
-                raise
-            self.shell.showtraceback()
-        finally:
-            self.interrupts.end_cell()
 
     def refuse(self, request: Request, error: BaseException) -> None:
         """Answer what failed: a request that is malformed, or a fault of ours; silence would leave the client waiting."""

@@ -30,7 +30,9 @@ def test_output_of_what_an_earlier_cell_started_belongs_to_the_cell_that_runs(
 
 
 def test_output_of_an_earlier_cells_task_belongs_to_the_cell_that_awaits_it(kernel: KernelUnderTest) -> None:
-    kernel.run("go = asyncio.Event()\nasync def late():\n    await go.wait(); print('late')\ntask = asyncio.create_task(late())")
+    kernel.run(
+        "go = asyncio.Event()\nasync def late():\n    await go.wait(); print('late')\ntask = asyncio.create_task(late())"
+    )
     assert kernel.run("go.set(); await task").text() == "late\n"
 
 
@@ -70,7 +72,9 @@ def test_a_stream_of_the_user_that_cannot_be_flushed_costs_no_answer(kernel: Ker
 
 
 def test_stdout_takes_bytes_and_puts_characters_together(kernel: KernelUnderTest) -> None:
-    code = "out = sys.stdout.buffer\nprint('a'); out.write('é'.encode()[:1]); out.write('é'.encode()[1:]); out.flush()\n"
+    code = (
+        "out = sys.stdout.buffer\nprint('a'); out.write('é'.encode()[:1]); out.write('é'.encode()[1:]); out.flush()\n"
+    )
     code += "out.write(b'\\xff'); out.close(); print('b'); sys.stdout.buffer.raw.write(memoryview(b'c'))"
     result = kernel.run(code)
     assert (result.text(), result.value) == ("a\né\ufffdb\nc", "1")
@@ -116,7 +120,9 @@ def test_a_forked_child_writes_the_end_of_its_line_when_it_flushes_or_ends(kerne
     ],
 )
 def test_a_forked_child_ends_as_a_program_does(kernel: KernelUnderTest, child: str, status: int, said: str) -> None:
-    code = f"pid = os.fork()\nif not pid:\n    {child}\nelse:\n    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
+    code = (
+        f"pid = os.fork()\nif not pid:\n    {child}\nelse:\n    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
+    )
     result = kernel.run(code)
     assert (result.text(), result.reply["status"]) == (f"{status}\n", "ok")
     errors = strip_ansi(result.text("stderr"))

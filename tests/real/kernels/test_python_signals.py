@@ -41,7 +41,9 @@ def test_what_a_handler_raises_between_cells_is_reported_and_costs_nothing(kerne
 
 
 def test_a_handler_of_sigint_is_called_once_for_each_signal(kernel: KernelUnderTest) -> None:
-    code = "import signal\nhits = []\nsignal.signal(signal.SIGINT, lambda *_: hits.append(1))\nprint('set', flush=True)\n"
+    code = (
+        "import signal\nhits = []\nsignal.signal(signal.SIGINT, lambda *_: hits.append(1))\nprint('set', flush=True)\n"
+    )
     request = kernel.send(code + "while not hits: time.sleep(0.2)\ntime.sleep(0.5)\nhits")
     while kernel.receive("iopub")["msg_type"] != "stream":
         pass
@@ -69,7 +71,9 @@ def test_a_handler_that_is_called_often_tears_no_output(kernel: KernelUnderTest)
 
 
 def test_a_handler_that_exits_ends_no_kernel(kernel: KernelUnderTest) -> None:
-    code = "import signal\n_ = signal.signal(signal.SIGTERM, lambda *_: (print('asked to end', flush=True), sys.exit(3)))"
+    code = (
+        "import signal\n_ = signal.signal(signal.SIGTERM, lambda *_: (print('asked to end', flush=True), sys.exit(3)))"
+    )
     kernel.run(code)
     kernel.process.send_signal(signal.SIGTERM)
     while kernel.receive("iopub")["msg_type"] != "stream":
