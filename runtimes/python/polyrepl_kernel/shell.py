@@ -312,7 +312,7 @@ class ZMQInteractiveShell(InteractiveShell):
         self.interrupts.raise_early()
         if not async_:
             return await self._run_code(code_obj, result, async_=False)
-        task = asyncio.current_task()
+        task = asyncio.current_task(self.kernel.loop)  # also in a process that the cell has forked
         with self.interrupts.awaiting(task):
             failed = await self._run_code(code_obj, result, async_=True)
         if task is not None and self.interrupts.cancelled:

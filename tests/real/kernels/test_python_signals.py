@@ -83,8 +83,8 @@ def test_a_handler_that_exits_ends_no_kernel(kernel: KernelUnderTest) -> None:
 
 def test_a_second_interrupt_ends_the_wait_for_the_threads_of_a_block(either: KernelUnderTest) -> None:
     code = "from concurrent.futures import ThreadPoolExecutor\nimport os, threading, time\n"
-    code += "with ThreadPoolExecutor(1) as pool:\n    pool.submit(time.sleep, 1)\n    print('on', flush=True)\n"
-    code += "    try: time.sleep(60)\n    finally: print('first', flush=True)"
+    code += "with ThreadPoolExecutor(1) as pool:\n    pool.submit(time.sleep, 1)\n"
+    code += "    try: print('on', flush=True); time.sleep(60)\n    finally: print('first', flush=True)"
     request = either.send(code)
     said = ""
     for word in ("on", "first"):
