@@ -22,6 +22,7 @@ from .places import PACKAGE, Places
 # A cell may mock these, and gets others of the signal module (`signals`).
 _kill, _getpid = os.kill, os.getpid
 _set_handler, _get_handler = signal.signal, signal.getsignal
+_WAKE = signal.SIGURG  # ends a wait, and means nothing to programs that are started
 _RETRY_SECONDS = 0.005
 _LONGEST_RETRY = 0.1
 _TURN_SECONDS = 0.1  # a loop that does not come round for so long is held up by a task that never awaits
@@ -56,6 +57,7 @@ class Interrupts:
     def install(self) -> None:
         """Make this the handler of SIGINT."""
         _set_handler(signal.SIGINT, self._on_signal)
+        _set_handler(_WAKE, _nothing)
 
     def prepare(self) -> None:
         """Repeat interrupts that come where Python ignores exceptions: in finalizers, and around a fork."""
@@ -91,7 +93,8 @@ class Interrupts:
 
     def _on_received(self) -> None:
         """A signal has arrived. Python handles it between two instructions of the main thread, which may just have begun to
-        wait: a signal that came right before that does not end the wait. So it is repeated until it has been handled."""
+        wait: a signal that came right before that does not end the wait. So another one ends it, until the first has been handled.
+        The same one again could call a handler of the user twice."""
         self._helper.remove(self._received.fileno())
         self._helper.call_later(_RETRY_SECONDS, functools.partial(self._insist, _RETRY_SECONDS))
 
@@ -101,7 +104,7 @@ class Interrupts:
         except BlockingIOError:
             arrived = b""
         if signal.SIGINT in arrived:
-            _kill(_getpid(), signal.SIGINT)
+            _kill(_getpid(), _WAKE)
             later = min(2 * waited, _LONGEST_RETRY)
             self._helper.call_later(later, functools.partial(self._insist, later))
             return
@@ -254,6 +257,10 @@ class Interrupts:
             self._cancels = False
             self.cancelled = True
             task.cancel()
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """Handle a signal that only ends a wait."""
 
 
 def without_kernel_frames(frames: TracebackType | None) -> None:
