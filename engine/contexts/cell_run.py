@@ -25,6 +25,8 @@ from engine.log import get_logger
 from engine.models import ContextState, ErrorInfo, Status
 from engine.workspaces import Watch, Workspace, watch
 
+_GRACE = (0.6, 0.2, 0.2)  # shares of the grace, each after a signal
+
 
 @dataclass(frozen=True, slots=True)
 class CellSettings:
@@ -161,12 +163,18 @@ class CellRun:
         return metadata
 
     async def _time_out(self, kernel: Kernel, run: Run) -> Outcome:
-        """The ladder: interrupt, a time of grace, kill. Returns which step was reached: DONE, DIED, or TIMEOUT for killed."""
+        """The ladder: interrupt, a time of grace, kill. Returns which step was reached: DONE, DIED, or TIMEOUT for killed.
+
+        A signal only starts the wait at the end of a block, such as that of a thread pool; another one ends it. It comes late: a
+        handler of the user may take the first as a request to finish, and the second as one to break off."""
         self.execution.deadline_passed = True
-        await kernel.interrupt()
-        outcome = await wait_for_stop(run, kernel.pid, self._settings.interrupt_grace)
-        if outcome is Outcome.TIMEOUT:
-            await kernel.kill()
+        outcome = Outcome.TIMEOUT
+        for share in _GRACE if kernel.spec.interrupt_mode == "signal" else (1.0,):
+            await kernel.interrupt()
+            outcome = await wait_for_stop(run, kernel.pid, share * self._settings.interrupt_grace)
+            if outcome is not Outcome.TIMEOUT:
+                return outcome
+        await kernel.kill()
         return outcome
 
     async def _roll_back(self, slot: KernelSlot, checkpoint: Checkpoint, state: ContextState) -> ContextState:

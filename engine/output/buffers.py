@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from engine.jupyter import to_item, utf8_size
 from engine.models import Event, Item, ItemAdded, ItemUpdated, Truncation, stored
+from engine.output.terminal import Terminal, moves_cursor
 
 _MOST_EVENTS = 10  # of one update
 
@@ -353,6 +354,8 @@ def to_lines(text: str) -> list[str]:
     """Split into lines as a terminal would leave them: a carriage return goes back to the start of its line."""
     if not text:
         return []
+    if moves_cursor(text):
+        return Terminal().show(text)
     lines = text.split("\n")
     if not lines[-1]:
         lines.pop()

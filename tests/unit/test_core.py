@@ -85,6 +85,18 @@ class TestTimeout:
         assert [(await run(fake.engine, "x")).context_state for _ in range(2)] == ["restarted", "preserved"]
         assert len(fake.kernels) == 2
 
+    async def test_a_cell_that_the_first_signal_does_not_stop_gets_another_one_within_its_grace(
+        self, fake_engine, monkeypatch: pytest.MonkeyPatch
+    ):
+        fake = await fake_engine(SCRIPT, interrupt_grace=0.2)
+        execution = await fake.engine.execute("loop", context_id="c", timeout=0.1)
+        await until(lambda: fake.kernels)
+        kernel, signals = fake.kernels[0], []
+        interrupt = kernel.interrupt
+        monkeypatch.setattr(kernel, "interrupt", lambda: signals.append(1) or (len(signals) == 2 and interrupt()))
+        result = await ended(execution)
+        assert (result.status, result.context_state, len(signals)) == ("timeout", "created", 2)
+
     async def test_a_kernel_that_dies_of_the_interrupt_says_so(self, fake_engine, monkeypatch: pytest.MonkeyPatch):
         fake = await fake_engine(SCRIPT)
         execution = await fake.engine.execute("loop", context_id="c", timeout=0.1)

@@ -16,8 +16,8 @@ from traitlets.config import Config
 from . import prctl
 from .kernel import Kernel
 from .lifetime import die_with_parent, outlive_parent
+from .pipes import Capture
 from .shell import ZMQInteractiveShell, watch
-from .stdio import Capture
 from .stream import StreamTransport
 from .workers import fork_by_default
 

@@ -22,9 +22,9 @@ from . import inventory, loops, prctl, reopening
 from .cells import Cell
 from .forked import reseed
 from .inventory import Finding
+from .pipes import Capture
 from .protocol import Request
 from .start import process_name
-from .stdio import Capture
 from .stream import StreamTransport
 
 if TYPE_CHECKING:

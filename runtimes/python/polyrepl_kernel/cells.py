@@ -77,22 +77,34 @@ class Cell:
 
 
 class Cells:
-    """Which cell the caller acts for: the one of its task, of the thread that it runs in, or the latest."""
+    """Which cell the caller acts for: the one of its task or thread while that is answered, and afterwards the latest.
+
+    `latest`: the cell that runs, or ran last. `of_children`: the one that child processes print for."""
 
     def __init__(self) -> None:
-        self.latest = Cell()
+        self.latest = self.of_children = Cell()
 
     def enter(self, cell: Cell) -> None:
         """Make `cell` the one of the calling thread, of the tasks made by it, and the latest."""
-        self.latest = cell
+        self.latest = self.of_children = cell
         _current.set(cell)
 
+    def enter_aside(self, cell: Cell, *, runs_user_code: bool) -> None:
+        """Make `cell` the one of the calling thread, and with `runs_user_code` of its child processes; threads act for the latest."""
+        _current.set(cell)
+        if runs_user_code:
+            self.of_children = cell
+
+    def leave_aside(self) -> None:
+        """Let child processes print for the latest cell again."""
+        self.of_children = self.latest
+
     def current(self) -> Cell:
-        """The cell on whose behalf the caller runs."""
-        cell = _current.get()
-        if cell is not None:
-            return cell
-        return getattr(threading.current_thread(), _STARTED_BY, None) or self.latest
+        """The cell on whose behalf the caller runs. What an ended one left behind acts for the one that runs now, if any."""
+        cell = _current.get() or getattr(threading.current_thread(), _STARTED_BY, None)
+        if cell is None or (cell.ended and not self.latest.ended):
+            return self.latest
+        return cell
 
     def mark_threads(self) -> None:
         """Let every thread started from now on know the cell that started it."""

@@ -12,6 +12,7 @@ from .imports import after_import
 from .protocol import Request
 
 if TYPE_CHECKING:
+    from .kernel import Kernel
     from .outbox import Outbox
 
 
@@ -46,6 +47,19 @@ def install(outbox: Outbox) -> CommManager:
 def handle(manager: CommManager, request: Request) -> None:
     """Hand a comm_open, comm_msg or comm_close to its comm; what it runs is user code."""
     getattr(manager, request.msg_type)(None, None, request.as_dict())
+
+
+def answer(kernel: Kernel, request: Request) -> None:
+    """Hand a message to its comm, and report what its callbacks raise that the manager does not."""
+    kernel.interrupts.begin_cell(kernel.shell.user_global_ns, forget_earlier=True)
+    try:
+        handle(kernel.comm_manager, request)
+    except BaseException as error:
+        if kernel.is_forked_child or isinstance(error, MemoryError):
+            raise
+        kernel.shell.showtraceback()
+    finally:
+        kernel.interrupts.end_cell()
 
 
 def comm_info(manager: CommManager, content: dict[str, Any]) -> dict[str, Any]:

@@ -6,15 +6,17 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from threading import get_ident
 from types import FrameType
 from typing import Any, TypeVar
 
+from . import clock
+
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 # Of this package only these may be left at any point; all else, such as a message on its way, must not be torn apart.
-_LEAVABLE = {_PACKAGE + name for name in ("deadlines.py", "fingerprints.py", "previews.py")}
+_LEAVABLE = {_PACKAGE + name for name in ("deadlines.py", "fingerprints.py", "previews.py", "requests.py")}
+_set_handler, _get_handler = signal.signal, signal.getsignal  # cells get others (`signals`)
 _AGAIN = 0.01  # seconds after which a call that caught `Expired` gets the next one
 
 Value = TypeVar("Value")
@@ -47,11 +49,11 @@ class Deadlines:
         if not self._is_armed:
             return
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, self._handler)
+        _set_handler(signal.SIGALRM, self._handler)
         sys.stdout, sys.stderr = self._streams
         value, interval = self._timer
         if value:
-            left = value - (time.monotonic() - self._armed_at)
+            left = value - (clock.monotonic() - self._armed_at)
             signal.setitimer(signal.ITIMER_REAL, max(left, 1e-6), interval)
 
     def next_subject(self) -> None:
@@ -63,25 +65,25 @@ class Deadlines:
         limit = min(self._left_for_subject, self._left)
         if limit <= 0 or not (self._is_armed or self._arm()):
             raise Expired
-        if signal.getsignal(signal.SIGALRM) != self._on_alarm:
-            signal.signal(signal.SIGALRM, self._on_alarm)  # an earlier call had replaced it
-        started = time.monotonic()
+        if _get_handler(signal.SIGALRM) != self._on_alarm:
+            _set_handler(signal.SIGALRM, self._on_alarm)  # an earlier call had replaced it
+        started = clock.monotonic()
         signal.setitimer(signal.ITIMER_REAL, limit, _AGAIN)
         try:
             return _guarded(function, args)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            spent = time.monotonic() - started
+            spent = clock.monotonic() - started
             self._left -= spent
             self._left_for_subject -= spent
 
     def _arm(self) -> bool:
         """Take the alarm over; False where that is impossible: in another thread, or when C code handles it."""
-        if threading.main_thread().ident != get_ident() or signal.getsignal(signal.SIGALRM) is None:
+        if threading.main_thread().ident != get_ident() or _get_handler(signal.SIGALRM) is None:
             return False
-        self._armed_at = time.monotonic()
+        self._armed_at = clock.monotonic()
         self._timer = signal.setitimer(signal.ITIMER_REAL, 0)
-        self._handler = signal.signal(signal.SIGALRM, self._on_alarm)
+        self._handler = _set_handler(signal.SIGALRM, self._on_alarm)
         self._streams = (sys.stdout, sys.stderr)
         sys.stdout, sys.stderr = (stream and _Silenced(stream) for stream in self._streams)
         self._is_armed = True

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 from collections.abc import Coroutine
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from . import values, variables
+from . import children, values, variables
 from .cells import Cell
 from .environment import environment
 from .protocol import IOPUB, Request
@@ -36,13 +36,15 @@ class Execution:
         self._expressions = _expressions_of(content)
         self._silent = bool(content.get("silent", False))
         self._store_history = bool(content.get("store_history", not self._silent)) and not self._silent
-        self._pid = os.getpid()
         self._before: variables.Snapshot | None = None
 
     def run(self) -> bool:
         """Run the cell, or start the task that does; returns whether it is still running."""
         kernel, cell, shell = self._kernel, self._cell, self._shell
-        kernel.cells.enter(cell)
+        if self._silent:
+            kernel.cells.enter_aside(cell, runs_user_code=True)
+        else:
+            kernel.cells.enter(cell)
         kernel.interrupts.begin_cell(shell.user_global_ns, forget_earlier=cell.after_interrupt)
         kernel.outbox.status(cell, "busy")
         if not self._silent:
@@ -144,8 +146,10 @@ class Execution:
     def _finish(self, result: Any) -> None:
         """Send the rest of the output, the reply, and the status."""
         kernel, cell = self._kernel, self._cell
-        if os.getpid() != self._pid:
-            os._exit(0)  # a fork of user code that came back from its cell: the parent answers
+        if kernel.is_forked_child:
+            children.leave(_error_of(result))  # the parent answers
+        if sys.stdout is not kernel.outbox.stdout or sys.stderr is not kernel.outbox.stderr:
+            flush_replaced()
         kernel.packages.settle()
         reply = self._reply(result)
         metadata: dict[str, Any] = {}
@@ -183,8 +187,19 @@ def _expressions_of(content: dict[str, Any]) -> dict[str, Any]:
 
 def _unnamed(result: Any) -> dict[str, Any]:
     """The error of a cell that failed without showing one (a debugger that was quit, a custom handler)."""
-    error = getattr(result, "error_before_exec", None) or getattr(result, "error_in_exec", None)
+    error = _error_of(result)
     return {"ename": type(error).__name__, "evalue": str(error), "traceback": []}
+
+
+def _error_of(result: Any) -> BaseException | None:
+    return getattr(result, "error_before_exec", None) or getattr(result, "error_in_exec", None)
+
+
+def flush_replaced() -> None:
+    """Have what a cell has put in the place of the standard streams written, such as a file or another wrapper of their buffer."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(BaseException):
+            stream.flush()
 
 
 def _show_figures_first(callbacks: list[Any]) -> None:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from . import inventory, loops, prctl, reopening
+from .pipes import Capture
 from .shell import NO_TERMINAL
 from .start import process_name
-from .stdio import Capture
 from .stream import StreamTransport
 from .threads import ThreadPools
 

@@ -9,10 +9,10 @@ import os
 import select
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 
+from . import clock
 from .reserve import end_without_memory
 
 Callback = Callable[[], None]
@@ -84,7 +84,7 @@ class Helper:
 
     def call_later(self, delay: float, callback: Callback) -> None:
         """Call back once, after `delay` seconds."""
-        due = time.monotonic() + delay
+        due = clock.monotonic() + delay
         with self._lock:
             heapq.heappush(self._timers, (due, next(self._numbers), callback))
             is_next = self._timers[0][0] == due
@@ -110,10 +110,10 @@ class Helper:
 
     def _timeout(self) -> float | None:
         with self._lock:
-            return max(0.0, (self._timers[0][0] - time.monotonic()) * 1000) if self._timers else None
+            return max(0.0, (self._timers[0][0] - clock.monotonic()) * 1000) if self._timers else None
 
     def _due(self) -> list[Callback]:
-        now = time.monotonic()
+        now = clock.monotonic()
         due = []
         with self._lock:
             while self._timers and self._timers[0][0] <= now:

@@ -36,7 +36,9 @@ class Inbox:
         self.queue: deque[Request] = deque()
         self.inputs: deque[str] = deque()  # the client's answers to input requests
         self.lock = threading.Lock()  # held while requests are taken in, so that they keep their order
+        self.turn = threading.RLock()  # of who may ask for input
         self.transport: Transport | None = None
+        self._answered = threading.Event()  # for threads that wait for input while others take it in
         self._helper = helper
         self._worker = worker
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -52,6 +54,8 @@ class Inbox:
         self.inputs.clear()
         self._control.clear()
         self.lock = threading.Lock()
+        self.turn = threading.RLock()
+        self._answered = threading.Event()
         self._asks = self._reads = False
 
     @property
@@ -84,6 +88,7 @@ class Inbox:
         for request in received:
             if request.channel == STDIN and request.msg_type == "input_reply":
                 self.inputs.append(_input_of(request))
+                self._answered.set()
             elif request.channel == CONTROL:
                 self._control.append(request)
                 self._helper.call_later(0, self._answer_control)
@@ -122,6 +127,19 @@ class Inbox:
             self._worker.work_soon()  # the cell may have ended meanwhile
         else:
             self._helper.remove_reader(self.transport.fileno())
+
+    def wait_aside(self, timeout: float) -> None:
+        """Return when input may be there, or after `timeout` seconds; to be called in a thread that is not the loop's."""
+        assert self.transport is not None
+        self._answered.clear()
+        if self.inputs:
+            return
+        if self.transport.is_shared:
+            self._answered.wait(timeout)  # the helper takes it in, or the loop
+        else:
+            self.transport.wait(timeout)
+            self.take_in()
+            self._worker.work_soon()  # it may have received what is not for it
 
     def begin_input(self) -> None:
         """The caller waits for input, and takes everything in meanwhile."""

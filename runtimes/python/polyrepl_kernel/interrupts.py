@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import get_ident
@@ -18,6 +19,10 @@ from typing import Any, NoReturn
 from .helper import Helper
 from .places import PACKAGE, Places
 
+# A cell may mock these, and gets others of the signal module (`signals`).
+_kill, _getpid = os.kill, os.getpid
+_set_handler, _get_handler = signal.signal, signal.getsignal
+_WAKE = signal.SIGURG  # ends a wait, and means nothing to programs that are started
 _RETRY_SECONDS = 0.005
 _LONGEST_RETRY = 0.1
 _TURN_SECONDS = 0.1  # a loop that does not come round for so long is held up by a task that never awaits
@@ -46,11 +51,13 @@ class Interrupts:
         self.raised = 0  # how often, in all
         self.idle = False
         self.cancelled = False
+        self.cause: BaseException | None = None  # of the cancellation, unless it was an interrupt
         self.reported = False
 
     def install(self) -> None:
         """Make this the handler of SIGINT."""
-        signal.signal(signal.SIGINT, self._on_signal)
+        _set_handler(signal.SIGINT, self._on_signal)
+        _set_handler(_WAKE, _nothing)
 
     def prepare(self) -> None:
         """Repeat interrupts that come where Python ignores exceptions: in finalizers, and around a fork."""
@@ -86,7 +93,8 @@ class Interrupts:
 
     def _on_received(self) -> None:
         """A signal has arrived. Python handles it between two instructions of the main thread, which may just have begun to
-        wait: a signal that came right before that does not end the wait. So it is repeated until it has been handled."""
+        wait: a signal that came right before that does not end the wait. So another one ends it, until the first has been handled.
+        The same one again could call a handler of the user twice."""
         self._helper.remove(self._received.fileno())
         self._helper.call_later(_RETRY_SECONDS, functools.partial(self._insist, _RETRY_SECONDS))
 
@@ -96,7 +104,7 @@ class Interrupts:
         except BlockingIOError:
             arrived = b""
         if signal.SIGINT in arrived:
-            os.kill(os.getpid(), signal.SIGINT)
+            _kill(_getpid(), _WAKE)
             later = min(2 * waited, _LONGEST_RETRY)
             self._helper.call_later(later, functools.partial(self._insist, later))
             return
@@ -106,13 +114,13 @@ class Interrupts:
 
     def begin_cell(self, user_globals: dict[str, Any], *, forget_earlier: bool) -> None:
         """Say that interrupts are meant for a new cell from now on; `forget_earlier`: none of the earlier ones was."""
-        if signal.getsignal(signal.SIGINT) != self._on_signal:
+        if _get_handler(signal.SIGINT) != self._on_signal:
             self.install()  # an earlier cell had replaced it
         self.places.user_globals = user_globals
         self._early = self.idle and not forget_earlier
         self.places.has_begun = False
         self.idle = self.deferred = self.cancelled = self.reported = False
-        self._task, self._cancels = None, False
+        self._task, self._cancels, self.cause = None, False, None
         self._cells += 1
         self._in_cell = True
 
@@ -149,13 +157,12 @@ class Interrupts:
         raise KeyboardInterrupt
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        with suppress(OSError):
-            self._received.recv(4096)  # so that it is known to be handled
-        found = self.places.find(frame, is_reported=self.reported, has_task=self._task is not None)
-        if found is not None:
-            if not found or self._shields:
-                self._defer()
-                return
+        self.note_handled()
+        place = self.place_of(frame)
+        if place is False:
+            self._defer()
+            return
+        if place:
             self._raise()
         if self._cancel_soon():
             return
@@ -163,6 +170,29 @@ class Interrupts:
             self._early = True
         elif self._loop is not None:
             self._settle_in_loop(self._loop, frame)
+
+    @property
+    def handler(self) -> Callable[[int, FrameType | None], None]:
+        """What handles SIGINT unless a cell replaces it."""
+        return self._on_signal
+
+    def note_handled(self) -> None:
+        """A handler of SIGINT runs: the signal need not be repeated."""
+        with suppress(OSError):
+            self._received.recv(4096)
+
+    def place_of(self, frame: FrameType | None) -> bool | None:
+        """Whether an exception may be raised in this frame (`Places.find`). False: not now; None: it would not reach user code."""
+        found = self.places.find(frame, is_reported=self.reported, has_task=self._task is not None)
+        return False if found and self._shields else found
+
+    def fail(self, error: BaseException) -> None:
+        """Deal with what a handler or a callback of user code has raised where none of its code runs: an awaiting cell fails with it."""
+        if self._task is not None and self._loop is not None:
+            self.cause = error
+            self._loop.call_soon_threadsafe(self._cancel, self._task)
+        elif not isinstance(error, (KeyboardInterrupt, SystemExit)):
+            traceback.print_exception(error)
 
     def _settle_in_loop(self, loop: asyncio.AbstractEventLoop, frame: FrameType | None) -> None:
         """An interrupt has found no cell. What a cell has left behind goes on, unless it keeps the loop from all else."""
@@ -185,7 +215,7 @@ class Interrupts:
     def _force(self) -> None:
         if self._turns and not self._in_cell:
             self._turns, self._forces = False, True
-            os.kill(os.getpid(), signal.SIGINT)
+            _kill(_getpid(), signal.SIGINT)
 
     def _before_fork(self) -> None:
         # What other modules do around a fork, such as taking locks, must not be torn apart either.
@@ -209,7 +239,7 @@ class Interrupts:
 
     def _repeat(self, cell: int) -> None:
         if (self.deferred or self._cancels) and self._in_cell and cell == self._cells:
-            os.kill(os.getpid(), signal.SIGINT)
+            _kill(_getpid(), signal.SIGINT)
 
     def _cancel_soon(self) -> bool:
         """Have the loop cancel the task of an awaiting cell; False: none awaits. Where the loop does not come to it, because a
@@ -229,12 +259,16 @@ class Interrupts:
             task.cancel()
 
 
-def without_kernel_frames(traceback: TracebackType | None) -> None:
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """Handle a signal that only ends a wait."""
+
+
+def without_kernel_frames(frames: TracebackType | None) -> None:
     """Cut the frames at the end of a traceback that belong to this package: the user's code ends above them."""
     last_foreign = None
-    while traceback is not None:
-        if not traceback.tb_frame.f_code.co_filename.startswith(PACKAGE):
-            last_foreign = traceback
-        traceback = traceback.tb_next
+    while frames is not None:
+        if not frames.tb_frame.f_code.co_filename.startswith(PACKAGE):
+            last_foreign = frames
+        frames = frames.tb_next
     if last_foreign is not None:
         last_foreign.tb_next = None

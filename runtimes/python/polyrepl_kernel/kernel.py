@@ -9,28 +9,30 @@ import contextvars
 import faulthandler
 import os
 import sys
-import time
 from collections.abc import Coroutine, Iterator
+from time import sleep
 from typing import IO, Any, NoReturn
 
-from . import comms, control, damage, requests
+from . import children, clock, comms, control, damage, requests, signals
 from .cells import Cell, Cells
-from .execution import Execution
+from .execution import Execution, flush_replaced
 from .helper import Helper
 from .inbox import Inbox
 from .input import Input
 from .interrupts import Interrupts
 from .outbox import Outbox
 from .packages import Packages
+from .pipes import Capture
 from .protocol import IOPUB, Request, Session
 from .reserve import Reserve, end_without_memory
 from .shell import ZMQInteractiveShell
-from .stdio import Capture, announce_children
+from .stdio import announce_children
 from .threads import ThreadPools
 from .transport import Transport
 
 _SHORTAGE_SECONDS = 0.01
 _MAX_SHORTAGES = 100
+_MAX_FAILURES = 16
 
 
 class Kernel:
@@ -39,12 +41,13 @@ class Kernel:
     def __init__(self) -> None:
         self.cells = Cells()
         self.reserve = Reserve()
+        self._failures = 0  # of the loop, since it last worked on a request
         self._shortages = 0  # of the helper's thread, in the present cell
         self.helper = Helper()
         self.interrupts = Interrupts(self.helper)
         self.outbox = Outbox(self.cells, self.helper, self.interrupts)
         self.inbox = Inbox(self.helper, self)
-        self.input = Input(self.cells, self.inbox, self.outbox, self)
+        self.input = Input(self.cells, self.inbox, self.outbox, self.interrupts)
         self.outbox.on_flushed = self.inbox.watch_aside
         self.comm_manager = comms.install(self.outbox)
         self.packages = Packages()
@@ -54,6 +57,7 @@ class Kernel:
         self.wakeup_fds: tuple[int, ...] = ()
         self.output_fds: set[int] = set()
         self.busy = False
+        self.is_forked_child = False  # of user code
         self._context = contextvars.copy_context()
 
     @property
@@ -64,11 +68,14 @@ class Kernel:
     def prepare(self, shell: ZMQInteractiveShell) -> None:
         """Become the kernel of `shell`; nothing of this needs a descriptor or a thread."""
         self.shell = shell
-        sys.stdout, sys.stderr = self.outbox.stdout, self.outbox.stderr  # type: ignore[assignment]
+        # Also where programs go back to after they have replaced them.
+        sys.stdout = sys.__stdout__ = self.outbox.stdout  # type: ignore[assignment,misc]
+        sys.stderr = sys.__stderr__ = self.outbox.stderr  # type: ignore[assignment,misc]
         self.cells.mark_threads()
         self.interrupts.prepare()
-        self.interrupts.places.runs_user_code(comms.handle)
-        self.input.prepare(self.interrupts)
+        signals.guard(self.interrupts, self.helper)
+        self.interrupts.places.runs_user_code(comms.handle, flush_replaced)
+        self.input.prepare()
         self.packages.watch_imports()
         announce_children(self.outbox.stdout, self.outbox.stderr, self.packages)
         os.register_at_fork(after_in_child=self._in_forked_child)
@@ -79,13 +86,17 @@ class Kernel:
         """Answer requests until the client is gone. `crash_report`: where a fatal signal's traceback is written."""
         self.loop = self.loop or asyncio.new_event_loop()
         self.attach(transport, stdout, stderr, crash_report=crash_report)
-        while True:
-            # A task that raises SystemExit, or an interrupt that meets one, ends neither the loop nor the kernel.
-            with contextlib.suppress(KeyboardInterrupt, SystemExit):
-                try:
-                    self.loop.run_forever()
-                except MemoryError:  # of the loop itself, which has lost a callback
-                    end_without_memory()
+        while self._failures < _MAX_FAILURES:
+            try:
+                self.loop.run_forever()
+            except MemoryError:  # of the loop itself, which has lost a callback
+                end_without_memory()
+            except (KeyboardInterrupt, SystemExit):
+                pass  # a task that raises it, or an interrupt that meets one, ends neither the loop nor the kernel
+            except BaseException as error:
+                self._failures += 1
+                self.interrupts.fail(error)
+        os._exit(1)
 
     def attach(
         self, transport: Transport, stdout: Capture, stderr: Capture, *, crash_report: IO[str] | int = 2
@@ -94,7 +105,7 @@ class Kernel:
         assert self.loop is not None
         self.outbox.attach(transport)
         self.inbox.attach(transport, self.loop)
-        self.busy = False
+        self.busy = self.is_forked_child = False
         self.output_fds = {stdout.reader, stderr.reader, *([crash_report] if isinstance(crash_report, int) else ())}
         self.shell.init_environment()
         self.helper.reset()
@@ -103,6 +114,7 @@ class Kernel:
         self.outbox.stdout.attach(stdout)
         self.outbox.stderr.attach(stderr)
         faulthandler.enable(crash_report)
+        self.loop.time = clock.monotonic  # type: ignore[method-assign]
         asyncio.set_event_loop(self.loop)
         on_idle = self._settle_idle_interrupt if transport.interrupts_early else None
         self.wakeup_fds = self.interrupts.attach(self.loop, on_idle)
@@ -143,22 +155,26 @@ class Kernel:
         while self.inbox.queue and not self.busy:
             self.busy = True
             request = self.inbox.next()
-            pid = os.getpid()
+            transport, failure = self.transport, None
             try:
                 self.busy = self._answer(request)
-            except (Exception, SystemExit) as error:
-                self.busy = False
-                if os.getpid() != pid:
+            except BaseException as error:
+                if not self.is_forked_child and self.transport is not transport:
                     raise  # a branch, which leaves its parent's frames
-                self.refuse(request, error)
+                self.busy, failure = False, error
+            if self.is_forked_child:
+                children.leave(failure)
+            if failure is not None:
+                self.refuse(request, failure)
+            self.cells.leave_aside()
             self.reserve.renew()
-            self._shortages = 0
+            self._shortages = self._failures = 0
 
     def _wait_or_spend(self) -> None:
         """The helper's thread is short of memory. A cell that takes all of it fails in a moment, and must not get the reserve first."""
         self._shortages += 1
         if self.busy and self._shortages < _MAX_SHORTAGES:
-            time.sleep(_SHORTAGE_SECONDS)
+            sleep(_SHORTAGE_SECONDS)
         else:
             self.reserve.spend()
 
@@ -169,12 +185,13 @@ class Kernel:
         if msg_type == "execute_request":
             return Execution(self, request).run()
         cell = Cell(request)
-        self.cells.enter(cell)
+        is_comm = msg_type in ("comm_open", "comm_msg", "comm_close")
+        self.cells.enter_aside(cell, runs_user_code=is_comm)
         self.outbox.status(cell, "busy")
         if msg_type in requests.HANDLERS:
             self.outbox.reply(cell, msg_type, requests.HANDLERS[msg_type](self, request))
-        elif msg_type in ("comm_open", "comm_msg", "comm_close"):
-            self._handle_comm(request)
+        elif is_comm:
+            comms.answer(self, request)
         elif msg_type == "interrupt_request":
             self.outbox.reply(cell, msg_type, {"status": "ok"})  # nothing runs
         elif msg_type == "shutdown_request":
@@ -183,15 +200,6 @@ class Kernel:
             self.outbox.reply(cell, msg_type, requests.unsupported(request))
         self.outbox.finish(cell)
         return False
-
-    def _handle_comm(self, request: Request) -> None:
-        self.interrupts.begin_cell(self.shell.user_global_ns, forget_earlier=True)
-        try:
-            comms.handle(self.comm_manager, request)
-        except KeyboardInterrupt:
-            self.shell.showtraceback()
-        finally:
-            self.interrupts.end_cell()
 
     def refuse(self, request: Request, error: BaseException) -> None:
         """Answer what failed: a request that is malformed, or a fault of ours; silence would leave the client waiting."""
@@ -256,6 +264,8 @@ class Kernel:
 
     def _in_forked_child(self) -> None:
         """A process that user code forked has no client: what it shows is lost, what it prints its parent captures."""
+        self.is_forked_child = True
+        self.helper.reset()
         self.outbox.transport = self.inbox.transport = None
 
     @contextlib.contextmanager

@@ -71,6 +71,7 @@ class StreamBuffer:
         "_tail_limit",
         "fresh",
         "fresh_length",
+        "has_waited",
         "is_noted",
         "omitted",
     )
@@ -85,6 +86,7 @@ class StreamBuffer:
         self.fresh: list[str] = []
         self.fresh_length = 0  # characters, about: threads that write at once may miss some of each other
         self.is_noted = False  # whether somebody will come and look at `fresh`
+        self.has_waited = False  # whether somebody came, and left it for the rest of its last line
 
     def settle(self) -> None:
         """Sort what is fresh into what may be sent and what is held back."""
@@ -99,6 +101,11 @@ class StreamBuffer:
                 text = self._held_back(text)
         if text:
             self._parts.append(text)
+
+    @property
+    def is_inside_a_line(self) -> bool:
+        """Whether what is fresh ends before the end of a line: the next piece of one `print` may be about to come."""
+        return any(not piece.endswith("\n") for piece in self.fresh[-1:])
 
     @property
     def holds_back(self) -> bool:

@@ -7,9 +7,11 @@ import itertools
 import json
 import math
 import os
-import time
 from collections.abc import Sequence
+from time import gmtime, strftime
 from typing import Any
+
+from . import clock
 
 VERSION = "5.4"
 EMPTY = b"{}"
@@ -114,10 +116,10 @@ class Session:
 
     def header(self, msg_type: str) -> bytes:
         """Make a header; none of its values needs escaping."""
-        now = time.time()
+        now = clock.now()
         if int(now) != self._second:
             self._second = int(now)
-            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self._second))
+            self._second_text = strftime("%Y-%m-%dT%H:%M:%S", gmtime(self._second))
         date = f"{self._second_text}.{int(now % 1 * 1_000_000):06d}Z"
         return (
             f'{{"msg_id":"{self.id}_{next(self._numbers)}","session":"{self.id}","username":"kernel",'

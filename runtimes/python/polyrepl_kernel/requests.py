@@ -5,18 +5,21 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core import release
-from IPython.core.completer import provisionalcompleter, rectify_completions
+from IPython.core.completer import Completion, provisionalcompleter, rectify_completions
 from IPython.utils.tokenutil import token_at_cursor
 
 from . import branch, comms, variables
+from .deadlines import Deadlines, Expired
 from .protocol import VERSION, Request
 
 if TYPE_CHECKING:
     from .kernel import Kernel
 
+_PATIENCE = 3.0  # seconds for what the user's objects are asked; the server waits longer
+Value = TypeVar("Value")
 Handler = Callable[["Kernel", Request], dict[str, Any]]
 
 
@@ -45,12 +48,18 @@ def kernel_info(kernel: Kernel, request: Request) -> dict[str, Any]:
 
 
 def complete(kernel: Kernel, request: Request) -> dict[str, Any]:
-    """The complete_reply. The types of matches are listed as ipykernel lists them."""
+    """The complete_reply. The types of matches are listed as ipykernel lists them; there are none when an object fails to tell."""
     code, cursor = _code_and_cursor(request.content)
-    shell = kernel.shell
-    with provisionalcompleter():
-        found = list(rectify_completions(code, shell.Completer.completions(code, cursor)))
-    matches = [
+
+    def matches() -> list[Completion]:
+        with provisionalcompleter():
+            return list(rectify_completions(code, kernel.shell.Completer.completions(code, cursor)))
+
+    try:
+        found = _ask(matches)
+    except Unanswered:
+        found = []
+    typed = [
         {"start": each.start, "end": each.end, "text": each.text, "type": each.type, "signature": each.signature}
         for each in found
     ]
@@ -59,26 +68,45 @@ def complete(kernel: Kernel, request: Request) -> dict[str, Any]:
         "matches": [each.text for each in found],
         "cursor_start": found[0].start if found else cursor,
         "cursor_end": found[0].end if found else cursor,
-        "metadata": {"_jupyter_types_experimental": matches},
+        "metadata": {"_jupyter_types_experimental": typed},
     }
 
 
 def inspect(kernel: Kernel, request: Request) -> dict[str, Any]:
-    """The inspect_reply."""
+    """The inspect_reply. Of an object that fails to describe itself it says so."""
     content = request.content
-    code, cursor = _code_and_cursor(content)
+    shell, (code, cursor) = kernel.shell, _code_and_cursor(content)
+    name = token_at_cursor(code, cursor)
+    detail, omitted = int(content.get("detail_level", 0)), content.get("omit_sections", ())
     reply: dict[str, Any] = {"status": "ok", "found": False, "data": {}, "metadata": {}}
     try:
-        data = kernel.shell.object_inspect_mime(
-            token_at_cursor(code, cursor),
-            detail_level=int(content.get("detail_level", 0)),
-            omit_sections=content.get("omit_sections", ()),
-        )
+        data = _ask(lambda: shell.object_inspect_mime(name, detail_level=detail, omit_sections=omitted))
     except KeyError:
         return reply
-    if not kernel.shell.enable_html_pager:
+    except Unanswered as failure:
+        data = {"text/plain": f"{name}\n{failure}"}
+    if not shell.enable_html_pager:
         data = {mime: value for mime, value in data.items() if mime != "text/html"}
     return {**reply, "found": True, "data": data}
+
+
+class Unanswered(Exception):
+    """An object has ended the question, or has not answered it in time."""
+
+
+def _ask(question: Callable[[], Value]) -> Value:
+    """Ask the user's objects. Raises Unanswered for what they raise that is no Exception, and when they take too long."""
+    with Deadlines(each=_PATIENCE, total=_PATIENCE) as deadlines:
+        try:
+            return deadlines.call(question)
+        except Exception:
+            raise
+        except Expired:
+            msg = f"not described: it took longer than {_PATIENCE:g} seconds"
+            raise Unanswered(msg) from None
+        except BaseException as error:
+            msg = f"not described: {type(error).__name__}"
+            raise Unanswered(msg) from None
 
 
 def is_complete(kernel: Kernel, request: Request) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from IPython.utils.process import system
 from traitlets import Any as AnyTrait
 from traitlets import CBool, Instance, Type, default
 
-from . import damage
+from . import children, damage
 from .compiler import CellCompiler
 from .formatting import DisplayFormatter
 from .imports import pose_as_notebook
@@ -32,6 +32,8 @@ from .interrupts import Interrupts, without_kernel_frames
 from .limits import limit_bundle
 from .plain import PlainCells
 from .protocol import encode
+from .signals import without_handlers
+from .tracebacks import BoundedTB
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -222,6 +224,11 @@ class ZMQInteractiveShell(InteractiveShell):
         transforms = self.input_transformer_manager.cleanup_transforms
         transforms[transforms.index(leading_empty_lines)] = _blank_lines_before_marks
 
+    def init_traceback_handlers(self, custom_exceptions: Any) -> None:
+        """Bound the length of tracebacks."""
+        super().init_traceback_handlers(custom_exceptions)
+        self.InteractiveTB = BoundedTB(mode=self.xmode, theme_name=self.colors, tb_offset=1)
+
     def init_prefilter(self) -> None:
         """Remember the transformations as they are at the start."""
         super().init_prefilter()
@@ -268,7 +275,9 @@ class ZMQInteractiveShell(InteractiveShell):
             raise NotImplementedError(msg)
 
     def ask_exit(self) -> None:
-        """Tell the frontend that the user wants to leave; the kernel stays."""
+        """Tell the frontend that the user wants to leave; the kernel stays. A process that user code forked ends."""
+        if self.kernel.is_forked_child:
+            raise SystemExit(self.keepkernel_on_exit or 0)  # whatever `exit` was given
         self.payload_manager.write_payload({"source": "ask_exit", "keepkernel": True})
 
     def set_next_input(self, text: str, replace: bool = False) -> None:
@@ -303,7 +312,7 @@ class ZMQInteractiveShell(InteractiveShell):
         self.interrupts.raise_early()
         if not async_:
             return await self._run_code(code_obj, result, async_=False)
-        task = asyncio.current_task()
+        task = asyncio.current_task(self.kernel.loop)  # also in a process that the cell has forked
         with self.interrupts.awaiting(task):
             failed = await self._run_code(code_obj, result, async_=True)
         if task is not None and self.interrupts.cancelled:
@@ -313,20 +322,27 @@ class ZMQInteractiveShell(InteractiveShell):
     async def _run_code(self, code_obj: Any, result: Any, *, async_: bool) -> bool:
         failed = await super().run_code(code_obj, result, async_=async_)
         if self.interrupts.cancelled and result is not None:
-            result.error_in_exec = _interrupt_for(result.error_in_exec)
+            result.error_in_exec = self._interrupt_for(result.error_in_exec)
         return bool(failed)
 
     def showtraceback(self, exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
         """Report an error; the cancellation by which an awaiting cell was interrupted is a KeyboardInterrupt."""
         self.interrupts.reported = True
-        error = exc_tuple[1] if exc_tuple else sys.exc_info()[1]
-        if self.interrupts.cancelled:
-            error = _interrupt_for(error)
-        if isinstance(error, KeyboardInterrupt):
-            without_kernel_frames(error.__traceback__)
-            exc_tuple = (type(error), error, error.__traceback__)
+        found = exc_tuple or sys.exc_info()
+        error = self._interrupt_for(found[1]) if self.interrupts.cancelled else found[1]
+        if isinstance(error, BaseException):
+            frames = without_handlers(found[2] if error is found[1] else error.__traceback__)
+            if isinstance(error, KeyboardInterrupt):
+                without_kernel_frames(frames)
+            exc_tuple = (type(error), error, frames)
         self._choose_colors()
         super().showtraceback(exc_tuple, *args, **kwargs)
+
+    def _interrupt_for(self, error: BaseException | None) -> BaseException | None:
+        """What a cancellation of the running cell stands for."""
+        if not isinstance(error, asyncio.CancelledError):
+            return error
+        return self.interrupts.cause or KeyboardInterrupt().with_traceback(error.__traceback__)
 
     def showsyntaxerror(self, *args: Any, **kwargs: Any) -> None:
         """Report an error in the code itself."""
@@ -344,6 +360,8 @@ class ZMQInteractiveShell(InteractiveShell):
         self._last_traceback = stb
         if self.displayhook.is_sending:
             self._last_traceback_during_displayhook = True
+        if self.kernel.is_forked_child:
+            children.report(etype, stb)
         error: dict[str, Any] = {"ename": str(etype.__name__), "evalue": _text_of(evalue), "traceback": stb}
         damage.add_advice(error, self.user_ns)
         self.last_error = error
@@ -362,12 +380,6 @@ def _blank_lines_before_marks(lines: list[str]) -> list[str]:
     kept = leading_empty_lines(lines)
     marked = bool(kept) and kept[0].lstrip().startswith(("%%", ">>>", "In ["))
     return list(kept) if marked else lines
-
-
-def _interrupt_for(error: BaseException | None) -> BaseException | None:
-    if not isinstance(error, asyncio.CancelledError):
-        return error
-    return KeyboardInterrupt().with_traceback(error.__traceback__)
 
 
 def watch(interrupts: Interrupts) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from . import clock
 from .deadlines import Deadlines
 from .fingerprints import Token, fingerprint, token
 from .previews import Describer
@@ -91,11 +91,11 @@ class Snapshot:
 
 
 def _look(shell: Any) -> dict[str, tuple[Token, Token | None]]:
-    end = time.monotonic() + _COMPARING
+    end = clock.monotonic() + _COMPARING
     seen = {}
     with Deadlines(each=_EACH, total=_COMPARING) as deadlines:
         for name, value in user_variables(shell).items():
-            inside = fingerprint(value, deadlines) if time.monotonic() < end else None
+            inside = fingerprint(value, deadlines) if clock.monotonic() < end else None
             seen[name] = token(value), inside
     return seen
 
