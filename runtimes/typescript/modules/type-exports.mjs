@@ -10,6 +10,7 @@ const VALUE = raw`^\s*(?:export\s+)?(?:default\s+)?(?:declare\s+)?(?:abstract\s+
 const TYPE = raw`^\s*(?:export\s+)?(?:declare\s+)?(?:interface|type)\s+NAME`;
 const LISTED_TYPE = raw`\bexport\s+type\s*\{[^}]*\bNAME|\bexport\s*\{[^}]*\btype\s+(?:[\w$]+\s+as\s+)?NAME`;
 const PASSED_ON = raw`\b(?:import|export)\b(?:[^'"{};]*,)?\s*\{[^}]*?(?:\b([\w$]+)\s+as\s+)?\bNAME[^}]*\}\s*from\s*['"]([^'"]+)`;
+const DEFAULT = /^\s*export\s+default\s+(?:(interface)\b|([\w$]+)\s*;?\s*$)/m;
 const ALL_PASSED_ON = /\bexport\s*\*\s*from\s*['"]([^'"]+)/g;
 
 /**
@@ -21,6 +22,10 @@ const ALL_PASSED_ON = /\bexport\s*\*\s*from\s*['"]([^'"]+)/g;
 export function exportsType(path, name, find, steps = 0) {
   const text = textOf(path);
   if (text === null || steps > MAX_STEPS) return false;
+  if (name === 'default') {
+    const [, isInterface, local] = DEFAULT.exec(text) ?? [];
+    return isInterface !== undefined || (local !== undefined && exportsType(path, local, find, steps + 1));
+  }
   const word = `${RegExp.escape(name)}(?![\\w$])`;
   const pattern = (description) => new RegExp(description.replaceAll('NAME', () => word), 'gm');
   if (pattern(VALUE).test(text)) return false;

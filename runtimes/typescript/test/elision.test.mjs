@@ -45,6 +45,10 @@ test('a file says which of its exports are types, also by way of others', () => 
     types: 'export interface A {}\nexport type B = 1\ntype C = 2\nexport type { C }\nexport const d = 1\nexport declare class E {}\n',
     list: "export { A, d } from './types'\nexport { B as Renamed } from './types'\nexport * from './more'\n",
     more: "import { C } from './types'\nexport { C }\nexport const enum F { x }\nexport { type B } from './types'\n",
+    shape: 'export default interface Shape {}\n',
+    named: 'interface Named {}\nexport default Named\n',
+    value: 'const value = 1\nexport default value\n',
+    expression: 'export default interfaces.of(1)\n',
     circle: "export { Z } from './circle'\n",
   };
   try {
@@ -54,6 +58,8 @@ test('a file says which of its exports are types, also by way of others', () => 
     assert.deepEqual(types('types', ['A', 'B', 'C', 'd', 'E', 'AB', 'nothing']), ['A', 'B', 'C']);
     assert.deepEqual(types('list', ['A', 'd', 'Renamed', 'C', 'F', 'B']), ['A', 'Renamed', 'C', 'B']);
     assert.deepEqual(types('circle', ['Z']), []);
+    const defaults = ['shape', 'named', 'value', 'expression'].filter((name) => types(name, ['default']).length > 0);
+    assert.deepEqual(defaults, ['shape', 'named']);
   } finally {
     rmSync(folder, { recursive: true });
   }
