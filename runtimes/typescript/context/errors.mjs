@@ -4,11 +4,14 @@ import { inspect } from 'node:util';
 import { ProcessExit, KeyboardInterrupt } from './cell.mjs';
 import { localPath, withoutVersion } from '../modules/local-files.mjs';
 import { isKernelFile, isRuntimeFile } from '../shared/platform.mjs';
+import { SCOPE } from '../shared/names.mjs';
 import { PositionMaps } from '../shared/positions.mjs';
 import {
-  arrayJoin, arrayPush, errorToString, hasOwn, objectPrototype, regExpExec, stringIncludes, stringSplit, stringStartsWith,
+  arrayJoin, arrayPush, errorToString, hasOwn, objectPrototype, regExpExec, regExpReplace, stringIncludes, stringSplit,
+  stringStartsWith,
 } from '../shared/primordials.mjs';
 
+const GENERATED = new RegExp(`\\(${SCOPE}\\.check\\([^)]*\\) ?, ?([^)]*)\\)|${SCOPE}(?:\\.early\\.|_)`, 'g');
 const CELL_FILE = /^(?:cell|uncounted)_\d+\.ts$/;
 const STACK_DEPTH = 20;
 
@@ -121,7 +124,7 @@ function isKernelFrame(site, file) {
 
 function headerOf(error) {
   try {
-    return errorToString(error);
+    return asWritten(errorToString(error));
   } catch {
     return 'Error';
   }
@@ -139,7 +142,12 @@ function nameOf(error) {
 
 function messageOf(error) {
   const { message } = error;
-  return typeof message === 'string' ? message : inspect(message);
+  return typeof message === 'string' ? asWritten(message) : inspect(message);
+}
+
+/** What the engine quotes is generated code; see the worker's `compile/meanings.mjs`. */
+function asWritten(message) {
+  return stringIncludes(message, SCOPE) ? regExpReplace(GENERATED, message, '$1') : message;
 }
 
 function failure(ename, evalue, traceback) {

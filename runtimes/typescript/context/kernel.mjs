@@ -10,6 +10,7 @@ import { installExit } from './exit.mjs';
 import { Introspection } from '../values/introspection.mjs';
 import { KeptListeners } from './listeners.mjs';
 import { Modules } from '../modules/modules.mjs';
+import { globalNames, prepareNames } from './names.mjs';
 import { installOutput } from './output.mjs';
 import { Stdin, installStdin } from './stdin.mjs';
 import { CellTimers } from './timers.mjs';
@@ -48,7 +49,7 @@ export class Kernel {
     const modules = new Modules({ onTransformed: (path, positions) => this.#errors.addPositions(path, positions) });
     const scope = installCellScope(modules);
     this.#evaluator = new Evaluator({
-      shared, scope, listeners: this.#listeners,
+      shared, scope, textImports: modules.textImports, listeners: this.#listeners,
       onCallbackInterrupted: (cell, error) => this.#interruptAwait(cell, error),
     });
     this.#timers = new CellTimers({ context, evaluator: this.#evaluator });
@@ -83,7 +84,7 @@ export class Kernel {
       },
     };
     this.#worker.on('message', (message) => handlers[message.type](message));
-    this.#post({ type: 'ready' });
+    this.#post({ type: 'ready', globals: globalNames() });
   }
 
   #answer(id, value) {
@@ -103,6 +104,7 @@ export class Kernel {
   #begin(cell, program) {
     if (program.positions) this.#errors.addPositions(cell.file, program.positions);
     if (program.tellsChanges) cell.variablesBefore = this.#variables.look();
+    prepareNames(program);
     this.#variables.declare(program.names);
     cell.restoreEnvironment = installEnvironment(program.environment);
     if (this.#interruptedEarly === cell.id) return this.#settleError(cell, new KeyboardInterrupt());
@@ -141,6 +143,7 @@ export class Kernel {
 
   async #evaluateExpression(cell, program) {
     try {
+      prepareNames(program);
       const { value } = await this.#evaluator.evaluate(cell, { ...program, file: cell.file });
       return { status: 'ok', ...await this.#bundle(cell, value) };
     } catch (error) {
