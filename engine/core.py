@@ -31,6 +31,7 @@ from engine.errors import (
 from engine.installations import Installations
 from engine.kernels import Backend, KernelSpecs, Local, Pool, hint_of
 from engine.kernels.channels import MakeChannels
+from engine.kernels.checking import Checks
 from engine.kernels.provisioners import MakeProvisioner, Zygotes
 from engine.kernels.remote import RemoteJupyter
 from engine.languages import Language, Languages
@@ -64,6 +65,7 @@ class Engine:
         self.capabilities = Capabilities(self.languages)
         self.run_dir: RunDir | None = None
         self._pool: Pool | None = None
+        self._checks: Checks | None = None
         self._contexts: Contexts | None = None
         self._branching: Branching | None = None
         self._installations: Installations | None = None
@@ -141,7 +143,7 @@ class Engine:
         try:
             await self._open(run_dir)
         except BaseException:
-            ending = _end(self._contexts, self._pool, self.backends, run_dir)
+            ending = _end(self._contexts, self._pool, self._checks, self.backends, run_dir)
             self._contexts = self._pool = self.run_dir = None
             await asyncio.shield(ending)
             raise
@@ -154,7 +156,8 @@ class Engine:
             backend.open(run_dir, self._pool)
             await backend.ready()
         brancher = Brancher(self.settings, run_dir=run_dir, metrics=self.metrics)
-        options = _context_options(self.settings, self._limits, self.budgets)
+        self._checks = Checks(self.settings, self.backends, run_dir)
+        options = _context_options(self.settings, self._limits, self.budgets, self._checks)
         self._contexts = _contexts(self.settings, options, run_dir, self._pool, brancher, self.books)
         self.books.watch(self._pool, run_dir)
         self._branching = Branching(self._contexts, brancher, self.capabilities)
@@ -171,7 +174,8 @@ class Engine:
             return
         if self._ending is None:
             self._closed = True
-            self._ending = asyncio.create_task(_end(self._contexts, self._pool, self.backends, self.run_dir))
+            ending = _end(self._contexts, self._pool, self._checks, self.backends, self.run_dir)
+            self._ending = asyncio.create_task(ending)
         await asyncio.shield(self._ending)
 
     async def execute(
@@ -322,12 +326,20 @@ def _places(
     return [local, *others], languages
 
 
-async def _end(contexts: Contexts | None, pool: Pool | None, backends: Iterable[Backend], run_dir: RunDir) -> None:
+async def _end(
+    contexts: Contexts | None,
+    pool: Pool | None,
+    checks: Checks | None,
+    backends: Iterable[Backend],
+    run_dir: RunDir,
+) -> None:
     """End what there is of an engine, the rest also if one part of it cannot be ended."""
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, run_dir.close)
         for backend in backends:
             stack.push_async_callback(backend.aclose)
+        if checks is not None:
+            stack.push_async_callback(checks.aclose)
         await asyncio.gather(*(each.aclose() for each in (contexts, pool) if each is not None))
 
 
@@ -363,7 +375,7 @@ def _contexts(
     )
 
 
-def _context_options(settings: Settings, limits: OutputLimits, budgets: Budgets) -> ContextOptions:
+def _context_options(settings: Settings, limits: OutputLimits, budgets: Budgets, checks: Checks) -> ContextOptions:
     return ContextOptions(
         queue_size=settings.queue_size,
         queue_bytes=settings.queue_bytes,
@@ -373,5 +385,6 @@ def _context_options(settings: Settings, limits: OutputLimits, budgets: Budgets)
         kept_messages=settings.websocket_buffer_bytes,
         observed_timeout=settings.websocket_timeout,
         patience=settings.max_timeout,
+        checks=checks,
         kernel_limits={"stream_bytes": limits.stream_share, "item_bytes": limits.item_share},
     )

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from sys import getsizeof
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -20,6 +20,7 @@ from engine.errors import InputNotExpected
 from engine.following import follow
 from engine.jupyter import Message
 from engine.kernels import Run
+from engine.kernels.checking import Checked, hint_from
 from engine.models import (
     TERMINAL,
     ContextState,
@@ -109,6 +110,7 @@ class Execution:
         self.revision = 0  # which result this is: it changes with each message that is taken in
         self.checkpoint: str | UnsetType = UNSET
         self.files: list[FileChange] | UnsetType = UNSET
+        self.checked = Checked()
         self.journal = Journal(max_events=max_events, max_bytes=limits.output_bytes)
         self.request: Request | None = request
         self._answers = Answers(request.options)
@@ -193,6 +195,11 @@ class Execution:
         self._started_at = time.perf_counter()
         self.journal.append(Started(execution_id=self.id, context_id=self.context_id, language=self.language))
 
+    def stop_clock(self) -> None:
+        """The cell has stopped; its duration does not grow any more."""
+        if self._started_at and self._duration is None:
+            self._duration = time.perf_counter() - self._started_at
+
     def attach(self, run: Run) -> None:
         """Its cell was handed to a kernel."""
         if not self.is_finished:
@@ -253,8 +260,7 @@ class Execution:
         """Reach the end. Only the first call counts."""
         if self.is_finished:
             return
-        if self._started_at:
-            self._duration = time.perf_counter() - self._started_at
+        self.stop_clock()
         self._append(self._normalizer.finish())
         if error is not None:
             self.journal.append(self._normalizer.fail(error))
@@ -262,19 +268,11 @@ class Execution:
         self.revision += 1
         self.request = None
         self._answers.close()
-        self.journal.append(
-            Done(
-                status=status,
-                execution_count=_told(self.execution_count),
-                duration_ms=_told(self._duration_ms),
-                context_state=context_state or UNSET,
-                truncated=self._normalizer.truncated(),
-                primary_index=self._normalizer.primary_index(),
-                variables=self._changes,
-                checkpoint=self.checkpoint,
-                files=self.files,
-            )
-        )
+        hint = hint_from(self.checked.diagnostics or (), self.error)
+        if self.error is not None and hint is not None:
+            self.error.hint = hint
+        primary = self._normalizer.primary_index()
+        self.journal.append(Done(status=status, primary_index=primary, hint=_told(hint), **self._facts()))
         self.journal.close()
         for waiter in self._waiters:
             if not waiter.done():
@@ -322,14 +320,22 @@ class Execution:
             items=normalizer.items(),
             logs=logs or normalizer.logs(),
             error=normalizer.error or UNSET,
-            execution_count=_told(self.execution_count),
-            duration_ms=_told(self._duration_ms),
-            context_state=self.context_state or UNSET,
-            truncated=normalizer.truncated(),
-            variables=self._changes,
-            checkpoint=self.checkpoint,
-            files=self.files,
+            **self._facts(),
         )
+
+    def _facts(self) -> dict[str, Any]:
+        """What the last event and the result both say."""
+        return {
+            "execution_count": _told(self.execution_count),
+            "duration_ms": _told(self._duration_ms),
+            "context_state": self.context_state or UNSET,
+            "truncated": self._normalizer.truncated(),
+            "variables": self._changes,
+            "checkpoint": self.checkpoint,
+            "files": self.files,
+            "diagnostics": _told(self.checked.diagnostics),
+            "unchecked": _told(self.checked.reason),
+        }
 
 
 def _told(value: Value | None) -> Value | UnsetType:

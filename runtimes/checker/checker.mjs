@@ -17,6 +17,10 @@ const MOST_KEPT = 32 * 1024 * 1024; // characters of the contexts' files
 const SEVERITIES = ['warning', 'error', 'suggestion', 'message'];
 /** In an interactive session it is no fault that a name of an earlier cell gets another value, whatever declared it. */
 const ASSIGNMENTS = new Set([2588, 2628, 2629, 2630, 2631, 2632]);
+/** A name is not known, or only as something else. */
+const UNKNOWN_NAMES = new Set([2304, 2503, 2552, 2580, 2581, 2582, 2583, 2584, 2591, 2592, 2593, 2749, 18004]);
+/** What asks not to be checked, and a question about a name. */
+const UNCHECKED = /^\s*(?:\/\/\s*@ts-nocheck|[\w$.]+\?{1,2}\s*$)/;
 /** Implicit any: the compiler would like to know more. */
 const isImplicit = (code) => code >= 7005 && code <= 7057;
 
@@ -56,15 +60,15 @@ export class Checker {
   }
 
   /**
-   * @param {{context: string, runtime: 'node' | 'bun' | 'deno', cells: string[], seconds: number}} request - the last cell is
-   *   checked, the others ran before it
+   * @param {{context: string, runtime: 'node' | 'bun' | 'deno', cells: string[], partial: boolean, seconds: number}} request - the last
+   *   cell is checked, the others ran before it; `partial`: some of these are left out
    */
-  check({ context, runtime, cells, seconds }) {
+  check({ context, runtime, cells, partial, seconds }) {
     this.#types.load(PARTS[runtime]);
     const files = new ContextFiles(this.#wire, this.#keptOf(context));
     const modules = modulesOf(cells.map(analyse));
     const last = modules.at(-1);
-    if (/^\s*\/\/\s*@ts-nocheck/.test(last.cell.code)) return [];
+    if (UNCHECKED.test(last.cell.code)) return [];
     const roots = [KERNEL, `${TYPES}/node/index.d.ts`, ...(ROOTS[runtime] ?? []), last.path];
     const options = { ...OPTIONS, ...optionsOf(files.read(`${WORK}/tsconfig.json`)) };
     const program = ts.createProgram({ rootNames: roots, options, host: this.#host(modules, files) });
@@ -72,7 +76,7 @@ export class Checker {
     const token = cancelledAfter(seconds);
     const found = [...program.getSyntacticDiagnostics(file, token)];
     if (found.length === 0) found.push(...program.getSemanticDiagnostics(file, token));
-    return shown(found, file, last);
+    return shown(found, file, last).filter(({ code }) => !(partial && UNKNOWN_NAMES.has(code)));
   }
 
   #keptOf(context) {
