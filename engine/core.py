@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Unpack
 
@@ -65,7 +65,6 @@ class Engine:
         self.capabilities = Capabilities(self.languages)
         self.run_dir: RunDir | None = None
         self._pool: Pool | None = None
-        self._checks: Checks | None = None
         self._contexts: Contexts | None = None
         self._branching: Branching | None = None
         self._installations: Installations | None = None
@@ -143,7 +142,7 @@ class Engine:
         try:
             await self._open(run_dir)
         except BaseException:
-            ending = _end(self._contexts, self._pool, self._checks, self.backends, run_dir)
+            ending = _end(self._contexts, self._pool, self.backends, run_dir)
             self._contexts = self._pool = self.run_dir = None
             await asyncio.shield(ending)
             raise
@@ -156,8 +155,7 @@ class Engine:
             backend.open(run_dir, self._pool)
             await backend.ready()
         brancher = Brancher(self.settings, run_dir=run_dir, metrics=self.metrics)
-        self._checks = Checks(self.settings, self.backends, run_dir)
-        options = _context_options(self.settings, self._limits, self.budgets, self._checks)
+        options = _context_options(self.settings, self._limits, self.budgets, self.backends, run_dir)
         self._contexts = _contexts(self.settings, options, run_dir, self._pool, brancher, self.books)
         self.books.watch(self._pool, run_dir)
         self._branching = Branching(self._contexts, brancher, self.capabilities)
@@ -174,8 +172,7 @@ class Engine:
             return
         if self._ending is None:
             self._closed = True
-            ending = _end(self._contexts, self._pool, self._checks, self.backends, self.run_dir)
-            self._ending = asyncio.create_task(ending)
+            self._ending = asyncio.create_task(_end(self._contexts, self._pool, self.backends, self.run_dir))
         await asyncio.shield(self._ending)
 
     async def execute(
@@ -326,20 +323,12 @@ def _places(
     return [local, *others], languages
 
 
-async def _end(
-    contexts: Contexts | None,
-    pool: Pool | None,
-    checks: Checks | None,
-    backends: Iterable[Backend],
-    run_dir: RunDir,
-) -> None:
+async def _end(contexts: Contexts | None, pool: Pool | None, backends: Iterable[Backend], run_dir: RunDir) -> None:
     """End what there is of an engine, the rest also if one part of it cannot be ended."""
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, run_dir.close)
         for backend in backends:
             stack.push_async_callback(backend.aclose)
-        if checks is not None:
-            stack.push_async_callback(checks.aclose)
         await asyncio.gather(*(each.aclose() for each in (contexts, pool) if each is not None))
 
 
@@ -375,7 +364,9 @@ def _contexts(
     )
 
 
-def _context_options(settings: Settings, limits: OutputLimits, budgets: Budgets, checks: Checks) -> ContextOptions:
+def _context_options(
+    settings: Settings, limits: OutputLimits, budgets: Budgets, backends: Sequence[Backend], run_dir: RunDir
+) -> ContextOptions:
     return ContextOptions(
         queue_size=settings.queue_size,
         queue_bytes=settings.queue_bytes,
@@ -385,6 +376,6 @@ def _context_options(settings: Settings, limits: OutputLimits, budgets: Budgets,
         kept_messages=settings.websocket_buffer_bytes,
         observed_timeout=settings.websocket_timeout,
         patience=settings.max_timeout,
-        checks=checks,
+        checks=Checks(settings, backends, run_dir),
         kernel_limits={"stream_bytes": limits.stream_share, "item_bytes": limits.item_share},
     )

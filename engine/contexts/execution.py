@@ -20,7 +20,7 @@ from engine.errors import InputNotExpected
 from engine.following import follow
 from engine.jupyter import Message
 from engine.kernels import Run
-from engine.kernels.checking import Checked, hint_from
+from engine.kernels.checking import Checked, explain
 from engine.models import (
     TERMINAL,
     ContextState,
@@ -261,28 +261,22 @@ class Execution:
         if self.is_finished:
             return
         self.stop_clock()
-        self._append(self._normalizer.finish())
+        for event in self._normalizer.finish():
+            self.journal.append(event)
         if error is not None:
             self.journal.append(self._normalizer.fail(error))
         self.status, self.context_state = status, context_state
         self.revision += 1
         self.request = None
         self._answers.close()
-        hint = hint_from(self.checked.diagnostics or (), self.error)
-        if self.error is not None and hint is not None:
-            self.error.hint = hint
-        primary = self._normalizer.primary_index()
-        self.journal.append(Done(status=status, primary_index=primary, hint=_told(hint), **self._facts()))
+        hint, primary = explain(self.error, self.checked.diagnostics or ()), self._normalizer.primary_index()
+        self.journal.append(Done(status=status, primary_index=primary, hint=hint, **self._facts()))
         self.journal.close()
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
         if self._listener is not None:
             self._listener.execution_ended(self)
-
-    def _append(self, events: list[Event]) -> None:
-        for event in events:
-            self.journal.append(event)
 
     def discard(self) -> None:
         """Let go of all output: nobody can ask for it, and whoever still follows it gets a `Gap`."""

@@ -203,5 +203,5 @@ function moduleName(number) {
 }
 
 function pathOf(number, isJsx) {
-  return `/work/__cell_${number}.${isJsx ? 'tsx' : 'ts'}`;
+  return `/context/__cell_${number}.${isJsx ? 'tsx' : 'ts'}`;
 }

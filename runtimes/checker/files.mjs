@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 
-export const WORK = '/work';
+export const WORK = '/context';
 export const TYPES = '/types';
 /** Packages whose declarations are ours, whatever a context has installed: a second copy would contradict the first. */
 export const OWN_PACKAGES = { node: 'node', 'undici-types': 'undici-types', bun: 'bun', 'bun-types': 'bun' };
