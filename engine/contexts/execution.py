@@ -20,7 +20,7 @@ from engine.errors import InputNotExpected
 from engine.following import follow
 from engine.jupyter import Message
 from engine.kernels import Run
-from engine.kernels.checking import Checked, explain
+from engine.kernels.checking import NOT_ASKED, Checked, explain
 from engine.models import (
     TERMINAL,
     ContextState,
@@ -110,7 +110,7 @@ class Execution:
         self.revision = 0  # which result this is: it changes with each message that is taken in
         self.checkpoint: str | UnsetType = UNSET
         self.files: list[FileChange] | UnsetType = UNSET
-        self.checked = Checked()
+        self.checked: Checked = NOT_ASKED
         self.journal = Journal(max_events=max_events, max_bytes=limits.output_bytes)
         self.request: Request | None = request
         self._answers = Answers(request.options)

@@ -118,8 +118,8 @@ def package_tool(spec: KernelSpec) -> Tool | None:
 
 def types_of(spec: KernelSpec) -> Runtime | None:
     """The runtime whose declarations a type check of its cells needs (runtimes/README.md); None where cells have no types."""
-    named = _ours(spec).get("types") if is_ours(spec) else None
-    return named if named in RUNTIMES else None
+    named = _ours(spec).get("types")
+    return named if named in RUNTIMES and is_ours(spec) else None
 
 
 def reserved_memory(spec: KernelSpec) -> int:

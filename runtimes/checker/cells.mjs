@@ -5,7 +5,7 @@ import { ts } from './compiler.mjs';
 const { SyntaxKind: Kind } = ts;
 const GLOBALS = new Set(['globalThis', 'global', 'window', 'self']);
 const END = '__end_';
-const MOST_KEPT = 500;
+const MOST_KEPT = 4 * 1024 * 1024; // characters of cells
 
 /**
  * @typedef {object} Cell
@@ -16,24 +16,34 @@ const MOST_KEPT = 500;
  * @property {Map<string, 'variable' | 'constant' | 'other'>} names
  * @property {Set<string>} exported - names that it exports itself
  * @property {Set<string>} mentioned - all identifiers
- * @property {Set<string>} globals - names that it makes by an assignment
+ * @property {Set<string>} globals - names that it makes by an assignment, or by a function in a block
+ * @property {boolean} isDecorated - it has decorators
+ * @property {boolean} isClassic - it decorates a parameter, so its decorators are the classic ones, as in the kernel
+ * @property {boolean} augments - it declares, or imports for their effect, what others see without an import
  */
 
 const analysed = new Map();
+let analysedSize = 0;
 
 /** @param {string} code @returns {Cell} */
 export function analyse(code) {
   let cell = analysed.get(code);
   if (cell === undefined) {
     cell = look(code);
-    if (analysed.size >= MOST_KEPT) analysed.delete(analysed.keys().next().value);
+    analysedSize += code.length;
+    for (const oldest of analysed.keys()) {
+      if (analysedSize <= MOST_KEPT) break;
+      analysed.delete(oldest);
+      analysedSize -= oldest.length;
+    }
   }
   analysed.delete(code);
   analysed.set(code, cell);
   return cell;
 }
 
-function look(code) {
+function look(given) {
+  const code = given.replace(/^#!/, '//');
   const isObject = /^(?:\s|\/\/.*\n|\/\*[^]*?\*\/)*\{/.test(code) && !/;\s*$/.test(code) && isWhole(`(${code}\n)`);
   const text = isObject ? `(${code}\n)` : code;
   const plain = parse(text, false);
@@ -46,6 +56,9 @@ function look(code) {
     exported: new Set(),
     mentioned: new Set(file.identifiers.keys()),
     globals: new Set(),
+    isDecorated: false,
+    isClassic: false,
+    augments: false,
   };
   for (const statement of file.statements) noteStatement(statement, cell);
   noteNested(file, cell, true);
@@ -77,8 +90,10 @@ function noteStatement(node, cell) {
       break;
     case Kind.ModuleDeclaration:
       if (node.name.kind === Kind.Identifier && !(node.flags & ts.NodeFlags.GlobalAugmentation)) noteOther(node.name, node, cell);
+      else cell.augments = true;
       break;
     case Kind.ImportDeclaration:
+      cell.augments ||= node.importClause === undefined;
       noteImports(node.importClause, cell);
       break;
     case Kind.ExportDeclaration:
@@ -131,6 +146,9 @@ function* namesOf(name) {
 function noteNested(node, cell, isTop) {
   ts.forEachChild(node, (child) => {
     if (isTop && child.kind === Kind.VariableDeclarationList && !(child.flags & ts.NodeFlags.BlockScoped)) noteVariables(child, cell);
+    if (isTop && child.kind === Kind.FunctionDeclaration && child.name && node.kind !== Kind.SourceFile) cell.globals.add(child.name.text);
+    if (child.kind === Kind.Decorator) cell.isDecorated = true;
+    if (child.kind === Kind.Parameter && child.modifiers?.some((each) => each.kind === Kind.Decorator)) cell.isClassic = true;
     if (child.kind === Kind.BinaryExpression && child.operatorToken.kind === Kind.EqualsToken) noteAssignment(child.left, cell);
     noteNested(child, cell, isTop && !ts.isFunctionLike(child) && !ts.isClassLike(child));
   });

@@ -13,7 +13,9 @@ const ROOTS = { bun: [`${TYPES}/bun/index.d.ts`], deno: [`${TYPES}/deno/deno.d.t
 const MOST_DIAGNOSTICS = 100;
 const MOST_MESSAGE = 2000;
 const MOST_CONTEXTS = 50;
-const MOST_KEPT = 32 * 1024 * 1024; // characters of the contexts' files
+const MOST_AUGMENTING = 50;
+const MOST_KEPT = 16 * 1024 * 1024; // characters of the contexts' files
+const MOST_PARSED = 8 * 1024 * 1024; // characters of those that are kept as trees, which take some ten times as much
 const SEVERITIES = ['warning', 'error', 'suggestion', 'message'];
 /** In an interactive session it is no fault that a name of an earlier cell gets another value, whatever declared it. */
 const ASSIGNMENTS = new Set([2588, 2628, 2629, 2630, 2631, 2632]);
@@ -69,8 +71,11 @@ export class Checker {
     const modules = modulesOf(cells.map(analyse));
     const last = modules.at(-1);
     if (UNCHECKED.test(last.cell.code)) return [];
-    const roots = [KERNEL, `${TYPES}/node/index.d.ts`, ...(ROOTS[runtime] ?? []), last.path];
-    const options = { ...OPTIONS, ...optionsOf(files.read(`${WORK}/tsconfig.json`)) };
+    const augmenting = modules.filter(({ cell }) => cell.augments).slice(-MOST_AUGMENTING).map(({ path }) => path);
+    const roots = [KERNEL, `${TYPES}/node/index.d.ts`, ...(ROOTS[runtime] ?? []), ...augmenting, last.path];
+    const { isDecorated, isClassic } = last.cell;
+    const experimentalDecorators = isClassic || (isDecorated && files.isDirectory(`${WORK}/node_modules/reflect-metadata`));
+    const options = { ...OPTIONS, experimentalDecorators, ...optionsOf(files.read(`${WORK}/tsconfig.json`)) };
     const program = ts.createProgram({ rootNames: roots, options, host: this.#host(modules, files) });
     const file = program.getSourceFile(last.path);
     const token = cancelledAfter(seconds);
@@ -145,7 +150,7 @@ export class Checker {
     this.#sources.delete(key);
     this.#sources.set(key, source);
     for (const [oldest, each] of this.#sources) {
-      if (this.#sourceSize <= MOST_KEPT) break;
+      if (this.#sourceSize <= MOST_PARSED) break;
       if (each === source || each.fileName.startsWith(`${TYPES}/`)) continue;
       this.#sources.delete(oldest);
       this.#sourceSize -= each.text.length;

@@ -23,7 +23,7 @@ from engine.workspaces import RunDir, Workspace
 _GRACE = 1.0  # seconds that the process has for its own end of a check, before it is killed
 _LEAST = 0.05  # of a deadline, that a check is begun with
 _PAUSE = 60.0  # seconds in which no cell is checked of a kernel whose cell has ended the process
-_UNRESOLVED = 2307  # "Cannot find module"
+_UNRESOLVED = (2306, 2307, 2882)  # "is not a module", "Cannot find module", the same "for side-effect import"
 _OTHER_LANGUAGE = "Only cells of our TypeScript kernels are checked."
 
 
@@ -38,7 +38,11 @@ class Checked:
         """The same once the cell has run. One that reached its end has found its modules, wherever they were."""
         if not is_ok or not self.diagnostics:
             return self
-        return Checked([each for each in self.diagnostics if each.code != _UNRESOLVED])
+        return Checked([each for each in self.diagnostics if each.code not in _UNRESOLVED])
+
+
+NOT_ASKED = Checked()
+"""Nobody wants to know."""
 
 
 class Checks:
@@ -70,10 +74,10 @@ class Checks:
 
     def note(self, kernel: Kernel, code: str) -> None:
         """The kernel is given this cell."""
-        if types_of(kernel.spec) is None:
-            return
         cells = self._cells.get(kernel)
         if cells is None:
+            if types_of(kernel.spec) is None:
+                return
             cells = self._cells[kernel] = PastCells()
         cells.add(code)
 
