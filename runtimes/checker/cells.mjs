@@ -126,7 +126,7 @@ function isDefault(node) {
 }
 
 function noteVariables(list, cell) {
-  const isConstant = (list.flags & ts.NodeFlags.BlockScoped) > ts.NodeFlags.Let - 1 && (list.flags & ts.NodeFlags.Let) === 0;
+  const isConstant = (list.flags & ts.NodeFlags.BlockScoped) > ts.NodeFlags.Let; // const, using, await using
   for (const name of boundNames(list)) {
     // What is a type, too, is known by an import, which has all its meanings.
     if (cell.names.get(name) !== 'other') cell.names.set(name, isConstant ? 'constant' : 'variable');

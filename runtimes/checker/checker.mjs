@@ -47,6 +47,8 @@ const OPTIONS = {
   noErrorTruncation: false,
 };
 
+const NO_FILES = { isFile: () => false, isDirectory: () => false, directories: () => [], read: () => undefined };
+
 export class Checker {
   #wire;
   #types = new OwnTypes();
@@ -61,13 +63,21 @@ export class Checker {
     this.#types.add(KERNEL, readFileSync(new URL('types/kernel.d.ts', import.meta.url), 'utf8'));
   }
 
+  /** Read and bind what every program has. */
+  warm() {
+    this.#checkIn(NO_FILES, { runtime: 'node', cells: ['await 1'], seconds: 60 });
+  }
+
   /**
    * @param {{context: string, runtime: 'node' | 'bun' | 'deno', cells: string[], partial: boolean, seconds: number}} request - the last
    *   cell is checked, the others ran before it; `partial`: some of these are left out
    */
-  check({ context, runtime, cells, partial, seconds }) {
+  check(request) {
+    return this.#checkIn(new ContextFiles(this.#wire, this.#keptOf(request.context)), request);
+  }
+
+  #checkIn(files, { runtime, cells, partial, seconds }) {
     this.#types.load(PARTS[runtime]);
-    const files = new ContextFiles(this.#wire, this.#keptOf(context));
     const modules = modulesOf(cells.map(analyse));
     const last = modules.at(-1);
     if (UNCHECKED.test(last.cell.code)) return [];

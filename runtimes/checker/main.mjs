@@ -1,4 +1,4 @@
-/** The entry: answers requests to check a cell, one after the other, until the server closes the other end. */
+/** The entry: says when it is ready, and answers requests to check a cell, one after the other, until the server closes the other end. */
 
 import { Checker } from './checker.mjs';
 import { ts } from './compiler.mjs';
@@ -6,6 +6,10 @@ import { Wire } from './wire.mjs';
 
 const wire = new Wire();
 const checker = new Checker(wire);
+
+// What every check needs is there before anybody waits for one.
+checker.warm();
+wire.write({ ready: true });
 
 for (let request = wire.read(); request !== null; request = wire.read()) wire.write(answer(request));
 

@@ -20,7 +20,6 @@ from engine.models import Diagnostic
 from engine.settings import Settings
 from engine.workspaces import RunDir, Workspace
 
-_GRACE = 1.0  # seconds that the process has for its own end of a check, before it is killed
 _LEAST = 0.05  # of a deadline, that a check is begun with
 _PAUSE = 60.0  # seconds in which no cell is checked of a kernel whose cell has ended the process
 _UNRESOLVED = (2306, 2307, 2882)  # "is not a module", "Cannot find module", the same "for side-effect import"
@@ -129,7 +128,8 @@ class Checks:
         self, process: CheckerProcess, kernel: Kernel, request: dict[str, Any], workspace: Workspace, deadline: float
     ) -> Checked:
         try:
-            async with asyncio.timeout(deadline - time.monotonic() + _GRACE):
+            # It ends a check by itself at its deadline. One that it cannot end has it killed when this time has passed again.
+            async with asyncio.timeout(deadline - time.monotonic() + self._settings.check_timeout):
                 said = await process.ask(request, Sources(workspace, deadline=deadline))
         except TimeoutError:
             await self._drop(process, kernel)

@@ -26,6 +26,7 @@ _MOST_LINE = 16 * MIB
 _YOUNG_MIB = 8  # a check leaves little behind that is young
 _CPU_SECONDS = 1200  # of one process: what is left of a killed server, in a type without end, ends too
 _MARK = "checker"
+_READY = b'{"ready":true}\n'
 _PERMISSION_SINCE = (22, 13)
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
@@ -65,7 +66,7 @@ class CheckerProcess:
         return self._process is not None and self._process.has_process and self._writer is not None
 
     async def start(self) -> None:
-        """Raises CheckerFailed; nothing is left then."""
+        """Return when it can check. Raises CheckerFailed; nothing is left then."""
         node = await asyncio.to_thread(find_node, self._settings.node)
         if node is None:
             raise CheckerFailed("Node is not installed")
@@ -75,10 +76,15 @@ class CheckerProcess:
             with theirs:
                 await self._launch(command, theirs)
             self._reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=_MOST_LINE)
+            async with asyncio.timeout(self._settings.kernel_start_timeout):
+                if await self._reader.readline() != _READY:
+                    raise CheckerFailed("it does not start")
         except BaseException as error:
             ours.close()
             await asyncio.shield(self.aclose())
-            if isinstance(error, (OSError, KernelStartFailed)):
+            if isinstance(error, TimeoutError):
+                raise CheckerFailed("it does not start in time") from None
+            if isinstance(error, (OSError, KernelStartFailed, ValueError)):
                 raise CheckerFailed(str(error)) from None
             raise
 
