@@ -141,7 +141,7 @@ def test_output_comes_before_the_check_has_ended(make: Callable[[], Repl], askin
 
 REACHES = (
     "import {{ secret }} from '{path}/secret'",
-    "import {{ secret }} from '../../../{slot}/{root}/work/secret'",
+    "import {{ secret }} from '../../../{slot}/{root}/{work}/secret'",
     "import {{ secret }} from './link/secret'",
     "import {{ secret }} from './linked'",
     "import {{ secret }} from 'package'",
@@ -167,10 +167,10 @@ def test_no_file_of_another_context_is_read(make: Callable[[], Repl]) -> None:
         f"fs.mkdirSync('node_modules'); fs.symlinkSync({path!r}, 'node_modules/package');"
         f"fs.writeFileSync('tsconfig.json', {json.dumps(json.dumps(options))})"
     )
-    *_, slot, root, _ = Path(path).parts
+    *_, slot, root, work = Path(path).parts
     for reach in REACHES:
         name = "hidden" if "reference" in reach else "secret"
-        code = f"{reach.format(path=path, slot=slot, root=root)}\nconst number: number = {name}.token"
+        code = f"{reach.format(path=path, slot=slot, root=root, work=work)}\nconst number: number = {name}.token"
         found = json.dumps(checked(other, code)["diagnostics"])
         assert "of another context" not in found, reach
         assert "require" in reach or found != "[]", reach
