@@ -149,9 +149,17 @@ function noteNested(node, cell, isTop) {
     if (isTop && child.kind === Kind.FunctionDeclaration && child.name && node.kind !== Kind.SourceFile) cell.globals.add(child.name.text);
     if (child.kind === Kind.Decorator) cell.isDecorated = true;
     if (child.kind === Kind.Parameter && child.modifiers?.some((each) => each.kind === Kind.Decorator)) cell.isClassic = true;
+    if (child.kind === Kind.CallExpression) noteAssign(child, cell);
     if (child.kind === Kind.BinaryExpression && child.operatorToken.kind === Kind.EqualsToken) noteAssignment(child.left, cell);
     noteNested(child, cell, isTop && !ts.isFunctionLike(child) && !ts.isClassLike(child));
   });
+}
+
+/** `Object.assign(globalThis, { name })` */
+function noteAssign({ expression, arguments: [target, values] }, cell) {
+  const isAssign = expression.kind === Kind.PropertyAccessExpression && expression.name.text === 'assign' && expression.expression.text === 'Object';
+  if (!isAssign || !GLOBALS.has(target?.text) || values?.kind !== Kind.ObjectLiteralExpression) return;
+  for (const { name } of values.properties) if (name !== undefined && ts.isIdentifier(name)) cell.globals.add(name.text);
 }
 
 function noteAssignment(target, cell) {
@@ -198,12 +206,14 @@ function moduleOf(cell, number, known) {
   return { path: pathOf(number, cell.isJsx), text, start: before.length, cell };
 }
 
-/** A name of an earlier cell: its declared type, and the narrower one that it has had at the end of the last cell that mentions it. */
+/** A name of an earlier cell: its declared type, and what is left of the narrower one at the end of the last cell that mentions it. */
 function declared(name, { kind, home, last }) {
   if (kind === 'any') return `declare let ${name}: any; `;
   if (kind === 'other') return `import { ${name} } from "${home}"; `;
   const type = `typeof import("${home}").${name}`;
-  return `${kind === 'constant' ? 'const' : 'let'} ${name}: ${type} = null! as typeof import("${last}").${END}${name}; `;
+  const end = `typeof import("${last}").${END}${name}`;
+  if (kind === 'constant') return `const ${name}: ${type} = null! as PolyreplConstant<${type}, ${end}>; `;
+  return `let ${name}: ${type} = null! as PolyreplVariable<${type}, ${end}>; `;
 }
 
 function noteNames(cell, number, known) {

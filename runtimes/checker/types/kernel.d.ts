@@ -49,6 +49,15 @@ interface PolyreplElement {
   toString(): string;
 }
 
+// A variable of an earlier cell, declared as D, that had the type E at the end of the last cell. A function may have assigned another
+// value since, so only two things are kept: that it is no null or undefined, and which of several objects it is.
+type PolyreplVariable<D, E> = [E] extends [never] ? D : [E] extends [object] ? E : [E] extends [{}] ? NonNullable<D> : D;
+type PolyreplConstant<D, E> = [E] extends [never] ? D : E;
+
+// As in browsers: what comes over the network has no type that is known.
+interface Response { json(): Promise<any> }
+interface Request { json(): Promise<any> }
+
 declare var display: PolyreplDisplay;
 declare function prompt(message?: unknown, defaultValue?: unknown): string | null;
 declare function confirm(message?: unknown): boolean;

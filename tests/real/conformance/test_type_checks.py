@@ -169,6 +169,23 @@ def test_names_of_earlier_cells_are_known_with_their_types(ts: Repl) -> None:
     assert places(checked(ts, "name.toUpperCase()")) == []
 
 
+def test_a_variable_keeps_of_its_last_cell_what_no_function_can_have_changed(ts: Repl) -> None:
+    ts.run("let cache: { items: number[] } | null = null\nlet mode: 'a' | 'b' = 'a'\nlet done = false")
+    ts.run("function fill() { cache = { items: [] }; mode = 'b'; done = true }")
+    assert places(checked(ts, "fill(); [mode === 'b', done === true]")) == []
+    assert places(checked(ts, "cache.items")) == [(1, 1, 18047)]
+    assert places(checked(ts, "cache = { items: [1] }")) == []
+    assert places(checked(ts, "cache.items[0].length")) == [(1, 16, 2339)]
+
+
+def test_what_declares_for_all_is_known_without_an_import(ts: Repl) -> None:
+    ts.run(
+        "declare global { interface Array<T> { second(): T } }\nArray.prototype.second = function () { return this[1] }"
+    )
+    ts.run("globalThis.limit = 5; Object.assign(globalThis, { depth: 3 })")
+    assert places(checked(ts, "[1, 2].second().nowhere; limit + depth")) == [(1, 17, 2339)]
+
+
 def test_names_may_be_declared_again_and_constants_assigned(ts: Repl) -> None:
     ts.run("const value = 1; function work(a: number) { return a }; class Thing {}; import fs from 'node:fs'")
     assert places(checked(ts, "value = 2")) == []
