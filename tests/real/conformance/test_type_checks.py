@@ -213,7 +213,7 @@ def test_files_of_the_context_have_their_types(ts: Repl) -> None:
     )
     assert places(checked(ts, "import { load } from './config'\nload().prot")) == [(2, 8, 2339)]
     assert places(checked(ts, "import data from './data.json'\ndata[0].length")) == [(2, 9, 2339)]
-    ts.run(f"require('fs').writeFileSync('config.ts', {json.dumps(module.replace('port', 'prot'))})")
+    ts.run(f"require('fs').writeFileSync('config.ts', {json.dumps(module.replace('port:', 'prot:'))})")
     assert places(checked(ts, "import { load } from './config'\nload().prot")) == []
 
 
