@@ -217,6 +217,15 @@ def _open_files(pid: int) -> Counter[str]:
     return found
 
 
+def _own_groups(pid: int) -> list[str]:
+    """The control groups of a server, in which its kernels have theirs: it holds them open."""
+    held = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            held.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    return [path for path in held if path.startswith("/sys/fs/cgroup/")]
+
+
 @dataclass(frozen=True, slots=True)
 class Traces:
     """What a server has at one moment, counted."""
@@ -227,14 +236,13 @@ class Traces:
     def of(cls, server: Polyrepl, run_dir: Path) -> Traces:
         pid = server.server.pid
         below = descendants(pid)
-        groups = sum(name.startswith("polyrepl") for _, names, _ in os.walk("/sys/fs/cgroup") for name in names)
         return cls(
             {
                 "processes": len(below),
                 "strays": len([each for each in descendants(os.getpid()) if each != pid and each not in below]),
                 "mounts": len(Path(f"/proc/{pid}/mountinfo").read_text().splitlines()),
                 "mounts here": len(Path("/proc/self/mountinfo").read_text().splitlines()),
-                "control groups": groups,
+                "control groups": sum(len(names) for home in _own_groups(pid) for _, names, _ in os.walk(home)),
                 "directories": sum(len(names) for _, names, _ in os.walk(run_dir)),
                 "files": sum(len(names) for _, _, names in os.walk(run_dir)),
                 "open files": sum(_open_files(pid).values()),

@@ -25,7 +25,7 @@ from engine.kernels.environment import kernel_env
 from engine.kernels.isolation import Box, Enclosure, Isolator
 from engine.kernels.kernel import Kernel
 from engine.kernels.kernelspecs import KernelSpecs, honours, is_ours
-from engine.kernels.limiting import Limiter, thread_variables
+from engine.kernels.limiting import Limiter, Ward, thread_variables
 from engine.kernels.limits import confinement_of, memory_of
 from engine.kernels.parents import Parents
 from engine.kernels.provisioners import (
@@ -77,6 +77,7 @@ class Local(Backend):
         self._boxes: WeakKeyDictionary[Kernel, Box] = WeakKeyDictionary()
         self._compiled: CompiledCode | None = None
         self._parents: WeakKeyDictionary[Kernel, Zygote] = WeakKeyDictionary()  # zygote or spawner
+        self._wards: WeakKeyDictionary[Kernel, Ward] = WeakKeyDictionary()
         self.limiter: Limiter = Limiter(settings, memory=memory_of(settings))
         self._file_limits = _file_limits(settings)
 
@@ -153,6 +154,7 @@ class Local(Backend):
             kernel.exited.add_done_callback(lambda _: box.leave())
 
     def expect(self, source: Kernel, directory: Path) -> None:
+        self._wards[source].expect_branch()
         if (box := self._boxes.get(source)) is not None:
             box.expect()
         elif (zygote := self._parents.get(source)) is not None:
@@ -278,7 +280,9 @@ class Local(Backend):
 
     def _kernel(self, spec: KernelSpec, provisioner: Provisioner, directory: Path, workspace: Workspace) -> Kernel:
         ward, uid = self.limiter.ward(directory.name, workspace), workspace.slot.uid
-        return Kernel(spec, provisioner, directory, remover=self.run_dir, metrics=self._metrics, ward=ward, uid=uid)
+        kernel = Kernel(spec, provisioner, directory, remover=self.run_dir, metrics=self._metrics, ward=ward, uid=uid)
+        self._wards[kernel] = ward
+        return kernel
 
     def _confinement(self, spec: KernelSpec, workspace: Workspace) -> Confinement:
         is_alone = self.isolator.of(workspace).tier is Tier.NAMESPACES or workspace.slot.uid is not None

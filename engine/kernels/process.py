@@ -86,7 +86,8 @@ class KernelProcess:
         """Launch the process and return when it takes requests. `relayed`: its ports are out of our reach, so a relay beside it has
         sockets for us. Raises KernelStartFailed; nothing is left then."""
         try:
-            info = await self._launch(command, cwd=cwd, env=env, tcp=tcp, relayed=relayed)
+            groups = await self._open_ward()
+            info = await self._launch(command, cwd=cwd, env=env, tcp=tcp, relayed=relayed, groups=groups)
             self._watcher = asyncio.create_task(self._watch())
             await asyncio.gather(self._enter_ward(), self._open(channels, info, timeout))
             self._settle_ward()
@@ -142,7 +143,14 @@ class KernelProcess:
         return self.exited.result().describe() if self.exited.done() else "gone"
 
     async def _launch(
-        self, command: Sequence[str], *, cwd: Path, env: dict[str, str], tcp: bool, relayed: bool
+        self,
+        command: Sequence[str],
+        *,
+        cwd: Path,
+        env: dict[str, str],
+        tcp: bool,
+        relayed: bool,
+        groups: Sequence[int],
     ) -> Mapping[str, Any]:
         theirs: socket.socket | None = None
         try:
@@ -164,6 +172,7 @@ class KernelProcess:
                 env=env,
                 connection_info=info,
                 stream=theirs,
+                groups=groups,
             )
         finally:
             if theirs is not None:  # its end of the stream shall be open nowhere but in the kernel
@@ -197,6 +206,10 @@ class KernelProcess:
         await asyncio.shield(self._in_background(self.kill()))
         if isinstance(error, OSError):
             raise start_refused(self._spec.display_name, error) from None
+
+    async def _open_ward(self) -> Sequence[int]:
+        """Descriptors through which the process enters its control groups; none where it is put there."""
+        return await self._ward.open() if self._ward is not None and self.provisioner.enters_groups else ()
 
     async def _enter_ward(self) -> None:
         if self._ward is not None and self.provisioner.pid is not None:

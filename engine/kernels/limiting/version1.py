@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.kernels.limiting.cgroups import PERIOD, Cgroups, Group, number, write
+from engine.kernels.limiting.cgroups import PERIOD, Cgroups, Group, close_all, number, write
 from engine.settings import Limits
 
 CONTROLLERS = ("memory", "pids", "cpu")
@@ -18,6 +19,16 @@ class GroupV1(Group):
     def __init__(self, folders: Mapping[str, Path]) -> None:
         super().__init__(folders.values())
         self._by_controller = folders
+
+    def doors(self) -> list[int]:
+        doors: list[int] = []
+        try:
+            for folder in self._by_controller.values():  # a thread that moves itself, by `tasks`, waits for nobody
+                doors.append(os.open(folder / "tasks", os.O_WRONLY | os.O_CLOEXEC))
+        except OSError:
+            close_all(doors)
+            raise
+        return doors
 
     def limit(self, limits: Limits) -> None:
         pids, cpu = self._by_controller.get("pids"), self._by_controller.get("cpu")

@@ -8,7 +8,7 @@ import signal
 from typing import Protocol
 
 from engine.kernels.limiting.breach import Breach
-from engine.kernels.limiting.cgroups import Cgroups, Group
+from engine.kernels.limiting.cgroups import Cgroups, Group, close_all
 from engine.kernels.limiting.cpus import Cores, keep_on
 from engine.kernels.limiting.finding import find_cgroups
 from engine.kernels.limiting.watchdog import Watchdog
@@ -27,7 +27,8 @@ class Holder(Protocol):
 
 
 class Ward:
-    """One kernel and all that it starts. `enter` once its process exists, `settle` when it is ready, `aclose` when it is gone.
+    """One kernel and all that it starts. `enter` once its process exists, `settle` when it is ready, `aclose` when it is gone;
+    `open` before, if its process can enter its group by itself.
 
     The threads of the watchdogs read what it says of itself."""
 
@@ -42,7 +43,8 @@ class Ward:
         self._loop = asyncio.get_running_loop()
         self.pid = 0
         self._group: Group | None = None
-        self._entering: asyncio.Future[None] | None = None
+        self._doors: list[int] = []
+        self._working: asyncio.Future[None] | None = None
         self._cores: frozenset[int] = frozenset()
         self._processes: ProcessWatch | None = None
         self._files: DiskWatch | None = None
@@ -53,20 +55,50 @@ class Ward:
     def __repr__(self) -> str:
         return f"<Ward {self.name}>"
 
+    async def open(self) -> tuple[int, ...]:
+        """Make its group; returns the descriptors through which the process enters (`Group.doors`). They are open until `enter` or
+        `aclose`. Raises OSError."""
+        if self._wards.cgroups is not None:
+            await self._done(self._loop.run_in_executor(_daemons, self._open, self._wards.cgroups))
+        return tuple(self._doors)
+
+    def _open(self, cgroups: Cgroups) -> None:
+        self._group = cgroups.make(self.name, self.limits)
+        self._doors = self._group.doors()
+
     async def enter(self, pid: int) -> None:
-        """Put the process into a group of its own and on its processors; no code of the context has run in it yet. Raises OSError."""
+        """Put the process into a group of its own, if it has not entered by itself, and on its processors; no code of the context
+        has run in it yet. Raises OSError."""
         if self.limits.cpus is not None:
             self._cores = self._wards.cores.take(self.limits.cpus)
-        if self._cores or self._wards.cgroups is not None:
-            self._entering = self._loop.run_in_executor(_daemons, self._enter, pid)
-            await asyncio.shield(self._entering)
+        if self._doors and not self._cores:
+            close_all(self._doors)
+        elif self._cores or self._wards.cgroups is not None:
+            await self._done(self._loop.run_in_executor(_daemons, self._enter, pid))
 
     def _enter(self, pid: int) -> None:
         if self._cores:
             keep_on(pid, self._cores)
-        if self._wards.cgroups is not None:
-            self._group = self._wards.cgroups.make(self.name, self.limits)
+        if self._doors:
+            close_all(self._doors)
+        elif self._wards.cgroups is not None:
+            self._group = self._group or self._wards.cgroups.make(self.name, self.limits)
             self._group.add(pid)
+
+    def expect_branch(self) -> None:
+        """A branch of the process is about to be forked, and put into a group: have Linux do now what it waits for then.
+
+        Whoever moves a process waits until nobody forks, but not again soon after (percpu-rwsem in Linux's documentation)."""
+        if self._group is not None and self.pid:
+            self._loop.run_in_executor(_daemons, self._move_nothing, self._group)
+
+    def _move_nothing(self, group: Group) -> None:
+        with contextlib.suppress(OSError):  # it has ended
+            group.add(self.pid)
+
+    async def _done(self, working: asyncio.Future[None]) -> None:
+        self._working = working
+        await asyncio.shield(working)
 
     def note_busy(self, is_busy: bool) -> None:
         """Whether the kernel runs a cell."""
@@ -144,12 +176,14 @@ class Ward:
         if self._closed:
             return
         self._closed = True
+        self.holder = None
         if self._processes is not None:
             self._wards.processes.remove(self._processes)
         if self._files is not None:
             self._wards.disk.remove(self._files)
-        if self._entering is not None:
-            await asyncio.wait({self._entering})
+        if self._working is not None:
+            await asyncio.wait({self._working})
+        close_all(self._doors)
         cores, self._cores = self._cores, frozenset()
         self._wards.cores.give_back(cores)
         group = self._group

@@ -25,6 +25,9 @@ class Watched(Protocol):
     def look(self) -> None:
         """Look at it, for some milliseconds at most."""
 
+    def close(self) -> None:
+        """It was removed: let go of what is open."""
+
 
 class Watchdog:
     """Looks at everything that was added until it is removed. Its thread runs while there is something."""
@@ -34,6 +37,7 @@ class Watchdog:
         self._tick = tick
         self._rest = rest
         self._lock = threading.Lock()
+        self._removed: list[Watched] = []
         self._watched: dict[Watched, float] = {}  # and when each was looked at last
         self._thread: threading.Thread | None = None
         self._woken = threading.Event()
@@ -54,9 +58,10 @@ class Watchdog:
                 self._thread = thread
 
     def remove(self, watched: Watched) -> None:
-        """A look at it that has begun may go on for a moment."""
+        """A look at it that has begun may go on for a moment; it is closed after that."""
         with self._lock:
-            self._watched.pop(watched, None)
+            if self._watched.pop(watched, None) is not None:
+                self._removed.append(watched)
 
     def wake(self) -> None:
         """Something begins to work. Cheap if something worked a moment ago."""
@@ -71,6 +76,8 @@ class Watchdog:
         thread = self._thread
         if thread is not None:
             thread.join(_STOP_SECONDS)
+            if not thread.is_alive():
+                self._close_removed()
 
     def _run(self) -> None:
         pause, quiet = self._tick, 0
@@ -84,9 +91,16 @@ class Watchdog:
             if self._rests:
                 pause = max(pause, _REST_PAUSE)
 
+    def _close_removed(self) -> None:
+        with self._lock:
+            removed, self._removed = self._removed, []
+        for watched in removed:
+            watched.close()
+
     def round(self, now: float) -> bool:
         """Look at all that is due. Returns whether something works."""
         any_works = False
+        self._close_removed()
         with self._lock:
             waiting = list(self._watched.items())
         for watched, looked in waiting:

@@ -65,6 +65,9 @@ class ProcessWatch:
         if counts or weighs:
             self._look_at_all(ward.limits.processes if counts else None, ward.limits.memory if weighs else None)
 
+    def close(self) -> None:
+        """Nothing is open between two looks."""
+
     def _look_at_all(self, most: int | None, memory: int | None) -> None:
         found = processes.tree(self._ward.pid, most=_MOST_PROCESSES if most is None else most + 1)
         threads = sum(each.threads for each in found)
@@ -119,3 +122,6 @@ class DiskWatch:
             self._ward.report("disk", seen)
         elif not self._count.is_under_way and seen <= most:
             workspace.excess = 0
+
+    def close(self) -> None:
+        self._count.stop()

@@ -42,8 +42,8 @@ class Confinement:
     """Frozen: the same value for a process that is forked from a zygote, or started by a spawner, and for an installer.
 
     `tier`: what has to hold; a start that cannot have all of it fails. `uid`: whom the process runs as, None for the server's user;
-    `box`: a pidfd of the init of the box that it joins; `cgroups`: opened cgroup.procs files. The descriptors belong to others, and
-    are open while the process starts."""
+    `box`: a pidfd of the init of the box that it joins; `cgroups`: files of control groups, for entering. The descriptors belong to others,
+    and are open while the process starts."""
 
     rlimits: RLimits = field(default_factory=dict)
     hidden: bool = False

@@ -11,6 +11,7 @@ import signal
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from jupyter_client.connect import KernelConnectionInfo
@@ -43,6 +44,7 @@ class ForkProvisioner(Provisioner):
     The kernel reads its own stdout and stderr. Our copies of these pipes are for what is in them when it has died."""
 
     reads_connection_file = False
+    enters_groups = True
 
     def __init__(
         self,
@@ -82,7 +84,9 @@ class ForkProvisioner(Provisioner):
             self._metrics.fork_seconds.observe(time.perf_counter() - started)
         return info
 
-    async def _fork(self, *, argv: Sequence[str] = (), **kwargs: Any) -> KernelConnectionInfo:
+    async def _fork(
+        self, *, argv: Sequence[str] = (), groups: Sequence[int] = (), **kwargs: Any
+    ) -> KernelConnectionInfo:
         if self.zygote is None:
             raise OSError("there is nothing to fork")
         stream: socket.socket | None = kwargs["stream"]
@@ -97,8 +101,9 @@ class ForkProvisioner(Provisioner):
                 passed.callback(os.close, writer)
                 self._pipes[name] = reader
                 fds += [reader, writer]
+            confinement = replace(self._confinement, cgroups=tuple(groups))
             request = ForkRequest(
-                kwargs["cwd"], kwargs["env"], self._mark, self._confinement, fds, argv=argv, stream_fd=stream_fd
+                kwargs["cwd"], kwargs["env"], self._mark, confinement, fds, argv=argv, stream_fd=stream_fd
             )
             try:
                 fork = await self.zygote.fork(request, self)

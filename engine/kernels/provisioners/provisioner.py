@@ -56,6 +56,7 @@ class Provisioner(KernelProvisionerBase):
     exit: Exit | None = None
     pid: int | None = None  # of the process, once it runs on this machine
     reads_connection_file = True  # the process; what is forked needs none
+    enters_groups = False  # the process, through the descriptors `groups`, before it does anything else
     reader: OutputReader | None = None  # is called when `read_output` has something
 
     def __init__(self, **kwargs: Any) -> None:
@@ -88,7 +89,8 @@ class Provisioner(KernelProvisionerBase):
         """Start the process; returns the connection info. Raises OSError where it cannot be started.
 
         Keywords: `cwd` (Path), `env` (the whole environment), `connection_info` (as written to the connection file), `stream`
-        (socket or None: the kernel's end of its stream, which the process is to inherit; the caller closes it afterwards)."""
+        (socket or None: the kernel's end of its stream, which the process is to inherit; the caller closes it afterwards), and
+        `groups` if it `enters_groups`: descriptors to each of which the process writes 0."""
         raise NotImplementedError
 
     async def adopt(self, pid: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.kernels.limiting import cgroups
-from engine.kernels.limiting.cgroups import Cgroups, own_groups
+from engine.kernels.limiting.cgroups import Cgroups, close_all, own_groups
 from engine.kernels.limiting.finding import choose
 from engine.kernels.limiting.version1 import Version1
 from engine.kernels.limiting.version2 import Version2
@@ -68,7 +68,7 @@ def two(files: GroupFiles, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def one(files: GroupFiles, tmp_path: Path) -> dict[str, Path]:
-    return {name: files.add(tmp_path / "one" / name, ("cgroup.procs", *names)) for name, names in V1.items()}
+    return {name: files.add(tmp_path / "one" / name, ("cgroup.procs", "tasks", *names)) for name, names in V1.items()}
 
 
 @pytest.fixture
@@ -151,6 +151,27 @@ def test_version_1_limits_in_each_hierarchy(one: dict[str, Path], opened: list[C
     found.remove(group)
     assert not memory.exists()
     assert not cpu.exists()
+
+
+def test_a_process_can_enter_a_group_of_version_1_by_itself(one: dict[str, Path], opened: list[Cgroups]):
+    opened.append(found := Version1(one))
+    group = found.make("k1", LIMITS)
+    doors = group.doors()
+    for door in doors:
+        os.write(door, b"0")
+    close_all(doors)
+    assert doors == []
+    assert [(home / "k1" / "tasks").read_text() for home in found.homes] == ["0"] * 3
+    (found.homes[1] / "k1" / "tasks").unlink()
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(FileNotFoundError):
+        group.doors()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_process_is_put_into_a_group_of_version_2(two: Path, opened: list[Cgroups]):
+    opened.append(found := Version2(two))
+    assert found.make("k1", LIMITS).doors() == []
 
 
 def test_a_group_that_cannot_be_limited_is_not_left(one: dict[str, Path], opened: list[Cgroups], monkeypatch):

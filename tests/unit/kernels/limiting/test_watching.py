@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ class Ward:
 
 class Looked:
     def __init__(self, *, works: bool = True) -> None:
-        self.looks = 0
+        self.looks = self.closed = 0
         self.is_working = works
 
     def works(self) -> bool:
@@ -48,6 +49,9 @@ class Looked:
 
     def look(self) -> None:
         self.looks += 1
+
+    def close(self) -> None:
+        self.closed += 1
 
 
 @pytest.fixture
@@ -66,8 +70,13 @@ def test_what_works_is_looked_at_each_round_and_what_rests_rarely(dog: Watchdog)
         dog.round(now + second)
     assert (busy.looks, idle.looks) == (5, 2)
     dog.remove(busy)
+    assert busy.closed == 0  # a look may be under way
     dog.round(now + 20)
-    assert busy.looks == 5
+    assert (busy.looks, busy.closed) == (5, 1)
+    dog.remove(idle)
+    dog.remove(idle)
+    dog.close()
+    assert (busy.closed, idle.closed) == (1, 1)
 
 
 def test_a_look_that_fails_keeps_nobody_else_from_being_looked_at(dog: Watchdog):
@@ -186,16 +195,21 @@ def test_empty_files_and_deep_directories_count(tmp_path: Path):
     assert set(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_count_that_is_stopped_closes_what_it_has_opened(tmp_path: Path):
+def test_a_count_that_is_not_over_when_its_kernel_ends_leaves_nothing_open(
+    dog: Watchdog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("engine.kernels.limiting.disk._SLICE", 0)
+    workspace = Workspace(tmp_path / "c", tmp_path / "c" / "work", tmp_path / "c" / "tmp")
+    workspace.prepare()
     before = set(os.listdir("/proc/self/fd"))
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    fd = os.open(tmp_path, os.O_RDONLY)
-    count = Count()
-    count._walk = None
-    count.step(fd)
-    count.stop()
-    os.close(fd)
+    watch = DiskWatch(Ward(Limits(disk=2 * MIB), workspace))
+    dog.add(watch)
+    dog.round(time.monotonic())
+    assert len(set(os.listdir("/proc/self/fd")) - before) > 1
+    dog.remove(watch)
+    dog.round(time.monotonic())
     assert set(os.listdir("/proc/self/fd")) == before
+    workspace.close()
 
 
 def test_too_many_files_are_reported_and_the_next_kernel_may_delete_some(tmp_path: Path):
