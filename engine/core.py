@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Unpack
 
@@ -31,6 +31,7 @@ from engine.errors import (
 from engine.installations import Installations
 from engine.kernels import Backend, KernelSpecs, Local, Pool, hint_of
 from engine.kernels.channels import MakeChannels
+from engine.kernels.checking import Checks
 from engine.kernels.provisioners import MakeProvisioner, Zygotes
 from engine.kernels.remote import RemoteJupyter
 from engine.languages import Language, Languages
@@ -154,7 +155,7 @@ class Engine:
             backend.open(run_dir, self._pool)
             await backend.ready()
         brancher = Brancher(self.settings, run_dir=run_dir, metrics=self.metrics)
-        options = _context_options(self.settings, self._limits, self.budgets)
+        options = _context_options(self.settings, self._limits, self.budgets, self.backends, run_dir)
         self._contexts = _contexts(self.settings, options, run_dir, self._pool, brancher, self.books)
         self.books.watch(self._pool, run_dir)
         self._branching = Branching(self._contexts, brancher, self.capabilities)
@@ -363,7 +364,9 @@ def _contexts(
     )
 
 
-def _context_options(settings: Settings, limits: OutputLimits, budgets: Budgets) -> ContextOptions:
+def _context_options(
+    settings: Settings, limits: OutputLimits, budgets: Budgets, backends: Sequence[Backend], run_dir: RunDir
+) -> ContextOptions:
     return ContextOptions(
         queue_size=settings.queue_size,
         queue_bytes=settings.queue_bytes,
@@ -373,5 +376,6 @@ def _context_options(settings: Settings, limits: OutputLimits, budgets: Budgets)
         kept_messages=settings.websocket_buffer_bytes,
         observed_timeout=settings.websocket_timeout,
         patience=settings.max_timeout,
+        checks=Checks(settings, backends, run_dir),
         kernel_limits={"stream_bytes": limits.stream_share, "item_bytes": limits.item_share},
     )

@@ -61,6 +61,13 @@ class ExecuteOptions(msgspec.Struct, frozen=True, kw_only=True):
             "Default: false."
         ),
     ] = False
+    check: Annotated[
+        bool,
+        Meta(
+            description="Check the types of the code while it runs, and list what is wrong as `diagnostics`. TypeScript and JavaScript "
+            "only. Code with type errors runs all the same. Default: false."
+        ),
+    ] = False
     files: Annotated[
         bool | None,
         Meta(
@@ -149,6 +156,7 @@ class ExecuteKeywords(TypedDict, total=False):
     on_error: OnError
     variables: bool
     data: bool
+    check: bool
     files: bool | None
     limits: AskedLimits | None
     isolation: str | None

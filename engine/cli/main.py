@@ -118,10 +118,17 @@ def serve(config: Path | None, **flags: Any) -> None:
 @click.option("-t", "--timeout", type=float, default=30.0, show_default=True, help="Seconds the code may run.")
 @click.option("-s", "--save", type=click.Path(file_okay=False, path_type=Path), help="Directory to save images to.")
 @click.option("-e", "--env", "env_vars", multiple=True, metavar="NAME=VALUE", help="Environment variable; repeatable.")
+@click.option("--check", is_flag=True, help="Check the types, too. TypeScript and JavaScript only.")
 @_CONFIG
 @click.argument("code", required=False)
 def run(
-    language: str, timeout: float, save: Path | None, env_vars: tuple[str, ...], config: Path | None, code: str | None
+    language: str,
+    timeout: float,
+    save: Path | None,
+    env_vars: tuple[str, ...],
+    check: bool,
+    config: Path | None,
+    code: str | None,
 ) -> None:
     """Run CODE once (from standard input without it) and show its output.
 
@@ -133,7 +140,8 @@ def run(
         config,
         {"log_level": "error", "max_timeout": max(timeout, 3600.0), "pool_max": 0, "zygote": False, "packages": False},
     )
-    options = ExecuteOptions(timeout=timeout, env_vars=dict(pair.partition("=")[::2] for pair in env_vars))
+    variables = dict(pair.partition("=")[::2] for pair in env_vars)
+    options = ExecuteOptions(timeout=timeout, env_vars=variables, check=check)
     source = sys.stdin.read() if code is None else code
     sys.exit(run_once(settings, source, language=language, options=options, save=save))
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from msgspec import UNSET
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.text import Text
@@ -15,7 +16,7 @@ from rich.text import Text
 from engine.core import Engine
 from engine.errors import PolyreplError
 from engine.log import configure
-from engine.models import Failed, InputRequest, Item, ItemAdded, ItemUpdated, Stderr, Stdout
+from engine.models import Done, Failed, InputRequest, Item, ItemAdded, ItemUpdated, Stderr, Stdout
 from engine.options import DEFAULTS, ExecuteOptions
 from engine.settings import Settings
 
@@ -64,6 +65,11 @@ class View:
 
     def show(self, event: object) -> None:
         match event:
+            case Done(diagnostics=diagnostics, unchecked=unchecked):
+                for each in diagnostics or ():
+                    self.complain(f"{each.line}:{each.column} - {each.severity} TS{each.code}: {each.message}")
+                if unchecked is not UNSET:
+                    self.complain(unchecked)
             case Stdout(text=text):
                 self._write(sys.stdout, text)
             case Stderr(text=text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from engine.errors import (
     StorageFull,
 )
 from engine.kernels import Exit, Kernel, Outcome, Preludes, Run, preludes_of, put_back, run_silently, wait_for_stop
+from engine.kernels.checking import Checked, Checks
 from engine.log import get_logger
 from engine.models import ContextState, ErrorInfo, Status
 from engine.workspaces import Watch, Workspace, watch
@@ -31,11 +33,13 @@ _GRACE = (0.6, 0.2, 0.2)  # shares of the grace, each after a signal
 @dataclass(frozen=True, slots=True)
 class CellSettings:
     """How the cells of a context are run. `interrupt_grace`: seconds; `kernel_limits`: sent to kernels that apply them themselves;
-    `watched`: the directories in which cells are looked after, None where they lie elsewhere."""
+    `workspace`: the directories of the context; `is_watched`: cells are looked after there. `checks`: where types are checked."""
 
     interrupt_grace: float
     kernel_limits: dict[str, int]
-    watched: Workspace | None
+    workspace: Workspace
+    is_watched: bool
+    checks: Checks
 
 
 class CellRun:
@@ -84,9 +88,9 @@ class CellRun:
         request = self.execution.request
         if request is None:  # interrupted while the kernel was starting
             return
-        if self._settings.watched is not None:
+        if self._settings.is_watched:
             self._watch = await watch(
-                self._settings.watched, request.options.files, context_id=self.execution.context_id
+                self._settings.workspace, request.options.files, context_id=self.execution.context_id
             )
         if not (request.options.checkpoint or request.options.rolls_back):
             await self._run_on(slot, kernel, request, None)
@@ -107,6 +111,7 @@ class CellRun:
                 await put_back(kernel, around.after)
                 return
         execution.start()
+        checking = self._begin_check(kernel, request)
         run = await kernel.execute(
             request.code,
             execution.receive,
@@ -133,7 +138,18 @@ class CellRun:
         status, error = ending_of(execution, outcome, state, death=death)
         if state == "restarted":
             execution.loss = found.loss
+        if checking is not None:
+            execution.stop_clock()
+            execution.checked = (await checking).of_run(is_ok=status == "ok")
         self._end(status, state, error, slot)
+
+    def _begin_check(self, kernel: Kernel, request: Request) -> asyncio.Task[Checked] | None:
+        """Check the types of the code while it runs, if that is asked for. Later cells know its names in any case."""
+        checks, checking = self._settings.checks, None
+        if request.options.check:
+            checking = checks.begin(kernel, request.code, self._settings.workspace)
+        checks.note(kernel, request.code)
+        return checking
 
     async def _set_environment(self, kernel: Kernel, request: Request) -> Preludes:
         """Set the variables in a kernel that does not read them itself. Raises NotSupported."""

@@ -23,6 +23,7 @@ from engine.contexts.relays import Relays
 from engine.errors import ContextBusy, ContextEnded, PolyreplError
 from engine.jupyter import Message
 from engine.kernels import Kernel
+from engine.kernels.checking import Checks
 from engine.languages import Language
 from engine.models import ContextInfo
 from engine.packages import Installation
@@ -45,6 +46,7 @@ class ContextOptions:
     websockets: Budget
     interrupt_grace: float
     kernel_limits: dict[str, int]
+    checks: Checks
     kept_messages: int = 0
     observed_timeout: float | None = None
     patience: float = 3600.0
@@ -96,7 +98,9 @@ class Context:
         self._cells = CellSettings(
             interrupt_grace=options.interrupt_grace,
             kernel_limits=options.kernel_limits,
-            watched=workspace if language.backend.watches_files else None,
+            workspace=workspace,
+            is_watched=language.backend.watches_files,
+            checks=options.checks,
         )
         self.relays = Relays(
             self,
@@ -105,6 +109,7 @@ class Context:
             timeout=options.observed_timeout,
             grace=options.interrupt_grace,
             patience=options.patience,
+            checks=options.checks,
         )
         self._ended: PolyreplError | None = None  # why
         self._ending: asyncio.Task[None] | None = None

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from sys import getsizeof
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -20,6 +20,7 @@ from engine.errors import InputNotExpected
 from engine.following import follow
 from engine.jupyter import Message
 from engine.kernels import Run
+from engine.kernels.checking import NOT_ASKED, Checked, explain
 from engine.models import (
     TERMINAL,
     ContextState,
@@ -109,6 +110,7 @@ class Execution:
         self.revision = 0  # which result this is: it changes with each message that is taken in
         self.checkpoint: str | UnsetType = UNSET
         self.files: list[FileChange] | UnsetType = UNSET
+        self.checked: Checked = NOT_ASKED
         self.journal = Journal(max_events=max_events, max_bytes=limits.output_bytes)
         self.request: Request | None = request
         self._answers = Answers(request.options)
@@ -193,6 +195,11 @@ class Execution:
         self._started_at = time.perf_counter()
         self.journal.append(Started(execution_id=self.id, context_id=self.context_id, language=self.language))
 
+    def stop_clock(self) -> None:
+        """The cell has stopped; its duration does not grow any more."""
+        if self._started_at and self._duration is None:
+            self._duration = time.perf_counter() - self._started_at
+
     def attach(self, run: Run) -> None:
         """Its cell was handed to a kernel."""
         if not self.is_finished:
@@ -253,38 +260,23 @@ class Execution:
         """Reach the end. Only the first call counts."""
         if self.is_finished:
             return
-        if self._started_at:
-            self._duration = time.perf_counter() - self._started_at
-        self._append(self._normalizer.finish())
+        self.stop_clock()
+        for event in self._normalizer.finish():
+            self.journal.append(event)
         if error is not None:
             self.journal.append(self._normalizer.fail(error))
         self.status, self.context_state = status, context_state
         self.revision += 1
         self.request = None
         self._answers.close()
-        self.journal.append(
-            Done(
-                status=status,
-                execution_count=_told(self.execution_count),
-                duration_ms=_told(self._duration_ms),
-                context_state=context_state or UNSET,
-                truncated=self._normalizer.truncated(),
-                primary_index=self._normalizer.primary_index(),
-                variables=self._changes,
-                checkpoint=self.checkpoint,
-                files=self.files,
-            )
-        )
+        hint, primary = explain(self.error, self.checked.diagnostics or ()), self._normalizer.primary_index()
+        self.journal.append(Done(status=status, primary_index=primary, hint=hint, **self._facts()))
         self.journal.close()
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
         if self._listener is not None:
             self._listener.execution_ended(self)
-
-    def _append(self, events: list[Event]) -> None:
-        for event in events:
-            self.journal.append(event)
 
     def discard(self) -> None:
         """Let go of all output: nobody can ask for it, and whoever still follows it gets a `Gap`."""
@@ -322,14 +314,22 @@ class Execution:
             items=normalizer.items(),
             logs=logs or normalizer.logs(),
             error=normalizer.error or UNSET,
-            execution_count=_told(self.execution_count),
-            duration_ms=_told(self._duration_ms),
-            context_state=self.context_state or UNSET,
-            truncated=normalizer.truncated(),
-            variables=self._changes,
-            checkpoint=self.checkpoint,
-            files=self.files,
+            **self._facts(),
         )
+
+    def _facts(self) -> dict[str, Any]:
+        """What the last event and the result both say."""
+        return {
+            "execution_count": _told(self.execution_count),
+            "duration_ms": _told(self._duration_ms),
+            "context_state": self.context_state or UNSET,
+            "truncated": self._normalizer.truncated(),
+            "variables": self._changes,
+            "checkpoint": self.checkpoint,
+            "files": self.files,
+            "diagnostics": _told(self.checked.diagnostics),
+            "unchecked": _told(self.checked.reason),
+        }
 
 
 def _told(value: Value | None) -> Value | UnsetType:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -294,16 +294,21 @@ class Contexts:
         self._tending = [asyncio.create_task(_cull(self, interval)), asyncio.create_task(_retry(self._run_dir))]
 
     async def aclose(self) -> None:
-        """End all contexts."""
+        """End all contexts, and what checks their cells."""
         self._closed = True
-        for task in self._tending:
-            task.cancel()
-        if self._tending:
-            await asyncio.wait(self._tending)
+        await _stop(self._tending)
         for context in self:
             self.end(context, "was ended with the server", error=ShuttingDown())
         if self._closing:
             await asyncio.wait(self._closing.values())
+        await self._options.checks.aclose()
+
+
+async def _stop(tasks: Collection[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 async def _cull(contexts: Contexts, interval: float) -> None:

@@ -16,6 +16,7 @@ from engine.contexts.queue import Queue, Work
 from engine.errors import ContextBusy, ContextEnded, KernelDied, PolyreplError, ShuttingDown
 from engine.jupyter import Channel, ClientMessage, Message
 from engine.kernels import Kernel, Outcome, Run, wait_for_stop
+from engine.kernels.checking import Checks
 
 _FLUSH_WAIT = 60.0  # seconds that a kernel has to read a request that is no cell, before the next is sent
 _encoder = msgspec.json.Encoder()
@@ -99,6 +100,8 @@ class Relay:
         # The queue is ours: a kernel must never abort a request of another client.
         parts = [header, parent, metadata, _encoder.encode({**content, "stop_on_error": False}), *buffers]
         self._observers.note_running(self.session, self)
+        if isinstance(code := content.get("code"), str):
+            self._relays.checks.note(kernel, code)
         try:
             run = await kernel.forward_cell(
                 self.request.msg_id, parts, self.receive, allow_stdin=bool(content.get("allow_stdin", True))
@@ -151,11 +154,21 @@ class Host(Protocol):
 class Relays:
     """Takes what the observers of a context ask. Seconds: `timeout` for a cell, None for none, and `grace` after its interrupt.
 
-    `patience`: seconds after which what others wait for behind a cell without a timeout is refused, within twice this time."""
+    `patience`: seconds after which what others wait for behind a cell without a timeout is refused, within twice this time. `checks`
+    learn of the cells."""
 
     def __init__(
-        self, host: Host, slot: KernelSlot, queue: Queue, *, timeout: float | None, grace: float, patience: float
+        self,
+        host: Host,
+        slot: KernelSlot,
+        queue: Queue,
+        *,
+        timeout: float | None,
+        grace: float,
+        patience: float,
+        checks: Checks,
     ) -> None:
+        self.checks = checks
         self.observers = host.observers
         self.timeout = timeout
         self.grace = grace

@@ -3,10 +3,10 @@
 from engine.kernels.backend import Backend, FileHolder
 from engine.kernels.environment import kernel_env
 from engine.kernels.grace import wait_for_stop
-from engine.kernels.interpreters import Tool, find_node, find_npm, missing_modules
+from engine.kernels.interpreters import Tool, find_node, find_npm, missing_modules, node_version
 from engine.kernels.isolation import EnclosedTool
 from engine.kernels.kernel import Kernel
-from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool
+from engine.kernels.kernelspecs import KernelSpecs, honours, package_tool, types_of
 from engine.kernels.limiting import Limiter, hint_of
 from engine.kernels.local import Local
 from engine.kernels.memory import Memory, private_bytes, read_memory
@@ -42,11 +42,13 @@ __all__ = [
     "honours",
     "kernel_env",
     "missing_modules",
+    "node_version",
     "package_tool",
     "preludes_of",
     "private_bytes",
     "put_back",
     "read_memory",
     "run_silently",
+    "types_of",
     "wait_for_stop",
 ]

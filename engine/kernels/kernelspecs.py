@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_core.paths import jupyter_path
@@ -14,6 +14,8 @@ from engine.kernels.interpreters import INTERPRETERS, PYTHONS, Interpreter, Tool
 from engine.resources import kernelspecs_dir
 from engine.settings import MIB, Settings
 
+Runtime = Literal["node", "bun", "deno"]
+RUNTIMES = get_args(Runtime)
 _RESERVED_MIB = 512  # while a kernel starts
 CONNECTION_FILE = "{connection_file}"
 """What stands in a kernel's command for the path of its connection file, until that is known."""
@@ -112,6 +114,12 @@ def package_tool(spec: KernelSpec) -> Tool | None:
     """What installs packages for the kernel, pip or npm (runtimes/README.md); None where nothing does."""
     tool = _ours(spec).get("packages")
     return "pip" if tool == "pip" else "npm" if tool == "npm" else None
+
+
+def types_of(spec: KernelSpec) -> Runtime | None:
+    """The runtime whose declarations a type check of its cells needs (runtimes/README.md); None where cells have no types."""
+    named = _ours(spec).get("types")
+    return named if named in RUNTIMES and is_ours(spec) else None
 
 
 def reserved_memory(spec: KernelSpec) -> int:

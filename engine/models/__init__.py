@@ -3,6 +3,7 @@
 from engine.models.assistance import Completeness, Completion, Completions, Inspection
 from engine.models.bounds import Count, Name, Names
 from engine.models.contexts import BranchInfo, CheckpointInfo, ContextInfo, LanguageInfo, Obstacle
+from engine.models.diagnostics import Diagnostic
 from engine.models.encoding import encode
 from engine.models.events import (
     AnyEvent,
@@ -43,6 +44,7 @@ __all__ = [
     "ContextInfo",
     "ContextState",
     "Count",
+    "Diagnostic",
     "Done",
     "ErrorInfo",
     "Event",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from engine.models.diagnostics import Diagnostic
 from engine.models.files import FileChange
 from engine.models.items import Item
 from engine.models.results import ContextState, Status, Truncation
@@ -78,7 +79,7 @@ class Gap(Event, tag="gap"):
 
 
 class Done(Event, tag="done"):
-    """The last event. `primary_index` names the primary item, if there is one."""
+    """The last event. `primary_index` names the primary item, if there is one; `hint` is one for the error, found after that was sent."""
 
     status: Status
     execution_count: int | UnsetType = UNSET
@@ -89,6 +90,9 @@ class Done(Event, tag="done"):
     variables: VariableChanges | UnsetType = UNSET
     checkpoint: str | UnsetType = UNSET
     files: list[FileChange] | UnsetType = UNSET
+    diagnostics: list[Diagnostic] | UnsetType = UNSET
+    unchecked: str | UnsetType = UNSET
+    hint: str | UnsetType = UNSET
 
 
 AnyEvent = Started | Stdout | Stderr | ItemAdded | ItemUpdated | Cleared | InputRequest | Failed | Gap | Done

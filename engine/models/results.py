@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from engine.models.diagnostics import Diagnostic
 from engine.models.files import FileChange
 from engine.models.items import Item
 from engine.models.variables import VariableChanges
@@ -44,7 +45,7 @@ class Truncation(msgspec.Struct):
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """An execution as its readers see it, at any moment of its life."""
+    """An execution as its readers see it, at any moment of its life. `unchecked`: why there are no `diagnostics` though asked for."""
 
     execution_id: str
     context_id: str
@@ -60,3 +61,5 @@ class Result(msgspec.Struct, kw_only=True):
     variables: VariableChanges | UnsetType = UNSET
     checkpoint: str | UnsetType = UNSET
     files: list[FileChange] | UnsetType = UNSET
+    diagnostics: list[Diagnostic] | UnsetType = UNSET
+    unchecked: str | UnsetType = UNSET

@@ -69,6 +69,14 @@ class Contexts(BaseModel):
         "two more. Time in which the kernel waits for a processor does not count, up to five times as long.",
     )
     kernel_start_timeout: Seconds = Field(60.0, description="Timeout of the start of a kernel, in seconds.")
+    check_timeout: Seconds = Field(
+        5.0,
+        description="Maximum duration of a type check, in seconds, from the start of its cell. It delays no output.",
+    )
+    check_memory: int = Field(
+        512 * MIB, ge=256 * MIB, description="Memory limit of the type checker, in bytes: of the heap of its process."
+    )
+    check_idle_timeout: Seconds = Field(300.0, description="Seconds until an idle type checker ends.")
     shutdown_timeout: Seconds = Field(5.0, description="Seconds that the server waits for requests and kernels to end.")
 
 

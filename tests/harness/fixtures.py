@@ -42,7 +42,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     }
     offered = ["bash", "stock", *installed("ir", "java")]
     tcp = [name for name in ("stock", "java") if name in offered]
-    settings = {"token": TOKEN, "kernelspecs": ",".join(offered), "tcp_kernelspecs": ",".join(tcp)}
+    # A machine that runs tests is busy, and what comes late is no diagnostic.
+    settings = {
+        "check_timeout": "30",
+        "token": TOKEN,
+        "kernelspecs": ",".join(offered),
+        "tcp_kernelspecs": ",".join(tcp),
+    }
     with Server(settings=settings, env=env) as server:
         yield server
 

@@ -81,6 +81,12 @@ def test_run_takes_another_language_and_variables(polyrepl: Run) -> None:
     assert (done.returncode, done.stdout.splitlines()) == (0, ["it's = here", "42"])
 
 
+def test_run_with_check_shows_what_is_wrong_with_the_types(polyrepl: Run) -> None:
+    done = polyrepl("run", "--check", "-l", "ts", "const n: number = 'x'; n", POLYREPL_CHECK_TIMEOUT="60")
+    assert (done.returncode, done.stdout.splitlines()) == (0, ["'x'"])
+    assert done.stderr == "1:7 - error TS2322: Type 'string' is not assignable to type 'number'.\n"
+
+
 def test_run_reads_the_code_from_standard_input(polyrepl: Run) -> None:
     done = polyrepl("run", input="for i in range(2):\n    print(i)\n")
     assert (done.returncode, done.stdout.split()) == (0, ["0", "1"])

@@ -15,6 +15,7 @@ import pytest
 
 import polyrepl
 from polyrepl import (
+    UNSET,
     ApiError,
     AsyncClient,
     Client,
@@ -34,7 +35,7 @@ TOKEN = "secret"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with Server(settings={"token": TOKEN}) as server:
+    with Server(settings={"token": TOKEN, "check_timeout": "30"}) as server:
         assert server.url
         yield server
 
@@ -88,6 +89,15 @@ def test_wishes_are_carried_out(client: Client) -> None:
     assert client.run_code("len(lines)", context_id="w").text == "2"
     assert client.run_code("const n: number = 2; n", language="ts", context_id="w").text == "2"
     assert client.run_code("while True: pass", context_id="w", timeout=0.3).status == "timeout"
+
+
+def test_types_are_checked_on_request(client: Client) -> None:
+    result = client.run_code("const n: number = 'x'\nn.nowhere()", language="ts", context_id="types", check=True)
+    assert [(each.line, each.column, each.code) for each in result.diagnostics or ()] == [(1, 7, 2322), (2, 3, 2339)]
+    assert result.error
+    assert "nowhere" in str(result.error.hint)
+    python = client.run_code("1", context_id="types", check=True)
+    assert (python.diagnostics, python.unchecked) == (UNSET, "Only cells of our TypeScript kernels are checked.")
 
 
 def test_a_new_context_has_the_isolation_the_network_and_the_limits_that_were_asked_for(client: Client) -> None:

@@ -23,6 +23,7 @@ GIVEN: dict[str, Any] = {
     "on_error": "rollback",
     "variables": True,
     "data": True,
+    "check": True,
     "files": False,
     "limits": {"memory": 100_000_000, "cpus": 0.5},
     "isolation": "namespaces",

@@ -102,6 +102,7 @@ class RunOptions(TypedDict, total=False):
     checkpoint: bool
     rollback: bool
     data: bool
+    check: bool
     files: bool
     limits: Mapping[str, float] | None
     isolation: str | None
@@ -122,6 +123,7 @@ def execute(
     checkpoint: bool = False,
     rollback: bool = False,
     data: bool = False,
+    check: bool = False,
     files: bool = False,
     limits: Mapping[str, float] | None = None,
     isolation: str | None = None,
@@ -140,6 +142,7 @@ def execute(
         "checkpoint": checkpoint or None,
         "on_error": "rollback" if rollback else None,
         "data": data or None,
+        "check": check or None,
         "files": files or None,
         **_context_options(limits, isolation, network),
     }

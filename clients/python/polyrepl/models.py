@@ -105,6 +105,18 @@ class LanguageInfo(Value):
     reason: str | UnsetType = UNSET
 
 
+class Diagnostic(Value):
+    """A place in the code as it was sent, and what is wrong there. Lines and columns count from 1; `code` is that of TypeScript."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    code: int
+    severity: Literal["error", "warning", "suggestion", "message"]
+    message: str
+
+
 class Event(Value):
     """Base of what happens during an execution; its number is given by the log that holds it."""
 
@@ -182,7 +194,7 @@ class Gap(Event):
 
 
 class Done(Event):
-    """The last event. `primary_index` names the primary item, if there is one."""
+    """The last event. `primary_index` names the primary item, if there is one; `hint` is one for the error, found after that was sent."""
 
     type_tag: ClassVar[str] = "done"
     status: Status
@@ -194,6 +206,9 @@ class Done(Event):
     variables: VariableChanges | UnsetType = UNSET
     checkpoint: str | UnsetType = UNSET
     files: list[FileChange] | UnsetType = UNSET
+    diagnostics: list[Diagnostic] | UnsetType = UNSET
+    unchecked: str | UnsetType = UNSET
+    hint: str | UnsetType = UNSET
 
 
 AnyEvent = Started | Stdout | Stderr | ItemAdded | ItemUpdated | Cleared | InputRequest | Failed | Gap | Done
@@ -329,7 +344,7 @@ class Truncation(Value):
 
 
 class Result(Value):
-    """An execution as its readers see it, at any moment of its life."""
+    """An execution as its readers see it, at any moment of its life. `unchecked`: why there are no `diagnostics` though asked for."""
 
     execution_id: str
     context_id: str
@@ -345,6 +360,8 @@ class Result(Value):
     variables: VariableChanges | UnsetType = UNSET
     checkpoint: str | UnsetType = UNSET
     files: list[FileChange] | UnsetType = UNSET
+    diagnostics: list[Diagnostic] | UnsetType = UNSET
+    unchecked: str | UnsetType = UNSET
 
 
 class Variable(Value):

@@ -22,6 +22,8 @@ export interface StreamOptions extends CallOptions, ContextOptions {
     /** Code that fails leaves no trace. */
     rollback?: boolean;
     data?: boolean;
+    /** Check the types of TypeScript or JavaScript: `diagnostics` of the result. */
+    check?: boolean;
     files?: boolean;
     idempotencyKey?: string;
 }

@@ -20,6 +20,7 @@ export function executeCall(code, options, headers = {}) {
             checkpoint: options.checkpoint,
             on_error: options.rollback ? 'rollback' : undefined,
             data: options.data,
+            check: options.check,
             files: options.files,
             limits: options.limits,
             isolation: options.isolation,

@@ -1,5 +1,5 @@
 /** An execution with its outputs. */
-import type { ContextState, ErrorInfo, FileChange, Item, ResultFields, Status, Truncation, VariableChanges } from './types.js';
+import type { ContextState, Diagnostic, ErrorInfo, FileChange, Item, ResultFields, Status, Truncation, VariableChanges } from './types.js';
 export declare class Result implements ResultFields {
     readonly execution_id: string;
     readonly context_id: string;
@@ -18,6 +18,8 @@ export declare class Result implements ResultFields {
     readonly variables?: VariableChanges;
     readonly checkpoint?: string;
     readonly files?: FileChange[];
+    readonly diagnostics?: Diagnostic[];
+    readonly unchecked?: string;
     constructor(fields: ResultFields);
     get isOk(): boolean;
     /** The value of the code's last expression, or else its last display. */

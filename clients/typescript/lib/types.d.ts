@@ -43,6 +43,16 @@ export interface FileChange {
     change: 'created' | 'changed' | 'deleted';
     size?: number;
 }
+/** A place in the code as it was sent, and what is wrong there. Lines and columns count from 1; `code` is that of TypeScript. */
+export interface Diagnostic {
+    line: number;
+    column: number;
+    end_line: number;
+    end_column: number;
+    code: number;
+    severity: 'error' | 'warning' | 'suggestion' | 'message';
+    message: string;
+}
 interface Outcome {
     execution_count?: number;
     duration_ms?: number;
@@ -51,6 +61,9 @@ interface Outcome {
     variables?: VariableChanges;
     checkpoint?: string;
     files?: FileChange[];
+    diagnostics?: Diagnostic[];
+    /** Why there are no diagnostics though asked for. */
+    unchecked?: string;
 }
 export interface ResultFields extends Outcome {
     execution_id: string;
@@ -96,6 +109,7 @@ export type Event = {
     type: 'done';
     status: Status;
     primary_index?: number;
+    hint?: string;
 } & Outcome);
 export interface InputRequest {
     id: number;

@@ -27,6 +27,8 @@ export interface StreamOptions extends CallOptions, ContextOptions {
   /** Code that fails leaves no trace. */
   rollback?: boolean;
   data?: boolean;
+  /** Check the types of TypeScript or JavaScript: `diagnostics` of the result. */
+  check?: boolean;
   files?: boolean;
   idempotencyKey?: string;
 }
@@ -48,6 +50,7 @@ export function executeCall(code: string, options: StreamOptions, headers: Recor
       checkpoint: options.checkpoint,
       on_error: options.rollback ? 'rollback' : undefined,
       data: options.data,
+      check: options.check,
       files: options.files,
       limits: options.limits,
       isolation: options.isolation,

@@ -3,6 +3,7 @@
 import { CodeFailed } from './errors.ts';
 import type {
   ContextState,
+  Diagnostic,
   ErrorInfo,
   FileChange,
   Item,
@@ -27,6 +28,8 @@ export class Result implements ResultFields {
   declare readonly variables?: VariableChanges;
   declare readonly checkpoint?: string;
   declare readonly files?: FileChange[];
+  declare readonly diagnostics?: Diagnostic[];
+  declare readonly unchecked?: string;
 
   constructor(fields: ResultFields) {
     Object.assign(this, fields);

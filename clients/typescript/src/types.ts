@@ -50,6 +50,17 @@ export interface FileChange {
   size?: number;
 }
 
+/** A place in the code as it was sent, and what is wrong there. Lines and columns count from 1; `code` is that of TypeScript. */
+export interface Diagnostic {
+  line: number;
+  column: number;
+  end_line: number;
+  end_column: number;
+  code: number;
+  severity: 'error' | 'warning' | 'suggestion' | 'message';
+  message: string;
+}
+
 interface Outcome {
   execution_count?: number;
   duration_ms?: number;
@@ -58,6 +69,9 @@ interface Outcome {
   variables?: VariableChanges;
   checkpoint?: string;
   files?: FileChange[];
+  diagnostics?: Diagnostic[];
+  /** Why there are no diagnostics though asked for. */
+  unchecked?: string;
 }
 
 export interface ResultFields extends Outcome {
@@ -79,7 +93,7 @@ export type Event =
   | InputRequest
   | ({ id: number; type: 'error' } & ErrorInfo)
   | { id: number; type: 'gap'; missed: number }
-  | ({ id: number; type: 'done'; status: Status; primary_index?: number } & Outcome);
+  | ({ id: number; type: 'done'; status: Status; primary_index?: number; hint?: string } & Outcome);
 
 export interface InputRequest {
   id: number;

@@ -24,6 +24,7 @@ MAX_TEXT = 20_000  # characters of each text: some 5,000 tokens
 MAX_IMAGES = 8
 MAX_IMAGE_BYTES = 1_500_000  # of base64 text, each: what models take
 MAX_LINKS = 50
+MAX_DIAGNOSTICS = 20
 _IMAGES = {"png": "image/png", "jpeg": "image/jpeg"}
 # Fields of items that are too large for a text, or that no model reads, with what a reader gets.
 MIME_TYPES = {
@@ -121,6 +122,8 @@ class _Shown:
         self.stdout = self._stream("stdout", stdout)
         self.stderr = self._stream("stderr", stderr)
         self.items = [self._item(index, item) for index, item in enumerate(result.items)]
+        found = [] if result.diagnostics is UNSET else result.diagnostics[:MAX_DIAGNOSTICS]
+        self.diagnostics: list[dict[str, Any]] = [msgspec.to_builtins(each) for each in found]
         self.files = [] if result.files is UNSET else [self._file(change) for change in result.files]
 
     def _stream(self, name: str, text: str) -> str:
@@ -184,6 +187,10 @@ class _Shown:
             yield f"[{self._result.status}] {error.name}: {capped(error.value)[0]}"
             yield capped(error.traceback)[0]
             yield f"[hint] {error.hint}" if error.hint is not UNSET else ""
+        for each in self.diagnostics:
+            yield f"[TS{each['code']}, line {each['line']}, column {each['column']}] {each['message']}"
+        if self._result.unchecked is not UNSET:
+            yield f"[not checked] {self._result.unchecked}"
         if self._result.context_state not in (UNSET, "created", "preserved"):
             yield f"[context {self._result.context_id}: state {self._result.context_state}]"
 
@@ -209,6 +216,10 @@ class _Shown:
             value = getattr(result, name)
             if value is not UNSET:
                 shown[name] = value
+        if result.diagnostics is not UNSET:
+            shown["diagnostics"] = self.diagnostics
+        if result.unchecked is not UNSET:
+            shown["unchecked"] = result.unchecked
         if self.files:
             shown["files"] = self.files
         return shown

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.errors import FieldError, InvalidRequest
-from engine.models import BranchInfo, ContextInfo, FileInfo, FileList, VariableList
+from engine.models import BranchInfo, ContextInfo, Diagnostic, FileInfo, FileList, VariableList
 from engine.options import BODY_FIELDS, ExecuteOptions, from_body
 from engine.validation import MAX_NAME
 
@@ -47,7 +47,7 @@ class ExecuteCodeArguments(Arguments):
 
 
 # The options of an execution that models are offered.
-_OPTIONS = ("timeout", "env_vars")
+_OPTIONS = ("timeout", "env_vars", "check")
 
 
 def _option(name: str) -> tuple[str, Any, Any]:
@@ -163,6 +163,8 @@ class ShownExecution(msgspec.Struct, kw_only=True):
     context_state: Literal["created", "preserved", "restarted", "lost", "rolled_back"] | UnsetType = UNSET
     checkpoint: str | UnsetType = UNSET
     files: list[ShownFile] | UnsetType = UNSET
+    diagnostics: list[Diagnostic] | UnsetType = UNSET
+    unchecked: str | UnsetType = UNSET
 
 
 class ExecutionStatus(msgspec.Struct, kw_only=True):

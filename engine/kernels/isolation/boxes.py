@@ -110,9 +110,9 @@ class Boxes:
         """One with the machine's network, for package tools. Raises KernelStartFailed."""
         return await self._make(slot, None, list(extra), network="open", read=read)
 
-    async def make_for_trial(self, slot: Slot) -> Box:
-        """One as a context has it if nothing is asked for. Raises KernelStartFailed."""
-        return await self._make(slot, None, [], network=self._network)
+    async def make_for_one(self, slot: Slot, network: str | None = None) -> Box:
+        """One as a context has it if nothing else is asked for, for a program of ours. Raises KernelStartFailed."""
+        return await self._make(slot, None, [], network=network or self._network)
 
     async def _make(
         self, slot: Slot, spec: KernelSpec | None, extra: list[Path], *, network: str, read: Iterable[str] = ()

@@ -17,7 +17,7 @@ from engine.kernels.isolation.probe import Capability, probe
 from engine.kernels.isolation.uids import system_uids
 from engine.kernels.isolation.view import Readable, View
 from engine.kernels.isolation.world import UserWorld
-from engine.kernels.provisioners import ROOT_WARNING, UNCONFINED, Confinement, Zygote, Zygotes
+from engine.kernels.provisioners import ROOT_WARNING, UNCONFINED, Confinement, RLimits, Zygote, Zygotes
 from engine.log import get_logger
 from engine.metrics import Metrics
 from engine.options import Isolation
@@ -74,7 +74,7 @@ class Isolator:
         self._plain: Zygotes | None = None
         self._boxed: Zygotes | None = None
         self._boxes: Boxes | None = None
-        self._trial_boxes: dict[Slot, Box] = {}
+        self._lone_boxes: dict[Slot, Box] = {}
         self._no_landlock = ""
 
     def __repr__(self) -> str:
@@ -273,18 +273,24 @@ class Isolator:
         spawners = self.spawners(tier)
         return None if spawners is None else await spawners.settled()
 
-    async def confine(self, slot: Slot, tier: Tier) -> Confinement:
+    async def confine(
+        self, slot: Slot, tier: Tier, *, network: Network | None = None, rlimits: RLimits | None = None
+    ) -> Confinement:
+        """As a kernel would be in this slot, until `release`; by default with the network and the limits that the settings say.
+
+        Raises KernelStartFailed."""
         base = Confinement.of(self._settings.kernel_rlimits, hidden=self._settings.hide_processes)
+        base = replace(base, rlimits={**base.rlimits, **(rlimits or {})})
         if tier is Tier.NAMESPACES:
             if self._boxes is None:
                 raise KernelStartFailed("isolation", "its isolation failed: there is no spawner")
-            box = self._trial_boxes[slot] = await self._boxes.make_for_trial(slot)
+            box = self._lone_boxes[slot] = await self._boxes.make_for_one(slot, network)
             return self._in_box(box, base)
-        network: Network = self._settings.network or ("none" if tier.refuses_network else "open")
+        network = network or self._settings.network or ("none" if tier.refuses_network else "open")
         return await self._bare(Isolation(tier, network), None, slot, (), base)
 
     def release(self, slot: Slot) -> None:
-        if (box := self._trial_boxes.pop(slot, None)) is not None:
+        if (box := self._lone_boxes.pop(slot, None)) is not None:
             box.close()
 
     async def aclose(self) -> None:

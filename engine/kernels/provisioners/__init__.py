@@ -1,7 +1,14 @@
 """Ways to run a kernel: as a process that is spawned, or forked from a zygote."""
 
 from engine.kernels.provisioners.command import run_command
-from engine.kernels.provisioners.confinement import ROOT_WARNING, UNCONFINED, Confinement, Rules, hide_process
+from engine.kernels.provisioners.confinement import (
+    ROOT_WARNING,
+    UNCONFINED,
+    Confinement,
+    RLimits,
+    Rules,
+    hide_process,
+)
 from engine.kernels.provisioners.fork import ForkProvisioner
 from engine.kernels.provisioners.process import open_pidfd
 from engine.kernels.provisioners.program import ProgramProvisioner
@@ -27,6 +34,7 @@ __all__ = [
     "OutputReader",
     "ProgramProvisioner",
     "Provisioner",
+    "RLimits",
     "Rules",
     "SpawnProvisioner",
     "Waker",

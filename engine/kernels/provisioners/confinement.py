@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from engine.settings import Tier
 
-Limits = Mapping[str, tuple[int, int]]
+RLimits = Mapping[str, tuple[int, int]]
 """Soft and hard limit by name, as in setrlimit(2) without the prefix."""
 
 _PR_SET_DUMPABLE = 4
@@ -45,7 +45,7 @@ class Confinement:
     `box`: a pidfd of the init of the box that it joins; `cgroups`: files of control groups, for entering. The descriptors belong to others,
     and are open while the process starts."""
 
-    rlimits: Limits = field(default_factory=dict)
+    rlimits: RLimits = field(default_factory=dict)
     hidden: bool = False
     tier: Tier = Tier.NONE
     uid: int | None = None

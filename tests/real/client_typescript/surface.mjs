@@ -35,6 +35,11 @@ export async function run(options, name) {
   const thrown = await rejection(Promise.resolve().then(() => failed.orThrow()));
   equal([thrown instanceof CodeFailed, thrown.code], [true, 'ZeroDivisionError'], 'orThrow');
 
+  const checked = await client.runCode('const n: number = "x"', { contextId, language: 'ts', check: true });
+  equal(checked.diagnostics.map((each) => [each.line, each.column, each.code]), [[1, 7, 2322]], 'diagnostics');
+  const unchecked = await client.runCode('1', { contextId, check: true });
+  equal(unchecked.unchecked.includes('TypeScript'), true, 'not checked');
+
   const wanted = { limits: { open_files: 200 }, isolation: 'landlocked' };
   for (const call of [() => client.contexts.create(wanted), () => client.runCode('1', wanted)]) {
     const refused = await rejection(call());

@@ -117,6 +117,16 @@ async def test_a_plot_is_an_image_and_text_has_no_colours(connect: Callable[[], 
         assert base64.b64decode(image.data).startswith(b"\x89PNG")
 
 
+async def test_the_types_of_code_are_checked_on_request(server: Server):
+    code = "const total: number = 'x'\ntotal"
+    async with over_http(server) as session:
+        result = await call(session, "execute_code", code=code, language="typescript", check=True)
+        python = await call(session, "execute_code", code="1", check=True)
+    assert "[TS2322, line 1, column 7] Type 'string' is not assignable to type 'number'." in result.content[0].text
+    assert [each["code"] for each in result.structured_content["diagnostics"]] == [2322]
+    assert python.structured_content["unchecked"] in python.content[0].text
+
+
 async def test_a_long_run_tells_its_progress(connect: Callable[[], Any]):
     told: list[tuple[float, float | None, str | None]] = []
 

@@ -1,4 +1,4 @@
-"""Runs the TypeScript kernel's own unit tests, which are written for Node's test runner."""
+"""Runs the own unit tests of the TypeScript kernel and of the type checker, which are written for Node's test runner."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 
 from engine.kernels.interpreters import find_node
 
-TESTS = Path(__file__).resolve().parents[3] / "runtimes/typescript/test"
+RUNTIMES = Path(__file__).resolve().parents[3] / "runtimes"
 DEADLINE = 120.0
 
 
-def test_the_unit_tests_of_the_typescript_kernel_pass() -> None:
+def test_the_unit_tests_of_the_typescript_kernel_and_of_the_checker_pass() -> None:
     node = find_node(None)
     assert node is not None
-    files = sorted(str(path) for path in TESTS.glob("*.test.mjs"))
+    files = sorted(str(path) for path in RUNTIMES.glob("*/test/*.test.mjs"))
     assert files
     command = [str(node), "--no-warnings", "--test", *files]
     result = subprocess.run(
