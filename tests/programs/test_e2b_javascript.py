@@ -61,8 +61,14 @@ def test_values(seen: dict[str, Any]) -> None:
     assert seen["chart"] == ["bar", [{"label": "a", "group": "Group 0", "value": 2}], "iVBORw0K"]
 
 
+def test_a_picture_and_a_plot_over_time(seen: dict[str, Any]) -> None:
+    assert seen["picture"] == ["iVBORw0K"]
+    assert seen["dates"] == ["line", "datetime", "d", None, "2024-02-28T00:00:00.000Z", 1, 2]
+
+
 def test_contexts(seen: dict[str, Any]) -> None:
     assert seen["contexts"] == ["javascript", True, ["python", "javascript"]]
+    assert seen["left"] is False
     assert seen["restarted"] == "ReferenceError"
     assert seen["removed"][0] == "NotFoundError"
 
@@ -75,6 +81,12 @@ def test_the_sandbox_runs_until_it_is_killed(seen: dict[str, Any]) -> None:
     assert (seen["running"], seen["killed"]) == (True, [True, False, False])
     assert seen["gone"][0] == "TimeoutError"
     assert "The sandbox was not found" in seen["gone"][1]
+
+
+def test_code_that_runs_when_its_sandbox_is_killed_is_rejected(seen: dict[str, Any]) -> None:
+    name, message = seen["killedInMidCell"]
+    assert name == "TimeoutError"
+    assert "sandbox was killed while the request was in progress" in message
 
 
 def test_what_is_not_served_is_an_error_that_says_so(seen: dict[str, Any]) -> None:
