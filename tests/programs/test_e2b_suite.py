@@ -1,6 +1,6 @@
 """What the tests of E2B's SDK for Python ask of a server, and `test_e2b.py` does not: its package does not bring them, so these are ours.
 
-docs/e2b.md says which of theirs have no counterpart here."""
+docs/clients.md says which of theirs have no counterpart here."""
 
 from __future__ import annotations
 
