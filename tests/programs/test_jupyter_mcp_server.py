@@ -32,6 +32,17 @@ with Sandbox.create(variant="jupyter-server", server_url=sys.argv[1], token=sys.
 """
 
 
+# What the packages also bring to a server of Jupyter, and takes it seconds to load.
+UNUSED = (
+    "jupyter_mcp_server",
+    "jupyterlab",
+    "jupyter_lsp",
+    "jupyter_server_nbmodel",
+    "jupyter_server_terminals",
+    "notebook_shim",
+)
+
+
 @pytest.fixture(scope="module")
 def python() -> Path:
     return python_with("jupyter-mcp-server-2.2.4", "jupyter-mcp-server==2.2.4")
@@ -40,7 +51,9 @@ def python() -> Path:
 @pytest.fixture(scope="module")
 def documents(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteJupyter]:
     """A server of Jupyter with documents that several edit at once. Its kernels are not used."""
-    with remote_jupyter(SERVER, tmp_path_factory.mktemp("documents"), python=python) as documents:
+    directory = tmp_path_factory.mktemp("documents")
+    unused = [f"--ServerApp.jpserver_extensions={name}=False" for name in UNUSED]
+    with remote_jupyter(SERVER, directory, *unused, python=python) as documents:
         yield documents
 
 
