@@ -65,11 +65,6 @@ seen.removed = await sandbox.runCode('1', { context }).catch((error) => [error.c
 seen.timeout = await sandbox.runCode('while True: pass', { timeoutMs: 1000 }).catch((error) => error.constructor.name)
 seen.afterTimeout = (await sandbox.runCode('kept')).text
 
-const doomed = await Sandbox.create()
-seen.killedInMidCell = await doomed
-  .runCode("print('on')\nwhile True: pass", { onStdout: () => doomed.kill() })
-  .catch((error) => [error.constructor.name, error.message])
-
 const refused = [
   () => sandbox.files.read('/tmp/x'),
   () => sandbox.files.list('/tmp'),
