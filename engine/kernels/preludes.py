@@ -1,5 +1,7 @@
 """Environment of one cell in kernels that do not read ours: cells that set variables, and put them back. Pure.
 
+A JVM cannot change its environment: there they are system properties, as at E2B.
+
 They run silently and without history, before and after the user's cell, whose source they never touch. Both can be run again where
 an interrupt stopped them half-way; what the cell itself assigned stays; no name of the user's is taken."""
 
@@ -134,12 +136,45 @@ def _octal(character: str) -> str:
     return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogatepass"))
 
 
+# Old values wait in properties of our own. Blocks leave no names behind.
+_JAVA_SET = """\
+if (System.getProperty("polyrepl.set." + name) == null && System.getProperty(name) != null) \
+System.setProperty("polyrepl.old." + name, System.getProperty(name));
+System.setProperty("polyrepl.set." + name, value);
+System.setProperty(name, value);"""
+_JAVA_PUT_BACK = """\
+String old = System.getProperty("polyrepl.old." + name);
+if (System.getProperty("polyrepl.set." + name) != null && value.equals(System.getProperty(name))) \
+{ if (old == null) System.clearProperty(name); else System.setProperty(name, old); }
+System.clearProperty("polyrepl.set." + name);
+System.clearProperty("polyrepl.old." + name);"""
+
+
+def _java(env: Mapping[str, str]) -> Preludes:
+    pairs = [f"String name = {_java_text(name)}, value = {_java_text(value)};" for name, value in env.items()]
+    before, after = ("\n".join(f"{{\n{pair}\n{code}\n}}" for pair in pairs) for code in (_JAVA_SET, _JAVA_PUT_BACK))
+    return Preludes(before, after)
+
+
+def _java_text(value: str) -> str:
+    """Units of UTF-16 are escaped before Java reads a literal: what it could end is written in octal."""
+    units = value.encode("utf-16-be", "surrogatepass")
+    return '"' + "".join(_java_unit(high << 8 | low) for high, low in zip(units[::2], units[1::2], strict=True)) + '"'
+
+
+def _java_unit(unit: int) -> str:
+    if chr(unit) in '"\\' or unit < 0x20:
+        return f"\\{unit:03o}"
+    return chr(unit) if unit <= 0x7E else f"\\u{unit:04x}"
+
+
 _MAKERS: dict[str, Callable[[Mapping[str, str]], Preludes]] = {
     "python": _python,
     "bash": _bash,
     "r": _r,
     "javascript": _javascript,
     "typescript": _javascript,
+    "java": _java,
 }
 LANGUAGES = tuple(_MAKERS)
 

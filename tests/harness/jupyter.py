@@ -44,9 +44,13 @@ _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pol
 
 
 def enterprise_gateway() -> Path:
-    """A Python that has Enterprise Gateway, which needs older packages than the rest: in a venv of its own, made once. Skips the
-    test where it cannot be had."""
-    venv = _CACHE / f"enterprise-gateway-{sys.version_info[0]}.{sys.version_info[1]}"
+    """A Python that has Enterprise Gateway, which needs older packages than the rest. Skips the test where it cannot be had."""
+    return python_with("enterprise-gateway", "jupyter_enterprise_gateway>=3.2")
+
+
+def python_with(name: str, requirement: str) -> Path:
+    """A Python in a venv of its own, made once, that has this package. Skips the test where it cannot be had."""
+    venv = _CACHE / f"{name}-{sys.version_info[0]}.{sys.version_info[1]}"
     python = venv / "bin" / "python"
     _CACHE.mkdir(parents=True, exist_ok=True)
     with (_CACHE / f"{venv.name}.lock").open("w") as lock:
@@ -54,19 +58,11 @@ def enterprise_gateway() -> Path:
         if not (venv / "complete").exists():
             try:
                 _uv("venv", "--clear", "--python", sys.executable, str(venv))
-                _uv(
-                    "pip",
-                    "install",
-                    "--only-binary",
-                    ":all:",
-                    "--python",
-                    str(python),
-                    "jupyter_enterprise_gateway>=3.2",
-                )
+                _uv("pip", "install", "--only-binary", ":all:", "--python", str(python), requirement)
             except subprocess.CalledProcessError as error:
-                pytest.skip(f"jupyter_enterprise_gateway cannot be installed: {error.stderr[-300:]}")
+                pytest.skip(f"{requirement} cannot be installed: {error.stderr[-300:]}")
             except subprocess.TimeoutExpired:
-                pytest.skip("jupyter_enterprise_gateway takes too long to install")
+                pytest.skip(f"{requirement} takes too long to install")
             (venv / "complete").touch()
     return python
 
@@ -77,9 +73,11 @@ def _uv(*arguments: str) -> None:
 
 
 class RemoteJupyter:
-    """A server of Jupyter as a process on a port of 127.0.0.1, with the kernels of KERNELS."""
+    """A server of Jupyter as a process on a port of 127.0.0.1, with the kernels of KERNELS; `python` is the Python that has it."""
 
-    def __init__(self, command: tuple[str, ...], directory: Path, *options: str) -> None:
+    def __init__(
+        self, command: tuple[str, ...], directory: Path, *options: str, python: str | Path = sys.executable
+    ) -> None:
         for name, spec in KERNELS.items():
             (directory / "kernels" / name).mkdir(parents=True)
             (directory / "kernels" / name / "kernel.json").write_text(json.dumps({"display_name": name, **spec}))
@@ -87,7 +85,7 @@ class RemoteJupyter:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         values = {"port": self.port, "directory": directory}
-        python = enterprise_gateway() if command is ENTERPRISE else sys.executable
+        python = enterprise_gateway() if command is ENTERPRISE else python
         self._command = [python, "-m", *(part.format(**values) for part in (*command, *options))]
         self._process = self._start()
 
@@ -147,8 +145,10 @@ class RemoteJupyter:
 
 
 @contextlib.contextmanager
-def remote_jupyter(command: tuple[str, ...], directory: Path, *options: str) -> Iterator[RemoteJupyter]:
-    server = RemoteJupyter(command, directory, *options)
+def remote_jupyter(
+    command: tuple[str, ...], directory: Path, *options: str, python: str | Path = sys.executable
+) -> Iterator[RemoteJupyter]:
+    server = RemoteJupyter(command, directory, *options, python=python)
     try:
         yield server
     finally:

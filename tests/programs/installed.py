@@ -1,6 +1,7 @@
 """Clients that would bring packages into the tests' environment that others of it are moved or slowed by: in a directory of their own.
 
-jupyter-kernel-client asks for pyarrow (which pandas then loads), the Enterprise Gateway for an old jupyter_server. What they import is here anyway."""
+jupyter-kernel-client asks for pyarrow (which pandas then loads), the Enterprise Gateway for an old jupyter_server. What they import is here anyway.
+Sources, for the tests that wheels do not have, are beside them."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,15 +25,43 @@ def clients_path() -> Path:
     """The directory to put on the path; its packages (200 kB) are installed once."""
     wanted = _DIRECTORY / "-".join(each.partition("==")[2] for each in _PINNED)
     if not wanted.is_dir():
-        _DIRECTORY.mkdir(exist_ok=True)
-        made = Path(tempfile.mkdtemp(dir=_DIRECTORY))
-        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--disable-pip-version-check"]
-        subprocess.run([*command, "--target", str(made), *_PINNED], check=True, timeout=100)
-        try:
-            made.rename(wanted)
-        except OSError:  # other tests were first
-            shutil.rmtree(made)
+        made = _directory()
+        _pip("install", "--no-deps", "--target", str(made), *_PINNED)
+        _move(made, wanted)
     return wanted
+
+
+def source_of(requirement: str) -> Path:
+    """The source of a package, `name==version`, as its maker published it; it is downloaded once."""
+    name, _, version = requirement.partition("==")
+    wanted = _DIRECTORY / f"{name}-{version}-source"
+    if not wanted.is_dir():
+        made = _directory()
+        _pip("download", "--no-deps", "--no-binary", name, "--dest", str(made), requirement)
+        (archive,) = made.glob("*.tar.gz")
+        with tarfile.open(archive) as opened:
+            opened.extractall(made, filter="data")
+        (unpacked,) = (each for each in made.iterdir() if each.is_dir())
+        _move(unpacked, wanted)
+        shutil.rmtree(made)
+    return wanted
+
+
+def _directory() -> Path:
+    _DIRECTORY.mkdir(exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=_DIRECTORY))
+
+
+def _pip(command: str, *arguments: str) -> None:
+    pip = [sys.executable, "-m", "pip", command, "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, *arguments], check=True, timeout=100)
+
+
+def _move(made: Path, wanted: Path) -> None:
+    try:
+        made.rename(wanted)
+    except OSError:  # other tests were first
+        shutil.rmtree(made)
 
 
 def use_clients() -> None:

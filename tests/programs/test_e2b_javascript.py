@@ -61,8 +61,14 @@ def test_values(seen: dict[str, Any]) -> None:
     assert seen["chart"] == ["bar", [{"label": "a", "group": "Group 0", "value": 2}], "iVBORw0K"]
 
 
+def test_a_picture_and_a_plot_over_time(seen: dict[str, Any]) -> None:
+    assert seen["picture"] == ["iVBORw0K"]
+    assert seen["dates"] == ["line", "datetime", "d", None, "2024-02-28T00:00:00.000Z", 1, 2]
+
+
 def test_contexts(seen: dict[str, Any]) -> None:
     assert seen["contexts"] == ["javascript", True, ["python", "javascript"]]
+    assert seen["left"] is False
     assert seen["restarted"] == "ReferenceError"
     assert seen["removed"][0] == "NotFoundError"
 

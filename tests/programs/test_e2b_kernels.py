@@ -70,6 +70,14 @@ class TestJava:
         assert base64.b64decode(image.png or "").startswith(b"\x89PNG")
         assert sandbox.run_code('System.getenv("OF_THE_SANDBOX")', language="java").text == "yes"
 
+    def test_variables_of_a_call_are_properties_in_it_alone(self, sandbox: Sandbox) -> None:
+        value = 'it\'s "x"\n\\u0022 ä 😀'
+        code = 'System.out.print(System.getProperty("MINE", "none") + System.getProperty("OTHER", "-"))'
+        assert sandbox.run_code(code, language="java", envs={"MINE": value, "OTHER": ""}).logs.stdout == [value]
+        assert sandbox.run_code(code, language="java").logs.stdout == ["none-"]
+        sandbox.run_code('System.setProperty("MINE", "own")', language="java", envs={"MINE": "call"})
+        assert sandbox.run_code(code, language="java").logs.stdout == ["own-"]
+
     def test_the_state_stays_also_when_the_client_gives_up(self, sandbox: Sandbox) -> None:
         sandbox.run_code("int kept = 5;", language="java")
         with pytest.raises(TimeoutException):

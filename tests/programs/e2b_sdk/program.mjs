@@ -44,6 +44,14 @@ seen.json = (await sandbox.runCode("{'a': [1]}")).results[0].json
 const plot = await sandbox.runCode('import matplotlib.pyplot as plt\nplt.bar(["a"], [2]); plt.show()')
 seen.chart = [plot.results[0].chart.type, plot.results[0].chart.elements, plot.results[0].png.slice(0, 8)]
 
+const picture = "from PIL import Image\nImage.new('RGBA', (16, 16)).save('picture.png')"
+seen.picture = (await sandbox.runCode(picture)).results.map((each) => each.png.slice(0, 8))
+const days = 'import datetime\ndays = [datetime.date(2024, 2, 28 + n) for n in range(2)]\n'
+const dated = await sandbox.runCode(`${days}plt.plot(days, [1, 2]); plt.xlabel('Day (d)'); plt.show(); days[0]`)
+const [{ chart }] = dated.results
+const [[day, value]] = chart.elements[0].points
+seen.dates = [chart.type, chart.x_scale, chart.x_unit, chart.title, new Date(day).toISOString(), value, dated.results.length]
+
 const context = await sandbox.createCodeContext({ language: 'js' })
 await sandbox.runCode('globalThis.x = 1', { context })
 const listed = await sandbox.listCodeContexts()
@@ -51,6 +59,7 @@ seen.contexts = [context.language, listed.at(-1).id === context.id, listed.slice
 await sandbox.restartCodeContext(context)
 seen.restarted = (await sandbox.runCode('x', { context })).error.name
 await sandbox.removeCodeContext(context)
+seen.left = (await sandbox.listCodeContexts()).some((each) => each.id === context.id)
 seen.removed = await sandbox.runCode('1', { context }).catch((error) => [error.constructor.name, error.message])
 
 seen.timeout = await sandbox.runCode('while True: pass', { timeoutMs: 1000 }).catch((error) => error.constructor.name)

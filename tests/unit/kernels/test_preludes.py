@@ -40,3 +40,10 @@ def test_what_the_cell_itself_assigned_stays(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_no_other_language_has_them() -> None:
     assert preludes_of("cobol", {"A": "b"}) is None
+
+
+def test_a_text_in_java_stays_in_its_quotes() -> None:
+    cells = preludes_of("java", {"A": '";\\u0022\n\u00e9\U0001f600~'})
+    assert cells
+    assert 'value = "\\042;\\134u0022\\012\\u00e9\\ud83d\\ude00~";' in cells.before
+    assert cells.before.isascii()
