@@ -14,6 +14,7 @@ from typing import NoReturn
 from traitlets.config import Config
 
 from . import prctl
+from .cell_loops import run_loops_of_cells
 from .kernel import Kernel
 from .lifetime import die_with_parent, outlive_parent
 from .shell import ZMQInteractiveShell, watch
@@ -43,6 +44,7 @@ def build() -> Kernel:
     shell.extension_manager.load_extension("storemagic")
     _use_interruptible_debugger()
     fork_by_default()
+    run_loops_of_cells(kernel)
     watch(kernel.interrupts)
     kernel.prepare(shell)
     builtins.input = kernel.input.raw_input

@@ -41,8 +41,8 @@ class Input:
         """Ask the client for a line. Raises StdinNotImplementedError where the cell must not ask."""
         cell = self._cells.current()
         if not cell.allow_stdin:
-            caller = "getpass" if password else "raw_input"
-            msg = f"{caller} was called, but this frontend does not support input requests."
+            caller = "getpass" if password else "input"
+            msg = f"{caller}() was called, but this client does not answer input requests."
             raise StdinNotImplementedError(msg)
         self._outbox.flush_streams()
         self._inbox.inputs.clear()
@@ -53,7 +53,7 @@ class Input:
         finally:
             self._inbox.end_input()
         if value == _END_OF_INPUT:
-            raise EOFError
+            raise EOFError("EOF when reading a line")
         return value
 
     def _wait(self) -> str:
