@@ -15,6 +15,7 @@ from traitlets.config import Config
 
 from . import prctl
 from .cell_loops import run_loops_of_cells
+from .glyphs import tell_missing_glyphs_once
 from .kernel import Kernel
 from .lifetime import die_with_parent, outlive_parent
 from .shell import ZMQInteractiveShell, watch
@@ -45,6 +46,7 @@ def build() -> Kernel:
     _use_interruptible_debugger()
     fork_by_default()
     run_loops_of_cells(kernel)
+    tell_missing_glyphs_once(shell)
     watch(kernel.interrupts)
     kernel.prepare(shell)
     builtins.input = kernel.input.raw_input
