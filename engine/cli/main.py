@@ -146,7 +146,7 @@ def run(
     try:
         source = read_source(code)
     except SourceMissing as error:
-        click.echo(error.explanation, err=True)
+        click.echo(str(error), err=True)
         sys.exit(2)
     language = language or source.language or "python"
     sys.exit(run_once(settings, source, language=language, options=options, packages=packages, save=save))

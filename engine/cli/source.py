@@ -7,8 +7,6 @@ import re
 import sys
 from typing import NamedTuple
 
-from engine.errors import PolyreplError
-
 _LANGUAGES = {
     "py": "python", "ipy": "python", "ts": "typescript", "tsx": "typescript", "mts": "typescript", "cts": "typescript",
     "js": "javascript", "jsx": "javascript", "mjs": "javascript", "cjs": "javascript",
@@ -16,8 +14,8 @@ _LANGUAGES = {
 _NAME = re.compile(rf"[\w./~@+-]+\.(?:{'|'.join(_LANGUAGES)})")
 
 
-class SourceMissing(PolyreplError):
-    """The file that was named cannot be read."""
+class SourceMissing(Exception):
+    """The file that was named cannot be read; the message says why."""
 
 
 class Source(NamedTuple):
