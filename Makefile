@@ -18,11 +18,18 @@ LOWEST := .venv-lowest
 
 .PHONY: serve smoke test test-fast test-faults test-hostile test-programs test-differential test-lowest check bench wheel-test generate format clean
 
+# What is wrong with the Python is said before anything is installed, and an environment that could not be made is not left behind.
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 15))' 2>/dev/null || { \
+		found="$$($(PYTHON) --version 2>&1)" || found="not there"; \
+		echo "polyrepl needs Python 3.11 to 3.15, and $(PYTHON) is $$found. Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) could not make a virtual environment at $(VENV)." >&2; exit 1; }
 
 $(VENV)/.serve: pyproject.toml | $(BIN)/python
-	$(PIP) -e '.[data]'
+	@echo "Installing polyrepl and its packages into $(VENV). This takes a minute or two, once."
+	@$(BIN)/python -m pip install --disable-pip-version-check -e '.[data]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python

@@ -29,7 +29,7 @@ from engine.errors import (
     ShuttingDown,
 )
 from engine.installations import Installations
-from engine.kernels import Backend, KernelSpecs, Local, Pool, hint_of
+from engine.kernels import Backend, KernelSpecs, Local, Pool
 from engine.kernels.channels import MakeChannels
 from engine.kernels.checking import Checks
 from engine.kernels.provisioners import MakeProvisioner, Zygotes
@@ -37,7 +37,8 @@ from engine.kernels.remote import RemoteJupyter
 from engine.languages import Language, Languages
 from engine.metrics import Metrics
 from engine.options import DEFAULTS, ExecuteKeywords, ExecuteOptions
-from engine.output import FindHint, OutputLimits
+from engine.output import OutputLimits
+from engine.packages import NATIVE, Hints, Remedies
 from engine.settings import AskedLimits, Settings
 from engine.validation import check_context_id, check_env_vars, check_text
 from engine.workspaces import Files, RunDir
@@ -182,12 +183,13 @@ class Engine:
         language: str | None = None,
         context_id: str | None = None,
         options: ExecuteOptions = DEFAULTS,
+        remedies: Remedies = NATIVE,
         **keywords: Unpack[ExecuteKeywords],
     ) -> Execution:
         """Queue code in a context and return its Execution at once; `await execution.wait()` or follow its events.
 
         Without `context_id` a new context is made. Each of the options, which ExecuteOptions describes, can also be given by keyword.
-        With an `idempotency_key` that was used before, the earlier execution is returned.
+        With an `idempotency_key` that was used before, the earlier execution is returned. `remedies`: the words of the caller's API.
 
         Raises InvalidRequest, OtherLimits, UnknownLanguage, QueueFull, TooManyBytes, TooManyContexts, IdempotencyConflict, ResultGone,
         NotSupported or ShuttingDown."""
@@ -214,7 +216,7 @@ class Engine:
             language=found.name,
             limits=self._limits,
             max_events=self.settings.max_events,
-            find_hint=_hints(context, self.installations.find_hint(context)),
+            find_hint=Hints(context, self.installations.tool_for(found), options, remedies).find,
             listener=self.books,
         )
         self.contexts.submit(execution, context, is_new=is_new)
@@ -282,9 +284,8 @@ class Engine:
 
         Raises ContextNotFound, UnknownLanguage, TooManyContexts or ShuttingDown."""
         if creates and language is not None:
-            found = self.check_language(language)
             check_context_id(context_id)
-            context, _ = self.contexts.get_or_create(context_id, found)
+            context, _ = self.contexts.get_or_create(context_id, self.check_language(language))
         else:
             context = self.contexts.get(context_id, self.capabilities.name_of(language))[0]
         context.last_activity = datetime.now(UTC)
@@ -293,17 +294,6 @@ class Engine:
     def check_language(self, language: str | None) -> Language:
         """The language that a name means. Raises UnknownLanguage."""
         return self.capabilities.find(language)
-
-
-def _hints(context: Context, of_packages: FindHint | None) -> FindHint:
-    """What helps with an error: the limit that seems to be its cause, or the package that is missing."""
-
-    def find(error: tuple[str, str, str]) -> str | None:
-        limits = context.language.backend.limits_of(context.workspace)
-        hint = None if limits is None else hint_of(limits, error)
-        return hint or (None if of_packages is None else of_packages(error))
-
-    return find
 
 
 def _places(

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from engine.capabilities import Capabilities
 from engine.contexts import Context, Contexts
 from engine.errors import Forbidden, NotSupported, TooManyInstallations
 from engine.kernels import Tool
 from engine.kernels.provisioners import Confinement
+from engine.languages import Language
 from engine.log import get_logger
 from engine.packages import (
     Installation,
     check_packages,
     configuration_of,
-    hint_of,
     installer_of,
-    network_hint,
     tool_variables,
 )
 from engine.settings import Settings, Tier
@@ -76,6 +75,10 @@ class Installations:
         installation.start(self)
         return installation
 
+    def tool_for(self, language: Language) -> Tool | None:
+        """What installs packages for a language; None if nothing may."""
+        return self._capabilities.package_tool(language) if self._settings.packages else None
+
     def _make(self, context: Context, tool: Tool, packages: list[str], timeout: float | None) -> Installation:
         settings = self._settings
         most = settings.package_timeout
@@ -115,19 +118,3 @@ class Installations:
             packages=len(result.installed),
             seconds=round(result.duration_ms / 1000, 3),
         )
-
-    def find_hint(self, context: Context) -> Callable[[tuple[str, str, str]], str | None] | None:
-        """What tells, for the errors of a context, how to install what is missing there, or that it has no network; None where
-        nothing can be told."""
-        language = context.language
-        tool = self._capabilities.package_tool(language) if self._settings.packages else None
-        isolation = language.backend.isolation_of(context.workspace)
-        has_network = isolation is None or isolation.network == "open"
-        if tool is None and has_network:
-            return None
-
-        def find(error: tuple[str, str, str]) -> str | None:
-            hint = None if tool is None else hint_of(tool, error, context_id=context.id, language=language.name)
-            return hint or (None if has_network else network_hint(error))
-
-        return find

@@ -22,7 +22,10 @@ from engine.workspaces import RunDir
 
 _UNISOLATED = "code in contexts can do everything that this user can"
 _NEEDED = ("python", "typescript")
-_DATA = ("numpy", "pandas", "matplotlib", "PIL", "scipy", "sklearn", "plotly", "altair", "sympy")
+_DATA = (
+    "numpy", "pandas", "matplotlib", "PIL", "scipy", "sklearn", "plotly", "altair", "sympy", "bs4", "ipywidgets", "networkx", "openpyxl",
+    "pyarrow", "yaml", "requests", "seaborn", "tabulate", "tqdm",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

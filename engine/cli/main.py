@@ -114,36 +114,45 @@ def serve(config: Path | None, **flags: Any) -> None:
 
 
 @main.command()
-@click.option("-l", "--language", default="python", show_default=True, help="Language, or an alias of it.")
+@click.option("-l", "--language", help="Language, or an alias of it. Default: what the file's name says, or python.")
 @click.option("-t", "--timeout", type=float, default=30.0, show_default=True, help="Seconds the code may run.")
 @click.option("-s", "--save", type=click.Path(file_okay=False, path_type=Path), help="Directory to save images to.")
 @click.option("-e", "--env", "env_vars", multiple=True, metavar="NAME=VALUE", help="Environment variable; repeatable.")
+@click.option(
+    "-p", "--package", "packages", multiple=True, metavar="NAME", help="Package of pip or npm to install; repeatable."
+)
 @click.option("--check", is_flag=True, help="Check the types, too. TypeScript and JavaScript only.")
 @_CONFIG
 @click.argument("code", required=False)
 def run(
-    language: str,
+    language: str | None,
     timeout: float,
     save: Path | None,
     env_vars: tuple[str, ...],
+    packages: tuple[str, ...],
     check: bool,
     config: Path | None,
     code: str | None,
 ) -> None:
-    """Run CODE once (from standard input without it) and show its output.
+    """Run CODE, or the file of that name, once and show its output. Without CODE, or for -, run standard input.
 
-    Exit status: 0 ok, 1 the code failed, 2 it could not be run, 124 it took too long."""
+    Exit status: 0 ok, 1 the code failed, 2 it could not be run, 124 it took too long; or that with which the code exits."""
     from engine.cli.run import run_once
+    from engine.cli.source import SourceMissing, read_source
     from engine.options import ExecuteOptions
 
     settings = _load(
-        config,
-        {"log_level": "error", "max_timeout": max(timeout, 3600.0), "pool_max": 0, "zygote": False, "packages": False},
+        config, {"log_level": "error", "max_timeout": max(timeout, 3600.0), "pool_max": 0, "zygote": False}
     )
     variables = dict(pair.partition("=")[::2] for pair in env_vars)
     options = ExecuteOptions(timeout=timeout, env_vars=variables, check=check)
-    source = sys.stdin.read() if code is None else code
-    sys.exit(run_once(settings, source, language=language, options=options, save=save))
+    try:
+        source = read_source(code)
+    except SourceMissing as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    language = language or source.language or "python"
+    sys.exit(run_once(settings, source, language=language, options=options, packages=packages, save=save))
 
 
 @main.command(cls=_SettingsCommand)
@@ -181,7 +190,7 @@ def doctor(config: Path | None) -> None:
 def repl(config: Path | None, **options: Any) -> None:
     """Read code from the terminal and run it, line after line.
 
-    Tab completes, Ctrl-C stops what runs, Alt-Enter begins a new line, Ctrl-D leaves."""
+    Tab completes, Ctrl-C stops what runs, Alt-Enter begins a new line, exit() or Ctrl-D leaves."""
     from engine.cli.repl import run_repl
 
     timeout = options["timeout"]

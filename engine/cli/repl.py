@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 import sys
 import uuid
@@ -64,7 +65,7 @@ async def _main(
 ) -> None:
     opened = _local(settings, language, context_id) if url is None else _remote(url, token, language, context_id)
     async with opened as (session, name, where):
-        await Repl(session, view, language=name, timeout=timeout).run(f"{name} in {where}; Ctrl-D leaves")
+        await Repl(session, view, language=name, timeout=timeout).run(f"{name} in {where}; exit() or Ctrl-D leaves")
 
 
 @contextlib.asynccontextmanager
@@ -91,6 +92,11 @@ async def _remote(
                     await client.contexts.delete(context.id, language=context.language)
 
 
+# Lines that are for the REPL. Options are for pip itself, in the kernel.
+_LEAVING = frozenset({"exit", "exit()", "quit", "quit()", ".exit"})
+_INSTALLING = re.compile(r"\s*[%!]?(?:pip3? |npm )?install((?: +[\w@][^\s'\"();]*)+)\s*")
+
+
 class Repl:
     """Reads a cell, runs it, shows what comes, and begins anew. `timeout`: seconds a cell may run."""
 
@@ -98,6 +104,7 @@ class Repl:
         self._session = session
         self._view = view
         self._timeout = timeout
+        self._can_install = language in ("python", "typescript")
         self._prompt = Prompt(session, language)
         self._running: asyncio.Task[None] | None = None
         self._interrupts: set[asyncio.Task[None]] = set()
@@ -110,7 +117,10 @@ class Repl:
         try:
             while True:
                 with contextlib.suppress(KeyboardInterrupt):
-                    await self._cell(await self._prompt.cell())
+                    code = await self._prompt.cell()
+                    if code.strip() in _LEAVING:
+                        return
+                    await self._cell(code)
         except EOFError:
             return
         finally:
@@ -132,7 +142,9 @@ class Repl:
         """Run one cell. What is wrong with it, or with the way to the server, is said, and the REPL goes on."""
         if not code.strip():
             return
-        self._running = asyncio.create_task(self._follow(code))
+        installing = _INSTALLING.fullmatch(code) if self._can_install else None
+        running = self._follow(code) if installing is None else self._install(installing[1].split())
+        self._running = asyncio.create_task(running)
         try:
             await asyncio.wait({self._running})
             if self._running.cancelled():
@@ -155,6 +167,13 @@ class Repl:
         finally:
             await self._withdraw_question()
 
+    async def _install(self, packages: list[str]) -> None:
+        """Install packages into the context, whether or not its code has a network."""
+        try:
+            self._view.show_installation(await self._session.install(packages))
+        except PolyreplError as error:
+            self._view.complain(error.explanation)
+
     async def _show(self, event: Event) -> None:
         if isinstance(event, (InputRequest, Failed, Done)):
             await self._withdraw_question()
@@ -168,6 +187,8 @@ class Repl:
                 self._view.complain("The state of the context was lost.")
             case Done(context_state="restarted"):
                 self._view.complain("This ran in a new kernel: the state of the context was lost.")
+            case Failed(name="SystemExit"):
+                self._view.complain("SystemExit. The kernel goes on; exit() or Ctrl-D leaves the REPL.")
             case _:
                 self._begin_line()
                 self._view.show(event)

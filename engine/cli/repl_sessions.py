@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -11,8 +11,11 @@ import msgspec
 from engine.contexts import Execution
 from engine.core import Engine
 from engine.errors import PolyreplError
-from engine.models import AnyEvent, Completeness, Completions, Event
+from engine.models import AnyEvent, Completeness, Completions, Event, InstallationResult
+from engine.packages import NATIVE, Remedies
 from polyrepl import AsyncClient, AsyncEventStream, ClientError
+
+_REMEDIES = Remedies(install="install {package}", answer=NATIVE.answer)
 
 
 class Session(Protocol):
@@ -27,6 +30,7 @@ class Session(Protocol):
     async def provide_input(self, value: str) -> None: ...
     async def complete(self, code: str, cursor: int) -> Completions: ...
     async def is_complete(self, code: str) -> Completeness: ...
+    async def install(self, packages: Sequence[str]) -> InstallationResult: ...
 
 
 class LocalSession:
@@ -42,7 +46,12 @@ class LocalSession:
     async def run(self, code: str, *, timeout: float) -> AsyncIterator[Event]:
         self._current, self._is_unwanted = None, False
         self._current = await self._engine.execute(
-            code, language=self._language, context_id=self._context_id, timeout=timeout, interactive=True
+            code,
+            language=self._language,
+            context_id=self._context_id,
+            timeout=timeout,
+            interactive=True,
+            remedies=_REMEDIES,
         )
         if self._is_unwanted:
             await self.interrupt()
@@ -65,6 +74,9 @@ class LocalSession:
 
     async def is_complete(self, code: str) -> Completeness:
         return await self._engine.assistance.is_complete(self._context_id, code, language=self._language)
+
+    async def install(self, packages: Sequence[str]) -> InstallationResult:
+        return await self._engine.installations.start(self._context_id, packages, language=self._language).wait()
 
 
 class ServerFailed(PolyreplError):
@@ -122,3 +134,8 @@ class RemoteSession:
         with errors_of_server():
             found = await self._client.contexts.is_complete(self._context_id, code, language=self._language)
         return msgspec.convert(found.as_dict(), Completeness)
+
+    async def install(self, packages: Sequence[str]) -> InstallationResult:
+        with errors_of_server():
+            result = await self._client.packages.install(self._context_id, packages, language=self._language)
+        return msgspec.convert(result.as_dict(), InstallationResult)

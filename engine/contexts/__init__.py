@@ -1,5 +1,6 @@
 """Contexts and executions: a kernel, its queue, and what is run on it."""
 
+from engine.contexts.answers import END_OF_INPUT
 from engine.contexts.branches import Branch, Brancher
 from engine.contexts.budgets import Budget, Budgets, Share
 from engine.contexts.checkpoints import Checkpoint
@@ -13,6 +14,7 @@ from engine.contexts.variables import listing_of
 
 __all__ = [
     "DELETED",
+    "END_OF_INPUT",
     "Branch",
     "Brancher",
     "Budget",

@@ -11,7 +11,10 @@ from engine.settings import Settings
 from engine.validation import NETWORK_VARIABLE, PACKAGES_VARIABLE, PYTHON_VARIABLE
 from engine.workspaces import Workspace
 
-_NO_NETWORK = "This context has no network, so installers reach no registry. Install packages with POST /contexts/CONTEXT_ID/packages."
+_NO_NETWORK = (
+    "This context has no network, so installers reach no registry. Install packages through the server: "
+    "POST /contexts/CONTEXT_ID/packages, or the tool install_packages of MCP."
+)
 
 
 def package_variables(settings: Settings, workspace: Workspace, *, has_network: bool = True) -> dict[str, str]:

@@ -1,19 +1,22 @@
-"""Packages: which names are allowed, and how pip and npm install them into a context."""
+"""Packages: which names are allowed, how pip and npm install them into a context, and hints for errors that they would help with."""
 
 from engine.packages.configuration import configuration_of
+from engine.packages.hints import NATIVE, NO_INPUT, Hints, Remedies, traceback_with_hint
 from engine.packages.installation import Installation
 from engine.packages.installers import installer_of
-from engine.packages.names import MAX_PACKAGES, check_packages, hint_of
-from engine.packages.network import network_hint
+from engine.packages.names import MAX_PACKAGES, check_packages
 from engine.packages.variables import tool_variables
 
 __all__ = [
     "MAX_PACKAGES",
+    "NATIVE",
+    "NO_INPUT",
+    "Hints",
     "Installation",
+    "Remedies",
     "check_packages",
     "configuration_of",
-    "hint_of",
     "installer_of",
-    "network_hint",
     "tool_variables",
+    "traceback_with_hint",
 ]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 
 from engine.errors import FieldError, InvalidRequest
 from engine.kernels import Tool
+from engine.packages.missing import missing_distribution
 
 MAX_PACKAGES = 50
 MAX_LENGTH = 300  # characters of one
@@ -23,43 +23,8 @@ _NPM = re.compile(rf"{_NPM_NAME}(?:@[A-Za-z0-9.^~<>=*|+ -]+)?")
 _ELSEWHERE = re.compile(r"(?:(?:git\+)?https?://|git\+ssh://|file:|\.{0,2}/)\S+")
 
 _LOOKED_AT = 8192  # characters of an error
-_PIP_MISSING = re.compile(r"No module named '([^'.]+)'|Missing optional dependency '([A-Za-z0-9._-]+)'")
 _NPM_MISSING = re.compile(r"Cannot find (?:package|module) '((?:@[\w~.-]++/)?[\w~][\w~.-]*+)[^']*+'")
 _NPM_CODES = re.compile(r"\b(?:ERR_)?MODULE_NOT_FOUND\b|\bResolveMessage\b|^Cannot find package ")
-# Import names that are not those of their distributions.
-_DISTRIBUTIONS = {
-    "Crypto": "pycryptodome",
-    "OpenSSL": "pyOpenSSL",
-    "PIL": "pillow",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python-headless",
-    "dateutil": "python-dateutil",
-    "distutils": "setuptools",
-    "docx": "python-docx",
-    "dotenv": "python-dotenv",
-    "faiss": "faiss-cpu",
-    "fitz": "pymupdf",
-    "git": "GitPython",
-    "igraph": "python-igraph",
-    "jose": "python-jose",
-    "jwt": "PyJWT",
-    "magic": "python-magic",
-    "mpl_toolkits": "matplotlib",
-    "MySQLdb": "mysqlclient",
-    "pkg_resources": "setuptools",
-    "pptx": "python-pptx",
-    "psycopg2": "psycopg2-binary",
-    "rest_framework": "djangorestframework",
-    "serial": "pyserial",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "slugify": "python-slugify",
-    "telegram": "python-telegram-bot",
-    "umap": "umap-learn",
-    "usb": "pyusb",
-    "yaml": "PyYAML",
-    "zmq": "pyzmq",
-}
 
 
 def check_packages(packages: Sequence[str], tool: Tool, *, any_source: bool) -> list[str]:
@@ -102,24 +67,19 @@ def missing_package(tool: Tool, name: str, value: str, traceback: str = "") -> t
     """What an error of this name says is missing: the module, and the package that has it. None where it is another error,
     or where no package would help: a file, or a part of the language itself."""
     if tool == "pip":
-        found = _PIP_MISSING.match(value) if name in ("ModuleNotFoundError", "ImportError") else None
-        module = (found[1] or found[2]) if found else None
-        if module is None or module.startswith("_") or (module in sys.stdlib_module_names and module != "distutils"):
-            return None
-        return module, _DISTRIBUTIONS.get(module, module)
+        return missing_distribution(name, value)
     found = _NPM_MISSING.match(value)
     if found is None or not (_NPM_CODES.search(value) or _NPM_CODES.search(traceback) or _NPM_CODES.search(name)):
         return None
     return found[1], found[1]
 
 
-def hint_of(tool: Tool, error: tuple[str, str, str], *, context_id: str, language: str) -> str | None:
-    """How to install what an error (its name, value and traceback) says is missing."""
+def package_hint(tool: Tool, error: tuple[str, str, str], install: str) -> str | None:
+    """How to install what an error (its name, value and traceback) says is missing. `install`: the call, with {package} in it."""
     name, value, traceback = error
     missing = missing_package(tool, name, value[:_LOOKED_AT], traceback[-_LOOKED_AT:])
     if missing is None:
         return None
     module, package = missing
     what = f"{module!r} is not installed in this context" + (f"; package {package}" if package != module else "")
-    body = f'{{"language": "{language}", "packages": ["{package}"]}}'
-    return f"{what}. To install it: POST /contexts/{context_id}/packages {body}"
+    return f"{what}. To install it: {install.replace('{package}', package)}"

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import gc
+import os
 import signal
 import socket
 import ssl
@@ -93,20 +94,46 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _listeners(settings: Settings) -> list[socket.socket] | None:
-    """A socket on the first port that is free, where others may be tried; None where uvicorn shall open the one that is set."""
-    if not settings.port_retries:
-        return None
+class _CannotListen(Exception):
+    """No socket could be opened where the settings say; the message says why."""
+
+
+def _listeners(settings: Settings) -> list[socket.socket]:
+    """Sockets on the port of the settings, or the first of the following ones that is free. Raises _CannotListen."""
     last = min(settings.port + settings.port_retries, 65535)
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     for port in range(settings.port, last + 1):
         try:
-            return [socket.create_server((settings.host, port), family=family, backlog=2048)]
+            return _listen(settings.host, port)
+        except socket.gaierror as error:
+            raise _CannotListen(f"There is no host {settings.host!r}: {error.strerror}") from None
         except OSError as error:
-            if error.errno != errno.EADDRINUSE or port == last:
-                get_logger().error("cannot_listen", host=settings.host, port=port, reason=error.strerror)
-                raise SystemExit(1) from None
-    raise AssertionError
+            if error.errno != errno.EADDRINUSE:
+                raise _CannotListen(f"Cannot listen on port {port} of {settings.host}: {error.strerror}") from None
+    ports = (
+        f"Port {last} of {settings.host} is"
+        if last == settings.port
+        else f"Ports {settings.port} to {last} of {settings.host} are"
+    )
+    raise _CannotListen(f"{ports} in use by another program. Choose another one with --port, or end that program.")
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """A socket for each address of the host that this machine has. Raises OSError."""
+    opened: list[socket.socket] = []
+    failed = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+    for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
+        try:
+            opened.append(socket.create_server(address, family=family, backlog=2048))
+        except OSError as error:
+            failed = error
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                break
+    else:
+        if opened:
+            return opened
+    for each in opened:
+        each.close()
+    raise failed
 
 
 def run_server(settings: Settings) -> int:
@@ -128,6 +155,11 @@ def run_server(settings: Settings) -> int:
         app.state.application.check()
     except PolyreplError as error:
         get_logger().error("not_served", reason=error.explanation)
+        return 1
+    try:
+        listeners = _listeners(settings)
+    except _CannotListen as error:
+        get_logger().error("cannot_listen", reason=str(error))
         return 1
     config = uvicorn.Config(
         app,
@@ -154,5 +186,5 @@ def run_server(settings: Settings) -> int:
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
     )
     server = _Server(config, app, Connections(engine.metrics, settings, open_files=open_files))
-    server.run(_listeners(settings))
+    server.run(listeners)
     return 0 if server.started and not server.failed else 1

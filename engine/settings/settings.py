@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -84,13 +85,17 @@ def load_settings(config: Path | None = None, *, aliases: Mapping[str, Any] | No
     """Read the settings. Order of precedence: `flags`, POLYREPL_* variables, `aliases`, the TOML file `config`.
 
     `aliases`: settings from the variables of other programs, as `engine.api.dialects` reads them.
-    Raises pydantic.ValidationError that names each wrong setting, or OSError for an unreadable file."""
+    Raises pydantic.ValidationError that names each wrong setting, OSError for an unreadable file, or ValueError for one that is no TOML."""
     if config is not None and not config.is_file():
-        msg = f"no such settings file: {config}"
+        msg = f"{config} is a directory, not a settings file" if config.is_dir() else f"no such settings file: {config}"
         raise FileNotFoundError(msg)
 
     class LoadedSettings(Settings):
         model_config = SettingsConfigDict(toml_file=config)
         _aliases: ClassVar[Mapping[str, Any]] = aliases or {}
 
-    return LoadedSettings(**flags)
+    try:
+        return LoadedSettings(**flags)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"{config} is not a TOML file: {error}"
+        raise ValueError(msg) from None

@@ -82,6 +82,8 @@ class RunDir:
         try:
             base = _open_base(base)
         except OSError as error:
+            if isinstance(error, FileExistsError):
+                return f"cannot use {error.filename}: it is not a directory"
             return str(error) if error.strerror is None else f"cannot use {error.filename}: {error.strerror}"
         return None if os.access(base, os.W_OK | os.X_OK) else f"cannot write to {base}"
 

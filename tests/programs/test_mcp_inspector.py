@@ -76,6 +76,7 @@ def test_it_lists_all_tools_and_calls_each(inspector: Inspector, connection: str
     finished = call("execute_code", context_id="seen", code="x + 1")
     assert finished["content"][0]["text"] == "21"
     assert call("get_execution", execution_id=finished["execution_id"])["items"] == finished["items"]
+    assert call("install_packages", context_id="seen", packages=["numpy"])["status"] == "ok"
     assert call("fork_context", context_id="seen", new_context_id="seen-2")["id"] == "seen-2"
     assert call("list_variables", context_id="seen-2", match="x")["items"][0]["preview"] == "20"
     assert call("write_file", context_id="seen", path="a.txt", content="text")["size"] == 4

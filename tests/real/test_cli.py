@@ -92,6 +92,40 @@ def test_run_reads_the_code_from_standard_input(polyrepl: Run) -> None:
     assert (done.returncode, done.stdout.split()) == (0, ["0", "1"])
 
 
+def test_run_takes_a_file_with_its_input_and_its_exit_status(polyrepl: Run, tmp_path: Path) -> None:
+    lines = ("age = int(input())", "print(__file__, __name__, age + 1)", "exit(3)", "print('not reached')")
+    (tmp_path / "my script.py").write_text("\n".join(lines))
+    done = polyrepl("run", "my script.py", input="41\n")
+    assert (done.returncode, done.stdout, done.stderr) == (3, f"{tmp_path}/my script.py __main__ 42\n", "")
+
+
+def test_run_takes_the_language_from_the_name_of_the_file(polyrepl: Run, tmp_path: Path) -> None:
+    (tmp_path / "sum.ts").write_text("const x: number = 6\nx * 7")
+    done = polyrepl("run", "sum.ts")
+    assert (done.returncode, done.stdout) == (0, "42\n")
+
+
+def test_run_of_a_file_that_is_not_there_says_so(polyrepl: Run) -> None:
+    done = polyrepl("run", "missing.py")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Cannot run missing.py: No such file or directory\n"
+
+
+def test_run_says_what_helps_with_an_error(polyrepl: Run) -> None:
+    done = polyrepl("run", "import no_such_module_anywhere")
+    assert done.returncode == 1
+    assert "Hint: " in done.stderr
+    assert "polyrepl run --package 'no_such_module_anywhere'" in done.stderr
+
+
+def test_run_installs_packages_first_and_says_why_it_cannot(polyrepl: Run) -> None:
+    done = polyrepl("run", "--package", "numpy", "1")
+    assert (done.returncode, done.stdout) == (0, "1\n")
+    done = polyrepl("run", "--package", "--pre", "1")
+    assert done.returncode == 2
+    assert "option of pip" in done.stderr
+
+
 def test_run_of_code_that_fails_exits_with_1_and_shows_the_traceback(polyrepl: Run) -> None:
     done = polyrepl("run", "print('before')\n1 / 0")
     assert (done.returncode, done.stdout.splitlines()) == (1, ["before"])
@@ -186,7 +220,7 @@ def test_doctor_fails_where_a_language_does_not_work_and_says_why(polyrepl: Run)
     ("variables", "said"),
     [
         ({"POLYREPL_POOL_LANGUAGES": "pyhton"}, "pool_languages: 'pyhton' is not a known language"),
-        ({"POLYREPL_RUN_DIR": "/dev/null"}, "run_dir: cannot use /dev/null"),
+        ({"POLYREPL_RUN_DIR": "/dev/null"}, "run_dir: cannot use /dev/null: it is not a directory"),
     ],
 )
 def test_serve_and_doctor_refuse_a_setting_and_name_it(polyrepl: Run, variables: dict[str, str], said: str) -> None:
@@ -219,8 +253,8 @@ def test_serve_says_that_its_port_is_taken(polyrepl: Run) -> None:
         port = taken.getsockname()[1]
         done = polyrepl("serve", "--port", str(port))
     assert done.returncode != 0
-    assert str(port) in done.stderr
-    assert "in use" in done.stderr
+    assert f"Port {port} of 127.0.0.1 is in use by another program. Choose another one with --port" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert "Traceback" not in done.stderr
 
 
@@ -247,6 +281,16 @@ def test_an_unknown_setting_in_the_file_is_named(polyrepl: Run, tmp_path: Path) 
     done = polyrepl("serve", "--config", "settings.toml")
     assert done.returncode == 1
     assert "max_contextz: there is no such setting" in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"port = \n", b"\xff\xfe", b"[port"])
+def test_a_file_that_is_no_toml_is_named_in_one_sentence(polyrepl: Run, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "settings.toml").write_bytes(content)
+    for command in ("serve", "run"):
+        done = polyrepl(command, "--config", "settings.toml")
+        assert done.returncode == 1
+        assert done.stderr.startswith("Error: settings.toml is not a TOML file: ")
+        assert len(done.stderr.splitlines()) == 1
 
 
 def test_flags_win_over_variables_and_variables_over_the_file(tmp_path: Path) -> None:

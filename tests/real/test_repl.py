@@ -106,6 +106,32 @@ def test_values_and_variables_stay(repl: Terminal) -> None:
     repl.wait_for("100")
 
 
+def test_an_error_has_its_hint_and_packages_can_be_installed(repl: Terminal) -> None:
+    repl.enter("import no_such_module_anywhere")
+    repl.wait_for("Hint: ")
+    repl.wait_for("To install it: install no_such_module_anywhere")
+    repl.wait_for(PROMPT)
+    repl.enter("%pip install numpy")
+    repl.wait_for("Nothing new was installed.")
+    repl.enter("install = 20; install + 1")
+    repl.wait_for("21")
+
+
+def test_sys_exit_keeps_the_repl_and_says_what_leaves_it(repl: Terminal) -> None:
+    repl.enter("import sys; sys.exit(3)")
+    repl.wait_for("exit() or Ctrl-D leaves the REPL")
+    repl.enter("exit_code = 4; exit_code + 1")
+    repl.wait_for("5")
+
+
+@pytest.mark.parametrize("word", ["exit()", " quit "])
+def test_exit_leaves(tmp_path: Path, word: str) -> None:
+    with terminal(tmp_path) as repl:
+        repl.wait_for(PROMPT)
+        repl.enter(word)
+        assert repl.ends() == 0
+
+
 def test_a_block_goes_on_until_an_empty_line_and_is_indented(repl: Terminal) -> None:
     repl.enter("for n in range(3):")
     repl.wait_for("...")

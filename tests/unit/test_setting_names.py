@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.parametrize(
     ("place", "said"),
-    [("file", "File exists"), ("file/run", "Not a directory"), ("open", "0700"), ("/proc/run", "/proc/run")],
+    [("file", "it is not a directory"), ("file/run", "Not a directory"), ("open", "0700"), ("/proc/run", "/proc/run")],
 )
 async def test_a_run_directory_that_cannot_be_used_is_refused_at_start(tmp_path: Path, place: str, said: str) -> None:
     (tmp_path / "file").touch()

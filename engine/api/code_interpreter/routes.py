@@ -25,6 +25,7 @@ from engine.api.http.tables import Table
 from engine.contexts import Context, Execution
 from engine.errors import ContextNotFound, PolyreplError
 from engine.models import Item, Logs
+from engine.packages import NO_INPUT, traceback_with_hint
 
 PREFIX = "/api/v1"
 SESSIONS = f"{PREFIX}/code-interpreter/sessions"
@@ -125,7 +126,9 @@ async def execute(request: Request) -> Response:
     body = await read_checked(request, ExecuteBody)
     context = _contexts(request)[0]
     engine = engine_of(request)
-    execution = await engine.execute(body.code, context_id=context.id, language=body.language or context.language.name)
+    execution = await engine.execute(
+        body.code, context_id=context.id, language=body.language or context.language.name, remedies=NO_INPUT
+    )
     await execution.wait()
     entry = _entry(execution, body.code)
     state_of(request).history(context).add(entry)
@@ -150,7 +153,7 @@ def _entry(execution: Execution, code: str) -> Entry:
     if execution.status == "timeout":
         stderr += f"Execution timed out after {float(execution.timeout)}s"
     elif error is not None:
-        stderr += f"{error.traceback or f'{error.name}: {error.value}'}\n"
+        stderr += f"{traceback_with_hint(error) or f'{error.name}: {error.value}'}\n"
     return Entry(
         _now(),
         code,

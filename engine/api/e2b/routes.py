@@ -24,6 +24,7 @@ from engine.contexts import Context
 from engine.core import Engine
 from engine.errors import ContextNotFound, InvalidRequest, PolyreplError, UnknownLanguage
 from engine.languages import Language
+from engine.packages import NO_INPUT
 
 HEADER = b"e2b-sandbox-id"
 DEFAULT_SANDBOX = "sandbox"  # of requests that name none
@@ -181,6 +182,7 @@ async def execute(request: Request) -> ASGIApp:
         env_vars=body.env_vars,
         timeout=engine.settings.max_timeout,
         data=True,
+        remedies=NO_INPUT,
     )
     return Lines(engine, execution)
 

@@ -16,6 +16,7 @@ from engine.core import Engine
 from engine.errors import NotFound
 from engine.models import Cleared, Event, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout, encode, stored
 from engine.output import EngineFailed
+from engine.packages import traceback_with_hint
 
 _FIELDS = (
     "text",
@@ -133,4 +134,4 @@ def _error_line(event: Failed) -> Line:
     if isinstance(event, EngineFailed) and event.name in _RESTARTS:
         reason = f"{event.name}: {event.value}"
         return {"type": "error", "name": "ContextRestarting", "value": "Context was restarted", "traceback": reason}
-    return {"type": "error", "name": event.name, "value": event.value, "traceback": event.traceback}
+    return {"type": "error", "name": event.name, "value": event.value, "traceback": traceback_with_hint(event)}

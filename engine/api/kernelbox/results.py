@@ -9,6 +9,7 @@ from msgspec import UNSET
 from engine.contexts import Execution
 from engine.jupyter import to_bundle
 from engine.models import Cleared, ErrorInfo, Failed, Gap, Item, ItemAdded, ItemUpdated, Stderr, Stdout, stored
+from engine.packages import traceback_with_hint
 
 MARKER = "\n...[truncated by kernelbox]..."  # what its clients look for
 Json = dict[str, Any]
@@ -64,9 +65,8 @@ class _Outputs:
                 case Cleared():
                     self.items = [each for each in self.items if each["kind"] == "stream"]
                     self._by_index.clear()
-                case Failed(name=name, value=value, traceback=traceback):
-                    error = _error(ErrorInfo(name, value, traceback))
-                    self.items.append(self._output("error", f"{name}: {value}", data=error))
+                case Failed() as error:
+                    self.items.append(self._output("error", f"{error.name}: {error.value}", data=_error(error)))
                 case Gap():
                     self.truncated = True
         items = execution.raw_items
@@ -103,6 +103,7 @@ class _Outputs:
         return text[: max(0, self._limit - len(MARKER))] + MARKER
 
 
-def _error(error: ErrorInfo) -> Json:
-    lines = error.traceback.split("\n") if error.traceback else []
+def _error(error: ErrorInfo | Failed) -> Json:
+    traceback = traceback_with_hint(error)
+    lines = traceback.split("\n") if traceback else []
     return {"ename": error.name, "evalue": error.value, "traceback": lines}

@@ -29,6 +29,7 @@ from engine.errors import (
     InvalidRequest,
     PolyreplError,
 )
+from engine.packages import NO_INPUT
 from engine.validation import IS_CONTEXT_ID
 from engine.workspaces import Labels
 
@@ -191,6 +192,7 @@ async def _submit(engine: Engine, context_id: str, body: ExecuteBody, *, prepare
         language=engine.settings.kernelbox_kernel,
         timeout=min(engine.settings.kernelbox_timeout, most) if body.timeout is None else body.timeout,
         prepares=prepares,
+        remedies=NO_INPUT,
     )
 
 

@@ -43,11 +43,17 @@ from engine.api.mcp.definitions import definitions
 from engine.contexts import Execution
 from engine.core import Engine
 from engine.errors import ContextNotFound, FieldError, InvalidRequest, NotFound, PolyreplError
-from engine.models import FileInfo, Logs, Stderr, Stdout, stored
+from engine.models import FileInfo, InstallationResult, Logs, Stderr, Stdout, stored
+from engine.options import seconds
+from engine.packages import Remedies
 
 INSTRUCTIONS = (
     "Runs code in persistent contexts, each a real Jupyter kernel with a working directory of its own. Pass the context_id of an "
     "answer to go on where it ended. Answers are cut where they are long; their resource links lead to all of it."
+)
+_REMEDIES = Remedies(
+    install='call install_packages with {"context_id": "{context_id}", "language": "{language}", "packages": ["{package}"]}',
+    answer="No tool answers input(). Put the value into the code.",
 )
 _PROGRESS_INTERVAL = 1.0  # seconds between progress notifications of one call
 _MAX_PROGRESS_TEXT = 200
@@ -144,7 +150,11 @@ class _Caller:
 
     async def execute_code(self, asked: tools.ExecuteCodeArguments) -> types.CallToolResult:
         execution = await self._engine.execute(
-            asked.code, language=asked.language, context_id=asked.context_id, options=asked.options()
+            asked.code,
+            language=asked.language,
+            context_id=asked.context_id,
+            options=asked.options(),
+            remedies=_REMEDIES,
         )
         if not asked.background:
             try:
@@ -190,6 +200,24 @@ class _Caller:
     async def delete_context(self, asked: tools.DeleteContext) -> types.CallToolResult:
         await self._engine.delete_context(asked.context_id)
         return _answer(tools.Deleted(deleted=asked.context_id))
+
+    async def install_packages(self, asked: tools.InstallPackages) -> types.CallToolResult:
+        installation = self._engine.installations.start(
+            asked.context_id,
+            asked.packages,
+            language=self._engine.capabilities.name_of(asked.language),
+            timeout=seconds(asked.timeout_ms),
+        )
+        try:
+            result = await installation.wait()
+        except asyncio.CancelledError:  # the client has cancelled its request, or is gone
+            await asyncio.shield(installation.stop("was stopped: its client went away"))
+            raise
+        return types.CallToolResult(
+            content=[types.TextContent(text=_of_installation(result))],
+            structured_content=msgspec.to_builtins(result),
+            is_error=result.status != "ok",
+        )
 
     async def list_variables(self, asked: tools.ListVariables) -> types.CallToolResult:
         return _answer(
@@ -244,6 +272,19 @@ class _Caller:
 _CALLS: dict[str, Callable[[_Caller, Any], Awaitable[types.CallToolResult]]] = {
     tool.name: getattr(_Caller, tool.name) for tool in tools.TOOLS
 }
+
+
+def _of_installation(result: InstallationResult) -> str:
+    """What a model needs to know of an installation. What the tool printed is in the structured answer."""
+    installed = ", ".join(f"{each.name} {each.version}" for each in result.installed)
+    parts = [f"Installed: {installed}" if installed else "Nothing new was installed." if result.status == "ok" else ""]
+    if result.error is not UNSET:
+        parts.append(f"[{result.status}] {result.error.name}: {result.error.message}\n{result.error.remediation}")
+    if result.restart_for:
+        parts.append(
+            f"The context uses the earlier versions of these until it is restarted: {', '.join(result.restart_for)}"
+        )
+    return capped("\n".join(filter(None, parts)))[0]
 
 
 def _decoded(text: str) -> bytes:

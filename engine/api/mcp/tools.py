@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.errors import FieldError, InvalidRequest
-from engine.models import BranchInfo, ContextInfo, Diagnostic, FileInfo, FileList, VariableList
+from engine.models import BranchInfo, ContextInfo, Diagnostic, FileInfo, FileList, InstallationResult, VariableList
 from engine.options import BODY_FIELDS, ExecuteOptions, from_body
 from engine.validation import MAX_NAME
 
@@ -89,6 +89,18 @@ class ListContexts(Arguments):
 
 class DeleteContext(Arguments):
     context_id: KnownContext
+
+
+class InstallPackages(Arguments):
+    context_id: KnownContext
+    packages: Annotated[
+        list[str],
+        Meta(description="Names for pip or npm, each with a version if needed: polars, httpx[http2]>=0.28, lodash@4."),
+    ]
+    language: LanguageName | None = None
+    timeout_ms: (
+        Annotated[int, Meta(ge=1, description="Time limit in milliseconds. Default: the server's maximum.")] | None
+    ) = None
 
 
 class ListVariables(Arguments):
@@ -258,6 +270,16 @@ TOOLS: tuple[Tool, ...] = (
         Deleted,
         destructive=True,
         idempotent=True,
+    ),
+    Tool(
+        "install_packages",
+        "Install packages",
+        "Install packages into a context, from PyPI for Python and from npm for TypeScript, and wait until they can be imported. "
+        "Works without a network of the context. Code cannot install packages itself if the context has no network.",
+        InstallPackages,
+        InstallationResult,
+        idempotent=True,
+        open_world=True,
     ),
     Tool(
         "list_variables",

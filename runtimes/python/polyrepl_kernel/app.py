@@ -14,6 +14,8 @@ from typing import NoReturn
 from traitlets.config import Config
 
 from . import prctl
+from .cell_loops import run_loops_of_cells
+from .glyphs import tell_missing_glyphs_once
 from .kernel import Kernel
 from .lifetime import die_with_parent, outlive_parent
 from .pipes import Capture
@@ -43,6 +45,8 @@ def build() -> Kernel:
     shell.extension_manager.load_extension("storemagic")
     _use_interruptible_debugger()
     fork_by_default()
+    run_loops_of_cells(kernel)
+    tell_missing_glyphs_once(shell)
     watch(kernel.interrupts)
     kernel.prepare(shell)
     builtins.input = kernel.input.raw_input

@@ -70,13 +70,13 @@ class Input:
             raise EOFError(_NO_INPUT)
         cell = self._cells.current()
         if not cell.allow_stdin:
-            caller = "getpass" if password else "raw_input"
-            msg = f"{caller} was called, but this frontend does not support input requests."
+            caller = "getpass" if password else "input"
+            msg = f"{caller}() was called, but this client does not answer input requests."
             raise StdinNotImplementedError(msg)
         with Turn(self._inbox.turn, cell, self._interrupts):
             value = self._ask_now(cell, prompt, password=password)
         if value == _END_OF_INPUT:
-            raise EOFError
+            raise EOFError("EOF when reading a line")
         return value
 
     def _ask_now(self, cell: Cell, prompt: str, *, password: bool) -> str:

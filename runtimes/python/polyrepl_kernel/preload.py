@@ -12,10 +12,13 @@ from collections.abc import Iterable, Sequence
 # The parts of a package that users mean when they name it.
 _PARTS = {"matplotlib": ("matplotlib.pyplot", "matplotlib_inline.backend_inline")}
 _REASON_CHARACTERS = 300
+# What keeps imports from starting threads, which no fork would have: pandas imports pyarrow, and that an allocator with a thread.
+_WITHOUT_THREADS = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 
 
 def preload(names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     """Import modules. Returns those that are there now, and why the others are not; none of them is needed."""
+    os.environ.update(_WITHOUT_THREADS)  # kernels get an environment of their own
     loaded: list[str] = []
     failed: dict[str, str] = {}
     for name in names:

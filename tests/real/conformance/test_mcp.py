@@ -86,6 +86,10 @@ async def test_every_tool_is_listed_with_its_schemas_and_works(connect: Callable
         assert again.structured_content == ran.structured_content
         variables = await call(session, "list_variables", context_id="mcp-tour", match="total")
         assert [each["name"] for each in variables.structured_content["items"]] == ["total"]
+        there = await call(session, "install_packages", context_id="mcp-tour", packages=["numpy"])
+        assert (there.structured_content["status"], there.structured_content["tool"]) == ("ok", "pip")
+        assert there.content[0].text == "Nothing new was installed."
+        assert "option of pip" in await said(session, "install_packages", context_id="mcp-tour", packages=["--pre"])
         fork = await call(session, "fork_context", context_id="mcp-tour", new_context_id="mcp-fork")
         assert fork.structured_content["id"] == "mcp-fork"
         assert (await call(session, "execute_code", context_id="mcp-fork", code="total + 1")).content[0].text == "7"

@@ -33,6 +33,15 @@ def test_an_executor_runs_a_function_of_the_cell(kernel: KernelUnderTest) -> Non
     assert kernel.run(code).text() == "[2, 4]\n"
 
 
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
+def test_joblib_runs_a_function_of_the_cell(kernel: KernelUnderTest, backend: str) -> None:
+    code = (
+        "from joblib import Parallel, delayed\ndef double(n):\n    return 2 * n\n"
+        f"print(Parallel(n_jobs=2, backend={backend!r})(delayed(double)(n) for n in (1, 2)))"
+    )
+    assert kernel.run(code).text() == "[2, 4]\n"
+
+
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_the_code_may_choose_another_start_method(kernel: KernelUnderTest, method: str) -> None:
     code = (

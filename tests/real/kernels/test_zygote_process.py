@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from engine.settings import Settings
 from tests.harness.waiting import wait_until
 from tests.real.kernels.forks import is_there
 
@@ -143,6 +144,14 @@ def test_it_greets_with_what_it_has(zygote: ZygoteProcess):
     assert hello["threads"] == 1
     assert hello["watched"]
     assert all(os.stat(path).st_mtime_ns == mtime for path, mtime in hello["watched"].items())
+
+
+def test_the_default_packages_are_loaded_without_a_thread() -> None:
+    names = Settings().preload
+    zygote = ZygoteProcess("--preload", ",".join(names))
+    assert zygote.hello["preloaded"] == names
+    assert zygote.hello["threads"] == 1
+    zygote.close()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from engine.errors import InvalidRequest
 from engine.kernels.provisioners.fake import Say
-from engine.packages.names import MAX_LENGTH, MAX_PACKAGES, Tool, check_packages, hint_of, missing_package
+from engine.packages.names import MAX_LENGTH, MAX_PACKAGES, Tool, check_packages, missing_package, package_hint
 from engine.packages.tools import explain
 from engine.packages.variables import tool_variables
 from engine.settings import Settings
@@ -79,9 +79,9 @@ def test_an_error_that_misses_a_package_names_it(
 
 
 def test_a_hint_names_the_call() -> None:
-    hint = hint_of("pip", ("ModuleNotFoundError", "No module named 'yaml'", ""), context_id="c", language="python")
+    hint = package_hint("pip", ("ModuleNotFoundError", "No module named 'yaml'", ""), "POST /packages [{package}]")
     assert hint is not None
-    assert 'POST /contexts/c/packages {"language": "python", "packages": ["PyYAML"]}' in hint
+    assert hint.endswith("package PyYAML. To install it: POST /packages [PyYAML]")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.packages import network_hint
+from engine.packages.network import network_hint
 
 
 @pytest.mark.parametrize(
