@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from traitlets.config import Config
 
-from . import prctl
+from . import pictures, prctl, progress, values
 from .kernel import Kernel
 from .lifetime import die_with_parent, outlive_parent
 from .shell import ZMQInteractiveShell, watch
@@ -44,6 +44,8 @@ def build() -> Kernel:
     _use_interruptible_debugger()
     fork_by_default()
     watch(kernel.interrupts)
+    for libraries in (pictures, progress, values):
+        libraries.watch(shell)
     kernel.prepare(shell)
     builtins.input = kernel.input.raw_input
     getpass.getpass = kernel.input.getpass

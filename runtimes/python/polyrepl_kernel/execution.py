@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from . import values, variables
+from . import variables
 from .cells import Cell
 from .environment import environment
 from .protocol import IOPUB, Request
@@ -63,8 +63,6 @@ class Execution:
     def _prepare(self) -> None:
         shell = self._shell
         self._kernel.packages.refresh()
-        if self._cell.gives_data:
-            values.show_images(self._shell)
         if self._cell.tracks_changes:
             self._before = variables.Snapshot(shell)
         shell._last_traceback = None
@@ -132,6 +130,7 @@ class Execution:
         """Let what registered itself for the end of cells run: this is when figures are shown."""
         _show_figures_first(self._shell.events.callbacks["post_execute"])
         try:
+            self._shell.close_shown_figures()
             self._shell.events.trigger("post_execute")
             if not self._silent:
                 self._shell.events.trigger("post_run_cell", result)

@@ -8,6 +8,7 @@ from IPython.core.formatters import BaseFormatter
 from IPython.core.formatters import DisplayFormatter as _DisplayFormatter
 from IPython.lib import pretty
 
+from . import charting, limits, pictures
 from .values import add_values
 
 # Exact types whose only base is object and that have no _repr_*_ method: unless somebody registered a printer, text is all.
@@ -15,7 +16,7 @@ _PLAIN = frozenset({int, float, complex, str, bytes, list, tuple, dict, set, fro
 # Of these, the ones whose text is their repr, always one line.
 _ONE_LINE = frozenset({int, float, complex, str, bytes})
 _CONTAINERS = frozenset({list, dict})
-_TEXT = "text/plain"
+_TEXT, _PNG, _JPEG = "text/plain", "image/png", "image/jpeg"
 
 
 class DisplayFormatter(_DisplayFormatter):
@@ -33,8 +34,32 @@ class DisplayFormatter(_DisplayFormatter):
                 shown = repr(obj) if kind in _ONE_LINE and _is_shown_by_repr(text, obj, kind) else text(obj)
                 found: tuple[dict[str, Any], dict[str, Any]] = ({} if shown is None else {_TEXT: shown}), {}
                 return self._with_values(obj, *found) if kind in _CONTAINERS else found
-        found = super().format(obj, include=include, exclude=exclude)
-        return found if include or exclude else self._with_values(obj, *found)
+        if include or exclude:
+            return super().format(obj, include=include, exclude=exclude)
+        return self._with_values(obj, *self._for_reader(obj))
+
+    def _for_reader(self, obj: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The bundle as the cell's client wants it: a notebook that of IPython, other clients each picture once, and words."""
+        cell = self.parent.kernel.cells.current()
+        if not cell.reads_items:
+            return super().format(obj)
+        if pictures.is_image(obj):
+            return self._image(obj, cell.limits.item_bytes)
+        bundle, metadata = super().format(obj)
+        if pictures.is_figure(obj):
+            self.parent.note_figure(obj)
+        charting.complete(obj, bundle)
+        return bundle, metadata
+
+    def _image(self, image: Any, most: int | None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """An image of PIL's as PNG, which loses nothing, or as JPEG if that is not possible, or larger than `most` bytes."""
+        bundle, metadata = super().format(image, exclude={_JPEG})
+        if _PNG not in bundle or (most is not None and limits.base64_length(bundle[_PNG]) > most):
+            other, more = super().format(image, include={_JPEG})
+            if _JPEG in other:
+                bundle.pop(_PNG, None)
+                return {**bundle, **other}, {**metadata, **more}
+        return bundle, metadata
 
     def _with_values(
         self, obj: Any, bundle: dict[str, Any], metadata: dict[str, Any]

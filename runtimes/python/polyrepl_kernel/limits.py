@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -176,5 +175,10 @@ def _size(value: Any, pack: Callable[[Any], bytes]) -> int:
     if isinstance(value, str):
         return utf8_length(value)
     if isinstance(value, bytes):
-        return len(base64.b64encode(value))
+        return base64_length(value)
     return len(pack(value))
+
+
+def base64_length(value: bytes | str) -> int:
+    """Return the number of bytes that a value has as base64; a text is that already."""
+    return len(value) if isinstance(value, str) else (len(value) + 2) // 3 * 4

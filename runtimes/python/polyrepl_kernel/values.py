@@ -8,10 +8,11 @@ import datetime
 import math
 import os
 import sys
+from functools import wraps
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from .imports import after_import
+from .imports import on_import
 
 if TYPE_CHECKING:
     from .shell import ZMQInteractiveShell
@@ -119,40 +120,21 @@ class _Jsonable:
         raise TypeError(msg)
 
 
-def show_images(shell: ZMQInteractiveShell) -> None:
-    """Have PIL's images shown when cells that ask for values save them to a file, or show them."""
-    if "PIL.Image" in sys.modules:
-        _wrap(sys.modules["PIL.Image"], shell)
-    else:
-        after_import("PIL.Image", lambda module: _wrap(module, shell))
+def watch(shell: ZMQInteractiveShell) -> None:
+    """Have PIL's images shown when cells that ask for values save them to a file, once PIL is imported."""
+    on_import("PIL.Image", lambda module: _wrap_save(module, shell))
 
 
-def _wrap(module: ModuleType, shell: ZMQInteractiveShell) -> None:
+def _wrap_save(module: ModuleType, shell: ZMQInteractiveShell) -> None:
     image_class: Any = module.Image  # type: ignore[attr-defined]
-    save, show = image_class.save, image_class.show
-    if hasattr(save, "__wrapped__"):
-        return
+    save = image_class.save
 
+    @wraps(save)
     def save_and_display(self: Any, fp: Any, *args: Any, **kwargs: Any) -> None:
         save(self, fp, *args, **kwargs)
         # matplotlib saves its figures through PIL; they are shown anyway.
         is_users = not str(sys._getframe(1).f_globals.get("__name__")).startswith("matplotlib")
         if is_users and isinstance(fp, (str, os.PathLike)) and shell.kernel.cells.current().gives_data:
-            _display(self, shell)
+            shell.display_pub.publish(*shell.display_formatter.format(self))
 
-    def display_or_show(self: Any, *args: Any, **kwargs: Any) -> None:
-        if shell.kernel.cells.current().gives_data:
-            _display(self, shell)
-        else:
-            show(self, *args, **kwargs)
-
-    for name, wrapper in (("save", save_and_display), ("show", display_or_show)):
-        original = getattr(image_class, name)
-        wrapper.__wrapped__ = original  # type: ignore[attr-defined]
-        wrapper.__name__, wrapper.__doc__ = name, original.__doc__
-        setattr(image_class, name, wrapper)
-
-
-def _display(image: Any, shell: ZMQInteractiveShell) -> None:
-    bundle, metadata = shell.display_formatter.format(image)
-    shell.display_pub.publish(bundle, metadata)
+    image_class.save = save_and_display
