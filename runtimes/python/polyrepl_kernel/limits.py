@@ -155,11 +155,18 @@ class StreamBuffer:
             del self._tail[:surplus]
 
 
-def limit_bundle(data: dict[str, Any], limit: int, pack: Callable[[Any], bytes]) -> dict[str, int]:
-    """Take values larger than `limit` out of a MIME bundle, cut its ``text/plain``, and return the bytes left out."""
+def limit_bundle(data: dict[str, Any], limit: int, measure: Callable[[Any], tuple[int, Any]]) -> dict[str, int]:
+    """Take values larger than `limit` out of a MIME bundle, cut its ``text/plain``, and return the bytes left out.
+
+    `measure` returns the size of a value as JSON, and the value to send instead of it."""
     omitted = {}
     for mime, value in list(data.items()):
-        size = _size(value, pack)
+        if isinstance(value, str):
+            size = utf8_length(value)
+        elif isinstance(value, bytes):
+            size = base64_length(value)
+        else:
+            size, data[mime] = measure(value)
         if size <= limit:
             continue
         if mime == "text/plain" and isinstance(value, str):
@@ -169,14 +176,6 @@ def limit_bundle(data: dict[str, Any], limit: int, pack: Callable[[Any], bytes])
             del data[mime]
             omitted[mime] = size
     return omitted
-
-
-def _size(value: Any, pack: Callable[[Any], bytes]) -> int:
-    if isinstance(value, str):
-        return utf8_length(value)
-    if isinstance(value, bytes):
-        return base64_length(value)
-    return len(pack(value))
 
 
 def base64_length(value: bytes | str) -> int:

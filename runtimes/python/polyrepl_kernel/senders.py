@@ -12,7 +12,7 @@ from traitlets import Any as AnyTrait
 
 from . import charting, pictures
 from .limits import limit_bundle
-from .protocol import encode
+from .protocol import measure
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -57,7 +57,7 @@ class _Sender:
         data = content.get("data")
         if data and cell.limits.item_bytes is not None:
             data = content["data"] = dict(data)  # the caller may still own the bundle
-            omitted = limit_bundle(data, cell.limits.item_bytes, encode)
+            omitted = limit_bundle(data, cell.limits.item_bytes, measure)
             if omitted:
                 metadata["omitted"] = omitted
         if self._hooks:
