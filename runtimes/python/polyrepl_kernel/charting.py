@@ -8,7 +8,7 @@ from base64 import b64decode
 from itertools import islice
 from typing import Any
 
-from .previews import is_among, known_type, mro
+from .kinds import is_a
 
 PLOTLY = "application/vnd.plotly.v1+json"
 _VEGA_LITE = "application/vnd.vegalite"
@@ -20,7 +20,11 @@ _LONG = 80  # characters of a title or name
 
 def complete(shown: Any, bundle: dict[str, Any]) -> None:
     """Add to the MIME bundle of a value what its library leaves out; whatever goes wrong, the rest stays as it is."""
-    if _HTML in bundle and _is_altair(shown) and not any(name.startswith(_VEGA_LITE) for name in bundle):
+    if (
+        _HTML in bundle
+        and is_a(shown, "altair", "TopLevelMixin")
+        and not any(name.startswith(_VEGA_LITE) for name in bundle)
+    ):
         try:
             spec = shown.to_dict(context={"pre_transform": False})
             bundle[f"{_VEGA_LITE}.v{_version(spec)}+json"] = spec
@@ -36,11 +40,6 @@ def add_text(bundle: dict[str, Any]) -> None:
             bundle[_TEXT] = _description(bundle[PLOTLY])
         except Exception:
             bundle[_TEXT] = "Plotly figure"
-
-
-def _is_altair(value: Any) -> bool:
-    kinds = mro(type(value))
-    return any(is_among(kind, kinds) for kind in known_type("altair", "TopLevelMixin"))
 
 
 def _version(spec: dict[str, Any]) -> str:

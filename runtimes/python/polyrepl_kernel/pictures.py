@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from .imports import on_import
-from .previews import is_among, known_type, mro
+from .kinds import is_a, is_among, mro
 
 if TYPE_CHECKING:
     from .shell import ZMQInteractiveShell
@@ -85,12 +85,12 @@ class ShownFigures:
 
 def is_figure(value: Any) -> bool:
     """Whether it is a figure of matplotlib's."""
-    return _is_a(value, "matplotlib.figure", "Figure")
+    return is_a(value, "matplotlib.figure", "Figure")
 
 
 def is_image(value: Any) -> bool:
     """Whether it is an image of PIL's."""
-    return _is_a(value, "PIL.Image", "Image")
+    return is_a(value, "PIL.Image", "Image")
 
 
 def is_of_figure(value: Any) -> bool:
@@ -99,7 +99,7 @@ def is_of_figure(value: Any) -> bool:
 
 
 def _is_drawn(value: Any, depth: int) -> bool:
-    if any(_is_a(value, *each) for each in _DRAWN):
+    if any(is_a(value, *each) for each in _DRAWN):
         return True
     return depth < _MAX_DEPTH and any(_is_drawn(each, depth + 1) for each in islice(_parts(value), _FEW))
 
@@ -112,15 +112,9 @@ def _parts(value: Any) -> Iterable[Any]:
     for kind in (list, tuple):
         if is_among(kind, kinds):
             return kind.__iter__(value)
-    if _is_a(value, "pandas", "Series"):
+    if is_a(value, "pandas", "Series"):
         value = value.array.to_numpy()
-    return value.flat if _is_a(value, "numpy", "ndarray") and value.dtype.hasobject else ()
-
-
-def _is_a(value: Any, module: str, *names: str) -> bool:
-    """Whether a value is of a class of a module, which is imported if there are values of it."""
-    kinds = mro(type(value))
-    return any(is_among(kind, kinds) for kind in known_type(module, *names))
+    return value.flat if is_a(value, "numpy", "ndarray") and value.dtype.hasobject else ()
 
 
 def _wrap_show(module: ModuleType, shell: ZMQInteractiveShell) -> None:
