@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
 from typing import Any
 
 from IPython.core import page
@@ -20,13 +21,14 @@ from IPython.utils.process import system
 from traitlets import Any as AnyTrait
 from traitlets import CBool, Instance, Type, default
 
-from . import damage, pictures
+from . import damage, groups, pictures
 from .compiler import CellCompiler
 from .formatting import DisplayFormatter
 from .imports import pose_as_notebook
 from .interrupts import Interrupts, without_kernel_frames
 from .plain import PlainCells
 from .senders import DisplayHook, DisplayPublisher
+from .sources import SourceTB
 
 # That programs have no terminal, as ipykernel says it.
 NO_TERMINAL = {
@@ -97,6 +99,11 @@ class ZMQInteractiveShell(InteractiveShell):
         super().init_instance_attrs()
         transforms = self.input_transformer_manager.cleanup_transforms
         transforms[transforms.index(leading_empty_lines)] = _blank_lines_before_marks
+
+    def init_traceback_handlers(self, custom_exceptions: Any) -> None:
+        """Show the right lines of cells."""
+        super().init_traceback_handlers(custom_exceptions)
+        self.InteractiveTB = SourceTB(mode=self.xmode, theme_name=self.colors, tb_offset=1)
 
     def init_prefilter(self) -> None:
         """Remember the transformations as they are at the start."""
@@ -219,7 +226,19 @@ class ZMQInteractiveShell(InteractiveShell):
             without_kernel_frames(error.__traceback__)
             exc_tuple = (type(error), error, error.__traceback__)
         self._choose_colors()
-        super().showtraceback(exc_tuple, *args, **kwargs)
+        if groups.has_group(error):
+            self._show_group(error, exc_tuple[2] if exc_tuple else error.__traceback__)
+        else:
+            super().showtraceback(exc_tuple, *args, **kwargs)
+
+    def _show_group(self, error: BaseException, frames: TracebackType | None) -> None:
+        self._showtraceback(type(error), error, groups.traceback_of(error, frames, self._name_of_source))
+        if self.call_pdb:
+            self.debugger(force=True)
+
+    def _name_of_source(self, filename: str) -> str:
+        """What IPython's tracebacks call a cell; a file's own name."""
+        return " ".join(self.compile.format_code_name(filename) or (filename,))
 
     def showsyntaxerror(self, *args: Any, **kwargs: Any) -> None:
         """Report an error in the code itself."""
