@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from operator import is_
 from traceback import StackSummary, TracebackException
 from types import TracebackType
 
 import IPython
 
 _OURS = tuple(os.path.dirname(os.path.abspath(path)) + os.sep for path in (IPython.__file__, __file__))
-_MOST_ERRORS = 200  # in a group and the groups within it
+_MOST_ERRORS = 100  # that are shown of a group and the groups within it
+_WIDE, _DEEP = 15, 10  # of each group, and levels: as Python has it
 _MOST_CHAINED = 100
 
 
@@ -33,9 +35,8 @@ def traceback_of(error: BaseException, frames: TracebackType | None, name_of: Ca
     """The lines of the traceback. `name_of` returns the name of a source that users know, such as `Cell In[1]`."""
     kind = type(error).__name__
     try:
-        if isinstance(error, BaseExceptionGroup) and not _is_small(error):
-            return [f"{kind}: {error}", f"(more than {_MOST_ERRORS} errors: look at the group's `exceptions`)"]
-        found = TracebackException(type(error), error, frames, compact=True)
+        shown = _pruned(error, [_MOST_ERRORS]) if isinstance(error, BaseExceptionGroup) else error
+        found = TracebackException(type(shown), shown, frames, compact=True, max_group_width=_WIDE + 1)
         for each in _with_causes(found):
             each.stack = StackSummary.from_list(_named(each.stack, name_of))
         return "".join(found.format()).splitlines()
@@ -43,16 +44,26 @@ def traceback_of(error: BaseException, frames: TracebackType | None, name_of: Ca
         return [f"{kind}: its traceback cannot be shown: {type(failure).__name__}"]
 
 
-def _is_small(group: BaseExceptionGroup[BaseException]) -> bool:
-    waiting: list[BaseException] = [group]
-    count = 0
-    while waiting and count <= _MOST_ERRORS:
-        error = waiting.pop()
-        count += 1
-        if isinstance(error, BaseExceptionGroup):
-            count += max(len(error.exceptions) - _MOST_ERRORS, 0)
-            waiting += error.exceptions[:_MOST_ERRORS]
-    return count <= _MOST_ERRORS
+class MoreErrors(Exception):
+    """Stands for the errors of large groups that are left out."""
+
+    __module__ = "builtins"  # so that it is shown without one
+
+
+def _pruned(group: BaseExceptionGroup[BaseException], left: list[int], depth: int = 0) -> BaseException:
+    """The group itself, or a copy with as many errors as are `left`; Python shows no more of each group than this keeps."""
+    kept: list[BaseException] = []
+    for error in group.exceptions[:_WIDE]:
+        left[0] -= 1
+        if left[0] < 0 or depth == _DEEP:
+            break
+        kept.append(_pruned(error, left, depth + 1) if isinstance(error, BaseExceptionGroup) else error)
+    missing = len(group.exceptions) - len(kept)
+    if not missing and all(map(is_, kept, group.exceptions)):
+        return group
+    message = f"{group.message}, {len(group.exceptions)} errors in all" if missing else group.message
+    more = [MoreErrors(f"{missing} errors are left out here")] if missing else []
+    return BaseExceptionGroup(message, [*kept, *more]).with_traceback(group.__traceback__)
 
 
 def _with_causes(found: TracebackException) -> list[TracebackException]:

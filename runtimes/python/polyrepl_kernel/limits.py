@@ -9,6 +9,7 @@ from typing import Any
 MESSAGE_BYTES = 1 << 20
 _WIDEST_CHARACTER = 4
 _TAIL_SLACK = 1 << 16
+BASE64 = 4 / 3  # characters for a byte
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,10 @@ def _wrap_show(module: ModuleType, shell: ZMQInteractiveShell) -> None:
     def display_or_show(self: Any, *args: Any, **kwargs: Any) -> None:
         cell = shell.kernel.cells.current()
         if cell.reads_items or cell.gives_data:
-            shell.display_pub.publish(*shell.display_formatter.format(self))
+            bundle, metadata = shell.display_formatter.format(self)
+            if bundle.keys() <= {"text/plain"}:  # no file has this mode; PIL shows it in another one, too
+                bundle, metadata = shell.display_formatter.format(self.convert(module.getmodebase(self.mode)))
+            shell.display_pub.publish(bundle, metadata)
         else:
             show(self, *args, **kwargs)
 

@@ -94,11 +94,10 @@ class DisplayHook(_Sender, _DisplayHook):
         self._data: dict[str, Any] = {}
         self._metadata: dict[str, Any] = {}
 
-    def compute_format_data(self, result: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Format the value of a cell."""
+    def fill_exec_result(self, result: Any) -> None:
+        """Take the value itself."""
+        super().fill_exec_result(result)
         self._of_figure = pictures.is_of_figure(result)
-        found: tuple[dict[str, Any], dict[str, Any]] = super().compute_format_data(result)
-        return found
 
     def write_output_prompt(self) -> None:
         """Do nothing: the message carries the count."""

@@ -23,7 +23,7 @@ from traitlets import CBool, Instance, Type, default
 
 from . import damage, groups, pictures
 from .compiler import CellCompiler
-from .formatting import DisplayFormatter
+from .formatting import FORMATS, DisplayFormatter
 from .imports import pose_as_notebook
 from .interrupts import Interrupts, without_kernel_frames
 from .plain import PlainCells
@@ -288,7 +288,7 @@ def watch(interrupts: Interrupts) -> None:
         ZMQInteractiveShell.run_code, ZMQInteractiveShell._run_code, InteractiveShell.run_code
     )
     interrupts.places.runs_hooks(EventManager.trigger)
-    interrupts.places.may_stop(ZMQInteractiveShell.system_piped)
+    interrupts.places.may_stop(ZMQInteractiveShell.system_piped, *FORMATS)
 
 
 InteractiveShellABC.register(ZMQInteractiveShell)
