@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence, Set, ValuesView
 from itertools import islice
 from typing import Any
 
+from .kinds import is_a
+
 _MAX_TAKEN = 1_000_000  # from an iterator, which may have no end
 _LISTS = (Set, Sequence, ValuesView)
 
@@ -42,7 +44,7 @@ def equivalent(value: Any) -> Any:
 
 
 def _of_array(value: Any) -> Any:
-    if getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M") and hasattr(value, "astype"):
+    if is_a(value, "numpy", "ndarray", "generic") and value.dtype.kind in "mM":
         return _dates(value.astype(str).tolist())  # their numbers would say nothing without the unit
     found = value.tolist()
     return float(found) if type(found) is type(value) else found  # a long double has no other number

@@ -28,6 +28,7 @@ _DRAWN = (
     ("matplotlib.animation", "Animation"),
     ("seaborn.axisgrid", "Grid"),
 )
+_PLAIN = frozenset({bool, int, float, complex, str, bytes})
 _FEW = 20  # parts of a value that are looked at
 _MAX_DEPTH = 2
 
@@ -95,7 +96,7 @@ def is_image(value: Any) -> bool:
 
 def is_of_figure(value: Any) -> bool:
     """Whether a value only stands for what was drawn: an artist of matplotlib's, a group of them, seaborn's grids, an animation."""
-    return _PYPLOT in sys.modules and _is_drawn(value, 0)
+    return _PYPLOT in sys.modules and type(value) not in _PLAIN and _is_drawn(value, 0)
 
 
 def _is_drawn(value: Any, depth: int) -> bool:

@@ -236,6 +236,11 @@ class ZMQInteractiveShell(InteractiveShell):
         if self.call_pdb:
             self.debugger(force=True)
 
+    def _format_exception_for_storage(self, exception: BaseException, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Keep for the history what was shown; IPython would make the traceback a second time, of a group with all that is in it."""
+        shown = self.last_error or {"ename": type(exception).__name__, "evalue": _text_of(exception), "traceback": []}
+        return {name: shown[name] for name in ("ename", "evalue", "traceback")}
+
     def _name_of_source(self, filename: str) -> str:
         """What IPython's tracebacks call a cell; a file's own name."""
         return " ".join(self.compile.format_code_name(filename) or (filename,))
