@@ -75,7 +75,8 @@ def _trace(trace: dict[str, Any]) -> str:
         default=0,
     )
     kind = str(trace.get("type") or "scatter")
-    return kind + (f" {json.dumps(name, ensure_ascii=False)}" if name else "") + (f" ({count} points)" if count else "")
+    points = f" ({count} point{'s' if count > 1 else ''})" if count else ""
+    return kind + (f" {json.dumps(name, ensure_ascii=False)}" if name else "") + points
 
 
 def _length(values: Any) -> int:
