@@ -21,7 +21,7 @@ from IPython.utils.process import system
 from traitlets import Any as AnyTrait
 from traitlets import CBool, Instance, Type, default
 
-from . import damage, groups, pictures
+from . import damage, formatting, groups, pictures, progress, values
 from .compiler import CellCompiler
 from .formatting import FORMATS, DisplayFormatter
 from .imports import pose_as_notebook
@@ -104,6 +104,8 @@ class ZMQInteractiveShell(InteractiveShell):
         """Show the right lines of cells."""
         super().init_traceback_handlers(custom_exceptions)
         self.InteractiveTB = SourceTB(mode=self.xmode, theme_name=self.colors, tb_offset=1)
+        around = {module.__file__ for module in (formatting, pictures, progress, values)}
+        self.InteractiveTB.hidden = frozenset({*around, ZMQInteractiveShell.enable_matplotlib.__code__})
 
     def init_prefilter(self) -> None:
         """Remember the transformations as they are at the start."""

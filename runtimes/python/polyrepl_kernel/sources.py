@@ -9,18 +9,21 @@ from typing import Any
 
 from IPython.core.ultratb import AutoFormattedTB
 
-from .formatting import FORMATS
-
-_HIDDEN = frozenset(each.__code__ for each in FORMATS)  # around the user's own methods, such as a `__repr__`
-
 
 class SourceTB(AutoFormattedTB):
     """IPython's tracebacks. For a frame of a cell IPython asks `inspect`, which knows functions only and gives the source of another
     one otherwise; and it takes the line where the frame is by now, which may be in a `finally`."""
 
+    hidden: frozenset[CodeType | str] = frozenset()
+    """Code, and names of files, around what users and libraries have written; it is not shown."""
+
     def get_records(self, etb: TracebackType, context: int, tb_offset: int) -> list[Any]:
         """The frames to show."""
-        records = [each for each in super().get_records(etb, context, tb_offset) if each.code not in _HIDDEN]
+        records = [
+            each
+            for each in super().get_records(etb, context, tb_offset)
+            if not {each.code, each.filename} & self.hidden
+        ]
         lines = _lines_of(etb)
         for record in records:
             if record._sd is None and lines[record.frame]:  # without stack_data, as all cells are
