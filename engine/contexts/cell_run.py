@@ -172,6 +172,8 @@ class CellRun:
             metadata["env_vars"] = request.options.env_vars
         if kernel.honours("output_limits"):
             metadata["output_limits"] = self._settings.kernel_limits
+        if kernel.honours("items"):
+            metadata["items"] = True
         if request.options.variables:
             metadata["changes"] = True
         if request.options.data and kernel.honours("data"):

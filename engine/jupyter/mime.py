@@ -46,16 +46,18 @@ def to_item(
     is_primary: bool,
     metadata: Mapping[str, Any] | None = None,
     max_value_bytes: int | None = None,
+    max_bytes: int | None = None,
 ) -> tuple[Item, int]:
     """Make an item of a MIME bundle; returns it with its size in bytes. JSON stays as it came, and is not parsed.
 
     A value above `max_value_bytes`, or with more than a million lists and objects, is left out and listed in the item's `omitted`
-    (the bundle's metadata as "metadata"), next to what the kernel itself left out (`metadata["omitted"]`, see runtimes/README.md)."""
+    (the bundle's metadata as "metadata"), next to what the kernel itself left out (`metadata["omitted"]`, see runtimes/README.md).
+    Of values that together exceed `max_bytes` the largest are left out, until the rest fits."""
     item = Item(is_primary=is_primary)
     rest = dict(metadata) if metadata else {}
     omitted = _sizes(rest.pop("omitted")) if "omitted" in rest else {}
     extra: dict[str, Any] = {}
-    total = 0
+    sizes: dict[str, int] = {}
     for mime_type, raw in data.items():
         if type(raw) is str and mime_type in _TEXTS:
             value, size = raw, utf8_size(raw)
@@ -67,21 +69,32 @@ def to_item(
         if max_value_bytes is not None and size > max_value_bytes:
             omitted[mime_type] = size
             continue
-        total += size
+        sizes[mime_type] = size
         field = FIELDS.get(mime_type)
         if field is None or (mime_type in OBJECTS and not _is_object(value)):
             extra[mime_type] = value
         else:
             setattr(item, field, value)
-    if extra:
-        item.extra = extra
+    total = sum(sizes.values())
+    while max_bytes is not None and total > max_bytes:
+        largest = max(sizes, key=sizes.__getitem__)
+        omitted[largest] = sizes.pop(largest)
+        total -= omitted[largest]
+        if largest in extra:
+            del extra[largest]
+        else:
+            setattr(item, FIELDS[largest], UNSET)
     if rest:
         size = len(encode(rest, _encoder))
-        if max_value_bytes is not None and size > max_value_bytes:
+        if (max_value_bytes is not None and size > max_value_bytes) or (
+            max_bytes is not None and total + size > max_bytes
+        ):
             omitted["metadata"] = size
         else:
             item.metadata = rest
             total += size
+    if extra:
+        item.extra = extra
     if omitted:
         item.omitted = omitted
     return item, total

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from engine.jupyter import to_item, utf8_size
 from engine.models import Event, Item, ItemAdded, ItemUpdated, Truncation, stored
+from engine.output.primary import primary_of
 from engine.output.terminal import Terminal, moves_cursor
 
 _MOST_EVENTS = 10  # of one update
@@ -148,8 +149,13 @@ class _Entry:
     shown: _Shown
     is_primary: bool
     display_id: str | None
+    of_figure: bool = False
     in_tail: bool = False
     held: bool = False
+
+    @property
+    def item(self) -> Item:
+        return self.shown.item
 
 
 @dataclass(slots=True, eq=False)
@@ -191,11 +197,17 @@ class ItemBuffer:
         yield from self._tail
 
     def add(
-        self, data: dict[str, Any], metadata: dict[str, Any], *, is_primary: bool, display_id: str | None
+        self,
+        data: dict[str, Any],
+        metadata: dict[str, Any],
+        *,
+        is_primary: bool,
+        display_id: str | None,
+        of_figure: bool = False,
     ) -> list[Event]:
         """Take a new item; returns its event, or none while it is held."""
         item, size = self._item(data, metadata, is_primary=is_primary, room=self._tail_room)
-        entry = _Entry(self._next_index, _Shown(item, size), is_primary, display_id)
+        entry = _Entry(self._next_index, _Shown(item, size), is_primary, display_id, of_figure)
         self._next_index += 1
         self._total += 1
         self._total_bytes += size + _omitted_bytes(item)
@@ -283,11 +295,7 @@ class ItemBuffer:
     def _item(self, data: dict[str, Any], metadata: dict[str, Any], *, is_primary: bool, room: int) -> tuple[Item, int]:
         """An item of at most `room` bytes: values that do not fit are left out, and listed in it."""
         limit = min(self._limits.item_share, room)
-        item, size = to_item(data, is_primary=is_primary, metadata=metadata, max_value_bytes=limit)
-        if size > room:  # each value fits, all of them do not
-            item, size = to_item(
-                data, is_primary=is_primary, metadata=metadata, max_value_bytes=room // (len(data) + 1)
-            )
+        item, size = to_item(data, is_primary=is_primary, metadata=metadata, max_value_bytes=limit, max_bytes=room)
         self._cut = self._cut or item.omitted is not UNSET
         return item, size
 
@@ -309,23 +317,15 @@ class ItemBuffer:
         return [ItemAdded(index=entry.index, item=_item_of(entry)) for entry in held]
 
     def primary_index(self) -> int | UnsetType:
-        entry = self._primary()
+        entry = primary_of(self._entries())
         return entry.index if entry else UNSET
-
-    def _primary(self) -> _Entry | None:
-        """The last execute_result, or the last item where there is none."""
-        last: _Entry | None = None
-        for entry in self._entries():
-            if last is None or entry.is_primary or not last.is_primary:
-                last = entry
-        return last
 
     def items(self) -> list[Item]:
         """What is kept, as it came: primary are the values of expressions, and nothing else."""
         return [_item_of(entry) for entry in self._entries()]
 
     def result(self) -> list[Item]:
-        primary = self._primary()
+        primary = primary_of(self._entries())
         return [_marked(entry.shown.item, is_primary=entry is primary) for entry in self._entries()]
 
     def truncation(self) -> Truncation | None:

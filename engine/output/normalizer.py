@@ -1,6 +1,6 @@
 """From Jupyter messages to events and a result: pure, fed with messages in the order they came.
 
-The rules: at most one item is primary, the execute_result, or the last display where there is none; a display_id's update
+The rules: at most one item is primary (see primary.py); a display_id's update
 replaces its item; clear_output clears the items and leaves the logs; limits keep the first and the last half and count the rest."""
 
 from __future__ import annotations
@@ -163,6 +163,7 @@ class Normalizer:
             _item_metadata(content, message),
             is_primary=is_primary,
             display_id=_display_id(content),
+            of_figure=is_primary and bool(message.metadata) and message.metadata.get("of_figure") is True,
         )
 
     def _update(self, message: Message) -> list[Event]:

@@ -37,6 +37,9 @@ _ALWAYS = [
     # The same libraries run in both; where they are installed, and in which version, is not to be in the document.
     (re.compile(r"[~/][^\s\"':]{0,200}/(?:site-packages|lib/python3\.\d+)/"), "<lib>/"),
     (re.compile(r"(<lib>/\S+\.py):\d+"), r"\1:<line>"),
+    (re.compile(r"(<lib>/\S+\.py\\?\", line )\d+"), r"\1<line>"),
+    # Versions of Python point at different parts of a line in the traceback of a group.
+    (re.compile(r"^\S+[ |]+\| +[~^]+\n|\\n[ |]+\| +[~^]+(?=\\n)", re.MULTILINE), ""),
 ]
 # The first line of a traceback's frame that is the kernel's own code
 _KERNEL_FRAME = re.compile(r"File \S*/(?:ipykernel|polyrepl_kernel)/\w+\.py:\d+, in ")

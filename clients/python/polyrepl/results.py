@@ -86,12 +86,12 @@ class Result(models.Result):
 
     @property
     def primary(self) -> Item | None:
-        """The value of the code's last expression, or else its last display."""
+        """The figure that the code draws, or the value of its last expression, or else its last display."""
         return next((item for item in self.items if item.is_primary), None)
 
     @property
     def text(self) -> str | None:
-        """The text of the value, if there is one."""
+        """The text of the primary item, if it has one."""
         item = self.primary
         return item.text if item is not None and isinstance(item.text, str) else None
 

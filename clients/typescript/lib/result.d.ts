@@ -22,9 +22,9 @@ export declare class Result implements ResultFields {
     readonly unchecked?: string;
     constructor(fields: ResultFields);
     get isOk(): boolean;
-    /** The value of the code's last expression, or else its last display. */
+    /** The figure that the code draws, or the value of its last expression, or else its last display. */
     get primary(): Item | undefined;
-    /** The text of the value, if there is one. */
+    /** The text of the primary item, if it has one. */
     get text(): string | undefined;
     get stdout(): string;
     get stderr(): string;

@@ -8,11 +8,11 @@ export class Result {
     get isOk() {
         return this.status === 'ok';
     }
-    /** The value of the code's last expression, or else its last display. */
+    /** The figure that the code draws, or the value of its last expression, or else its last display. */
     get primary() {
         return this.items.find((item) => item.is_primary);
     }
-    /** The text of the value, if there is one. */
+    /** The text of the primary item, if it has one. */
     get text() {
         return this.primary?.text;
     }

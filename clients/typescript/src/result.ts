@@ -39,12 +39,12 @@ export class Result implements ResultFields {
     return this.status === 'ok';
   }
 
-  /** The value of the code's last expression, or else its last display. */
+  /** The figure that the code draws, or the value of its last expression, or else its last display. */
   get primary(): Item | undefined {
     return this.items.find((item) => item.is_primary);
   }
 
-  /** The text of the value, if there is one. */
+  /** The text of the primary item, if it has one. */
   get text(): string | undefined {
     return this.primary?.text;
   }

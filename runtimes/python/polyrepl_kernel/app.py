@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from traitlets.config import Config
 
-from . import prctl
+from . import pictures, prctl, progress, values
 from .cell_loops import run_loops_of_cells
 from .glyphs import tell_missing_glyphs_once
 from .kernel import Kernel
@@ -48,6 +48,8 @@ def build() -> Kernel:
     run_loops_of_cells(kernel)
     tell_missing_glyphs_once(shell)
     watch(kernel.interrupts)
+    for libraries in (pictures, progress, values):
+        libraries.watch(shell)
     kernel.prepare(shell)
     builtins.input = kernel.input.raw_input
     getpass.getpass = kernel.input.getpass

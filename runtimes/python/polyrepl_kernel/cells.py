@@ -31,6 +31,7 @@ class Cell:
         "idents",
         "limits",
         "raw_header",
+        "reads_items",
         "tracks_changes",
     )  # fmt: skip
 
@@ -44,6 +45,7 @@ class Cell:
         self.allow_stdin = False
         self.tracks_changes = False
         self.gives_data = False
+        self.reads_items = False
         self.colors = False
         self.after_interrupt = False
         self.ended = False
@@ -61,6 +63,7 @@ class Cell:
         cell.limits = OutputLimits.from_metadata(metadata.pop("output_limits", None))
         cell.tracks_changes = metadata.pop("changes", False) is True
         cell.gives_data = metadata.pop("data", False) is True
+        cell.reads_items = metadata.pop("items", False) is True
         cell.colors = metadata.pop("colors", False) is True
         cell.after_interrupt = metadata.pop("after_interrupt", False) is True
         cell.allow_stdin = bool(request.content.get("allow_stdin", False))

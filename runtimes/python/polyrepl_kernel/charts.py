@@ -378,16 +378,16 @@ def _rows(offsets: Any) -> list[tuple[float, float]]:
 def _told(values: Any) -> list[Any]:
     kind = getattr(getattr(values, "dtype", None), "kind", "O")
     if kind == "M":
-        return [str(value) for value in values.astype("datetime64[s]")]
+        return [None if text == "NaT" else text for text in values.astype("datetime64[s]").astype(str).tolist()]
     plain = values.tolist() if kind in "fiub" else list(values)
     return [_told_value(value) for value in plain]
 
 
 def _told_value(value: Any) -> Any:
-    if isinstance(value, str):
-        return value
+    if value is None or isinstance(value, str):
+        return value  # what is masked is None
     if hasattr(value, "isoformat"):
-        return value.isoformat()
+        return value.isoformat() if value == value else None  # pandas' NaT differs from itself
     try:
         return _number(value)
     except (TypeError, ValueError):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from . import children, values, variables
+from . import children, variables
 from .cells import Cell
 from .environment import environment
 from .protocol import IOPUB, Request
@@ -65,8 +65,6 @@ class Execution:
     def _prepare(self) -> None:
         shell = self._shell
         self._kernel.packages.refresh()
-        if self._cell.gives_data:
-            values.show_images(self._shell)
         if self._cell.tracks_changes:
             self._before = variables.Snapshot(shell)
         shell._last_traceback = None
@@ -134,6 +132,7 @@ class Execution:
         """Let what registered itself for the end of cells run: this is when figures are shown."""
         _show_figures_first(self._shell.events.callbacks["post_execute"])
         try:
+            self._shell.close_shown_figures()
             self._shell.events.trigger("post_execute")
             if not self._silent:
                 self._shell.events.trigger("post_run_cell", result)

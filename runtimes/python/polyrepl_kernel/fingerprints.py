@@ -10,7 +10,8 @@ from types import BuiltinFunctionType, FunctionType, GetSetDescriptorType
 from typing import Any
 
 from .deadlines import Deadlines, Expired
-from .previews import class_namespace, is_among, kind_of, known_type, mro
+from .kinds import is_among, known_type, mro
+from .previews import class_namespace, kind_of
 
 _ENDS = 128  # entries looked at on either end of a container
 _TEXT = 512  # characters of a longer text that are compared

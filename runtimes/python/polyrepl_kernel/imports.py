@@ -18,21 +18,22 @@ class _AfterImport(MetaPathFinder):
     """Does something with some modules when they have been imported."""
 
     def __init__(self) -> None:
-        self.actions: dict[str, Action] = {}
+        self.actions: dict[str, tuple[Action, ...]] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Find one of the modules as Python does."""
-        act = self.actions.get(fullname)
-        spec = PathFinder.find_spec(fullname, path, target) if act else None
-        if act is None or spec is None or spec.loader is None:
+        actions = self.actions.get(fullname)
+        spec = PathFinder.find_spec(fullname, path, target) if actions else None
+        if actions is None or spec is None or spec.loader is None:
             return None
         execute = spec.loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
             execute(module)
-            act(module)
+            for act in actions:
+                act(module)
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
@@ -43,9 +44,16 @@ _finder = _AfterImport()
 
 def after_import(name: str, act: Action) -> None:
     """Call `act` with the module of that name each time it has been imported."""
-    _finder.actions[name] = act
+    _finder.actions[name] = (*_finder.actions.get(name, ()), act)
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
+
+
+def on_import(name: str, act: Action) -> None:
+    """Call `act` with the module of that name: now if it is there, and each time it has been imported."""
+    if name in sys.modules:
+        act(sys.modules[name])
+    after_import(name, act)
 
 
 class _ShellModule(ModuleType):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 MESSAGE_BYTES = 1 << 20
 _WIDEST_CHARACTER = 4
 _TAIL_SLACK = 1 << 16
+BASE64 = 4 / 3  # characters for a byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +163,18 @@ class StreamBuffer:
             del self._tail[:surplus]
 
 
-def limit_bundle(data: dict[str, Any], limit: int, pack: Callable[[Any], bytes]) -> dict[str, int]:
-    """Take values larger than `limit` out of a MIME bundle, cut its ``text/plain``, and return the bytes left out."""
+def limit_bundle(data: dict[str, Any], limit: int, measure: Callable[[Any], tuple[int, Any]]) -> dict[str, int]:
+    """Take values larger than `limit` out of a MIME bundle, cut its ``text/plain``, and return the bytes left out.
+
+    `measure` returns the size of a value as JSON, and the value to send instead of it."""
     omitted = {}
     for mime, value in list(data.items()):
-        size = _size(value, pack)
+        if isinstance(value, str):
+            size = utf8_length(value)
+        elif isinstance(value, bytes):
+            size = base64_length(value)
+        else:
+            size, data[mime] = measure(value)
         if size <= limit:
             continue
         if mime == "text/plain" and isinstance(value, str):
@@ -179,9 +186,6 @@ def limit_bundle(data: dict[str, Any], limit: int, pack: Callable[[Any], bytes])
     return omitted
 
 
-def _size(value: Any, pack: Callable[[Any], bytes]) -> int:
-    if isinstance(value, str):
-        return utf8_length(value)
-    if isinstance(value, bytes):
-        return len(base64.b64encode(value))
-    return len(pack(value))
+def base64_length(value: bytes | str) -> int:
+    """Return the number of bytes that a value has as base64; a text is that already."""
+    return len(value) if isinstance(value, str) else (len(value) + 2) // 3 * 4

@@ -14,6 +14,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, Modul
 from typing import Any
 
 from .deadlines import Deadlines, Expired
+from .kinds import is_among, known_type, mro
 
 MAX_PREVIEW = 120
 MAX_TYPE = 200
@@ -48,25 +49,10 @@ _TEXTS = {id(kind) for kind in (str, bytes, bytearray)}
 _SIZED = {*_SEQUENCES, *_MAPPINGS, *_TEXTS, id(range)} - {id(Counter)}  # a Counter's methods can be replaced
 _BUILTIN = {*_SIZED, *_SIMPLE, id(int)}
 
-_get_mro = type.__dict__["__mro__"].__get__
 _get_name = type.__dict__["__qualname__"].__get__
 _get_module = type.__dict__["__module__"].__get__
 _get_namespace = type.__dict__["__dict__"].__get__
 _module_dict = ModuleType.__dict__["__dict__"].__get__
-
-
-def known_type(module_name: str, *names: str) -> tuple[type, ...]:
-    """Classes of a module that the user has imported; none where it is not there. Never imports."""
-    module = sys.modules.get(module_name)
-    if type(module) is not ModuleType:
-        return ()
-    found = (module.__dict__.get(name) for name in names)
-    return tuple(each for each in found if is_among(type, mro(type(each))))
-
-
-def is_among(kind: type, kinds: Iterable[type]) -> bool:
-    """Whether a class is one of these."""
-    return any(kind is each for each in kinds)
 
 
 def type_name(kind: type) -> str:
@@ -79,12 +65,6 @@ def type_name(kind: type) -> str:
     if type(module) is not str or module == "builtins":
         return name[:MAX_TYPE]
     return f"{plain(module)}.{name}"[:MAX_TYPE]
-
-
-def mro(kind: type) -> tuple[type, ...]:
-    """The method resolution order as the interpreter uses it."""
-    found: tuple[type, ...] = _get_mro(kind)
-    return found
 
 
 def class_namespace(kind: type) -> Any:

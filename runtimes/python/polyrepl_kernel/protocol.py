@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
-import math
 import os
 from collections.abc import Sequence
 from time import gmtime, strftime
 from typing import Any
 
 from . import clock
+from .equivalents import cleaned, equivalent, is_iterator
 
 VERSION = "5.4"
 EMPTY = b"{}"
@@ -128,34 +127,28 @@ class Session:
 
 
 def encode(value: Any) -> bytes:
-    """Make JSON of anything that libraries put into messages: bytes become base64, what JSON cannot say its text."""
+    """Make JSON of anything that libraries put into messages: see equivalents.py."""
+    return _encoded(value)[0]
+
+
+def measure(value: Any) -> tuple[int, Any]:
+    """Return the number of bytes that a value has as JSON, and the value to encode: where it held an iterator, another one."""
+    raw, value = _encoded(value)
+    return len(raw), value
+
+
+def _encoded(value: Any) -> tuple[bytes, Any]:
     if orjson is not None:
         try:
-            return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS)
+            return orjson.dumps(value, default=_at_once, option=orjson.OPT_NON_STR_KEYS), value
         except (TypeError, ValueError, RecursionError):
-            pass  # a lone surrogate, a large integer, a subclass of str as a key: the slow way can
-    return json.dumps(_clean(value), ensure_ascii=True, separators=(",", ":")).encode()
+            pass  # a lone surrogate, a large integer, a subclass of str as a key, an iterator: the slow way can
+    value = cleaned(value)
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode(), value
 
 
-def _plain(value: Any) -> Any:
-    """An equivalent of `value` that JSON has, as Jupyter's own clean-up chooses it."""
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return base64.b64encode(value).decode()
-    if isinstance(value, (set, frozenset, tuple)) or hasattr(value, "__next__"):
-        return list(value)
-    for kind, methods in ((int, ("__index__",)), (float, ("__float__",))):
-        if all(hasattr(type(value), name) for name in methods):
-            return kind(value)
-    return str(value)
-
-
-def _clean(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else repr(value)
-    if isinstance(value, dict):
-        return {str(key): _clean(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_clean(entry) for entry in value]
-    return _clean(_plain(value))
+def _at_once(value: Any) -> Any:
+    """What orjson takes instead of `value`. Raises TypeError for an iterator, which only the last attempt may read."""
+    if is_iterator(value):
+        raise TypeError
+    return equivalent(value)

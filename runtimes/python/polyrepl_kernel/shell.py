@@ -1,4 +1,4 @@
-"""The shell that runs user code: IPython's, with senders that turn what it shows into messages."""
+"""The shell that runs user code: IPython's, with what a kernel changes in it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import asyncio
 import inspect
 import os
 import sys
-import threading
 import warnings
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import Any
 
 from IPython.core import page
 from IPython.core.autocall import ZMQExitAutocall
-from IPython.core.displayhook import DisplayHook as _DisplayHook
-from IPython.core.displaypub import DisplayPublisher as _DisplayPublisher
 from IPython.core.events import EventManager
 from IPython.core.inputtransformer2 import leading_empty_lines
 from IPython.core.interactiveshell import InteractiveShell, InteractiveShellABC
@@ -24,21 +21,16 @@ from IPython.utils.process import system
 from traitlets import Any as AnyTrait
 from traitlets import CBool, Instance, Type, default
 
-from . import children, damage
+from . import children, damage, formatting, groups, pictures, progress, values
 from .compiler import CellCompiler
-from .formatting import DisplayFormatter
+from .formatting import FORMATS, DisplayFormatter
 from .imports import pose_as_notebook
 from .interrupts import Interrupts, without_kernel_frames
-from .limits import limit_bundle
 from .plain import PlainCells
-from .protocol import encode
+from .senders import DisplayHook, DisplayPublisher
 from .signals import without_handlers
-from .tracebacks import BoundedTB
+from .sources import SourceTB
 
-if TYPE_CHECKING:
-    from .kernel import Kernel
-
-Hook = Callable[[dict[str, Any]], dict[str, Any] | None]
 # That programs have no terminal, as ipykernel says it.
 NO_TERMINAL = {
     "TERM": "xterm-color",
@@ -48,123 +40,6 @@ NO_TERMINAL = {
     "PAGER": "cat",
     "GIT_PAGER": "cat",
 }
-
-
-class _Sender:
-    """What the display hook and the display publisher share: libraries may change, or take, what is about to be sent."""
-
-    kernel: Kernel
-
-    @property
-    def _hooks(self) -> list[Hook]:
-        hooks = self.__dict__.get("_polyrepl_hooks")
-        if hooks is None:
-            hooks = self.__dict__["_polyrepl_hooks"] = threading.local()
-        found: list[Hook] = hooks.__dict__.setdefault("list", [])
-        return found
-
-    def register_hook(self, hook: Hook) -> None:
-        """Let `hook` see every message of this thread; it returns the message to send, or None to keep it."""
-        self._hooks.append(hook)
-
-    def unregister_hook(self, hook: Hook) -> bool:
-        """Remove a hook; returns whether it was there."""
-        try:
-            self._hooks.remove(hook)
-        except ValueError:
-            return False
-        return True
-
-    @property
-    def parent_header(self) -> dict[str, Any]:
-        """The header of the request on whose behalf the caller runs."""
-        return self.kernel.cells.current().header
-
-    def _send(self, msg_type: str, content: dict[str, Any]) -> None:
-        kernel = self.kernel
-        cell = kernel.cells.current()
-        metadata: dict[str, Any] = {}
-        data = content.get("data")
-        if data and cell.limits.item_bytes is not None:
-            data = content["data"] = dict(data)  # the caller may still own the bundle
-            omitted = limit_bundle(data, cell.limits.item_bytes, encode)
-            if omitted:
-                metadata["omitted"] = omitted
-        if self._hooks:
-            message: dict[str, Any] | None = {
-                "header": {"msg_type": msg_type, "session": kernel.outbox.session.id, "username": "kernel"},
-                "msg_type": msg_type,
-                "parent_header": cell.header,
-                "metadata": metadata,
-                "content": content,
-            }
-            for hook in list(self._hooks):
-                message = hook(message)
-                if message is None:
-                    return
-            content, metadata = message["content"], message.get("metadata") or {}
-        # The value of a cell is followed by its reply; anything else may stand alone for a while.
-        kernel.outbox.publish(msg_type, content, metadata=metadata, hold=msg_type == "execute_result")
-
-
-class DisplayHook(_Sender, _DisplayHook):
-    """Sends the value of a cell."""
-
-    kernel = AnyTrait()
-    is_sending = False
-
-    def quiet(self) -> bool:
-        """Whether the cell ends with a semicolon; it is not tokenized where it has none."""
-        sources = self.shell.history_manager.input_hist_parsed
-        return bool(sources) and ";" in sources[-1] and bool(super().quiet())
-
-    def start_displayhook(self) -> None:
-        """Begin: an error from now on means that the value could not be shown."""
-        self.is_sending = True
-        self._data: dict[str, Any] = {}
-        self._metadata: dict[str, Any] = {}
-
-    def write_output_prompt(self) -> None:
-        """Do nothing: the message carries the count."""
-
-    def write_format_data(self, format_dict: dict[str, Any], md_dict: dict[str, Any] | None = None) -> None:
-        """Take the formatted value."""
-        self._data, self._metadata = format_dict, md_dict or {}
-
-    def finish_displayhook(self) -> None:
-        """Send the value."""
-        self.kernel.outbox.flush_streams()
-        if self._data:
-            content = {"execution_count": self.prompt_count, "data": self._data, "metadata": self._metadata}
-            self._send("execute_result", content)
-        self.is_sending = False
-
-
-class DisplayPublisher(_Sender, _DisplayPublisher):
-    """Sends what a cell displays."""
-
-    kernel = AnyTrait()
-
-    def publish(  # type: ignore[override]
-        self,
-        data: dict[str, Any],
-        metadata: dict[str, Any] | None = None,
-        *,
-        transient: dict[str, Any] | None = None,
-        update: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        """Send a MIME bundle (messaging protocol, "Display data")."""
-        self.kernel.outbox.flush_streams()
-        metadata = {} if metadata is None else metadata
-        self._validate_data(data, metadata)
-        content = {"data": data, "metadata": metadata, "transient": transient or {}}
-        self._send("update_display_data" if update else "display_data", content)
-
-    def clear_output(self, wait: bool = False) -> None:
-        """Send clear_output."""
-        self.kernel.outbox.flush_streams()
-        self._send("clear_output", {"wait": wait})
 
 
 class ZMQInteractiveShell(InteractiveShell):
@@ -180,6 +55,8 @@ class ZMQInteractiveShell(InteractiveShell):
     keepkernel_on_exit: bool | None = True
 
     last_error: dict[str, Any] | None = None
+
+    _figures: pictures.ShownFigures | None = None  # of this cell
 
     _last_traceback: list[str] | None
     _last_traceback_during_displayhook = False
@@ -225,9 +102,11 @@ class ZMQInteractiveShell(InteractiveShell):
         transforms[transforms.index(leading_empty_lines)] = _blank_lines_before_marks
 
     def init_traceback_handlers(self, custom_exceptions: Any) -> None:
-        """Bound the length of tracebacks."""
+        """Show the right lines of cells, and tracebacks of bounded length."""
         super().init_traceback_handlers(custom_exceptions)
-        self.InteractiveTB = BoundedTB(mode=self.xmode, theme_name=self.colors, tb_offset=1)
+        self.InteractiveTB = SourceTB(mode=self.xmode, theme_name=self.colors, tb_offset=1)
+        around = {module.__file__ for module in (formatting, pictures, progress, values)}
+        self.InteractiveTB.hidden = frozenset({*around, ZMQInteractiveShell.enable_matplotlib.__code__})
 
     def init_prefilter(self) -> None:
         """Remember the transformations as they are at the start."""
@@ -267,6 +146,23 @@ class ZMQInteractiveShell(InteractiveShell):
         kind = {"magic_kind": "line"} if "magic_kind" in inspect.signature(register).parameters else {}
         for name in ("clear", "cls", "connect_info", "ed", "edit", "less", "man", "more", "qtconsole", "autosave"):
             register(name, f"{__package__}.magics", **kind)
+
+    def note_figure(self, figure: Any) -> None:
+        """Take down that the cell has shown a figure, as it is now."""
+        self._figures = self._figures or pictures.ShownFigures()
+        self._figures.note(figure)
+
+    def close_shown_figures(self) -> None:
+        """Close the figures that the cell has shown itself, at its end."""
+        figures, self._figures = self._figures, None
+        if figures is not None:
+            figures.close()
+
+    def enable_matplotlib(self, gui: str | None = None) -> tuple[Any, Any]:
+        """Choose a backend of matplotlib; for a client that reads items, none that shows nothing."""
+        is_hidden = pictures.is_backend_without_display(gui) and self.kernel.cells.current().reads_items
+        chosen: tuple[Any, Any] = super().enable_matplotlib("inline" if is_hidden else gui)
+        return chosen
 
     def enable_gui(self, gui: str | None = None) -> None:
         """Accept the absence of a GUI, which is all that there is. Raises NotImplementedError for a toolkit's name."""
@@ -336,7 +232,24 @@ class ZMQInteractiveShell(InteractiveShell):
                 without_kernel_frames(frames)
             exc_tuple = (type(error), error, frames)
         self._choose_colors()
-        super().showtraceback(exc_tuple, *args, **kwargs)
+        if groups.has_group(error):
+            self._show_group(error, exc_tuple[2] if exc_tuple else error.__traceback__)
+        else:
+            super().showtraceback(exc_tuple, *args, **kwargs)
+
+    def _show_group(self, error: BaseException, frames: TracebackType | None) -> None:
+        self._showtraceback(type(error), error, groups.traceback_of(error, frames, self._name_of_source))
+        if self.call_pdb:
+            self.debugger(force=True)
+
+    def _format_exception_for_storage(self, exception: BaseException, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Keep for the history what was shown; IPython would make the traceback a second time, of a group with all that is in it."""
+        shown = self.last_error or {"ename": type(exception).__name__, "evalue": _text_of(exception), "traceback": []}
+        return {name: shown[name] for name in ("ename", "evalue", "traceback")}
+
+    def _name_of_source(self, filename: str) -> str:
+        """What IPython's tracebacks call a cell; a file's own name."""
+        return " ".join(self.compile.format_code_name(filename) or (filename,))
 
     def _interrupt_for(self, error: BaseException | None) -> BaseException | None:
         """What a cancellation of the running cell stands for."""
@@ -388,7 +301,7 @@ def watch(interrupts: Interrupts) -> None:
         ZMQInteractiveShell.run_code, ZMQInteractiveShell._run_code, InteractiveShell.run_code
     )
     interrupts.places.runs_hooks(EventManager.trigger)
-    interrupts.places.may_stop(ZMQInteractiveShell.system_piped)
+    interrupts.places.may_stop(ZMQInteractiveShell.system_piped, *FORMATS)
 
 
 InteractiveShellABC.register(ZMQInteractiveShell)

@@ -54,6 +54,70 @@ def test_the_value_is_primary_beside_a_plot(python: Repl) -> None:
     assert items[1]["text"] == "'the value'"
 
 
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        "plt.plot([1, 4, 9])",
+        "plt.pie([1, 2])",
+        "plt.xlim(0, 1)",
+        "pd.DataFrame({'a': [1, 2]}).plot()",
+        "plt.subplots(2)",
+    ],
+)
+def test_the_figure_is_the_answer_of_a_cell_that_draws(python: Repl, drawing: str) -> None:
+    value, figure = python.run(f"{MATPLOTLIB}import pandas as pd\n{drawing}")["items"]
+    assert (value["is_primary"], figure["is_primary"]) == (False, True)
+    assert value.keys() == {"is_primary", "text"}
+    assert image_size(figure["png"])[0] > 100
+
+
+def test_the_figure_is_the_answer_also_where_its_axes_are_named_last(client: Client, python: Repl) -> None:
+    result = python.run(MATPLOTLIB + "ax = plt.subplot(); plt.show()\nax")
+    assert [item["is_primary"] for item in result["items"]] == [True, False]
+    assert list(client.follow(result["execution_id"]))[-1]["primary_index"] == 0
+
+
+def test_a_figure_as_the_value_is_one_picture(python: Repl) -> None:
+    item = only(python.run(MATPLOTLIB + "fig, ax = plt.subplots(); ax.plot([1, 2])\nfig")["items"])
+    assert item["is_primary"]
+    assert "png" in item
+
+
+def test_figures_are_shown_after_agg_was_chosen(python: Repl) -> None:
+    python.run("import matplotlib\nmatplotlib.use('Agg')")
+    assert "png" in only(python.run(MATPLOTLIB + "plt.plot([1, 2]); plt.show()")["items"])
+
+
+def test_progress_is_one_line_and_no_item(python: Repl) -> None:
+    result = python.run("from tqdm.auto import tqdm\nfor n in tqdm(range(20)): pass")
+    assert result["items"] == []
+    (line,) = result.stderr
+    assert line.startswith("100%|")
+    result = python.run("from rich.progress import track\nfor n in track(range(20)): pass")
+    assert result["items"] == []
+    (line,) = result.stdout
+    assert "100%" in line
+
+
+def test_an_exception_group_is_whole_in_the_traceback(python: Repl) -> None:
+    result = python.run("raise ExceptionGroup('several', [ValueError('inner'), KeyError('other')])")
+    assert (result.error, result.stderr) == ("ExceptionGroup", [])
+    assert "ValueError: inner" in result.traceback
+    assert "KeyError: 'other'" in result.traceback
+
+
+def test_the_line_of_a_comprehension_is_the_one_that_failed(python: Repl) -> None:
+    assert "----> 3     1 / x" in python.run("found = [\n    # each\n    1 / x\n    for x in (1, 0)\n]").traceback
+
+
+def test_of_an_image_that_is_too_large_in_one_form_the_other_is_kept(python: Repl) -> None:
+    python.run("from PIL import Image\nimage = Image.effect_noise((3000, 3000), 50)")
+    both = only(python.run("display(image, include=['image/png', 'image/jpeg'])")["items"])
+    assert image_size(both["jpeg"]) == (3000, 3000)
+    assert both["omitted"].keys() == {"image/png"}
+    assert image_size(only(python.run("image")["items"])["png"]) == (3000, 3000)
+
+
 def test_a_pil_image_is_a_png_of_its_size(python: Repl) -> None:
     item = only(python.run("from PIL import Image\nImage.new('RGB', (31, 17), 'red')")["items"])
     assert image_size(item["png"]) == (31, 17)

@@ -95,6 +95,15 @@ class TestCharts:
         assert points(found) == {"s": [["2024-01-01T00:00:00", 1.0], ["2024-01-02T00:00:00", 2.0]]}
         assert found["x_scale"] == "datetime"
 
+    def test_points_that_are_masked_or_missing_are_null(self, kernel: StreamKernel):
+        code = "plt.plot(np.ma.masked_greater([1, 5, 2], 3)); plt.plot(pd.array([1, None, 3], 'Int64'))"
+        assert points(chart(kernel, code)) == {
+            "Line 0": [[0.0, 1.0], [1.0, None], [2.0, 2.0]],
+            "Line 1": [[0.0, 1.0], [1.0, None], [2.0, 3.0]],
+        }
+        dates = points(chart(kernel, "plt.plot(pd.to_datetime(['2024-01-01', None]), [1, 2])"))
+        assert dates == {"Line 0": [["2024-01-01T00:00:00", 1.0], [None, 2.0]]}
+
     def test_a_scatter_plot_has_its_points_by_group(self, kernel: StreamKernel):
         found = chart(
             kernel, "plt.scatter([1, 2], [3, 4], label='a'); plt.scatter([5], [6], c=[1], label='b'); plt.colorbar()"
@@ -246,6 +255,30 @@ pd.DataFrame({
             "3": [1, 2],
         }
 
+    @pytest.mark.parametrize(
+        ("column", "values"),
+        [
+            ("[[pd.Timestamp('2024'), pd.NaT], []]", [["2024-01-01T00:00:00", None], []]),
+            (
+                "[{'x': np.int64(1), 2: np.array([1.5])}, (1, {'y': object})]",
+                [{"x": 1, "2": [1.5]}, [1, {"y": str(object)}]],
+            ),
+            ("pd.Series([np.float32(1.5), np.int8(2)], dtype=object)", [1.5, 2]),
+            ("pd.Series([np.datetime64('2024-01-01'), pd.NA], dtype=object)", ["2024-01-01", None]),
+            ("[{1}, b'x']", ["{1}", "b'x'"]),
+            ("pd.arrays.SparseArray([0, 1])", [0, 1]),
+            ("pd.period_range('2024-01', periods=2, freq='M')", ["2024-01", "2024-02"]),
+            ("[1 + 2j, 2]", ["(1+2j)", "(2+0j)"]),
+        ],
+    )
+    def test_every_value_of_a_cell_is_told(self, kernel: StreamKernel, column: str, values: list[Any]):
+        assert ask(kernel, f"pd.DataFrame({{'a': {column}}})").bundles[0][DATA] == {"a": values}
+
+    def test_a_table_of_pyarrow_has_its_values(self, kernel: StreamKernel):
+        pytest.importorskip("pyarrow", reason="the extra `data` need not have it")
+        code = "import pyarrow\npyarrow.table({'a': [1, None], 's': [{'x': 1}, None]})"
+        assert ask(kernel, code).bundles[0][DATA] == {"a": [1, None], "s": [{"x": 1}, None]}
+
     def test_an_empty_table_has_its_columns(self, kernel: StreamKernel):
         assert ask(kernel, "pd.DataFrame({'a': []})").bundles[0][DATA] == {"a": []}
 
@@ -254,6 +287,16 @@ pd.DataFrame({
         [
             ("pd.DataFrame(np.zeros((50_001, 2)))", "more than 100000 cells"),
             ("pd.DataFrame([[1, 2]], columns=['a', 'a'])", "two columns have the same name"),
+            ("pd.DataFrame([[1, 2]], columns=[1, '1'])", "two columns have the same name"),
+            (
+                "pd.DataFrame({'a': [list(range(100_001))]})",
+                "more than 100000 values in cells, or 100 levels",
+            ),
+            (
+                "class Day(datetime.date):\n    def isoformat(self): raise KeyError\n    __str__ = __repr__ = lambda self: 'day'\n"
+                "pd.DataFrame({'a': [Day(2024, 1, 1)]})",
+                "the values cannot be read: KeyError",
+            ),
         ],
     )
     def test_a_table_that_cannot_be_told_is_left_out_and_says_so(self, kernel: StreamKernel, code: str, reason: str):

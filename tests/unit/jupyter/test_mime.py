@@ -105,6 +105,20 @@ def test_a_value_above_the_limit_is_left_out_and_listed_with_its_size():
     assert size == 5
 
 
+def test_the_largest_values_are_left_out_until_the_rest_fits():
+    data = {"text/plain": "12345", "x/y": "1" * 30, "text/html": "2" * 20, "image/png": "3333"}
+    item, size = to_item(data, is_primary=True, max_value_bytes=40, max_bytes=10)
+    assert (item.text, item.html, item.png, item.extra) == ("12345", UNSET, "3333", UNSET)
+    assert item.omitted == {"x/y": 30, "text/html": 20}
+    assert size == 9
+
+
+def test_metadata_gives_way_to_the_data():
+    item, size = to_item({"text/plain": "12345"}, is_primary=True, metadata={"a": "b" * 10}, max_bytes=10)
+    assert (item.text, item.metadata, size) == ("12345", UNSET, 5)
+    assert item.omitted == {"metadata": 18}
+
+
 def test_what_the_kernel_left_out_is_listed_and_is_no_metadata():
     item = item_of({}, metadata={"omitted": {"image/png": 7}, "other": 1})
     assert item.omitted == {"image/png": 7}
@@ -122,6 +136,16 @@ json_values = st.recursive(
     max_leaves=10,
 )
 bundles = st.dictionaries(st.sampled_from([*CONTRACT, "x/y", "x/y+json", "text/x"]), json_values | st.binary())
+
+
+@given(bundles, st.integers(0, 200))
+def test_any_bundle_fits_into_what_it_may_have(data: dict[str, Any], most: int):
+    item, size = to_item(data, is_primary=True, metadata={"a": 1}, max_bytes=most)
+    assert size <= most
+    omitted = item.omitted if item.omitted is not UNSET else {}
+    whole, all_of_it = to_item(data, is_primary=True, metadata={"a": 1})
+    assert size + sum(omitted.values()) == all_of_it
+    assert omitted or item == whole
 
 
 @given(bundles, st.none() | st.integers(0, 50))

@@ -247,6 +247,13 @@ class TestItems:
         assert truncation is not None
         assert (truncation.total_bytes, truncation.kept_bytes) == (16, 5)
 
+    def test_of_values_that_do_not_fit_together_the_largest_is_left_out(self):
+        buffer = ItemBuffer(limits(output_bytes=4000, item_bytes=1000, stream_bytes=1000))
+        show(buffer, data={"text/plain": "an image", "image/png": "A" * 800, "image/jpeg": "A" * 400})
+        (item,) = buffer.result()
+        assert (item.text, item.png, item.jpeg) == ("an image", UNSET, "A" * 400)
+        assert item.omitted == {"image/png": 800}
+
     def test_metadata_is_bounded_like_the_data_it_belongs_to(self):
         buffer = ItemBuffer(limits())
         for _ in range(50):
