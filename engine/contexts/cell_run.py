@@ -158,6 +158,8 @@ class CellRun:
             metadata["changes"] = True
         if request.options.data and kernel.honours("data"):
             metadata["data"] = True
+        if kernel.honours("json"):
+            metadata["json"] = True
         return metadata
 
     async def _time_out(self, kernel: Kernel, run: Run) -> Outcome:
