@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from engine.contexts.budgets import Share
-from engine.jupyter import EMPTY, Channel, ClientMessage, Message, Outgoing, encode_header
+from engine.jupyter import Channel, ClientMessage, Message, Outgoing, encode_header
 from engine.kernels import Kernel
 
 _MAX_AWAY = 8  # sessions of one kernel whose messages are kept
@@ -223,8 +223,8 @@ class Observers:
         if asker is not None:
             self._send(asker, Outgoing(message.channel, message.parts()))
 
-    def say_status(self, state: str, parent: bytes = EMPTY) -> None:
-        """Publish a status in the kernel's place."""
+    def say_status(self, state: str, parent: bytes | None = None) -> None:
+        """Publish a status in the kernel's place. `parent`: the header of the request that it is about."""
         self._publish(_message(Channel.IOPUB, "status", {"execution_state": state}, parent=parent))
 
     def say_stderr(self, text: str, parent: bytes) -> None:
@@ -267,9 +267,10 @@ def _message(
     msg_type: str,
     content: dict[str, Any],
     *,
-    parent: bytes = EMPTY,
+    parent: bytes | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> Outgoing:
-    return Outgoing(
-        channel, [encode_header(msg_type), parent, _encoder.encode(metadata or {}), _encoder.encode(content)]
-    )
+    """A message of ours. Clients look for a msg_id in the parent of each message, so that one that nobody asked for answers a request
+    of ours: Jupyter's servers ask each kernel for its info when a client arrives."""
+    parts = [encode_header(msg_type), parent or encode_header("kernel_info_request")]
+    return Outgoing(channel, [*parts, _encoder.encode(metadata or {}), _encoder.encode(content)])
