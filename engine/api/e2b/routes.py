@@ -182,7 +182,7 @@ async def execute(request: Request) -> ASGIApp:
         timeout=engine.settings.max_timeout,
         data=True,
     )
-    return Lines(engine, execution)
+    return Lines(engine, execution, sandbox.id)
 
 
 async def list_contexts(request: Request) -> Response:

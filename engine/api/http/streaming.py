@@ -125,6 +125,11 @@ class Disconnect:
             self._task.cancel()
         await asyncio.wait({self._task})
 
+    async def wait(self) -> None:
+        """Return when the client is gone."""
+        assert self._task is not None
+        await asyncio.wait({self._task})
+
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
