@@ -27,6 +27,7 @@ _OPEN_PATHS = frozenset(
         "/openapi.json",
         "/docs",
         "/redoc",
+        "/login",
         "/api/swagger.json",
         "/api/swagger.yaml",
         "/e2b/health",
