@@ -53,7 +53,11 @@ class Settings(
     def _check_together(self) -> Self:
         """What one setting says of another. A default gives way to what is set."""
         contradictions = [
-            ("notebook_kernels", "max_contexts", self.notebook is not None and self.notebook_kernels > self.max_contexts),
+            (
+                "notebook_kernels",
+                "max_contexts",
+                self.notebook is not None and self.notebook_kernels > self.max_contexts,
+            ),
             ("jupyter_timeout", "max_timeout", (self.jupyter_timeout or 0) > self.max_timeout),
             ("default_timeout", "max_timeout", self.default_timeout > self.max_timeout),
             ("pool_min", "max_kernels", self.pool_max > 0 and self.pool_min > _or_no_limit(self.max_kernels)),

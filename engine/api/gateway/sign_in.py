@@ -8,24 +8,24 @@ from starlette.routing import BaseRoute, Route
 
 from engine.api.http.requests import engine_of
 
-_NO_PASSWORD = "This is polyrepl. It has no password and no pages of notebooks."
-_WITH_TOKEN = (
-    f"{_NO_PASSWORD} Use the token: put ?token=TOKEN behind the URL of this server, or send the header "
+_ABOUT = "This is polyrepl. It has no password and no pages of notebooks."
+_USE_TOKEN = (
+    f"{_ABOUT} Use the token: put ?token=TOKEN behind the URL of this server, or send the header "
     "Authorization: token TOKEN.\n"
 )
-_WITHOUT_TOKEN = f"{_NO_PASSWORD} It needs no token either: use the URL of this server as it is.\n"
+_OPEN = f"{_ABOUT} It needs no token either: use the URL of this server as it is.\n"
 
 
 async def explain(request: Request) -> Response:
     """200 where the client may call the API as it is, and on the page that signs it in."""
-    return PlainTextResponse(_WITH_TOKEN if engine_of(request).settings.secret else _WITHOUT_TOKEN)
+    return PlainTextResponse(_USE_TOKEN if engine_of(request).settings.secret else _OPEN)
 
 
 async def refuse(request: Request) -> Response:
     """An attempt to sign in with a password."""
     if engine_of(request).settings.secret:
-        return PlainTextResponse(_WITH_TOKEN, 401, {"WWW-Authenticate": "Bearer"})
-    return PlainTextResponse(_WITHOUT_TOKEN)
+        return PlainTextResponse(_USE_TOKEN, 401, {"WWW-Authenticate": "Bearer"})
+    return PlainTextResponse(_OPEN)
 
 
 def routes() -> list[BaseRoute]:
