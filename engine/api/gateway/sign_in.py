@@ -17,22 +17,13 @@ _OPEN = f"{_ABOUT} It needs no token either: use the URL of this server as it is
 
 
 async def explain(request: Request) -> Response:
-    """200 where the client may call the API as it is, and on the page that signs it in."""
+    """200 where the client may call the API as it is; without the token it gets a 401 that says how to send it."""
     return PlainTextResponse(_USE_TOKEN if engine_of(request).settings.secret else _OPEN)
 
 
-async def refuse(request: Request) -> Response:
-    """An attempt to sign in with a password."""
-    if engine_of(request).settings.secret:
-        return PlainTextResponse(_USE_TOKEN, 401, {"WWW-Authenticate": "Bearer"})
-    return PlainTextResponse(_OPEN)
-
-
 def routes() -> list[BaseRoute]:
-    """Without a token in the request, only /login is answered."""
     return [
-        Route("/login", explain),
-        Route("/login", refuse, methods=["POST"]),
+        Route("/login", explain, methods=["GET", "POST"]),
         Route("/tree", explain),
         Route("/lab", explain),
     ]
