@@ -52,7 +52,9 @@ def test_one_who_cannot_keep_up_is_closed_and_gets_the_rest_on_return(gateway: G
         assert "session_id" in reason
     with gateway.socket(kernel, "slow") as slow:
         missed = slow.until(
-            lambda message: state(message) == "idle" and message["parent_header"].get("msg_type") != "kernel_info_request"
+            lambda message: (
+                state(message) == "idle" and message["parent_header"].get("msg_type") != "kernel_info_request"
+            )
         )
         assert text(missed).count("x") > 10**6
 
