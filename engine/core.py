@@ -61,7 +61,7 @@ class Engine:
         self.executions = _executions(self.settings)
         self.books = Bookkeeping(self.executions, self.metrics)
         self._limits = _output_limits(self.settings)
-        self.capabilities = Capabilities(self.languages)
+        self.capabilities = Capabilities(self.languages, max_output_bytes=self.settings.max_output_bytes)
         self.run_dir: RunDir | None = None
         self._pool: Pool | None = None
         self._contexts: Contexts | None = None
@@ -154,7 +154,7 @@ class Engine:
             backend.open(run_dir, self._pool)
             await backend.ready()
         brancher = Brancher(self.settings, run_dir=run_dir, metrics=self.metrics)
-        options = _context_options(self.settings, self._limits, self.budgets)
+        options = _context_options(self.settings, self.budgets)
         self._contexts = _contexts(self.settings, options, run_dir, self._pool, brancher, self.books)
         self.books.watch(self._pool, run_dir)
         self._branching = Branching(self._contexts, brancher, self.capabilities)
@@ -363,7 +363,7 @@ def _contexts(
     )
 
 
-def _context_options(settings: Settings, limits: OutputLimits, budgets: Budgets) -> ContextOptions:
+def _context_options(settings: Settings, budgets: Budgets) -> ContextOptions:
     return ContextOptions(
         queue_size=settings.queue_size,
         queue_bytes=settings.queue_bytes,
@@ -373,5 +373,4 @@ def _context_options(settings: Settings, limits: OutputLimits, budgets: Budgets)
         kept_messages=settings.websocket_buffer_bytes,
         observed_timeout=settings.websocket_timeout,
         patience=settings.max_timeout,
-        kernel_limits={"stream_bytes": limits.stream_share, "item_bytes": limits.item_share},
     )

@@ -28,11 +28,10 @@ from engine.workspaces import Watch, Workspace, watch
 
 @dataclass(frozen=True, slots=True)
 class CellSettings:
-    """How the cells of a context are run. `interrupt_grace`: seconds; `kernel_limits`: sent to kernels that apply them themselves;
-    `watched`: the directories in which cells are looked after, None where they lie elsewhere."""
+    """How the cells of a context are run. `interrupt_grace`: seconds; `watched`: the directories in which cells are looked after, None
+    where they lie elsewhere."""
 
     interrupt_grace: float
-    kernel_limits: dict[str, int]
     watched: Workspace | None
 
 
@@ -153,7 +152,7 @@ class CellRun:
         if request.options.env_vars and kernel.honours("env_vars"):
             metadata["env_vars"] = request.options.env_vars
         if kernel.honours("output_limits"):
-            metadata["output_limits"] = self._settings.kernel_limits
+            metadata["output_limits"] = self.execution.limits.for_kernels()
         if request.options.variables:
             metadata["changes"] = True
         if request.options.data and kernel.honours("data"):

@@ -44,7 +44,6 @@ class ContextOptions:
     queues: Budget
     websockets: Budget
     interrupt_grace: float
-    kernel_limits: dict[str, int]
     kept_messages: int = 0
     observed_timeout: float | None = None
     patience: float = 3600.0
@@ -95,7 +94,6 @@ class Context:
         self._queue = options.queue(self._slot, context_id)
         self._cells = CellSettings(
             interrupt_grace=options.interrupt_grace,
-            kernel_limits=options.kernel_limits,
             watched=workspace if language.backend.watches_files else None,
         )
         self.relays = Relays(

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from sys import getsizeof
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -114,8 +114,9 @@ class Execution:
         self._answers = Answers(request.options)
         self._wants_changes = request.options.variables
         self._changes: VariableChanges | UnsetType = UNSET
-        self._limits = limits
-        self._normalizer = Normalizer(limits, find_hint=find_hint)
+        self.limits = limits.within(request.options.max_output_bytes)
+        self.warnings: list[str] = []  # about the request, for whoever wrote it
+        self._normalizer = Normalizer(self.limits, find_hint=find_hint)
         self._listener = listener
         self._unweighed = 0  # bytes of messages since its listener was last told
         self._started_at = 0.0
@@ -262,19 +263,7 @@ class Execution:
         self.revision += 1
         self.request = None
         self._answers.close()
-        self.journal.append(
-            Done(
-                status=status,
-                execution_count=_told(self.execution_count),
-                duration_ms=_told(self._duration_ms),
-                context_state=context_state or UNSET,
-                truncated=self._normalizer.truncated(),
-                primary_index=self._normalizer.primary_index(),
-                variables=self._changes,
-                checkpoint=self.checkpoint,
-                files=self.files,
-            )
-        )
+        self.journal.append(Done(primary_index=self._normalizer.primary_index(), **self._outcome()))
         self.journal.close()
         for waiter in self._waiters:
             if not waiter.done():
@@ -290,7 +279,7 @@ class Execution:
         """Let go of all output: nobody can ask for it, and whoever still follows it gets a `Gap`."""
         self.revision += 1
         self.journal.discard()
-        self._normalizer = Normalizer(self._limits)
+        self._normalizer = Normalizer(self.limits)
 
     async def wait(self) -> None:
         """Return when the execution has ended. It always does: it has a deadline, and its queue is bounded."""
@@ -318,18 +307,25 @@ class Execution:
             execution_id=self.id,
             context_id=self.context_id,
             language=self.language,
-            status=self.status,
             items=normalizer.items(),
             logs=logs or normalizer.logs(),
             error=normalizer.error or UNSET,
-            execution_count=_told(self.execution_count),
-            duration_ms=_told(self._duration_ms),
-            context_state=self.context_state or UNSET,
-            truncated=normalizer.truncated(),
-            variables=self._changes,
-            checkpoint=self.checkpoint,
-            files=self.files,
+            **self._outcome(),
         )
+
+    def _outcome(self) -> dict[str, Any]:
+        """What the result and the last event have in common."""
+        return {
+            "status": self.status,
+            "execution_count": _told(self.execution_count),
+            "duration_ms": _told(self._duration_ms),
+            "context_state": self.context_state or UNSET,
+            "truncated": self._normalizer.truncated(),
+            "variables": self._changes,
+            "checkpoint": self.checkpoint,
+            "files": self.files,
+            "warnings": self.warnings or UNSET,
+        }
 
 
 def _told(value: Value | None) -> Value | UnsetType:

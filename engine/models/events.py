@@ -89,6 +89,7 @@ class Done(Event, tag="done"):
     variables: VariableChanges | UnsetType = UNSET
     checkpoint: str | UnsetType = UNSET
     files: list[FileChange] | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET
 
 
 AnyEvent = Started | Stdout | Stderr | ItemAdded | ItemUpdated | Cleared | InputRequest | Failed | Gap | Done

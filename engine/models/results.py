@@ -60,3 +60,4 @@ class Result(msgspec.Struct, kw_only=True):
     variables: VariableChanges | UnsetType = UNSET
     checkpoint: str | UnsetType = UNSET
     files: list[FileChange] | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET

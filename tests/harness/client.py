@@ -170,7 +170,7 @@ class Repl:
 
 
 def sse_events(response: httpx.Response, *, deadline: float = DEADLINE) -> Iterator[Json]:
-    """The events of a stream. The id and the event name of each must be those in its data."""
+    """The events of a stream. The id and the event name of each must be those in its data, but that an error is called `failed`."""
     end = time.monotonic() + deadline
     fields: dict[str, str] = {}
     for line in response.iter_lines():
@@ -180,6 +180,7 @@ def sse_events(response: httpx.Response, *, deadline: float = DEADLINE) -> Itera
             fields[name] = value.removeprefix(" ")
         elif "data" in fields:
             event = json.loads(fields["data"])
-            assert (fields["id"], fields["event"]) == (str(event["id"]), event["type"])
+            name = "failed" if event["type"] == "error" else event["type"]
+            assert (fields["id"], fields["event"]) == (str(event["id"]), name)
             yield event
             fields = {}

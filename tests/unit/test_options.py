@@ -24,6 +24,7 @@ GIVEN: dict[str, Any] = {
     "variables": True,
     "data": True,
     "files": False,
+    "max_output_bytes": 4096,
     "limits": {"memory": 100_000_000, "cpus": 0.5},
     "isolation": "namespaces",
     "network": "none",

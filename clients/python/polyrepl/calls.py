@@ -103,6 +103,7 @@ class RunOptions(TypedDict, total=False):
     rollback: bool
     data: bool
     files: bool
+    max_output_bytes: int | None
     limits: Mapping[str, float] | None
     isolation: str | None
     network: str | None
@@ -123,6 +124,7 @@ def execute(
     rollback: bool = False,
     data: bool = False,
     files: bool = False,
+    max_output_bytes: int | None = None,
     limits: Mapping[str, float] | None = None,
     isolation: str | None = None,
     network: str | None = None,
@@ -141,6 +143,7 @@ def execute(
         "on_error": "rollback" if rollback else None,
         "data": data or None,
         "files": files or None,
+        "max_output_bytes": max_output_bytes,
         **_context_options(limits, isolation, network),
     }
     return _post(

@@ -23,6 +23,8 @@ export interface StreamOptions extends CallOptions, ContextOptions {
     rollback?: boolean;
     data?: boolean;
     files?: boolean;
+    /** How many bytes of the output are kept. */
+    maxOutputBytes?: number;
     idempotencyKey?: string;
 }
 /** With its key (Idempotency-Key) a request may be sent again, and the code runs once. */

@@ -21,6 +21,7 @@ export function executeCall(code, options, headers = {}) {
             on_error: options.rollback ? 'rollback' : undefined,
             data: options.data,
             files: options.files,
+            max_output_bytes: options.maxOutputBytes,
             limits: options.limits,
             isolation: options.isolation,
             network: options.network,

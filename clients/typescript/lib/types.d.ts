@@ -51,6 +51,8 @@ interface Outcome {
     variables?: VariableChanges;
     checkpoint?: string;
     files?: FileChange[];
+    /** About fields of the request that are unknown, and look like a known one. */
+    warnings?: string[];
 }
 export interface ResultFields extends Outcome {
     execution_id: string;
@@ -155,6 +157,7 @@ export interface ContextInfo {
     limits?: Record<string, number>;
     isolation?: 'none' | 'process' | 'landlock' | 'namespaces';
     network?: 'none' | 'open';
+    warnings?: string[];
 }
 export interface Obstacle {
     kind: string;
@@ -178,6 +181,7 @@ export interface CheckpointInfo {
     not_carried: Obstacle[];
     name?: string;
     memory_bytes?: number;
+    warnings?: string[];
 }
 export interface Variable {
     name: string;

@@ -28,6 +28,8 @@ export interface StreamOptions extends CallOptions, ContextOptions {
   rollback?: boolean;
   data?: boolean;
   files?: boolean;
+  /** How many bytes of the output are kept. */
+  maxOutputBytes?: number;
   idempotencyKey?: string;
 }
 
@@ -49,6 +51,7 @@ export function executeCall(code: string, options: StreamOptions, headers: Recor
       on_error: options.rollback ? 'rollback' : undefined,
       data: options.data,
       files: options.files,
+      max_output_bytes: options.maxOutputBytes,
       limits: options.limits,
       isolation: options.isolation,
       network: options.network,

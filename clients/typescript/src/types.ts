@@ -58,6 +58,8 @@ interface Outcome {
   variables?: VariableChanges;
   checkpoint?: string;
   files?: FileChange[];
+  /** About fields of the request that are unknown, and look like a known one. */
+  warnings?: string[];
 }
 
 export interface ResultFields extends Outcome {
@@ -119,6 +121,7 @@ export interface ContextInfo {
   limits?: Record<string, number>;
   isolation?: 'none' | 'process' | 'landlock' | 'namespaces';
   network?: 'none' | 'open';
+  warnings?: string[];
 }
 
 export interface Obstacle {
@@ -145,6 +148,7 @@ export interface CheckpointInfo {
   not_carried: Obstacle[];
   name?: string;
   memory_bytes?: number;
+  warnings?: string[];
 }
 
 export interface Variable {
