@@ -34,7 +34,6 @@ _FIELDS = (
     "chart",
 )  # fmt: skip
 _OMITTED = "application/vnd.polyrepl.omitted+json"  # in `extra`: MIME types left out at a limit, with their bytes
-_ENDED = "ContextEnded"  # the error of a cell whose context was ended
 # What the kernel's end is called there, whatever ended it.
 _RESTARTS = frozenset({"KernelDied", "ContextRestarted"})
 
@@ -71,7 +70,7 @@ class Lines:
             await send({"type": "http.response.body", "body": b""})
 
     def _is_end_of_sandbox(self, event: Event) -> bool:
-        return isinstance(event, EngineFailed) and event.name == _ENDED and is_gone(self._engine, self._sandbox_id)
+        return isinstance(event, EngineFailed) and is_gone(self._engine, self._sandbox_id)
 
     async def _interrupt(self) -> None:
         with contextlib.suppress(NotFound):  # its context was deleted, and the execution with it

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
 from engine.kernels.provisioners.fake import Say
+from engine.models import AnyEvent, Installed, Installing, Item
 
 pytestmark = pytest.mark.anyio
 
@@ -143,6 +145,20 @@ async def test_an_event_source_that_has_read_the_end_is_told_to_stop(api):
     assert page.json() == {"events": [], "last": int(last), "finished": True}
     lines = await client.get(place, params={"after": last}, headers={"Accept": "application/x-ndjson"})
     assert (lines.status_code, lines.text) == (200, "")
+
+
+def test_every_event_and_field_is_documented():
+    text = (Path(__file__).resolve().parents[3] / "docs/events.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    installation = text[text.index("The events of an installation") : text.index("```\n")]
+    for event in (*get_args(AnyEvent), Installing, Installed):
+        tag = event.__struct_config__.tag
+        row = next((row for row in rows if f"`{tag}`" in row.split(" | ")[0]), installation)
+        assert f"`{tag}`" in row
+        for field in event.__struct_fields__:
+            assert f"`{field}`" in row or f"`{field}?`" in row, (tag, field)
+    items = text[text.index("## Items") : text.index("## EventSource")]
+    assert not [field for field in Item.__struct_fields__ if f"`{field}`" not in items]
 
 
 async def test_no_event_has_the_name_by_which_a_browser_tells_of_its_connection(api):
