@@ -104,6 +104,8 @@ class Client:
     def follow(self, execution_id: str, *, after: int = 0, deadline: float = DEADLINE) -> Iterator[Json]:
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         with self.http.stream("GET", f"/executions/{execution_id}/events", headers=headers) as response:
+            if response.status_code == 204:  # `done` was read before
+                return
             assert response.status_code == 200
             yield from sse_events(response, deadline=deadline)
 
