@@ -20,8 +20,9 @@ _NO_BRANCHES = "a process of its kernel cannot be copied; one of our Python kern
 class Capabilities:
     """The languages of the table. What was once found usable is not looked at again."""
 
-    def __init__(self, languages: Languages) -> None:
+    def __init__(self, languages: Languages, *, max_output_bytes: int) -> None:
         self._languages = languages
+        self._max_output_bytes = max_output_bytes
         self._usable: set[str] = set()
 
     def find(self, name: str | None) -> Language:
@@ -160,6 +161,8 @@ class Capabilities:
 
     def check_options(self, language: Language, options: ExecuteOptions) -> None:
         """Raises InvalidRequest or NotSupported for an option that the kernel of this language does not support."""
+        if (options.max_output_bytes or 0) > self._max_output_bytes:
+            raise InvalidRequest(FieldError("max_output_bytes", f"must be at most {self._max_output_bytes}"))
         if options.env_vars:
             self.check_env_vars(language)
         if options.variables:

@@ -63,7 +63,7 @@ class Engine:
         self.executions = _executions(self.settings)
         self.books = Bookkeeping(self.executions, self.metrics)
         self._limits = _output_limits(self.settings)
-        self.capabilities = Capabilities(self.languages)
+        self.capabilities = Capabilities(self.languages, max_output_bytes=self.settings.max_output_bytes)
         self.run_dir: RunDir | None = None
         self._pool: Pool | None = None
         self._contexts: Contexts | None = None
@@ -156,7 +156,7 @@ class Engine:
             backend.open(run_dir, self._pool)
             await backend.ready()
         brancher = Brancher(self.settings, run_dir=run_dir, metrics=self.metrics)
-        options = _context_options(self.settings, self._limits, self.budgets, self.backends, run_dir)
+        options = _context_options(self.settings, self.budgets, self.backends, run_dir)
         self._contexts = _contexts(self.settings, options, run_dir, self._pool, brancher, self.books)
         self.books.watch(self._pool, run_dir)
         self._branching = Branching(self._contexts, brancher, self.capabilities)
@@ -355,7 +355,7 @@ def _contexts(
 
 
 def _context_options(
-    settings: Settings, limits: OutputLimits, budgets: Budgets, backends: Sequence[Backend], run_dir: RunDir
+    settings: Settings, budgets: Budgets, backends: Sequence[Backend], run_dir: RunDir
 ) -> ContextOptions:
     return ContextOptions(
         queue_size=settings.queue_size,
@@ -367,5 +367,4 @@ def _context_options(
         observed_timeout=settings.websocket_timeout,
         patience=settings.max_timeout,
         checks=Checks(settings, backends, run_dir),
-        kernel_limits={"stream_bytes": limits.stream_share, "item_bytes": limits.item_share},
     )

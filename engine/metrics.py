@@ -106,7 +106,7 @@ class Metrics:
         )
         self.connections_closed = Counter(
             "polyrepl_connections_closed",
-            "Connections that the server ended; reason: stalled, full, or unauthorized or idle (for a new one).",
+            "Connections that the server ended; reason: stalled, full, killed (with its sandbox), or unauthorized or idle (for a new one).",
             ["reason"],
             registry=self.registry,
         )

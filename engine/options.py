@@ -22,6 +22,7 @@ EnvValue = Annotated[str, Meta(pattern=r"^[^\x00]*$")]
 # prepares a context.
 _NOT_IN_BODIES = frozenset({"interactive", "idempotency_key", "prepares"})
 _NOT_IN_IDENTITY = _NOT_IN_BODIES | {"timeout"}  # of which a request has the one that counts
+LEAST_OUTPUT = 1024  # bytes, of which each stream has a quarter
 _MOST_MS = 10**15  # larger numbers are refused all the same, and do not fit into a float
 
 
@@ -73,6 +74,14 @@ class ExecuteOptions(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             description="List the files that the code created, changed and deleted. Default: true if the working directory is small "
             "and belongs to the context."
+        ),
+    ] = None
+    max_output_bytes: Annotated[
+        int | None,
+        Meta(
+            ge=LEAST_OUTPUT,
+            description="Bytes to keep of all output of the code: the first and the last half of each stream, and of the items. "
+            "Default, and maximum: the setting max_output_bytes.",
         ),
     ] = None
     limits: Annotated[
@@ -158,6 +167,7 @@ class ExecuteKeywords(TypedDict, total=False):
     data: bool
     check: bool
     files: bool | None
+    max_output_bytes: int | None
     limits: AskedLimits | None
     isolation: str | None
     network: str | None

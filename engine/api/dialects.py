@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from engine.api.code_interpreter import CODE_INTERPRETER
 from engine.api.e2b import E2B
-from engine.api.gateway import GATEWAY
+from engine.api.gateway import GATEWAY, sign_in
 from engine.api.http.dialect import Dialect
 from engine.api.http.openapi import routes
 from engine.api.kernelbox import KERNELBOX
@@ -40,6 +40,8 @@ class Surfaces:
                 found += dialect.routes()
             elif dialect is NATIVE:
                 found += operator_routes()
+        if GATEWAY in self.dialects and len(self.dialects) > 1:  # a Kernel Gateway has no such pages
+            found += sign_in.routes()
         return found
 
     def dialect_of(self, scope: Scope) -> Dialect:

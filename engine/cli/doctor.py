@@ -184,7 +184,8 @@ def _pool(settings: Settings) -> Finding:
     for language in filter(None, found.values()):
         problem = language.backend.problem(language)
         problems += [f"none for {language.name}: {problem}"] if problem else []
-    sizes = f"{settings.pool_min} to {settings.pool_max} kernels ready of each: {', '.join(found) or 'those in use'}"
+    least = min(settings.pool_min, settings.pool_max)
+    sizes = f"{least} to {settings.pool_max} kernels ready of each: {', '.join(found) or 'those in use'}"
     return Finding("warm pool", not problems, "; ".join([sizes, *problems]))
 
 

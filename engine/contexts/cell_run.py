@@ -32,11 +32,10 @@ _GRACE = (0.6, 0.2, 0.2)  # shares of the grace, each after a signal
 
 @dataclass(frozen=True, slots=True)
 class CellSettings:
-    """How the cells of a context are run. `interrupt_grace`: seconds; `kernel_limits`: sent to kernels that apply them themselves;
-    `workspace`: the directories of the context; `is_watched`: cells are looked after there. `checks`: where types are checked."""
+    """How the cells of a context are run. `interrupt_grace`: seconds; `workspace`: the directories of the context; `is_watched`: cells
+    are looked after there. `checks`: where types are checked."""
 
     interrupt_grace: float
-    kernel_limits: dict[str, int]
     workspace: Workspace
     is_watched: bool
     checks: Checks
@@ -171,7 +170,7 @@ class CellRun:
         if request.options.env_vars and kernel.honours("env_vars"):
             metadata["env_vars"] = request.options.env_vars
         if kernel.honours("output_limits"):
-            metadata["output_limits"] = self._settings.kernel_limits
+            metadata["output_limits"] = self.execution.limits.for_kernels()
         if kernel.honours("items"):
             metadata["items"] = True
         if request.options.variables:

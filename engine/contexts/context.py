@@ -45,7 +45,6 @@ class ContextOptions:
     queues: Budget
     websockets: Budget
     interrupt_grace: float
-    kernel_limits: dict[str, int]
     checks: Checks
     kept_messages: int = 0
     observed_timeout: float | None = None
@@ -97,7 +96,6 @@ class Context:
         self._queue = options.queue(self._slot, context_id)
         self._cells = CellSettings(
             interrupt_grace=options.interrupt_grace,
-            kernel_limits=options.kernel_limits,
             workspace=workspace,
             is_watched=language.backend.watches_files,
             checks=options.checks,

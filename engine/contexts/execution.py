@@ -116,8 +116,9 @@ class Execution:
         self._answers = Answers(request.options)
         self._wants_changes = request.options.variables
         self._changes: VariableChanges | UnsetType = UNSET
-        self._limits = limits
-        self._normalizer = Normalizer(limits, find_hint=find_hint)
+        self.limits = limits.within(request.options.max_output_bytes)
+        self.warnings: list[str] = []  # about the request, for whoever wrote it
+        self._normalizer = Normalizer(self.limits, find_hint=find_hint)
         self._listener = listener
         self._unweighed = 0  # bytes of messages since its listener was last told
         self._started_at = 0.0
@@ -270,7 +271,7 @@ class Execution:
         self.request = None
         self._answers.close()
         hint, primary = explain(self.error, self.checked.diagnostics or ()), self._normalizer.primary_index()
-        self.journal.append(Done(status=status, primary_index=primary, hint=hint, **self._facts()))
+        self.journal.append(Done(primary_index=primary, hint=hint, **self._outcome()))
         self.journal.close()
         for waiter in self._waiters:
             if not waiter.done():
@@ -282,7 +283,7 @@ class Execution:
         """Let go of all output: nobody can ask for it, and whoever still follows it gets a `Gap`."""
         self.revision += 1
         self.journal.discard()
-        self._normalizer = Normalizer(self._limits)
+        self._normalizer = Normalizer(self.limits)
 
     async def wait(self) -> None:
         """Return when the execution has ended. It always does: it has a deadline, and its queue is bounded."""
@@ -310,16 +311,16 @@ class Execution:
             execution_id=self.id,
             context_id=self.context_id,
             language=self.language,
-            status=self.status,
             items=normalizer.items(),
             logs=logs or normalizer.logs(),
             error=normalizer.error or UNSET,
-            **self._facts(),
+            **self._outcome(),
         )
 
-    def _facts(self) -> dict[str, Any]:
-        """What the last event and the result both say."""
+    def _outcome(self) -> dict[str, Any]:
+        """What the result and the last event have in common."""
         return {
+            "status": self.status,
             "execution_count": _told(self.execution_count),
             "duration_ms": _told(self._duration_ms),
             "context_state": self.context_state or UNSET,
@@ -329,6 +330,7 @@ class Execution:
             "files": self.files,
             "diagnostics": _told(self.checked.diagnostics),
             "unchecked": _told(self.checked.reason),
+            "warnings": self.warnings or UNSET,
         }
 
 

@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 
 from engine.contexts.budgets import Share
-from engine.jupyter import EMPTY, Channel, ClientMessage, Message, Outgoing, encode_header
+from engine.jupyter import Channel, ClientMessage, Message, Outgoing, encode_header
 from engine.kernels import Kernel
 
 _MAX_AWAY = 8  # sessions of one kernel whose messages are kept
 _REMEMBERED_REQUESTS = 1000  # whose answers still find who asked
+_INFO = "kernel_info_request"
 _encoder = msgspec.json.Encoder()
 
 
@@ -120,6 +121,7 @@ class Observers:
         self._kernel: Kernel | None = None
         self._running: str | None = None  # session whose cell runs
         self._cell: object = None  # which that is
+        self._header = b""  # of its request
         self._closed: str | None = None  # why
         self._behind: set[str] = set()
 
@@ -189,15 +191,16 @@ class Observers:
         if len(self._askers) > _REMEMBERED_REQUESTS:
             self._askers.popitem(last=False)
 
-    def note_running(self, session: str, cell: object) -> None:
-        """A cell of that session runs."""
-        self._running, self._cell = session, cell
+    def note_running(self, session: str, cell: object, header: bytes) -> None:
+        """A cell of that session runs. `header`: of its request."""
+        self._running, self._cell, self._header = session, cell, header
         self._apply_pressure()
 
     def note_stopped(self, cell: object) -> None:
         """That cell does not run any more; another one may, by now."""
         if self._cell is cell:
             self._running = self._cell = None
+            self._header = b""
             self._apply_pressure()
 
     def note_pressure(self, observer: Observer, *, is_behind: bool) -> None:
@@ -217,14 +220,18 @@ class Observers:
         if message.msg_type == "iopub_welcome" or not (self._present or self._away):
             return
         if message.channel is Channel.IOPUB:
-            self._publish(Outgoing(message.channel, message.parts()))
+            parts = message.parts()
+            if not message.parent_id:
+                is_output = message.msg_type == "stream"  # of C code, or a child process
+                parts[1] = (self._header if is_output else b"") or encode_header(_INFO)
+            self._publish(Outgoing(message.channel, parts))
             return
         asker = self._askers.get(message.parent_id)
         if asker is not None:
             self._send(asker, Outgoing(message.channel, message.parts()))
 
-    def say_status(self, state: str, parent: bytes = EMPTY) -> None:
-        """Publish a status in the kernel's place."""
+    def say_status(self, state: str, parent: bytes | None = None) -> None:
+        """Publish a status in the kernel's place. `parent`: the header of the request that it is about."""
         self._publish(_message(Channel.IOPUB, "status", {"execution_state": state}, parent=parent))
 
     def say_stderr(self, text: str, parent: bytes) -> None:
@@ -267,9 +274,10 @@ def _message(
     msg_type: str,
     content: dict[str, Any],
     *,
-    parent: bytes = EMPTY,
+    parent: bytes | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> Outgoing:
-    return Outgoing(
-        channel, [encode_header(msg_type), parent, _encoder.encode(metadata or {}), _encoder.encode(content)]
-    )
+    """A message of ours. Clients look for a msg_id in the parent of each message, so that one that nobody asked for answers a request
+    of ours: Jupyter's servers ask each kernel for its info when a client arrives."""
+    parts = [encode_header(msg_type), parent or encode_header(_INFO)]
+    return Outgoing(channel, [*parts, _encoder.encode(metadata or {}), _encoder.encode(content)])

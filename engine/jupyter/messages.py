@@ -20,6 +20,7 @@ from engine.jupyter.json_reader import Steps
 
 DELIMITER = b"<IDS|MSG>"
 PROTOCOL_VERSION = "5.4"
+_OWN_SESSION = uuid.uuid4().hex  # of messages that we make
 _NO_PARENT = (EMPTY, b"null")  # xeus has no object there in its first message
 _MAX_HEADER = 64 * 1024  # bytes
 _WRONG_SIGNATURE = "wrong signature"
@@ -159,10 +160,12 @@ def _split(value: dict[str, Any] | bytes | memoryview) -> tuple[bytes | memoryvi
     return (b"", value) if isinstance(value, dict) else (value, None)
 
 
-def encode_header(msg_type: str, *, session: str = "") -> bytes:
+def encode_header(msg_type: str) -> bytes:
     """The header of a message that we make in a kernel's place."""
     date = datetime.now(UTC).isoformat()
-    return _encoder.encode(_OutgoingHeader(uuid.uuid4().hex, session, "polyrepl", date, msg_type, PROTOCOL_VERSION))
+    return _encoder.encode(
+        _OutgoingHeader(uuid.uuid4().hex, _OWN_SESSION, "polyrepl", date, msg_type, PROTOCOL_VERSION)
+    )
 
 
 def _signed(frames: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]:

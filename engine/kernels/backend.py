@@ -82,7 +82,7 @@ class Backend(ABC):
     @property
     def default_timeout(self) -> float:
         """Seconds that an execution may run if its request does not say."""
-        return self._settings.default_timeout
+        return min(self._settings.default_timeout, self._settings.max_timeout)
 
     @property
     def run_dir(self) -> RunDir:

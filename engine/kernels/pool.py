@@ -84,7 +84,7 @@ class Pool:
         machine: Machine | None = None,
     ) -> None:
         self.state = PoolState.OPEN if settings.pool_max else PoolState.OFF
-        self._least = settings.pool_min
+        self._least = min(settings.pool_min, settings.pool_max)
         self._most = settings.pool_max
         self._run_dir = run_dir
         self._metrics = metrics

@@ -8,7 +8,7 @@ from engine.errors import KernelDied, KernelTimeout, MessageError
 from engine.kernels.kernel import Kernel
 from engine.log import get_logger
 
-_TIMEOUT = 5.0  # seconds
+_TIMEOUT = 30.0  # seconds: a machine may be busy, and a kernel that has just started with its own beginnings
 _ATTEMPTS = 2  # a late interrupt of the user's cell may hit the first
 
 

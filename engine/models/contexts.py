@@ -26,6 +26,7 @@ class ContextInfo(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     network: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
     tags: dict[str, str] | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET
 
 
 class Obstacle(msgspec.Struct):
@@ -58,6 +59,7 @@ class CheckpointInfo(msgspec.Struct, kw_only=True, repr_omit_defaults=True):
     not_carried: list[Obstacle]
     name: str | UnsetType = UNSET
     memory_bytes: int | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET
 
 
 class LanguageInfo(msgspec.Struct, kw_only=True, repr_omit_defaults=True):

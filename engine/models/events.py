@@ -93,6 +93,7 @@ class Done(Event, tag="done"):
     diagnostics: list[Diagnostic] | UnsetType = UNSET
     unchecked: str | UnsetType = UNSET
     hint: str | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET
 
 
 AnyEvent = Started | Stdout | Stderr | ItemAdded | ItemUpdated | Cleared | InputRequest | Failed | Gap | Done

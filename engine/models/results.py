@@ -63,3 +63,4 @@ class Result(msgspec.Struct, kw_only=True):
     files: list[FileChange] | UnsetType = UNSET
     diagnostics: list[Diagnostic] | UnsetType = UNSET
     unchecked: str | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -26,10 +26,18 @@ class OutputLimits:
     items: int
     output_bytes: int
 
+    def within(self, output_bytes: int | None) -> OutputLimits:
+        """These limits, with that much output in all."""
+        return self if output_bytes is None else replace(self, output_bytes=output_bytes)
+
     @property
     def stream_share(self) -> int:
         """Bytes one stream may take, so that both together never take more than half of `output_bytes`."""
         return min(self.stream_bytes, self.output_bytes // 4)
+
+    def for_kernels(self) -> dict[str, int]:
+        """As kernels take them that apply them themselves (runtimes/README.md)."""
+        return {"stream_bytes": self.stream_share, "item_bytes": self.item_share}
 
     @property
     def items_share(self) -> int:

@@ -28,7 +28,17 @@ from engine.server.application import Application
 
 
 class _Application(Starlette):
-    """Says in one line why it does not start, if that lies with the settings."""
+    """Says in one line why it does not start, if that lies with the settings.
+
+    What is outermost also sees the answers that Starlette gives to unexpected errors."""
+
+    outermost: tuple[Middleware, ...] = ()
+
+    def build_middleware_stack(self) -> ASGIApp:
+        app = super().build_middleware_stack()
+        for middleware, arguments, options in reversed(self.outermost):
+            app = middleware(app, *arguments, **options)
+        return app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def tell(message: Message) -> None:
@@ -68,6 +78,7 @@ def create_app(engine: Engine) -> Starlette:
         },
         lifespan=lifespan,
     )
+    app.outermost = _outermost(engine)
     app.router.redirect_slashes = False
     app.router.default = _Nowhere(application.surfaces, app.router.not_found)
     app.state.application = application
@@ -85,14 +96,14 @@ def _routes(application: Application) -> list[BaseRoute]:
 
 
 def _middleware(application: Application) -> list[Middleware]:
-    settings = application.engine.settings
-    guard = Middleware(Guard, settings=settings, metrics=application.engine.metrics, notebook=application.notebook)
-    found = [guard]
-    if Cors.is_needed(settings):
-        found.insert(0, Middleware(Cors, settings=settings))
-    if settings.base_url:
-        found.insert(0, Middleware(Prefix, path=settings.base_url))
-    return found
+    engine = application.engine
+    return [Middleware(Guard, settings=engine.settings, metrics=engine.metrics, notebook=application.notebook)]
+
+
+def _outermost(engine: Engine) -> tuple[Middleware, ...]:
+    settings = engine.settings
+    prefix = [Middleware(Prefix, path=settings.base_url)] if settings.base_url else []
+    return (*prefix, Middleware(Cors, settings=settings)) if Cors.is_needed(settings) else tuple(prefix)
 
 
 def _document(engine: Engine) -> bytes:

@@ -41,7 +41,9 @@ class Serving(BaseModel):
     _read_token: str | None = PrivateAttr(None)  # from the file
     allowed_hosts: Names = Field([], description="Accepted Host headers, besides loopback names and `host`.")
     allowed_origins: Names = Field(
-        [], description="Origins of web pages that may call the API. Default: the same origin only."
+        [],
+        description="Origins of web pages that may call the API, such as https://app.example. *: all. null: pages without an origin, "
+        "such as files and sandboxed frames. Default: the same origin only.",
     )
     max_request_bytes: int = Field(
         10 * MIB, ge=1024, le=48 * MIB, description="Maximum size of a request body, in bytes."
@@ -71,6 +73,12 @@ class Serving(BaseModel):
         description="APIs to serve: the native API, Jupyter Kernel Gateway, E2B code interpreter, KernelBox, the code-interpreter "
         "gateway, and MCP.",
     )
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _check_origins(cls, origins: list[str]) -> list[str]:
+        """As browsers write them."""
+        return [origin.rstrip("/").lower() for origin in origins]
 
     @field_validator("base_url")
     @classmethod

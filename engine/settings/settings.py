@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,20 +52,23 @@ class Settings(
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        """What one setting says of another."""
-        problems = {
-            "notebook_kernels is larger than max_contexts": self.notebook is not None
-            and self.notebook_kernels > self.max_contexts,
-            "jupyter_timeout is larger than max_timeout": (self.jupyter_timeout or 0) > self.max_timeout,
-            "default_timeout is larger than max_timeout": self.default_timeout > self.max_timeout,
-            "pool_min (KG_PRESPAWN_COUNT) is larger than max_kernels": self.max_kernels is not None
-            and self.pool_max > 0
-            and self.pool_min > self.max_kernels,
-            "pool_min is larger than pool_max": self.pool_min > self.pool_max > 0,
-        }
-        for problem, is_there in problems.items():
-            if is_there:
-                raise ValueError(problem)
+        """What one setting says of another. A default gives way to what is set."""
+        contradictions = [
+            (
+                "notebook_kernels",
+                "max_contexts",
+                self.notebook is not None and self.notebook_kernels > self.max_contexts,
+            ),
+            ("jupyter_timeout", "max_timeout", (self.jupyter_timeout or 0) > self.max_timeout),
+            ("default_timeout", "max_timeout", self.default_timeout > self.max_timeout),
+            ("pool_min", "max_kernels", self.pool_max > 0 and self.pool_min > _or_no_limit(self.max_kernels)),
+            ("pool_min", "pool_max", self.pool_min > self.pool_max > 0),
+        ]
+        for larger, limit, is_there in contradictions:
+            if is_there and larger in self.model_fields_set:
+                name = "pool_min (KG_PRESPAWN_COUNT)" if limit == "max_kernels" else larger
+                msg = f"{name} is larger than {limit}"
+                raise ValueError(msg)
         return self
 
     @classmethod
@@ -79,6 +83,10 @@ class Settings(
         """Order of precedence: flags, environment, other programs' variables, TOML file."""
         aliases = InitSettingsSource(settings_cls, dict(cls._aliases))
         return init_settings, env_settings, aliases, TomlConfigSettingsSource(settings_cls)
+
+
+def _or_no_limit(limit: int | None) -> float:
+    return math.inf if limit is None else limit
 
 
 def load_settings(config: Path | None = None, *, aliases: Mapping[str, Any] | None = None, **flags: Any) -> Settings:

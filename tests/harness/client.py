@@ -104,6 +104,8 @@ class Client:
     def follow(self, execution_id: str, *, after: int = 0, deadline: float = DEADLINE) -> Iterator[Json]:
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         with self.http.stream("GET", f"/executions/{execution_id}/events", headers=headers) as response:
+            if response.status_code == 204:  # `done` was read before
+                return
             assert response.status_code == 200
             yield from sse_events(response, deadline=deadline)
 
@@ -170,7 +172,7 @@ class Repl:
 
 
 def sse_events(response: httpx.Response, *, deadline: float = DEADLINE) -> Iterator[Json]:
-    """The events of a stream. The id and the event name of each must be those in its data."""
+    """The events of a stream. The id and the event name of each must be those in its data, but that an error is called `failed`."""
     end = time.monotonic() + deadline
     fields: dict[str, str] = {}
     for line in response.iter_lines():
@@ -180,6 +182,7 @@ def sse_events(response: httpx.Response, *, deadline: float = DEADLINE) -> Itera
             fields[name] = value.removeprefix(" ")
         elif "data" in fields:
             event = json.loads(fields["data"])
-            assert (fields["id"], fields["event"]) == (str(event["id"]), event["type"])
+            name = "failed" if event["type"] == "error" else event["type"]
+            assert (fields["id"], fields["event"]) == (str(event["id"]), name)
             yield event
             fields = {}

@@ -289,6 +289,26 @@ def test_two_sandboxes_share_nothing_and_end_with_all_their_contexts(
     assert client.http.get(f"/contexts/{other.sandbox_id}").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("python", "print('runs', flush=True)\nimport time\ntime.sleep(60)"),
+        ("javascript", "console.log('runs'); await new Promise((resolve) => setTimeout(resolve, 60_000))"),
+    ],
+)
+def test_a_run_breaks_off_when_its_sandbox_is_killed(options: dict[str, Any], language: str, code: str) -> None:
+    sandbox = Sandbox.create(**options)
+    heard: list[str] = []
+
+    def kill(message: Any) -> None:
+        heard.append(message.line)
+        assert Sandbox.kill(sandbox.sandbox_id, **options)
+
+    with pytest.raises(TimeoutException, match="The sandbox was killed while the request was in progress"):
+        sandbox.run_code(code, language=language, on_stdout=kill)
+    assert heard == ["runs\n"]
+
+
 def test_what_is_not_served_is_an_exception_that_says_so(sandbox: Sandbox) -> None:
     calls: tuple[Callable[[], Any], ...] = (
         lambda: sandbox.files.read("/tmp/x"),

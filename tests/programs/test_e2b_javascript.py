@@ -83,6 +83,11 @@ def test_the_sandbox_runs_until_it_is_killed(seen: dict[str, Any]) -> None:
     assert "The sandbox was not found" in seen["gone"][1]
 
 
+def test_a_run_breaks_off_when_its_sandbox_is_killed(seen: dict[str, Any]) -> None:
+    assert seen["brokenOff"][0] == "TimeoutError"
+    assert "killed" in seen["brokenOff"][1]
+
+
 def test_what_is_not_served_is_an_error_that_says_so(seen: dict[str, Any]) -> None:
     assert len(seen["refused"]) == 4
     for message in seen["refused"]:

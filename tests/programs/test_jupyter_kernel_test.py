@@ -128,7 +128,7 @@ class _TypeScript(_Kernel):
     code_execute_result = (
         {"code": "1 + 2 + 3", "result": "6"},
         {"code": "[1, 2, 3].map((n: number) => n * n)", "result": "[ 1, 4, 9 ]"},
-        {"code": "({ a: 1 })", "mime": "application/json"},
+        {"code": "[{ a: 1 }]", "mime": "text/html"},
     )
     code_display_data = (
         {"code": "display.html('<b>test</b>')", "mime": "text/html"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,26 @@ def test_papermill(server: Server, language: str, expected: Any, tmp_path: Path)
     with gateway(server.url, TOKEN), pytest.raises(papermill.PapermillExecutionError, match=r"In \[10\]"):
         papermill.execute_notebook(source, target, **options)
     notebooks.compare(nbformat.read(target, as_version=4), expected)
+
+
+def test_papermill_gives_parameters_to_a_typescript_notebook(server: Server, tmp_path: Path) -> None:
+    import papermill
+
+    given = {"count": 3, "names": ["a", "b"], "label": 'it\'s "me"'}
+    notebook = nbformat.v4.new_notebook(
+        metadata={"kernelspec": {"name": "typescript", "language": "typescript", "display_name": "TypeScript"}}
+    )
+    defaults = "const count: number = 1\nlet names: string[] = []\nconst label = ''"
+    shown = "console.log(JSON.stringify({ count, names, label }))"
+    notebook.cells = [
+        nbformat.v4.new_code_cell(defaults, metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(shown),
+    ]
+    nbformat.write(notebook, tmp_path / "in.ipynb")
+    options = {"kernel_manager_class": TokenKernelManager, "progress_bar": False, "engine_name": "polyrepl"}
+    with gateway(server.url, TOKEN):
+        done = papermill.execute_notebook(tmp_path / "in.ipynb", tmp_path / "out.ipynb", given, **options)
+    assert json.loads(done.cells[-1].outputs[0]["text"]) == given
 
 
 def test_jupyter_kernel_client(server: Server, client: Client, language: str, expected: Any) -> None:

@@ -25,6 +25,7 @@ GIVEN: dict[str, Any] = {
     "data": True,
     "check": True,
     "files": False,
+    "max_output_bytes": 4096,
     "limits": {"memory": 100_000_000, "cpus": 0.5},
     "isolation": "namespaces",
     "network": "none",

@@ -88,6 +88,8 @@ def test_the_client_needs_nothing_of_the_engine_and_no_package_until_it_is_used(
     own = {"polyrepl", *sys.stdlib_module_names}
     later = {"httpx", "anyio", "IPython"}  # inside functions
     for path in (CLIENT / "polyrepl").rglob("*.py"):
+        if path.name == "papermill.py":  # which papermill loads
+            continue
         tree = ast.parse(path.read_text())
         at_once = {name for node in tree.body for name in imported(node)}
         assert at_once <= own, path

@@ -100,6 +100,18 @@ def test_a_default_timeout_above_the_largest_is_refused():
         Settings(default_timeout=10, max_timeout=5)
 
 
+@pytest.mark.parametrize(
+    "given", [{"max_kernels": 1}, {"max_kernels": 0}, {"pool_max": 1}, {"max_timeout": 10.0}, {"max_contexts": 1}]
+)
+def test_a_default_gives_way_to_what_is_set(given: dict[str, float]):
+    assert Settings(**given)
+
+
+def test_what_is_set_must_fit_together():
+    with pytest.raises(ValidationError, match=r"pool_min \(KG_PRESPAWN_COUNT\) is larger than max_kernels"):
+        Settings(pool_min=2, max_kernels=1)
+
+
 def test_a_floor_of_the_pool_above_its_ceiling_is_refused_unless_the_pool_is_off():
     with pytest.raises(ValidationError, match="pool_min"):
         Settings(pool_min=3, pool_max=2)

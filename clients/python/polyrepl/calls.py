@@ -104,6 +104,7 @@ class RunOptions(TypedDict, total=False):
     data: bool
     check: bool
     files: bool
+    max_output_bytes: int | None
     limits: Mapping[str, float] | None
     isolation: str | None
     network: str | None
@@ -125,6 +126,7 @@ def execute(
     data: bool = False,
     check: bool = False,
     files: bool = False,
+    max_output_bytes: int | None = None,
     limits: Mapping[str, float] | None = None,
     isolation: str | None = None,
     network: str | None = None,
@@ -144,6 +146,7 @@ def execute(
         "data": data or None,
         "check": check or None,
         "files": files or None,
+        "max_output_bytes": max_output_bytes,
         **_context_options(limits, isolation, network),
     }
     return _post(

@@ -59,6 +59,7 @@ class ContextInfo(Value):
     network: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
     tags: dict[str, str] | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET
 
 
 class Obstacle(Value):
@@ -91,6 +92,7 @@ class CheckpointInfo(Value):
     not_carried: list[Obstacle]
     name: str | UnsetType = UNSET
     memory_bytes: int | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET
 
 
 class LanguageInfo(Value):
@@ -209,6 +211,7 @@ class Done(Event):
     diagnostics: list[Diagnostic] | UnsetType = UNSET
     unchecked: str | UnsetType = UNSET
     hint: str | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET
 
 
 AnyEvent = Started | Stdout | Stderr | ItemAdded | ItemUpdated | Cleared | InputRequest | Failed | Gap | Done
@@ -362,6 +365,7 @@ class Result(Value):
     files: list[FileChange] | UnsetType = UNSET
     diagnostics: list[Diagnostic] | UnsetType = UNSET
     unchecked: str | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET
 
 
 class Variable(Value):

@@ -25,6 +25,8 @@ export interface StreamOptions extends CallOptions, ContextOptions {
     /** Check the types of TypeScript or JavaScript: `diagnostics` of the result. */
     check?: boolean;
     files?: boolean;
+    /** How many bytes of the output are kept. */
+    maxOutputBytes?: number;
     idempotencyKey?: string;
 }
 /** With its key (Idempotency-Key) a request may be sent again, and the code runs once. */

@@ -22,6 +22,7 @@ export function executeCall(code, options, headers = {}) {
             data: options.data,
             check: options.check,
             files: options.files,
+            max_output_bytes: options.maxOutputBytes,
             limits: options.limits,
             isolation: options.isolation,
             network: options.network,

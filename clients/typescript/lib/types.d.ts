@@ -64,6 +64,8 @@ interface Outcome {
     diagnostics?: Diagnostic[];
     /** Why there are no diagnostics though asked for. */
     unchecked?: string;
+    /** About fields of the request that are unknown, and look like a known one. */
+    warnings?: string[];
 }
 export interface ResultFields extends Outcome {
     execution_id: string;
@@ -169,6 +171,7 @@ export interface ContextInfo {
     limits?: Record<string, number>;
     isolation?: 'none' | 'process' | 'landlock' | 'namespaces';
     network?: 'none' | 'open';
+    warnings?: string[];
 }
 export interface Obstacle {
     kind: string;
@@ -192,6 +195,7 @@ export interface CheckpointInfo {
     not_carried: Obstacle[];
     name?: string;
     memory_bytes?: number;
+    warnings?: string[];
 }
 export interface Variable {
     name: string;

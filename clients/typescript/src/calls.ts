@@ -30,6 +30,8 @@ export interface StreamOptions extends CallOptions, ContextOptions {
   /** Check the types of TypeScript or JavaScript: `diagnostics` of the result. */
   check?: boolean;
   files?: boolean;
+  /** How many bytes of the output are kept. */
+  maxOutputBytes?: number;
   idempotencyKey?: string;
 }
 
@@ -52,6 +54,7 @@ export function executeCall(code: string, options: StreamOptions, headers: Recor
       data: options.data,
       check: options.check,
       files: options.files,
+      max_output_bytes: options.maxOutputBytes,
       limits: options.limits,
       isolation: options.isolation,
       network: options.network,

@@ -114,6 +114,7 @@ export class Http {
         await attempts.pause(response);
         continue;
       }
+      if (response.status === 204) return; // all was read before
       if (!response.headers.get('content-type')?.startsWith(STREAM)) {
         throw new UnexpectedAnswer('The answer is no stream of events', response.status);
       }

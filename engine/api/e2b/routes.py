@@ -184,7 +184,7 @@ async def execute(request: Request) -> ASGIApp:
         data=True,
         remedies=NO_INPUT,
     )
-    return Lines(engine, execution)
+    return Lines(engine, execution, sandbox.id)
 
 
 async def list_contexts(request: Request) -> Response:

@@ -10,6 +10,8 @@ from typing import Any
 from msgspec import UNSET
 from starlette.types import Receive, Scope, Send
 
+from engine.api.e2b.sandboxes import is_gone
+from engine.api.http.peers import peer_of
 from engine.api.http.streaming import PING_INTERVAL, Disconnect
 from engine.contexts import Execution
 from engine.core import Engine
@@ -40,11 +42,15 @@ Line = dict[str, Any]
 
 
 class Lines:
-    """An ASGI response that follows an execution to its end; it is interrupted when the client goes away."""
+    """An ASGI response that follows an execution to its end; it is interrupted when the client goes away.
 
-    def __init__(self, engine: Engine, execution: Execution) -> None:
+    When the sandbox was killed, the connection breaks off, as that of a machine that has ended: the SDKs look whether the sandbox is
+    there, and say that it was killed."""
+
+    def __init__(self, engine: Engine, execution: Execution, sandbox_id: str) -> None:
         self._engine = engine
         self._execution = execution
+        self._sandbox_id = sandbox_id
         self._has_count = False
         self._updated: dict[int, Item] = {}
 
@@ -55,10 +61,17 @@ class Lines:
             async for entry in self._execution.follow(ping=PING_INTERVAL):
                 if disconnect.happened:
                     return
+                if entry and self._is_end_of_sandbox(entry[1]) and (peer := peer_of(scope)) is not None:
+                    peer.evict("killed")
+                    await disconnect.wait()
+                    return
                 await self._send(send, self._lines(entry[1]) if entry else [{"type": "keepalive"}])
         if not disconnect.happened:
             await self._send(send, self._last_lines())
             await send({"type": "http.response.body", "body": b""})
+
+    def _is_end_of_sandbox(self, event: Event) -> bool:
+        return isinstance(event, EngineFailed) and is_gone(self._engine, self._sandbox_id)
 
     async def _interrupt(self) -> None:
         with contextlib.suppress(NotFound):  # its context was deleted, and the execution with it

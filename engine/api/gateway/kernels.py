@@ -9,6 +9,7 @@ import contextlib
 import re
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,20 @@ def spec_name(language: Language) -> str:
     return _JUPYTER_NAMES.get(language.name, language.name)
 
 
+def last_activity_of(context: Context) -> datetime:
+    return max(filter(None, (context.last_activity, context.observers.last_activity)))
+
+
+def timestamp(moment: datetime) -> str:
+    """A moment in UTC as Jupyter's servers write it."""
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 def kernel_model(engine: Engine, context: Context) -> dict[str, Any]:
-    last = max(filter(None, (context.last_activity, context.observers.last_activity)))
     return {
         "id": kernel_id(engine, context),
         "name": spec_name(context.language),
-        "last_activity": last.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "last_activity": timestamp(last_activity_of(context)),
         "execution_state": context.state,
         "connections": len(context.observers),
     }

@@ -70,6 +70,19 @@ async def version(request: Request) -> Response:
     return json_answer({"version": VERSION})
 
 
+async def status(request: Request) -> Response:
+    """What jupyter_server tells of itself. Clients wait for it, to know that the server is up."""
+    contexts, state = list(engine_of(request).contexts), state_of(request)
+    return json_answer(
+        {
+            "started": kernels.timestamp(state.started),
+            "last_activity": kernels.timestamp(max([state.last_activity, *map(kernels.last_activity_of, contexts)])),
+            "connections": sum(len(context.observers) for context in contexts),
+            "kernels": len(contexts),
+        }
+    )
+
+
 async def list_kernelspecs(request: Request) -> Response:
     engine = engine_of(request)
     found = await asyncio.to_thread(kernels.kernelspecs, engine)
@@ -279,6 +292,7 @@ async def options(request: Request) -> Response:
 
 _PATHS: Table = {
     "/api": {"GET": version},
+    "/api/status": {"GET": status},
     "/api/kernelspecs": {"GET": list_kernelspecs},
     "/api/kernelspecs/{name}": {"GET": get_kernelspec},
     "/kernelspecs/{name}/{file}": {"GET": get_resource},

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from starlette.requests import HTTPConnection
 
-from engine.api.gateway.kernels import check_settings
+from engine.api.gateway.kernels import check_settings, last_activity_of
 from engine.api.gateway.seed import Seed
 from engine.api.gateway.sessions import Sessions
 from engine.api.http.dialect import State
@@ -17,6 +19,7 @@ NAME = "gateway"
 class GatewayState(State):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.started = self.last_activity = datetime.now(UTC)
         self.sessions = Sessions()
         self.seed = Seed(engine.settings.seed_notebook)
         engine.books.listeners.append(self)
@@ -25,6 +28,7 @@ class GatewayState(State):
         check_settings(self._engine, self.seed)
 
     def note_ended(self, context: Context) -> None:
+        self.last_activity = max(self.last_activity, last_activity_of(context))
         self.sessions.note_ended(context)
 
 

@@ -69,6 +69,7 @@ DOCUMENT: dict[str, Any] = {
     "security": [{"token_header": []}, {"token_query": []}],
     "paths": {
         "/api": {"get": _operation("Version of the API", "api", {"200": _answer("The version")})},
+        "/api/status": {"get": _operation("Activity of the server", "api", {"200": _answer("When, and how much")})},
         "/api/kernelspecs": {
             "get": _operation("What kernels there can be", "kernelspecs", {"200": _answer("Them, and the default")})
         },

@@ -42,6 +42,8 @@ class _Recent:
         return data
 
 
+_SSE_NAMES = {"error": "failed"}
+"""Names of events on a stream of server-sent events, if other than their type: a browser tells of its connection with `error`."""
 _WORTHWHILE = 4096  # bytes
 _recent = _Recent(8 * 1024 * 1024)
 
@@ -99,8 +101,8 @@ class EventStream:
         data = _recent.encode(number, event)
         if self._kind == NDJSON:
             return data + b"\n"
-        name = type(event).__struct_config__.tag
-        return b"id: %d\nevent: %s\ndata: %s\n\n" % (number, str(name).encode(), data)
+        tag = str(type(event).__struct_config__.tag)
+        return b"id: %d\nevent: %s\ndata: %s\n\n" % (number, _SSE_NAMES.get(tag, tag).encode(), data)
 
     def _ping(self) -> bytes:
         return b"" if self._kind == NDJSON else b": ping\n\n"
@@ -123,6 +125,11 @@ class Disconnect:
         assert self._task is not None
         if not self.happened:
             self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def wait(self) -> None:
+        """Return when the client is gone."""
+        assert self._task is not None
         await asyncio.wait({self._task})
 
     async def _watch(self) -> None:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from engine.api.dialects import Surfaces
 from engine.api.gateway import GATEWAY
 from engine.api.http.peers import peer_of
+from engine.api.middleware.cors import allow_reading
 from engine.api.middleware.refusals import Refusals
 from engine.api.notebook import NotebookKernels, is_served
 from engine.errors import FieldError, Forbidden, InvalidRequest, NotFound, PolyreplError, RequestTooLarge, Unauthorized
@@ -66,6 +67,7 @@ class Guard:
                 response = self._surfaces.dialect_of(scope).render(error)
                 if isinstance(error, Unauthorized) and not _has_body(scope):
                     response.headers["Connection"] = "close"
+                allow_reading(response, scope)
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -78,11 +80,14 @@ class Guard:
         if not self._any_host and _name(host) not in self._hosts:
             msg = "This Host header is not allowed; see the setting allowed_hosts"
             raise Forbidden(msg)
+        origin = headers.get("origin")
+        is_foreign = origin is not None and _netloc(origin) != host and not self._origins & {origin, "*"}
+        if origin is not None and is_foreign:
+            self._refusals.note_origin(origin)
         # It tells nothing, and a browser sends no token with it.
         if scope.get("method") == "OPTIONS" and self._is_gateways(scope):
             return
-        origin = headers.get("origin")
-        if origin is not None and _netloc(origin) != host and not self._origins & {origin, "*"}:
+        if is_foreign:
             msg = "Pages of this origin may not call the API; see the setting allowed_origins"
             # A Kernel Gateway pretends not to be there, but for websockets.
             raise (NotFound if scope["type"] == "http" and self._is_gateways(scope) else Forbidden)(msg)
@@ -143,8 +148,9 @@ def _has_body(scope: Scope) -> bool:
 
 
 def _netloc(origin: str) -> str | None:
+    """The host of an origin; None of `null`, which a browser sends for pages without one."""
     try:
-        return urlsplit(origin).netloc
+        return urlsplit(origin).netloc or None
     except ValueError:
         return None
 

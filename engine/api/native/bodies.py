@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from itertools import islice
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from msgspec import Meta
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, StringConstraints, create_model
 
 from engine.api.http.requests import FewEntries, FirstProblem
 from engine.options import BODY_FIELDS, DESCRIPTIONS, ExecuteOptions, from_body
@@ -24,7 +26,62 @@ ContextId = Annotated[str, StringConstraints(pattern=f"^{CONTEXT_ID}$")]
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    _warnings: list[str] = PrivateAttr(default_factory=list)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Look at the unknown fields, and drop them."""
+        if unknown := self.model_extra:
+            names = list(islice(unknown, _MOST_LOOKED_AT))
+            unknown.clear()
+            self._warnings = [warning for name in names if (warning := _warning(name, list(type(self).model_fields)))]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is wrong with unknown fields that look like one that is known."""
+        return self._warnings
+
+
+_MOST_LOOKED_AT = 20  # unknown fields of a request
+_MAX_NAME = 40  # characters of one that may be meant for another
+_ALIKE = 0.8  # how much so
+_MEANT = {
+    "timeout_ms": {
+        "timeout",
+        "timeoutseconds",
+        "timeoutsecs",
+        "timeouts",
+        "timelimit",
+        "timelimitms",
+        "maxtime",
+        "deadline",
+        "deadlinems",
+    },
+    "env_vars": {"env", "envs", "environ", "environment", "environmentvariables", "variablesenv"},
+    "context_id": {"context", "session", "sessionid", "sandboxid", "kernelid", "contextname"},
+    "language": {"lang", "kernel", "kernelname", "runtime"},
+    "code": {"source", "src", "script", "cell", "command"},
+    "stdin": {"input", "inputs"},
+    "max_output_bytes": {"maxoutput", "maxbytes", "outputlimit", "maxoutputchars", "maxoutputlength"},
+    "cwd": {"workdir", "workingdirectory", "workingdir", "dir", "directory", "path"},
+    "packages": {"package", "dependencies", "requirements", "names"},
+    "on_error": {"rollback"},
+}
+"""What is called otherwise elsewhere, in small letters without signs."""
+
+
+def _warning(name: str, known: list[str]) -> str | None:
+    meant = _meant(name, known) if len(name) <= _MAX_NAME else None
+    return None if meant is None else f"The field {name!r} is unknown and was ignored. Did you mean {meant!r}?"
+
+
+def _meant(name: str, known: list[str]) -> str | None:
+    written = "".join(filter(str.isalnum, name)).lower()
+    for field in known:
+        if written == field.replace("_", "") or written in _MEANT.get(field, ()):
+            return field
+    return next(iter(get_close_matches(name.lower(), known, 1, _ALIKE)), None)
 
 
 class _Execute(_Body):

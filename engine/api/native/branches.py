@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -39,6 +40,7 @@ async def fork_context(request: Request) -> Response:
         checkpoint=body.checkpoint,
         force=bool(body.force),
     )
+    info.warnings = body.warnings or UNSET
     return json_response(info, 201, {"Location": f"/contexts/{info.id}"})
 
 
@@ -47,6 +49,7 @@ async def create_checkpoint(request: Request) -> Response:
     info = await engine_of(request).branching.keep(
         _context_id(request), language=_language(request, body.language), name=body.name, force=bool(body.force)
     )
+    info.warnings = body.warnings or UNSET
     return json_response(info, 201)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
+from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -47,7 +48,9 @@ async def create_context(request: Request) -> Response:
         network=body.network,
         limits=body.limits,
     )
-    return json_response(context.info(), 201, {"Location": f"/contexts/{context.id}"})
+    info = context.info()
+    info.warnings = body.warnings or UNSET
+    return json_response(info, 201, {"Location": f"/contexts/{context.id}"})
 
 
 async def list_contexts(request: Request) -> Response:

@@ -74,6 +74,8 @@ async def execute(request: Request) -> ASGIApp:
     after = _last_event_id(request)
     options = body.options(interactive=bool(stream) or detached, idempotency_key=headers.get("idempotency-key"))
     execution = await engine.execute(body.code, language=body.language, context_id=body.context_id, options=options)
+    if not execution.is_finished:
+        execution.warnings = body.warnings or execution.warnings
     if detached:
         return await result_response(
             execution, 202, {"Location": f"/executions/{execution.id}", "Preference-Applied": "respond-async"}
@@ -115,6 +117,8 @@ async def get_events(request: Request) -> ASGIApp:
     execution = engine_of(request).executions.get(request.path_params["execution_id"])
     after = max(whole_number(request.query_params.get("after", "0"), "after"), _last_event_id(request))
     stream = wanted_stream(request.headers.get("accept", ""))
+    if stream == SSE and execution.journal.closed and after >= execution.journal.last:
+        return Response(status_code=204)
     if stream:
         return EventStream(execution, stream, after=after)
     return await events_response(execution, after)
@@ -225,7 +229,12 @@ OPERATIONS: list[Operation] = [
         get_events,
         "List or stream the events of an execution",
         "executions",
-        {200: Answer("The events", EventPage, STREAMS), 400: BAD_QUERY, 404: _NO_EXECUTION},
+        {
+            200: Answer("The events", EventPage, STREAMS),
+            204: Answer("`done` was read before: a browser's EventSource stops asking"),
+            400: BAD_QUERY,
+            404: _NO_EXECUTION,
+        },
         parameters=(_AFTER, _LAST_EVENT_ID),
     ),
     Operation(

@@ -62,16 +62,25 @@ class Readiness(msgspec.Struct):
     isolation: str | UnsetType = UNSET
 
 
+class Link(msgspec.Struct):
+    """A link as KernelBox's clients look for it."""
+
+    href: str
+    description: str
+
+
 class Discovery(msgspec.Struct):
     service: str
     version: str
-    links: dict[str, str]
+    links: dict[str, str | Link]
 
 
 async def index(request: Request) -> Response:
     paths = {"docs": "/docs", "redoc": "/redoc", "openapi": "/openapi.json", "languages": "/languages"}
     base = engine_of(request).settings.base_url
-    return json_response(Discovery("polyrepl", __version__, {name: base + path for name, path in paths.items()}))
+    links: dict[str, str | Link] = {name: base + path for name, path in paths.items()}
+    links["swagger"] = Link(f"{base}/docs", "Interactive API reference")
+    return json_response(Discovery("polyrepl", __version__, links))
 
 
 async def healthz(request: Request) -> Response:

@@ -86,7 +86,7 @@ class NotebookKernels:
         self.notebook = notebook
         self._engine = engine
         settings = engine.settings
-        self._patience = settings.default_timeout
+        self._patience = min(settings.default_timeout, settings.max_timeout)
         self._setup_timeout = min(settings.kernel_start_timeout, settings.max_timeout)
         self._max_waiting = settings.queue_size * settings.notebook_kernels
         self._workers = [Worker(number + 1) for number in range(settings.notebook_kernels)]

@@ -18,7 +18,7 @@ _OTHER_METHODS = ("HEAD", "OPTIONS", "TRACE", "CONNECT")
 # The comment signs of the languages that have kernels; none of them begins a statement that could look like an annotation.
 _ANNOTATION = re.compile(r"\A(?:#|//|--|;+|%)[ \t]*(ResponseInfo[ \t]+)?([A-Za-z]+)[ \t]+(/.*)")
 _PARAMETER = re.compile(r"\A([^:]*):([A-Za-z_]\w*)", re.ASCII)
-_NOT_IN_PATHS = re.compile(r"[\s?#]")
+_NOT_IN_PATHS = re.compile(r"[?#]")
 _MAX_SHOWN = 60  # characters of a cell's first line in an error
 
 
@@ -200,7 +200,7 @@ def _endpoint(path: str, endpoints: dict[str, Endpoint]) -> Endpoint:
     if path in endpoints:
         return endpoints[path]
     if _NOT_IN_PATHS.search(path):
-        msg = f"{path!r} is no path: it has a space, ? or # in it"
+        msg = f"{path!r} is no path: it has a ? or # in it"
         raise ValueError(msg)
     segments = [_Segment(unquote(text)) for text in path.split("/")]
     names = [segment.parameter for segment in segments if segment.parameter]

@@ -72,8 +72,18 @@ def routes(kernels: NotebookKernels, settings: Settings) -> list[BaseRoute]:
     if settings.allow_notebook_download:
         found.append(Route("/_api/source", answer_source))
     if settings.static_path is not None:
-        found.append(Mount("/public", StaticFiles(directory=settings.static_path)))
+        found.append(Mount("/public", _PublicFiles(directory=settings.static_path)))
     return found
+
+
+class _PublicFiles(StaticFiles):
+    """Files, with their media types as a Kernel Gateway sends them: how a text is encoded, only the text says."""
+
+    def file_response(self, *arguments: Any, **keywords: Any) -> Response:
+        response = super().file_response(*arguments, **keywords)
+        if "content-type" in response.headers:  # not of a 304
+            response.headers["content-type"] = response.headers["content-type"].partition(";")[0]
+        return response
 
 
 def raw_path(scope: Scope) -> str:

@@ -40,7 +40,7 @@ class RemoteJupyter(Backend):
 
     @property
     def default_timeout(self) -> float:
-        return self._settings.jupyter_timeout or self._settings.default_timeout
+        return self._settings.jupyter_timeout or super().default_timeout
 
     def open(self, run_dir: RunDir, waker: Waker) -> None:
         super().open(run_dir, waker)

@@ -7,6 +7,7 @@ import { chartOf } from './charts.mjs';
 import { isJsonable, toJson } from './json.mjs';
 import { JsxElement } from './jsx.mjs';
 import { bytesOf, dataUrl, pictureData, toBase64 } from './pictures.mjs';
+import { VALUES } from '../shared/mime.mjs';
 import { arrayJoin, isArray, keys, regExpExec } from '../shared/primordials.mjs';
 import { isRecords, tableData } from './tables.mjs';
 
@@ -74,7 +75,7 @@ function plainData(value) {
   const text = inspect(value, INSPECT_OPTIONS);
   if (isRecords(value)) return tableData(value, { text });
   if (!isJsonable(value) || value.toJSON !== undefined) return { 'text/plain': text };
-  return { 'text/plain': text, 'application/json': toJson(value) };
+  return { 'text/plain': text, [VALUES]: toJson(value) };
 }
 
 function elementData(element) {

@@ -1,9 +1,10 @@
-/** Records as a table: HTML for people, JSON for programs, text for both. Main thread. */
+/** Records as a table: HTML for people, its values for programs, text for both. Main thread. */
 
 import { Console } from 'node:console';
 import { inspect, types } from 'node:util';
 import { isPlain, toJson } from './json.mjs';
 import { escapeHtml } from './jsx.mjs';
+import { VALUES } from '../shared/mime.mjs';
 import {
   SafeSet, arrayJoin, arrayPush, arraySlice, isArray, keys, objectCreate, stringTrimEnd,
 } from '../shared/primordials.mjs';
@@ -29,7 +30,7 @@ export function isRecords(value) {
  */
 export function tableData(records, { columns = columnsOf(records), text = drawn(records, columns) } = {}) {
   const data = toJson(selected(records, columns));
-  return { 'text/plain': text, 'text/html': html(records, columns), 'application/json': data };
+  return { 'text/plain': text, 'text/html': html(records, columns), [VALUES]: data };
 }
 
 /**

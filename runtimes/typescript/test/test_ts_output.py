@@ -219,6 +219,26 @@ def test_plain_data_comes_as_json_too(kernel):
     assert "application/json" not in kernel.run("const loop = {}; loop.self = loop; loop").data
 
 
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("[{ a: 1 }, { a: 2 }]", {"text/html", "text/plain"}),
+        ("[1, 2]", {"text/plain"}),
+        ("({ a: { b: [] } })", {"text/plain"}),
+        ("display([{ a: 1 }])", {"text/html", "text/plain"}),
+        ("display.table({ a: [1, 2] })", {"text/html", "text/plain"}),
+        ("display.json([{ a: 1 }])", {"application/json"}),
+        ("display({ 'application/json': [1], 'text/html': '<p>' }, { raw: true })", {"application/json", "text/html"}),
+        ("({ [Symbol.for('Jupyter.display')]: () => ({ 'application/json': { a: 1 } }) })", {"application/json"}),
+    ],
+)
+def test_front_ends_of_jupyter_get_json_only_of_what_is_shown_as_json(kernel, code, shown):
+    result = kernel.run(code, {"items": False})
+    bundles = [m["content"]["data"] for m in result.messages if m["msg_type"] in ("display_data", "execute_result")]
+    assert [set(bundle) for bundle in bundles] == [shown]
+    assert "application/json" in set().union(*[m["content"].get("data", {}) for m in kernel.run(code).messages])
+
+
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 

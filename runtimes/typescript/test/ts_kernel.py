@@ -133,7 +133,7 @@ class Kernel:
             "stop_on_error": True,
             **content,
         }
-        message = self.client.session.msg("execute_request", body, metadata=metadata)
+        message = self.client.session.msg("execute_request", body, metadata={"items": True, **(metadata or {})})
         self.client.shell_channel.send(message)
         return message["header"]["msg_id"]
 

@@ -1,5 +1,7 @@
 /** What a client may put into a request is any JSON: here it becomes what the kernel works with. Worker thread; pure. */
 
+import { VALUES } from '../shared/mime.mjs';
+
 /**
  * @param {Record<string, any>} content
  * @returns {string} its `code`
@@ -46,6 +48,18 @@ export function limitsOf({ output_limits: limits }) {
   if (!isObject(limits)) return {};
   const { stream_bytes: streamBytes, item_bytes: itemBytes } = limits;
   return { stream_bytes: natural(streamBytes), item_bytes: natural(itemBytes) };
+}
+
+/**
+ * The data of a bundle as its execution wants it: the JSON of a value only where that was asked for.
+ * @param {Record<string, any>} data
+ * @param {import('./execution.mjs').Execution | undefined} execution
+ * @returns {Record<string, any>}
+ */
+export function shownData(data, execution) {
+  if (!(VALUES in data)) return data;
+  const { [VALUES]: values, ...shown } = data;
+  return execution?.wantsValues ? { ...shown, 'application/json': values } : shown;
 }
 
 function natural(value) {

@@ -4,7 +4,7 @@
  */
 
 import { Interrupter } from './interrupt.mjs';
-import { codeOf, expressionsOf, kindOf, takeEnvironment } from './content.mjs';
+import { codeOf, expressionsOf, kindOf, shownData, takeEnvironment } from './content.mjs';
 import { Executions } from './execution.mjs';
 import { Input } from './input.mjs';
 import { limitBundle, limitError } from './limits.mjs';
@@ -231,7 +231,7 @@ export class Dispatcher {
     const base = { status, execution_count: execution.count };
     if (status === 'ok') {
       if (result) this.#publishBundle(execution, 'execute_result', result, { execution_count: execution.count });
-      const answers = limitExpressions(expressions ?? {}, execution.limits);
+      const answers = limitExpressions(expressions ?? {}, execution);
       this.#transport.send('shell', 'execute_reply', { ...base, payload, user_expressions: answers }, message, metadata);
       return;
     }
@@ -274,7 +274,7 @@ export class Dispatcher {
   }
 
   #publishBundle(execution, type, { data, metadata: own = {} }, extra) {
-    const limited = limitBundle(data, execution?.limits.item_bytes);
+    const limited = limitBundle(shownData(data, execution), execution?.limits.item_bytes);
     const noted = limited.omitted ? { ...own, omitted: limited.omitted } : own;
     const metadata = limited.omitted ? { omitted: limited.omitted } : undefined;
     try {
@@ -335,10 +335,10 @@ async function compileExpressions(expressions, file, shadows) {
   });
 }
 
-function limitExpressions(expressions, { item_bytes: itemBytes }) {
+function limitExpressions(expressions, execution) {
   return Object.fromEntries(Object.entries(expressions).map(([name, value]) => {
     if (value.status !== 'ok') return [name, value];
-    const { data, omitted } = limitBundle(value.data, itemBytes);
+    const { data, omitted } = limitBundle(shownData(value.data, execution), execution.limits.item_bytes);
     return [name, { ...value, data, metadata: omitted ? { ...value.metadata, omitted } : value.metadata }];
   }));
 }

@@ -29,6 +29,7 @@ export class Execution {
     this.stopsOnError = content.stop_on_error !== false;
     this.isAnnounced = metadata.after_interrupt === true;
     this.tellsChanges = metadata.changes === true;
+    this.wantsValues = metadata.items === true;
     this.limits = limitsOf(metadata);
   }
 

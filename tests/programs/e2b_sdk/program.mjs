@@ -74,6 +74,12 @@ const refused = [
 seen.refused = []
 for (const call of refused) seen.refused.push(await call().catch((error) => error.message))
 
+const doomed = await Sandbox.create()
+const endless = "console.log('runs'); await new Promise((resolve) => setTimeout(resolve, 60_000))"
+seen.brokenOff = await doomed
+  .runCode(endless, { language: 'js', onStdout: () => doomed.kill() })
+  .catch((error) => [error.constructor.name, error.message])
+
 seen.running = await sandbox.isRunning()
 seen.killed = [await sandbox.kill(), await sandbox.kill(), await sandbox.isRunning()]
 seen.gone = await sandbox.runCode('1').catch((error) => [error.constructor.name, error.message])

@@ -134,6 +134,17 @@ class TestHost:
         is_problem(await client.get("/contexts", headers=key), 403)
 
 
+class _Log:
+    """Notes the origins that are named."""
+
+    def __init__(self, named: list[str]) -> None:
+        self._named = named
+
+    def warning(self, event: str, **values) -> None:
+        if event == "origin_refused":
+            self._named.append(values["origin"])
+
+
 class TestOrigin:
     @pytest.mark.parametrize(
         "origin", ["https://evil.example", "null", "http://localhost:9999", "http://[", "", "localhost:8000", "\x00"]
@@ -177,7 +188,64 @@ class TestOrigin:
         assert answer.headers["access-control-allow-origin"] in ("https://app.example", "*")
         refused = await client.post("/execute", json={"code": "x"}, headers={"Origin": "https://other.example"})
         assert refused.status_code == 403
-        assert "access-control-allow-origin" not in refused.headers
+        asked = {"Origin": "https://other.example", "Access-Control-Request-Method": "POST"}
+        preflight = await client.options("/execute", headers=asked)
+        assert preflight.status_code == 403
+        assert not [name for name in preflight.headers if name.startswith("access-control-")]
+
+    @pytest.mark.parametrize("settings", [{}, {"allowed_origins": ["https://app.example"]}])
+    @pytest.mark.parametrize("origin", ["https://evil.example", "null"])
+    async def test_a_page_that_is_refused_can_read_why(self, api, settings: dict, origin: str):
+        client = (await api(**settings)).client
+        for path, status in (("/contexts", 403), ("/api/kernels", 404), ("/e2b/contexts", 403), ("/kernels", 403)):
+            response = await client.get(path, headers={"Origin": origin})
+            assert response.status_code == status
+            assert response.headers["access-control-allow-origin"] == origin
+            assert "origin" in response.headers["vary"].lower()
+            assert "allowed_origins" in response.text
+
+    async def test_an_origin_that_is_refused_is_named_in_the_log_once(self, api, monkeypatch):
+        client = (await api(allowed_origins=["https://app.example"])).client
+        asked = {"Access-Control-Request-Method": "POST"}
+        named = []
+        monkeypatch.setattr("engine.api.middleware.refusals.get_logger", lambda: _Log(named))
+        for _ in range(3):
+            await client.options("/execute", headers={"Origin": "https://one.example", **asked})
+            await client.get("/api/kernels", headers={"Origin": "https://one.example"})
+            await client.options("/api/kernels", headers={"Origin": "https://two.example", **asked})
+            await client.get("/contexts", headers={"Origin": "https://app.example"})
+        for number in range(300):
+            await client.get("/contexts", headers={"Origin": f"https://{number}.example"})
+        await client.get("/contexts", headers={"Origin": "https://" + "x" * 1000})
+        assert named[:2] == ["https://one.example", "https://two.example"]
+        assert len(named) == len(set(named)) == 100
+        assert not {"https://app.example", "https://" + "x" * 1000} & set(named)
+
+    @pytest.mark.parametrize("setting", ["null", "*"])
+    async def test_pages_without_an_origin_are_taken_when_the_settings_say_so(self, api, setting: str):
+        client = (await api(allowed_origins=[setting])).client
+        response = await client.get("/contexts", headers={"Origin": "null"})
+        assert (response.status_code, response.headers["access-control-allow-origin"]) == (200, setting)
+
+    async def test_an_origin_may_be_written_as_people_write_it(self, api):
+        client = (await api(allowed_origins=["https://App.example/"])).client
+        assert (await client.get("/contexts", headers={"Origin": "https://app.example"})).status_code == 200
+
+    @pytest.mark.parametrize("base_url", ["", "/x"])
+    async def test_every_answer_to_an_allowed_page_can_be_read(self, api, monkeypatch, base_url: str):
+        fake = await api(allowed_origins=["https://app.example"], max_request_bytes=1024, base_url=base_url)
+        monkeypatch.setattr(type(fake.engine), "check_language", None)  # an error that nobody expects
+        origin = {"Origin": "https://app.example"}
+        for method, path, body, status in (
+            ("GET", "/nope", b"", 404),
+            ("PUT", "/execute", b"", 405),
+            ("POST", "/execute", b"{", 400),
+            ("POST", "/execute", b"x" * 2000, 413),
+            ("POST", "/execute", b'{"code": "1"}', 500),
+        ):
+            response = await fake.client.request(method, base_url + path, content=body, headers=origin)
+            assert response.status_code == status
+            assert response.headers["access-control-allow-origin"] == "https://app.example"
 
     async def test_an_errors_body_can_be_read_from_an_allowed_page(self, api):
         client = (await api(allowed_origins=["https://app.example"], token=TOKEN)).client

@@ -67,7 +67,7 @@ class TestAccess:
         client = (await api(surfaces=["gateway"], token=TOKEN)).client
         for path in ("/api/kernels", "/metrics"):
             is_refusal(await client.get(path), 401, "Unauthorized", "")
-        for path in ("/tree", "/", "/contexts"):
+        for path in ("/tree", "/login", "/", "/contexts"):
             is_refusal(await client.get(path), 404, "Not Found", "")
 
     async def test_what_the_gateway_has_no_path_for_needs_no_token_to_be_not_found(self, api):
@@ -86,7 +86,7 @@ class TestAccess:
 
     async def test_unknown_paths_and_methods_are_refused_in_this_dialects_words(self, api):
         client = (await api()).client
-        for path in ("contents", "terminals", "me", "status", "kernels/a/b/c"):
+        for path in ("contents", "terminals", "me", "kernels/a/b/c"):
             is_refusal(await client.get(f"/api/{path}"), 404, "Not Found", "")
         for method, path, allowed in (
             ("PUT", "/api/kernels", {"GET", "HEAD", "POST", "OPTIONS"}),
@@ -97,6 +97,44 @@ class TestAccess:
             response = await client.request(method, path)
             is_refusal(response, 405, "Method Not Allowed", "")
             assert set(response.headers["allow"].split(", ")) == allowed
+
+    async def test_the_pages_to_sign_in_say_to_use_the_token(self, api):
+        client = (await api(token=TOKEN)).client
+        for method, path in (("GET", "/login"), ("POST", "/login"), ("GET", "/tree"), ("GET", "/lab")):
+            refused = await client.request(method, path)
+            assert refused.status_code == 401
+            assert "?token=" in refused.json()["message"]
+            let_in = await client.request(method, path, params={"token": TOKEN})
+            assert (let_in.status_code, "Use the token" in let_in.text) == (200, True)
+
+    async def test_a_server_without_a_token_says_that_none_is_needed(self, api):
+        client = (await api()).client
+        for method, path in (
+            ("GET", "/login"),
+            ("POST", "/login"),
+            ("GET", "/tree?"),
+            ("HEAD", "/tree"),
+            ("GET", "/lab"),
+        ):
+            response = await client.request(method, path)
+            assert response.status_code == 200
+            assert method == "HEAD" or "needs no token" in response.text
+
+    async def test_the_status_counts_kernels_and_connections(self, api):
+        client = (await api()).client
+        before = (await client.get("/api/status")).json()
+        assert (before["kernels"], before["connections"]) == (0, 0)
+        assert before["started"] == before["last_activity"]
+        kernel = (await client.post("/api/kernels")).json()["id"]
+        during = (await client.get("/api/status")).json()
+        assert (during["kernels"], during["started"]) == (1, before["started"])
+        assert during["last_activity"] > before["last_activity"]
+        await client.delete(f"/api/kernels/{kernel}")
+        after = (await client.get("/api/status")).json()
+        assert (after["kernels"], after["last_activity"] >= during["last_activity"]) == (0, True)
+
+    async def test_the_status_needs_a_token(self, api):
+        is_refusal(await (await api(token=TOKEN)).client.get("/api/status"), 401, "Unauthorized", "")
 
     async def test_options_are_answered_without_a_token_and_from_any_origin(self, api):
         client = (await api(token=TOKEN)).client
@@ -143,14 +181,15 @@ class TestAccess:
         spec = (await client.get("/x/y/api/kernelspecs/python3")).json()
         assert (await client.get(spec["resources"]["logo-64x64"])).status_code == 200
         links = (await client.get("/x/y", headers={"Accept": "application/json"})).json()["links"]
-        assert [(await client.get(link)).status_code for link in links.values()] == [200] * len(links)
+        paths = [link if isinstance(link, str) else link["href"] for link in links.values()]
+        assert [(await client.get(path)).status_code for path in paths] == [200] * len(links)
         assert (await client.get("/x/y/openapi.json")).json()["servers"] == [{"url": "/x/y"}]
         for path in ("/", "/api", "/x", "/x/ya", "/x/yapi", "/contexts"):
             assert (await client.get(path)).status_code == 404
 
     async def test_a_surface_that_is_switched_off_is_not_there(self, api):
         client = (await api(surfaces=["gateway"])).client
-        for path in ("/", "/tree", "/contexts", "/languages"):
+        for path in ("/", "/tree", "/lab", "/login", "/contexts", "/languages"):
             is_refusal(await client.get(path), 404, "Not Found", "")
         assert (await client.get("/healthz")).status_code == 200
         client = (await api(surfaces=["native"])).client

@@ -68,6 +68,14 @@ def test_a_path_means_what_it_says_and_is_no_pattern() -> None:
     assert found(notebook, "/n%c3%a9") is not None
 
 
+def test_a_path_may_have_spaces() -> None:
+    notebook = parse("# GET /hello world\n1", "# GET /a b/:who \n2", "# GET /c\td\n3")
+    assert found(notebook, "/hello%20world") == ("/hello world", {})
+    assert found(notebook, "/a%20b/x%20y") == ("/a b/:who", {"who": "x y"})
+    assert found(notebook, "/c%09d") == ("/c\td", {})
+    assert found(notebook, "/hello") is None
+
+
 def test_kernelspec_and_language_are_those_of_the_metadata() -> None:
     notebook = parse("# GET /a", kernelspec={"name": "ir"}, language_info={"name": "R"})
     assert (notebook.kernel_name, notebook.language) == ("ir", "R")
@@ -94,7 +102,7 @@ def test_the_swagger_document_has_every_path_and_method() -> None:
         (["# GET /a/:b-c\n1"], "':b-c' is no parameter"),
         (["# GET /a/:\n1"], "':' is no parameter"),
         (["# GET /:a/:a\n1"], "'/:a/:a' has the same parameter twice"),
-        (["# GET /a b\n1"], "'/a b' is no path"),
+        (["# GET /a?b\n1"], r"'/a\?b' is no path"),
         (["# GET /a?b=c\n1"], "is no path"),
         (["# GET /a/:b\n1", "# POST /a/:c\n1"], "'/a/:c' takes the same requests as '/a/:b'"),
         (["# GET /a\n1", "# ResponseInfo POST /a\n1"], "ResponseInfo POST /a has no cell POST /a"),

@@ -347,6 +347,11 @@ async def test_notebook_and_files_are_served_only_where_the_settings_say_so(serv
     served = await serve(allow_notebook_download=True, static_path=str(public))
     assert (await served.get("/_api/source")).content == (tmp_path / "api.ipynb").read_bytes()
     assert (await served.get("/public/a.txt")).text == "public"
+    (public / "index.html").write_text("<p>")
+    response = await served.get("/public/index.html")
+    assert response.headers["content-type"] == "text/html"
+    unchanged = await served.get("/public/index.html", headers={"If-None-Match": response.headers["etag"]})
+    assert unchanged.status_code == 304
     for way in ("..%2fsecret.txt", "%2e%2e/secret.txt", "link", "", "../secret.txt", "%2fetc/passwd"):
         assert (await served.get(f"/public/{way}")).status_code == 404
 

@@ -64,7 +64,8 @@ class TestHealth:
         client = (await api()).client
         links = (await client.get("/")).json()["links"]
         for link in links.values():
-            assert (await client.get(link)).status_code == 200
+            assert (await client.get(link if isinstance(link, str) else link["href"])).status_code == 200
+        assert links["swagger"]["href"] == "/docs"
 
 
 class TestMetrics:

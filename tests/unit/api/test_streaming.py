@@ -33,7 +33,7 @@ SSE, NDJSON = "text/event-stream", "application/x-ndjson"
 
 
 def parse_sse(text: str) -> list[dict[str, Any]]:
-    """The events as a browser reads them, checked: an id, a name that is the type, one line of data each."""
+    """The events as a browser reads them, checked: an id, a name, one line of data each."""
     events = []
     for block in text.split("\n\n"):
         if not block or block.startswith(":"):
@@ -41,7 +41,9 @@ def parse_sse(text: str) -> list[dict[str, Any]]:
         fields = dict(line.split(": ", 1) for line in block.split("\n"))
         assert list(fields) == ["id", "event", "data"]
         data = json.loads(fields["data"])
-        assert (str(data["id"]), data["type"]) == (fields["id"], fields["event"])
+        # A browser tells of its connection with `error`.
+        name = "failed" if data["type"] == "error" else data["type"]
+        assert (str(data["id"]), name) == (fields["id"], fields["event"])
         events.append(data)
     assert text == "" or text.endswith("\n\n")
     return events

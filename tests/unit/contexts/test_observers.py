@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from engine.contexts.budgets import Budget
@@ -83,3 +85,22 @@ def test_nothing_is_weighed_of_what_is_kept_no_more(way: str):
             observers.join(client)
             observers.leave(client)
     assert total.held == 0
+
+
+def test_output_without_a_parent_is_of_the_cell_that_runs():
+    """C code and child processes know no request. Clients look for a msg_id in every parent."""
+    observers = absent(budget(10**6), "a")
+    cell = object()
+    publish(observers, 1)
+    observers.note_running("a", cell, b'{"msg_id":"m"}')
+    publish(observers, 1)
+    observers.receive(Message(Channel.IOPUB, "status", "", content={"execution_state": "starting"}))
+    observers.note_stopped(cell)
+    publish(observers, 1)
+    before, during, status, after = [
+        json.loads(each.encode(None))["parent_header"] for each in returned(observers, "a")
+    ]
+    assert during == {"msg_id": "m"}
+    for unasked in (before, status, after):
+        assert unasked["msg_type"] == "kernel_info_request"
+        assert unasked["msg_id"]

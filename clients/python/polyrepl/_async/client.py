@@ -72,8 +72,8 @@ class AsyncClient:
 
         `timeout`: seconds the code may run; `deadline`: seconds this call may take, by default a minute more. `stdin`: lines for
         input(). `rollback`: code that fails leaves no trace. `variables`, `files`, `checkpoint`, `data`: what the result also
-        tells. `limits`, `isolation`, `network`: of a context that is made for it (see `contexts.create`). The callbacks get output as
-        it comes; `on_input` answers input()."""
+        tells. `max_output_bytes`: how much of the output is kept. `limits`, `isolation`, `network`: of a context that is made for
+        it (see `contexts.create`). The callbacks get output as it comes; `on_input` answers input()."""
         key = idempotency_key or transport.new_key()
         if not (on_stdout or on_stderr or on_item or on_input or on_event):
             return await self._connection.send(calls.execute(code, key=key, **options))

@@ -66,6 +66,8 @@ class AsyncConnection:
             async with self._failures(attempts):
                 limit = transport.timeout(attempts.remaining(), is_stream=True)
                 async with self.http.stream(method, path, **options, timeout=limit) as response:
+                    if response.status_code == 204:  # all was read before
+                        return
                     if response.status_code != 200:
                         problem = error_of(response.status_code, response.headers, await response.aread())
                         await async_sleep(attempts.pause(problem))

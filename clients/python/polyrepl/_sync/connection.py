@@ -67,6 +67,8 @@ class Connection:
             with self._failures(attempts):
                 limit = transport.timeout(attempts.remaining(), is_stream=True)
                 with self.http.stream(method, path, **options, timeout=limit) as response:
+                    if response.status_code == 204:  # all was read before
+                        return
                     if response.status_code != 200:
                         problem = error_of(response.status_code, response.headers, response.read())
                         sleep(attempts.pause(problem))

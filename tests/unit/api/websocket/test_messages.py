@@ -29,6 +29,29 @@ def test_a_cell_runs_and_its_messages_come_on_their_channels(gateway: Gateway, k
         }  # fmt: skip
 
 
+@pytest.mark.parametrize("code", ["hello", "die"])
+def test_every_message_has_a_session_and_a_parent_with_an_id(gateway: Gateway, kernel: str, code: str) -> None:
+    """Clients look both up in each message: on arrival, around a cell, and when the kernel is replaced."""
+    with gateway.socket(kernel) as socket:
+        seen = [socket.receive()]
+        socket.execute(code)
+        seen += socket.until(is_idle_again if code == "die" else lambda message: state(message) == "idle")
+        assert ("restarting" in map(state, seen)) is (code == "die")
+        gateway.http.delete(f"/api/kernels/{kernel}")
+        seen += socket.until(lambda message: state(message) == "dead")
+    unasked = [each for each in seen if each["parent_header"].get("msg_type") == "kernel_info_request"]
+    assert unasked[0] is seen[0]
+    for message in seen:
+        assert message["parent_header"]["msg_id"]
+        assert message["header"]["session"]
+    for message in unasked:
+        assert message["parent_header"]["session"]
+
+
+def is_idle_again(message: dict[str, Any]) -> bool:
+    return state(message) == "idle" and message["parent_header"].get("msg_type") == "kernel_info_request"
+
+
 def test_the_other_form_is_spoken_where_it_is_offered(gateway: Gateway, kernel: str) -> None:
     with gateway.socket(kernel, subprotocols=[V1]) as socket:
         assert socket.ws.subprotocol == V1
