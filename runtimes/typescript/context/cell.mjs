@@ -11,18 +11,9 @@ export class KeyboardInterrupt extends Error {
   }
 }
 
-/** Thrown by `process.exit` where nothing else can end the cell. */
-export class ProcessExit extends Error {
-  name = 'ProcessExit';
-
-  constructor(code) {
-    super(`process.exit(${code})`);
-  }
-}
-
 export class Cell {
   isSettled = false;
-  /** Set by `process.exit`. @type {ProcessExit | null} */
+  /** Set by `process.exit`. @type {import('./process/exit.mjs').ProcessExit | null} */
   exit = null;
   /** Rejects what the cell awaits at its top level. @type {((error: Error) => void) | null} */
   rejectAwait = null;

@@ -1,8 +1,9 @@
 /** Errors as the user sees them: their own lines and columns, no frames of the kernel. Main thread. */
 
 import { inspect } from 'node:util';
-import { ProcessExit, KeyboardInterrupt } from './cell.mjs';
+import { KeyboardInterrupt } from './cell.mjs';
 import { localPath, withoutVersion } from '../modules/local-files.mjs';
+import { ProcessExit } from './process/exit.mjs';
 import { isKernelFile, isRuntimeFile } from '../shared/platform.mjs';
 import { PositionMaps } from '../shared/positions.mjs';
 import {

@@ -7,7 +7,7 @@ import {
   SafePromise, compareExchange, defineProperty, generatorNext, generatorThrow, getOwnPropertyDescriptor, load,
   reflectApply, store, uncurryThis, wait,
 } from '../shared/primordials.mjs';
-import { INTERRUPTED_CELL, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING } from '../shared/state.mjs';
+import { INTERRUPTED_CELL, INTERRUPTED_CHILD, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING } from '../shared/state.mjs';
 
 const { isPromise } = types;
 const { Script } = vm;
@@ -15,6 +15,7 @@ const runScript = uncurryThis(Script.prototype.runInThisContext);
 const WATCHED = { breakOnSigint: true, displayErrors: false };
 const PLAIN = { displayErrors: false };
 const SIGNAL_WAIT_MS = 20;
+const NOTHING = Symbol('nothing');
 /** Termination follows a signal within a millisecond; this is for a signal that somebody else swallowed. */
 const MAX_SIGNAL_WAITS = 100;
 
@@ -24,11 +25,13 @@ export class Evaluator {
   #onCallbackInterrupted;
   #trampoline;
   #action = null;
+  /** What the action threw: an interrupt passes no `catch` on its way out of the script. */
+  #thrown = NOTHING;
   #cell = null;
 
   /**
    * @param {{shared: Int32Array, scope: {name: string, onSegment: (run: () => any) => void},
-   *   listeners: import('./listeners.mjs').KeptListeners,
+   *   listeners: import('./process/listeners.mjs').KeptListeners,
    *   onCallbackInterrupted: (cell: import('./cell.mjs').Cell, error: Error) => void}} options
    */
   constructor({ shared, scope, listeners, onCallbackInterrupted }) {
@@ -113,15 +116,22 @@ export class Evaluator {
     if (cell.isSettled) throw new KeyboardInterrupt();
     this.#cell = cell;
     this.#action = action;
+    this.#thrown = NOTHING;
     this.#listeners.restore();
     try {
       return runScript(this.#trampoline, WATCHED);
     } catch (error) {
-      throw error?.code === 'ERR_SCRIPT_EXECUTION_INTERRUPTED' ? new KeyboardInterrupt() : error;
+      throw error === this.#thrown ? error : new KeyboardInterrupt();
     } finally {
+      this.#thrown = NOTHING;
       store(this.#shared, SEGMENT, SEGMENT_NONE);
       this.#listeners.restore();
     }
+  }
+
+  /** Whether a cell failed because the child that it waited for was interrupted: not every runtime ends it then. */
+  isInterruptedInChild(cell) {
+    return load(this.#shared, INTERRUPTED_CHILD) === cell.id && !cell.sawInterrupt;
   }
 
   /** Run a callback that nobody awaits: an interrupt of it has to end what the cell itself awaits. */
@@ -145,6 +155,9 @@ export class Evaluator {
     store(this.#shared, SEGMENT, SEGMENT_RUNNING);
     try {
       return action();
+    } catch (error) {
+      this.#thrown = error;
+      throw error;
     } finally {
       this.#leaveSegment();
     }

@@ -3,14 +3,17 @@
 import { Cell, CellContext, KeyboardInterrupt } from './cell.mjs';
 import { installCellScope } from './scope.mjs';
 import { Display } from '../display/display.mjs';
-import { installEnvironment } from './environment.mjs';
+import { installEnvironment } from './process/environment.mjs';
 import { ErrorFormatter } from './errors.mjs';
 import { Evaluator } from './evaluator.mjs';
-import { installExit } from './exit.mjs';
+import { ProcessExit, installExit } from './process/exit.mjs';
 import { Introspection } from '../values/introspection.mjs';
-import { KeptListeners } from './listeners.mjs';
+import { guardLastHandlers } from './process/last-handlers.mjs';
+import { KeptListeners } from './process/listeners.mjs';
 import { Modules } from '../modules/modules.mjs';
 import { installOutput } from './output.mjs';
+import { installProgram, mainModule } from './process/program.mjs';
+import { installSignals } from './process/signals.mjs';
 import { Stdin, installStdin } from './stdin.mjs';
 import { CellTimers } from './timers.mjs';
 import { Variables } from '../values/variables.mjs';
@@ -52,12 +55,16 @@ export class Kernel {
       onCallbackInterrupted: (cell, error) => this.#interruptAwait(cell, error),
     });
     this.#timers = new CellTimers({ context, evaluator: this.#evaluator });
-    this.#exit = installExit({ context, shared, evaluator: this.#evaluator, settle: this.#settleError.bind(this) });
     const output = installOutput({ post, context, shared });
+    this.#exit = installExit({
+      context, shared, evaluator: this.#evaluator, settle: this.#settleError.bind(this), report: this.#report.bind(this, output),
+    });
+    installSignals({ output, listeners: this.#listeners });
     this.#display = new Display({ post: (message) => output.display(message), context });
     this.#stdin = new Stdin({ post, context, shared, port: stdinPort });
     installStdin(this.#stdin, output);
-    modules.install();
+    installProgram();
+    modules.install(mainModule());
     this.#display.install();
     this.#timers.install();
     this.#errors.install();
@@ -160,7 +167,7 @@ export class Kernel {
 
   #settleError(cell, error) {
     if (cell.isSettled) return;
-    const cause = cell.exit ?? error;
+    const cause = cell.exit ?? (this.#evaluator.isInterruptedInChild(cell) ? new KeyboardInterrupt() : error);
     // A timer left behind could keep the thread busy for good, with no cell left to interrupt.
     if (cause instanceof KeyboardInterrupt) this.#timers.cancel();
     const isOwn = cause instanceof KeyboardInterrupt || cause === cell.exit;
@@ -215,14 +222,19 @@ export class Kernel {
     else this.#settleError(cell, error);
   }
 
+  #report(output, label, error) {
+    if (error instanceof ProcessExit || error instanceof KeyboardInterrupt) return;
+    output.write('stderr', `${label}${this.#errors.format(error)}\n`);
+  }
+
   /** What fails after or beside its cell is told on that cell's stderr; the kernel stays. */
   #reportLateErrors(output) {
-    const report = (label, error) => {
-      if (this.#exit.isExit(error) || error instanceof KeyboardInterrupt) return;
-      output.write('stderr', `${label}${this.#errors.format(error)}\n`);
+    const reporter = (event, label) => (error) => {
+      if (!this.#listeners.hasOthers(event)) this.#report(output, label, error);
     };
-    this.#listeners.add('uncaughtException', (error) => report('Uncaught ', error));
-    this.#listeners.add('unhandledRejection', (error) => report('Unhandled promise rejection: ', error));
+    guardLastHandlers(this.#report.bind(this, output));
+    this.#listeners.add('uncaughtException', reporter('uncaughtException', 'Uncaught '));
+    this.#listeners.add('unhandledRejection', reporter('unhandledRejection', 'Unhandled promise rejection: '));
     process.removeAllListeners('warning');
     this.#listeners.add('warning', (warning) => {
       if (warning.name === 'ExperimentalWarning') return;

@@ -46,12 +46,12 @@ export class Modules {
     },
   });
 
-  /** Define `require`, `module`, `exports`, `__dirname` and `__filename`. */
-  install() {
+  /** Define `require`, `module`, `exports`, `__dirname` and `__filename`. @param {object} module - of the cells */
+  install(module) {
     const require = (specifier) => this.#refreshed().require(specifier);
     require.resolve = (...args) => this.#loaders().require.resolve(...args);
     defineProperty(require, 'cache', { get: () => this.#loaders().require.cache, enumerable: true });
-    const module = { exports: {} };
+    require.main = module;
     defineGlobals({ require, module, exports: module.exports });
     defineReplaceable('__dirname', cwd);
     defineReplaceable('__filename', () => path.join(cwd(), CELL_FILE));

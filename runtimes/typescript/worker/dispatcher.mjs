@@ -53,6 +53,7 @@ export class Dispatcher {
     this.#transport = transport;
     this.#main = new MainThread(main, {
       stream: (write) => this.#write(write),
+      flush: ({ sent }) => this.#flush(sent),
       display: (message) => this.#display(message),
       clear_output: (message) => this.#clearOutput(message),
       input: (question) => this.#input.ask(this.#current, question),
@@ -251,6 +252,11 @@ export class Dispatcher {
     const execution = this.#executions.get(cell);
     if (execution) this.#streams.write(execution, { name, text });
     else this.#transport.publish('stream', { name, text });
+    this.#take(sent);
+  }
+
+  #flush(sent) {
+    this.#streams.flush();
     this.#take(sent);
   }
 

@@ -1,9 +1,10 @@
 /** The process listeners that the kernel lives by, put back when user code removed them. Main thread. */
 
-import { arrayPush } from '../shared/primordials.mjs';
+import { arrayPush } from '../../shared/primordials.mjs';
 
 const rawListeners = process.rawListeners.bind(process);
-const addListener = process.on.bind(process);
+// Before the user's: who listens once is gone when those behind it are called.
+const addListener = process.prependListener.bind(process);
 
 export class KeptListeners {
   #kept = [];
@@ -20,6 +21,13 @@ export class KeptListeners {
       const { event, listener } = this.#kept[i];
       if (!includes(rawListeners(event), listener)) addListener(event, listener);
     }
+  }
+
+  /** Whether user code listens, too. @param {string} event */
+  hasOthers(event) {
+    let own = 0;
+    for (let i = 0; i < this.#kept.length; i++) if (this.#kept[i].event === event) own++;
+    return rawListeners(event).length > own;
   }
 }
 

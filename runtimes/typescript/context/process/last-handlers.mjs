@@ -1,0 +1,55 @@
+/**
+ * Handlers of the process for what nobody caught (`uncaughtException`, `unhandledRejection`): what they throw in their
+ * turn is told, and does not end the process. Main thread.
+ */
+
+import { runtime } from '../../shared/platform.mjs';
+import { defineProperty, reflectApply } from '../../shared/primordials.mjs';
+
+const UNCAUGHT = 'uncaughtException';
+const GUARDED = { __proto__: null, uncaughtException: true, unhandledRejection: true };
+const { emit, on, once } = process;
+const rawListeners = process.rawListeners.bind(process);
+const removeListener = process.removeListener.bind(process);
+
+/** @param {(label: string, error: unknown) => void} report */
+export function guardLastHandlers(report) {
+  if (runtime.emitsItself) return guardNativeEmitter(report);
+  // Looked up by the runtime whenever it has something to tell.
+  replace('emit', function (event, ...args) {
+    if (!(event in GUARDED)) return reflectApply(emit, this, [event, ...args]);
+    try {
+      return reflectApply(emit, this, [event, ...args]);
+    } catch (error) {
+      report('Uncaught ', error);
+      return true;
+    }
+  });
+}
+
+/** Bun calls the handlers itself, unless there is a callback for all of them; it does not say which of them listen once. */
+function guardNativeEmitter(report) {
+  process.setUncaughtExceptionCaptureCallback((error) => {
+    const listeners = rawListeners(UNCAUGHT);
+    for (let i = 0; i < listeners.length; i++) {
+      try {
+        reflectApply(listeners[i], process, [error, UNCAUGHT]);
+      } catch (thrown) {
+        report('Uncaught ', thrown);
+      }
+    }
+  });
+  replace('once', function (event, listener) {
+    if (event !== UNCAUGHT || typeof listener !== 'function') return reflectApply(once, this, [event, listener]);
+    const wrapper = (...args) => {
+      removeListener(UNCAUGHT, wrapper);
+      return reflectApply(listener, process, args);
+    };
+    return reflectApply(on, this, [UNCAUGHT, wrapper]);
+  });
+}
+
+function replace(name, value) {
+  defineProperty(value, 'name', { value: name });
+  defineProperty(process, name, { value, writable: true, enumerable: false, configurable: true });
+}
