@@ -1,13 +1,20 @@
 /** One running cell, and which cell the code that runs right now belongs to. Main thread. */
 
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { isObject } from '../values/values.mjs';
 
 /** The user asked to stop the cell. */
 export class KeyboardInterrupt extends Error {
   name = 'KeyboardInterrupt';
+  #isOwn = true;
 
   constructor() {
     super('Execution interrupted');
+  }
+
+  /** Of whatever was thrown: a Proxy is not asked. */
+  static is(value) {
+    return isObject(value) && #isOwn in value;
   }
 }
 

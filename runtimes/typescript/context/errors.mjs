@@ -2,6 +2,7 @@
 
 import { inspect } from 'node:util';
 import { KeyboardInterrupt } from './cell.mjs';
+import { describeTree } from './error-trees.mjs';
 import { localPath, withoutVersion } from '../modules/local-files.mjs';
 import { ProcessExit } from './process/exit.mjs';
 import { isKernelFile, isRuntimeFile } from '../shared/platform.mjs';
@@ -28,27 +29,28 @@ export class ErrorFormatter {
   }
 
   /**
-   * @param {import('./cell.mjs').Cell} cell
-   * @returns {{status: 'error', ename: string, evalue: string, traceback: string[]}}
+   * @returns {{status: 'error', ename: string, evalue: string, traceback: string[]}} whatever was thrown; of what
+   *   cannot be read at least that
    */
-  describe(cell, error) {
-    if (error instanceof KeyboardInterrupt || error instanceof ProcessExit) {
+  describe(error) {
+    if (isOwn(error)) {
       const { name, message } = error;
       return failure(name, message, [`${name}: ${message}`]);
     }
     if (!isErrorLike(error)) {
-      const text = inspect(error);
+      const text = textOf(error);
       return failure('Error', typeof error === 'string' ? error : text, stringSplit(`Uncaught ${text}`, '\n'));
     }
-    return failure(nameOf(error), messageOf(error), stringSplit(this.format(error), '\n'));
+    const lines = stringSplit(this.format(error), '\n');
+    return failure(nameOf(error), messageOf(error) ?? lines[0], lines);
   }
 
   /** @returns {string} never throws, whatever was thrown */
   format(error) {
     try {
-      return error instanceof SuppressedError ? suppressed(error) : inspect(error);
+      return describeTree(error);
     } catch {
-      return 'an error that cannot be shown';
+      return plainText(error);
     }
   }
 
@@ -97,12 +99,6 @@ export class ErrorFormatter {
   }
 }
 
-/** What went wrong during disposal, and what had gone wrong before it; `inspect` shows neither. */
-function suppressed(error) {
-  const parts = `  [error]: ${inspect(error.error)}\n[suppressed]: ${inspect(error.suppressed)}`;
-  return `${error.stack} {\n${arrayJoin(stringSplit(parts, '\n'), '\n  ')}\n}`;
-}
-
 function nameOfFrame(site) {
   const name = site.getFunctionName();
   if (name === null || name === '') return null;
@@ -128,19 +124,51 @@ function headerOf(error) {
   }
 }
 
+function isOwn(error) {
+  return KeyboardInterrupt.is(error) || ProcessExit.is(error);
+}
+
 function isErrorLike(value) {
   if (value === null || typeof value !== 'object') return false;
-  return value instanceof Error || typeof value.stack === 'string';
+  try {
+    return value instanceof Error || typeof value.stack === 'string';
+  } catch {
+    return false;
+  }
 }
 
 function nameOf(error) {
-  const { name } = error;
+  const name = read(error, 'name');
   return typeof name === 'string' && name !== '' ? name : 'Error';
 }
 
 function messageOf(error) {
-  const { message } = error;
-  return typeof message === 'string' ? message : inspect(message);
+  const message = read(error, 'message');
+  return typeof message === 'string' || message === undefined ? message : textOf(message);
+}
+
+/** What a property holds, which may be a getter of the user's. */
+function read(object, name) {
+  try {
+    return object[name];
+  } catch {
+    return undefined;
+  }
+}
+
+/** @returns {string} never throws */
+function textOf(value) {
+  try {
+    return inspect(value);
+  } catch {
+    return 'a value that cannot be shown';
+  }
+}
+
+/** An error whose own `inspect` fails, from its parts. */
+function plainText(error) {
+  const stack = read(error, 'stack');
+  return typeof stack === 'string' && stack !== '' ? stack : `${nameOf(error)}: ${messageOf(error) ?? ''}`;
 }
 
 function failure(ename, evalue, traceback) {

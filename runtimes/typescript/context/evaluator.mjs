@@ -139,7 +139,7 @@ export class Evaluator {
     try {
       return this.segment(cell, action);
     } catch (error) {
-      if (!(error instanceof KeyboardInterrupt)) throw error;
+      if (!KeyboardInterrupt.is(error)) throw error;
       cell.sawInterrupt = true;
       this.#onCallbackInterrupted(cell, error);
       return undefined;

@@ -151,17 +151,16 @@ export class Kernel {
       const { value } = await this.#evaluator.evaluate(cell, { ...program, file: cell.file });
       return { status: 'ok', ...await this.#bundle(cell, value) };
     } catch (error) {
-      if (error instanceof KeyboardInterrupt || cell.exit) throw error;
+      if (KeyboardInterrupt.is(error) || cell.exit) throw error;
       return this.#describeError(cell, error);
     }
   }
 
   #describeError(cell, error) {
     try {
-      return this.#evaluator.segment(cell, () => this.#errors.describe(cell, error));
-    } catch {
-      // Only an error whose own inspection fails, or was interrupted, gets here.
-      return this.#errors.describe(cell, new KeyboardInterrupt());
+      return this.#evaluator.segment(cell, () => this.#errors.describe(error));
+    } catch (thrown) {
+      return this.#errors.describe(KeyboardInterrupt.is(thrown) ? thrown : new Error('an error that cannot be shown'));
     }
   }
 
@@ -169,9 +168,9 @@ export class Kernel {
     if (cell.isSettled) return;
     const cause = cell.exit ?? (this.#evaluator.isInterruptedInChild(cell) ? new KeyboardInterrupt() : error);
     // A timer left behind could keep the thread busy for good, with no cell left to interrupt.
-    if (cause instanceof KeyboardInterrupt) this.#timers.cancel();
-    const isOwn = cause instanceof KeyboardInterrupt || cause === cell.exit;
-    this.#settle(cell, isOwn ? this.#errors.describe(cell, cause) : this.#describeError(cell, cause));
+    if (KeyboardInterrupt.is(cause)) this.#timers.cancel();
+    const isOwn = KeyboardInterrupt.is(cause) || cause === cell.exit;
+    this.#settle(cell, isOwn ? this.#errors.describe(cause) : this.#describeError(cell, cause));
   }
 
   /** Settle once; the outcome leaves after a turn of the event loop, so that output written until then precedes it. */
@@ -223,7 +222,7 @@ export class Kernel {
   }
 
   #report(output, label, error) {
-    if (error instanceof ProcessExit || error instanceof KeyboardInterrupt) return;
+    if (ProcessExit.is(error) || KeyboardInterrupt.is(error)) return;
     output.write('stderr', `${label}${this.#errors.format(error)}\n`);
   }
 

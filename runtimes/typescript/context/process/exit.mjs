@@ -12,10 +12,16 @@ const removeListener = process.removeListener.bind(process);
 /** Thrown by `process.exit` where nothing else can end the cell. */
 export class ProcessExit extends Error {
   name = 'ProcessExit';
+  #isOwn = true;
 
   constructor(code) {
     super(`process.exit(${code})`);
     this.code = code;
+  }
+
+  /** Of whatever was thrown: a Proxy is not asked. */
+  static is(value) {
+    return typeof value === 'object' && value !== null && #isOwn in value;
   }
 }
 
@@ -63,7 +69,7 @@ export function installExit({ context, shared, evaluator, settle, report }) {
         try {
           reflectApply(handlers[i], process, [last]);
         } catch (error) {
-          if (error instanceof ProcessExit) last = error.code;
+          if (ProcessExit.is(error)) last = error.code;
           report('Uncaught ', error);
         }
       }
