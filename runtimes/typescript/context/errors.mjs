@@ -12,6 +12,8 @@ import {
 } from '../shared/primordials.mjs';
 
 const CELL_FILE = /^(?:cell|uncounted)_\d+\.ts$/;
+/** The place of a cell's own code: its line, and the column. */
+const PLACE = /^ +at (?:async )?((?:cell|uncounted)_\d+\.ts:\d+:)(\d+)$/m;
 const STACK_DEPTH = 20;
 
 export class ErrorFormatter {
@@ -51,6 +53,19 @@ export class ErrorFormatter {
       return describeTree(error);
     } catch {
       return plainText(error);
+    }
+  }
+
+  /** Name the line of the cell that awaited what failed, as the runtime does of a module. @param {Error} place - made there */
+  addAwait(error, place) {
+    if (isOwn(error) || !isErrorLike(error)) return;
+    const frame = regExpExec(PLACE, place.stack);
+    const stack = read(error, 'stack');
+    if (frame === null || typeof stack !== 'string' || stringIncludes(stack, frame[1])) return;
+    try {
+      error.stack = `${stack === '' ? headerOf(error) : stack}\n    at async ${frame[1]}${frame[2]}`;
+    } catch {
+      // It is frozen.
     }
   }
 

@@ -24,21 +24,30 @@ export class Evaluator {
   #listeners;
   #onCallbackInterrupted;
   #trampoline;
+  #onRejected;
+  /** Where the cell awaits, as an error that was made there. @type {Error | null} */
+  #place = null;
   #action = null;
   /** What the action threw: an interrupt passes no `catch` on its way out of the script. */
   #thrown = NOTHING;
   #cell = null;
 
   /**
-   * @param {{shared: Int32Array, scope: {name: string, onSegment: (run: () => any) => void},
+   * @param {{shared: Int32Array, scope: {name: string, onSegment: (run: () => any) => void,
+   *   onAwait: (note: (place: Error) => void) => void},
    *   listeners: import('./process/listeners.mjs').KeptListeners,
-   *   onCallbackInterrupted: (cell: import('./cell.mjs').Cell, error: Error) => void}} options
+   *   onCallbackInterrupted: (cell: import('./cell.mjs').Cell, error: Error) => void,
+   *   onRejected: (error: unknown, place: Error) => void}} options - `onRejected`: told of what a cell's `await` throws
    */
-  constructor({ shared, scope, listeners, onCallbackInterrupted }) {
+  constructor({ shared, scope, listeners, onCallbackInterrupted, onRejected }) {
+    this.#onRejected = onRejected;
     this.#onCallbackInterrupted = onCallbackInterrupted;
     this.#shared = shared;
     this.#listeners = listeners;
     scope.onSegment(() => this.#runSegment());
+    scope.onAwait((place) => {
+      this.#place = place;
+    });
     this.#trampoline = new Script(`${scope.name}.segment()`, { filename: 'node:internal/polyrepl' });
     // Between two segments, and when idle, a SIGINT from outside must not end the process.
     listeners.add('SIGINT', ignoreSignal);
@@ -70,12 +79,14 @@ export class Evaluator {
     let resume = generatorNext;
     let argument;
     for (;;) {
+      this.#place = null;
       const step = this.segment(cell, () => resume(generator, argument));
       if (step.done) return step;
       try {
         argument = (await this.settle(cell, step.value)).value;
         resume = generatorNext;
       } catch (error) {
+        if (this.#place !== null) this.#onRejected(error, this.#place);
         argument = error;
         resume = generatorThrow;
       }

@@ -53,6 +53,7 @@ export class Kernel {
     this.#evaluator = new Evaluator({
       shared, scope, listeners: this.#listeners,
       onCallbackInterrupted: (cell, error) => this.#interruptAwait(cell, error),
+      onRejected: (error, place) => this.#errors.addAwait(error, place),
     });
     this.#timers = new CellTimers({ context, evaluator: this.#evaluator });
     const output = installOutput({ post, context, shared });
