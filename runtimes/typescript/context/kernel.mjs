@@ -139,7 +139,7 @@ export class Kernel {
   }
 
   async #evaluateExpressions(cell, expressions) {
-    const results = {};
+    const results = { __proto__: null };
     for (let i = 0; i < expressions.length; i++) {
       const { name, program, failure } = expressions[i];
       results[name] = failure ?? await this.#evaluateExpression(cell, program);
