@@ -4,8 +4,11 @@
  */
 
 import { readFileSync, statSync } from 'node:fs';
+import { createRequire, isBuiltin } from 'node:module';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { compileTypeScript, mayHaveDecorators } from '../shared/compiler.mjs';
 import { localPath } from './local-files.mjs';
+import { mappedPaths } from './tsconfig.mjs';
 import { toJavaScript } from '../shared/typescript.mjs';
 
 /** Tried in this order after a relative specifier that names no file. */
@@ -47,6 +50,9 @@ function isImport(context) {
 }
 
 function find(specifier, context, nextResolve) {
+  const isFile = FILE.test(specifier);
+  const mapped = isFile ? null : findMapped(specifier, context, nextResolve);
+  if (mapped !== null) return mapped;
   let resolved;
   let failure;
   try {
@@ -57,13 +63,13 @@ function find(specifier, context, nextResolve) {
     failure = error;
   }
   // If none is there, the first answer names what the user wrote.
-  const found = FILE.test(specifier) ? findCandidate(specifier, context, nextResolve) : null;
+  const found = isFile ? findCandidate(specifier, context, nextResolve) : findInPackage(specifier, context, nextResolve);
   if (found === null && failure !== undefined) throw failure;
   return found ?? resolved;
 }
 
-function findCandidate(specifier, context, nextResolve) {
-  for (const candidate of candidates(specifier)) {
+function findCandidate(specifier, context, nextResolve, first = []) {
+  for (const candidate of [...first, ...candidates(specifier)]) {
     try {
       const resolved = nextResolve(candidate, context);
       if (isThere(resolved)) return resolved;
@@ -74,10 +80,42 @@ function findCandidate(specifier, context, nextResolve) {
   return null;
 }
 
-/** Deno finds out only when it loads. */
+/** Where the `tsconfig.json` says; packages have none of their own. */
+function findMapped(specifier, context, nextResolve) {
+  if (isBuiltin(specifier) || !isUsers(context.parentURL)) return null;
+  for (const path of mappedPaths(specifier)) {
+    const file = isImport(context) ? pathToFileURL(path).href : path;
+    const found = findCandidate(file, context, nextResolve, [file]);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+/** Deno gives the cell's path. */
+function isUsers(parent) {
+  return localPath(parent?.startsWith('/') ? pathToFileURL(parent).href : parent) !== null;
+}
+
+/** A file in a package that says nothing of what may be imported: as `require` finds it, and bundlers do. */
+function findInPackage(specifier, context, nextResolve) {
+  if (!isImport(context) || !/^(?:@[^/]+\/)?[^/:]+\/./.test(specifier)) return null;
+  try {
+    const path = createRequire(context.parentURL).resolve(specifier);
+    return nextResolve(pathToFileURL(path).href, context);
+  } catch {
+    return findCandidate(specifier, context, nextResolve);
+  }
+}
+
+/** Deno finds out only when it loads, or says so by no address. */
 function isThere({ url }) {
-  const path = localPath(url);
-  return path === null || (statSync(path, { throwIfNoEntry: false })?.isFile() ?? false);
+  if (typeof url !== 'string') return false;
+  if (!url.startsWith('file:')) return true;
+  try {
+    return statSync(fileURLToPath(url), { throwIfNoEntry: false })?.isFile() ?? false;
+  } catch {
+    return true;
+  }
 }
 
 function* candidates(specifier) {

@@ -7,12 +7,17 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { types } from 'node:util';
 import vm from 'node:vm';
+import { completeNamespace } from './commonjs.mjs';
 import { LocalFiles } from './local-files.mjs';
+import { runtime } from '../shared/platform.mjs';
 import {
   arrayJoin, arrayPush, defineProperty, freeze, regExpExec, stringIncludes, stringSplit,
 } from '../shared/primordials.mjs';
 
 const CELL_FILE = 'cell.ts';
+/** How Deno writes a package of npm, with a version perhaps. */
+const NPM = /^npm:\/?((?:@[^/@]+\/)?[^/@]+)(?:@[^/]*)?(\/.+)?$/;
+const BARE = /^[^./][^:]*$/;
 const LOADER_FRAME = /^ +at .*node:(?:internal\/|diagnostics_channel:)/;
 const cwd = process.cwd.bind(process);
 const { createRequire, registerHooks } = module;
@@ -48,7 +53,7 @@ export class Modules {
 
   /** Define `require`, `module`, `exports`, `__dirname` and `__filename`. @param {object} module - of the cells */
   install(module) {
-    const require = (specifier) => this.#refreshed().require(specifier);
+    const require = (specifier) => this.#refreshed().require(this.#meant(specifier));
     require.resolve = (...args) => this.#loaders().require.resolve(...args);
     defineProperty(require, 'cache', { get: () => this.#loaders().require.cache, enumerable: true });
     require.main = module;
@@ -66,12 +71,34 @@ export class Modules {
     // What fails later has no frame of the cell, so the place is taken now.
     const place = new Error();
     try {
-      const namespace = await this.#refreshed().import(`${specifier}`, options);
+      const namespace = completeNamespace(await this.#refreshed().import(this.#meant(`${specifier}`), options));
       return wanted === undefined ? namespace : withNames(namespace, wanted, specifier);
     } catch (error) {
-      addFrames(error, place);
-      throw error;
+      const failure = asError(error);
+      addFrames(failure, place);
+      throw failure;
     }
+  }
+
+  /** The specifier that the runtime is given for one of the user's. */
+  #meant(specifier) {
+    if (typeof specifier !== 'string') return specifier;
+    return (registerHooks === undefined ? this.#mapped(specifier) : null) ?? withoutScheme(specifier);
+  }
+
+  /** Without hooks the runtime itself reads a `tsconfig.json`, and only one that was there before the kernel. */
+  #mapped(specifier) {
+    if (regExpExec(BARE, specifier) === null || module.isBuiltin(specifier)) return null;
+    const { mappedPaths } = createRequire(import.meta.url)('./tsconfig.mjs');
+    const paths = mappedPaths(specifier);
+    for (let i = 0; i < paths.length; i++) {
+      try {
+        return this.#loaders().require.resolve(paths[i]);
+      } catch {
+        // The next one may exist.
+      }
+    }
+    return null;
   }
 
   /** Forget the local files that have changed, so that what a cell imports now is what they hold now. */
@@ -101,6 +128,20 @@ export class Modules {
     }
     return { require: this.#require, import: this.#import };
   }
+}
+
+/** The package that an `npm:` specifier names: which version of it there is was decided when it was installed. */
+function withoutScheme(specifier) {
+  const npm = regExpExec(NPM, specifier);
+  return npm === null ? specifier : `${npm[1]}${npm[2] ?? ''}`;
+}
+
+/** What Bun throws where a module is not found is no error. */
+function asError(thrown) {
+  if (runtime.name !== 'bun' || thrown?.name !== 'ResolveMessage') return thrown;
+  const error = new Error(`${thrown.message}`);
+  error.code = `${thrown.code}`;
+  return error;
 }
 
 /**
