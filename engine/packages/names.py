@@ -24,8 +24,14 @@ _ELSEWHERE = re.compile(r"(?:(?:git\+)?https?://|git\+ssh://|file:|\.{0,2}/)\S+"
 
 _LOOKED_AT = 8192  # characters of an error
 _PIP_MISSING = re.compile(r"No module named '([^'.]+)'|Missing optional dependency '([A-Za-z0-9._-]+)'")
-_NPM_MISSING = re.compile(r"Cannot find (?:package|module) '((?:@[\w~.-]++/)?[\w~][\w~.-]*+)[^']*+'")
-_NPM_CODES = re.compile(r"\b(?:ERR_)?MODULE_NOT_FOUND\b|\bResolveMessage\b|^Cannot find package ")
+_NPM_IMPORTED = r"(?:@[\w~.-]++/)?[\w~][\w~.-]*+"
+# As Node and Bun say it, and as Deno does of a name and of an "npm:" specifier.
+_NPM_MISSING = re.compile(
+    rf"Cannot find (?:package|module) '({_NPM_IMPORTED})[^':]*+'"
+    rf"|Import \"({_NPM_IMPORTED})[^\":]*+\" not a dependency"
+    rf"|Could not find a matching package for 'npm:/?({_NPM_IMPORTED})[^']*+'"
+)
+_NPM_CODES = re.compile(r"\b(?:ERR_)?MODULE_NOT_FOUND\b|\bResolveMessage\b|^Cannot find package |^Import \"|^Could not find a matching package ")
 # Import names that are not those of their distributions.
 _DISTRIBUTIONS = {
     "Crypto": "pycryptodome",
@@ -110,7 +116,8 @@ def missing_package(tool: Tool, name: str, value: str, traceback: str = "") -> t
     found = _NPM_MISSING.match(value)
     if found is None or not (_NPM_CODES.search(value) or _NPM_CODES.search(traceback) or _NPM_CODES.search(name)):
         return None
-    return found[1], found[1]
+    package = found[1] or found[2] or found[3]
+    return package, package
 
 
 def hint_of(tool: Tool, error: tuple[str, str, str], *, context_id: str, language: str) -> str | None:
