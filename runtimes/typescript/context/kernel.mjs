@@ -18,7 +18,8 @@ import { Stdin, installStdin } from './stdin.mjs';
 import { CellTimers } from './timers.mjs';
 import { Variables } from '../values/variables.mjs';
 import { compileCache } from '../shared/platform.mjs';
-import { setImmediate } from '../shared/primordials.mjs';
+import { hasOwn, setImmediate, store } from '../shared/primordials.mjs';
+import { CLASSIC_DECORATORS } from '../shared/state.mjs';
 
 const SHORT_LENGTH = 10_000;
 
@@ -48,7 +49,13 @@ export class Kernel {
     this.#worker = worker;
     const post = worker.postMessage.bind(worker);
     this.#post = post;
-    const modules = new Modules({ onTransformed: (path, positions) => this.#errors.addPositions(path, positions) });
+    const modules = new Modules({
+      onTransformed: (path, positions) => this.#errors.addPositions(path, positions),
+      // Of `reflect-metadata`: the worker compiles, and sees no globals of this thread.
+      onLoaded: () => {
+        if (hasOwn(Reflect, 'getMetadata')) store(shared, CLASSIC_DECORATORS, 1);
+      },
+    });
     const scope = installCellScope(modules);
     this.#evaluator = new Evaluator({
       shared, scope, listeners: this.#listeners,

@@ -8,6 +8,7 @@ import { createRequire, isBuiltin } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { compileTypeScript, mayHaveDecorators } from '../shared/compiler.mjs';
 import { localPath } from './local-files.mjs';
+import { lineOf } from '../shared/positions.mjs';
 import { mappedPaths } from './tsconfig.mjs';
 import { toJavaScript } from '../shared/typescript.mjs';
 
@@ -162,7 +163,7 @@ function convert(path, source, format = formatOf(path, source)) {
 
 /** A syntax error with its place drawn like those of a cell. */
 function inFile({ message, line, column }, path, source) {
-  const text = source.split('\n')[line - 1] ?? '';
+  const text = lineOf(source, line);
   const caret = `${text.slice(0, column - 1).replace(/[^\t]/g, ' ')}^`;
   const error = new SyntaxError(`${message} (${path}:${line}:${column})`);
   error.stack = `${path}:${line}:${column}\n${text}\n${caret}\n\nSyntaxError: ${message}`;

@@ -29,13 +29,16 @@ export class Modules {
   #hasHooks = false;
   #files = new LocalFiles();
   #onTransformed;
+  #onLoaded;
 
   /**
-   * @param {{onTransformed: (path: string, positions: import('../shared/positions.mjs').PositionData) => void}} options - told
-   *   of each local file whose lines are not those that run
+   * @param {{onTransformed: (path: string, positions: import('../shared/positions.mjs').PositionData) => void,
+   *   onLoaded: () => void}} options - `onTransformed`: told
+   *   of each local file whose lines are not those that run; `onLoaded`: after each import
    */
-  constructor({ onTransformed }) {
+  constructor({ onTransformed, onLoaded }) {
     this.#onTransformed = onTransformed;
+    this.#onLoaded = onLoaded;
   }
 
   /** What `import.meta` is in a cell. */
@@ -53,7 +56,11 @@ export class Modules {
 
   /** Define `require`, `module`, `exports`, `__dirname` and `__filename`. @param {object} module - of the cells */
   install(module) {
-    const require = (specifier) => this.#refreshed().require(this.#meant(specifier));
+    const require = (specifier) => {
+      const loaded = this.#refreshed().require(this.#meant(specifier));
+      this.#onLoaded();
+      return loaded;
+    };
     require.resolve = (...args) => this.#loaders().require.resolve(...args);
     defineProperty(require, 'cache', { get: () => this.#loaders().require.cache, enumerable: true });
     require.main = module;
@@ -72,6 +79,7 @@ export class Modules {
     const place = new Error();
     try {
       const namespace = completeNamespace(await this.#refreshed().import(this.#meant(`${specifier}`), options));
+      this.#onLoaded();
       return wanted === undefined ? namespace : withNames(namespace, wanted, specifier);
     } catch (error) {
       const failure = asError(error);

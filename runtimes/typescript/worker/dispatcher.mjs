@@ -12,6 +12,7 @@ import { MainThread } from './main-thread.mjs';
 import { Requests, failure } from './requests.mjs';
 import { Streams } from './streams.mjs';
 import { compileCache } from '../shared/platform.mjs';
+import { lineOf } from '../shared/positions.mjs';
 import { OUTPUT_TAKEN } from '../shared/state.mjs';
 
 const KILL_DELAY_MS = 500;
@@ -344,7 +345,7 @@ function limitExpressions(expressions, { item_bytes: itemBytes }) {
 
 function syntaxError(error, file, code) {
   if (error.line === undefined) return failure(error.name, error.message, [String(error.stack)]);
-  const line = code.split('\n')[error.line - 1] ?? '';
+  const line = lineOf(code, error.line);
   const caret = `${line.slice(0, error.column - 1).replace(/[^\t]/g, ' ')}^`;
   const traceback = [`${file}:${error.line}:${error.column}`, line, caret, '', `SyntaxError: ${error.message}`];
   return failure('SyntaxError', error.message, traceback);
