@@ -120,7 +120,7 @@ function shown(value) {
 
 /** The stack, headed by the error's class and its name where they differ, as `inspect` has it. */
 function stackOf(error) {
-  const stack = textIn(error, 'stack') || `[${typeName(error)}]`;
+  const stack = textIn(error, 'stack') || `${textIn(error, 'name') || typeName(error)}: ${textIn(error, 'message')}`;
   const text = stringSlice(stack, 0, MAX_STACK);
   const head = regExpExec(HEAD, text)?.[0] ?? '';
   const type = typeName(error);

@@ -239,7 +239,10 @@ export class Kernel {
     const reporter = (event, label) => (error) => {
       if (!this.#listeners.hasOthers(event)) this.#report(output, label, error);
     };
-    guardLastHandlers(this.#report.bind(this, output));
+    guardLastHandlers(this.#report.bind(this, output), (action) => {
+      const { running } = this.#context;
+      return running === null ? action() : this.#context.runAs(running, action);
+    });
     this.#listeners.add('uncaughtException', reporter('uncaughtException', 'Uncaught '));
     this.#listeners.add('unhandledRejection', reporter('unhandledRejection', 'Unhandled promise rejection: '));
     process.removeAllListeners('warning');

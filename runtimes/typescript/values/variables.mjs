@@ -5,9 +5,8 @@
 
 import { fingerprint, token } from './fingerprints.mjs';
 import { describeValue } from './previews.mjs';
-import { isObject } from './values.mjs';
 import {
-  SafeMap, SafeSet, SafeWeakMap, arrayPush, arraySort, getOwnPropertyDescriptor, getOwnPropertyNames, isFiniteNumber, isSame, max,
+  SafeMap, SafeSet, arrayPush, arraySort, getOwnPropertyDescriptor, getOwnPropertyNames, isFiniteNumber, isSame, max,
   min, regExpExec, stringIncludes,
 } from '../shared/primordials.mjs';
 
@@ -21,8 +20,6 @@ const DESCRIBING_MS = 500;
 /** For all fingerprints, before a cell and after it: less than what an interrupt takes for a thread that is stuck. */
 const COMPARING_MS = 50;
 const IDENTIFIER = /^[\p{ID_Start}$][\p{ID_Continue}$]*$/u;
-/** A value that takes longer to compare is not compared again: the next cells must not wait for it, either. */
-const HEAVY_MS = 10;
 const now = performance.now.bind(performance);
 
 /** @typedef {{created: string[], changed: string[], removed: string[], omitted?: number}} Changes */
@@ -31,7 +28,6 @@ export class Variables {
   /** What the globals are without the user: the name of each with its value, or with what reads it. */
   #initial = new SafeMap();
   #declared = new SafeSet();
-  #heavy = new SafeWeakMap();
 
   /** To be made last: all that is global by then is the kernel's own. */
   constructor() {
@@ -95,17 +91,9 @@ export class Variables {
     for (let i = 0; i < names.length; i++) {
       const { get, value } = contentOf(globalThis, names[i]);
       const subject = get ?? value;
-      seen.set(names[i], { token: token(subject), inside: now() < end ? this.#inside(subject) : null });
+      seen.set(names[i], { token: token(subject), inside: now() < end ? fingerprint(subject) : null });
     }
     return seen;
-  }
-
-  #inside(value) {
-    if (isObject(value) && this.#heavy.has(value)) return null;
-    const start = now();
-    const inside = fingerprint(value);
-    if (now() - start > HEAVY_MS && isObject(value)) this.#heavy.set(value, true);
-    return inside;
   }
 
   /**

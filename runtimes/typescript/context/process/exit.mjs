@@ -76,6 +76,8 @@ export function installExit({ context, shared, evaluator, settle, report }) {
     } finally {
       isExiting = false;
       process.exitCode = undefined;
+      // Bun keeps it.
+      if (process.exitCode !== undefined) process.exitCode = 0;
     }
     return last;
   }

@@ -12,18 +12,24 @@ const { emit, on, once } = process;
 const rawListeners = process.rawListeners.bind(process);
 const removeListener = process.removeListener.bind(process);
 
-/** @param {(label: string, error: unknown) => void} report */
-export function guardLastHandlers(report) {
+/**
+ * @param {(label: string, error: unknown) => void} report
+ * @param {(action: () => any) => any} within - runs an action as part of the running cell, where there is one
+ */
+export function guardLastHandlers(report, within) {
   if (runtime.emitsItself) return guardNativeEmitter(report);
   // Looked up by the runtime whenever it has something to tell.
-  replace('emit', function (event, ...args) {
-    if (!(event in GUARDED)) return reflectApply(emit, this, [event, ...args]);
-    try {
-      return reflectApply(emit, this, [event, ...args]);
-    } catch (error) {
-      report('Uncaught ', error);
-      return true;
-    }
+  replace('emit', function (event) {
+    if (!(event in GUARDED)) return reflectApply(emit, this, arguments);
+    const guarded = () => {
+      try {
+        return reflectApply(emit, this, arguments);
+      } catch (error) {
+        report('Uncaught ', error);
+        return true;
+      }
+    };
+    return runtime.forgetsCells ? within(guarded) : guarded();
   });
 }
 

@@ -102,6 +102,7 @@ throw new Error('outer', { cause: new RangeError('inner') })
 //% an aggregate
 await Promise.any([Promise.reject(new Error('one')), Promise.reject(new Error('two'))])
 //: error AggregateError: All promises were rejected
+//: at 1:1
 //: at 1:35
 //: at 1:69
 //: trace Error: one
