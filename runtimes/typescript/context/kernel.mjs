@@ -65,7 +65,8 @@ export class Kernel {
     this.#timers = new CellTimers({ context, evaluator: this.#evaluator });
     const output = installOutput({ post, context, shared });
     this.#exit = installExit({
-      context, shared, evaluator: this.#evaluator, settle: this.#settleError.bind(this), report: this.#report.bind(this, output),
+      context, shared, evaluator: this.#evaluator, listeners: this.#listeners, settle: this.#settleError.bind(this),
+      report: this.#report.bind(this, output),
     });
     installSignals({ output, listeners: this.#listeners });
     this.#display = new Display({ post: (message) => output.display(message), context });

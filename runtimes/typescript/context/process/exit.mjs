@@ -6,8 +6,8 @@ import { compareExchange, reflectApply } from '../../shared/primordials.mjs';
 
 /** Far more than a signal takes to end the segment that sent it. */
 const SIGNAL_DEADLINE_MS = 2000;
-const rawListeners = process.rawListeners.bind(process);
-const removeListener = process.removeListener.bind(process);
+/** Handlers that end with the program that has set them. */
+const PROGRAM_EVENTS = ['beforeExit', 'uncaughtException', 'unhandledRejection'];
 
 /** Thrown by `process.exit` where nothing else can end the cell. */
 export class ProcessExit extends Error {
@@ -27,11 +27,11 @@ export class ProcessExit extends Error {
 
 /**
  * @param {{context: {origin: object | null, running: object | null}, shared: Int32Array,
- *   evaluator: {isInSegment: boolean}, settle: (cell: object, error: Error) => void,
+ *   evaluator: {isInSegment: boolean}, listeners: import('./listeners.mjs').KeptListeners, settle: (cell: object, error: Error) => void,
  *   report: (label: string, error: unknown) => void}} options - `context`: which cell it is that calls
  * @returns {{leave: (code: number) => void}}
  */
-export function installExit({ context, shared, evaluator, settle, report }) {
+export function installExit({ context, shared, evaluator, listeners, settle, report }) {
   const leave = process.exit.bind(process);
   const reallyExit = process.reallyExit.bind(process);
   const kill = process.kill.bind(process);
@@ -57,15 +57,15 @@ export function installExit({ context, shared, evaluator, settle, report }) {
     throw error;
   }
 
-  /** Each runs once: with the process that ends here its handlers end. @returns {number} the code to end with */
+  /** Each runs once: the program that ends here has no handlers afterwards. @returns {number} the code to end with */
   function runExitHandlers(code) {
-    const handlers = rawListeners('exit');
+    const handlers = listeners.removeOthers('exit');
+    for (let i = 0; i < PROGRAM_EVENTS.length; i++) listeners.removeOthers(PROGRAM_EVENTS[i]);
     let last = code;
     isExiting = true;
     try {
       process.exitCode = code;
       for (let i = 0; i < handlers.length; i++) {
-        removeListener('exit', handlers[i]);
         try {
           reflectApply(handlers[i], process, [last]);
         } catch (error) {

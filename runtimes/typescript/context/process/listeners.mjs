@@ -3,6 +3,7 @@
 import { arrayPush } from '../../shared/primordials.mjs';
 
 const rawListeners = process.rawListeners.bind(process);
+const removeListener = process.removeListener.bind(process);
 // Before the user's: who listens once is gone when those behind it are called.
 const addListener = process.prependListener.bind(process);
 
@@ -25,9 +26,28 @@ export class KeptListeners {
 
   /** Whether user code listens, too. @param {string} event */
   hasOthers(event) {
-    let own = 0;
-    for (let i = 0; i < this.#kept.length; i++) if (this.#kept[i].event === event) own++;
-    return rawListeners(event).length > own;
+    return this.#others(event).length > 0;
+  }
+
+  /** End what user code does at an event. @param {string} event @returns {Function[]} what it was */
+  removeOthers(event) {
+    const others = this.#others(event);
+    for (let i = 0; i < others.length; i++) removeListener(event, others[i]);
+    return others;
+  }
+
+  #others(event) {
+    const listeners = rawListeners(event);
+    const others = [];
+    for (let i = 0; i < listeners.length; i++) if (!this.#isKept(event, listeners[i])) arrayPush(others, listeners[i]);
+    return others;
+  }
+
+  #isKept(event, listener) {
+    for (let i = 0; i < this.#kept.length; i++) {
+      if (this.#kept[i].event === event && this.#kept[i].listener === listener) return true;
+    }
+    return false;
   }
 }
 

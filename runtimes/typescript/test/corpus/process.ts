@@ -38,8 +38,9 @@ process.exit(3)
 //: stdout first 3
 //: stdout second 3
 //: error ProcessExit: process.exit(3)
-//% they are gone afterwards
-process.exit(4)
+//% they are gone afterwards, with the other handlers of that program
+process.on('uncaughtException', () => console.log('stale'))
+try { process.exit(4) } finally {}
 //: error ProcessExit: process.exit(4)
 //% a handler of exit has the last word
 process.on('exit', () => process.exit(7))
