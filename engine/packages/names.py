@@ -31,7 +31,9 @@ _NPM_MISSING = re.compile(
     rf"|Import \"({_NPM_IMPORTED})[^\":]*+\" not a dependency"
     rf"|Could not find a matching package for 'npm:/?({_NPM_IMPORTED})[^']*+'"
 )
-_NPM_CODES = re.compile(r"\b(?:ERR_)?MODULE_NOT_FOUND\b|\bResolveMessage\b|^Cannot find package |^Import \"|^Could not find a matching package ")
+_NPM_CODES = re.compile(
+    r"\b(?:ERR_)?MODULE_NOT_FOUND\b|\bResolveMessage\b|^Cannot find package |^Import \"|^Could not find a matching package "
+)
 # Import names that are not those of their distributions.
 _DISTRIBUTIONS = {
     "Crypto": "pycryptodome",

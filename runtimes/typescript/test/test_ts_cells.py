@@ -173,12 +173,17 @@ def test_decorators_are_the_classic_ones_once_their_metadata_is_there(fresh_kern
     code = "const service = (target: any) => target\n@service class Served { constructor(a: string, b: Date) {} }\n"
     assert fresh_kernel.value(code + "Reflect.getMetadata('design:paramtypes', Served).length") == "2"
     (directory / "entity.ts").write_text(CLASSIC.replace("class", "export class"))
-    assert fresh_kernel.value("import { Entity as E } from './entity'; Reflect.getMetadata('column', E.prototype)") == "'id'"
+    assert (
+        fresh_kernel.value("import { Entity as E } from './entity'; Reflect.getMetadata('column', E.prototype)")
+        == "'id'"
+    )
 
 
 def test_decorators_are_the_classic_ones_in_a_cell_that_imports_what_needs_their_metadata(fresh_kernel, directory):
     package = directory / "node_modules" / "orm"
     package.mkdir(exist_ok=True)
-    (package / "package.json").write_text('{"name": "orm", "version": "1.0.0", "peerDependencies": {"reflect-metadata": "*"}}')
+    (package / "package.json").write_text(
+        '{"name": "orm", "version": "1.0.0", "peerDependencies": {"reflect-metadata": "*"}}'
+    )
     (package / "index.js").write_text(METADATA)
     assert fresh_kernel.value("import 'orm'\n" + CLASSIC) == "'id'"
