@@ -4,7 +4,7 @@ import { types } from 'node:util';
 import vm from 'node:vm';
 import { KeyboardInterrupt } from './cell.mjs';
 import {
-  SafePromise, compareExchange, defineProperty, generatorNext, generatorThrow, getOwnPropertyDescriptor, load,
+  SafePromise, compareExchange, defineProperty, generatorNext, generatorThrow, getOwnPropertyDescriptor, isSame, load,
   reflectApply, store, uncurryThis, wait,
 } from '../shared/primordials.mjs';
 import { INTERRUPTED_CELL, INTERRUPTED_CHILD, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING } from '../shared/state.mjs';
@@ -132,7 +132,7 @@ export class Evaluator {
     try {
       return runScript(this.#trampoline, WATCHED);
     } catch (error) {
-      throw error === this.#thrown ? error : new KeyboardInterrupt();
+      throw isSame(error, this.#thrown) ? error : new KeyboardInterrupt();
     } finally {
       this.#thrown = NOTHING;
       store(this.#shared, SEGMENT, SEGMENT_NONE);

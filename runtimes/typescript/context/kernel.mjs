@@ -237,15 +237,19 @@ export class Kernel {
 
   /** What fails after or beside its cell is told on that cell's stderr; the kernel stays. */
   #reportLateErrors(output) {
-    const reporter = (event, label) => (error) => {
-      if (!this.#listeners.hasOthers(event)) this.#report(output, label, error);
-    };
-    guardLastHandlers(this.#report.bind(this, output), (action) => {
+    const raise = guardLastHandlers(this.#report.bind(this, output), (action) => {
       const { running } = this.#context;
       return running === null ? action() : this.#context.runAs(running, action);
     });
-    this.#listeners.add('uncaughtException', reporter('uncaughtException', 'Uncaught '));
-    this.#listeners.add('unhandledRejection', reporter('unhandledRejection', 'Unhandled promise rejection: '));
+    this.#listeners.add('uncaughtException', (error) => {
+      if (!this.#listeners.hasOthers('uncaughtException')) this.#report(output, 'Uncaught ', error);
+    });
+    this.#listeners.add('unhandledRejection', (error) => {
+      if (this.#listeners.hasOthers('unhandledRejection')) return;
+      // As without any listener, where a rejection is an exception.
+      if (this.#listeners.hasOthers('uncaughtException')) raise(error, 'unhandledRejection');
+      else this.#report(output, 'Unhandled promise rejection: ', error);
+    });
     process.removeAllListeners('warning');
     this.#listeners.add('warning', (warning) => {
       if (warning.name === 'ExperimentalWarning') return;

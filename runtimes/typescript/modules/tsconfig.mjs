@@ -2,6 +2,7 @@
 
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import process from 'node:process';
 
 const FILE = 'tsconfig.json';
 /** Configurations that extend each other. */

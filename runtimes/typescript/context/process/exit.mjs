@@ -1,5 +1,6 @@
 /** `process.exit` runs the handlers of `exit`, and ends the cell, not the kernel. Main thread. */
 
+import process from 'node:process';
 import { runtime } from '../../shared/platform.mjs';
 import { SEGMENT, SEGMENT_RUNNING, SEGMENT_SIGNALLED } from '../../shared/state.mjs';
 import { compareExchange, reflectApply } from '../../shared/primordials.mjs';

@@ -3,6 +3,7 @@
  * turn is told, and does not end the process. Main thread.
  */
 
+import process from 'node:process';
 import { runtime } from '../../shared/platform.mjs';
 import { defineProperty, reflectApply } from '../../shared/primordials.mjs';
 
@@ -15,6 +16,7 @@ const removeListener = process.removeListener.bind(process);
 /**
  * @param {(label: string, error: unknown) => void} report
  * @param {(action: () => any) => any} within - runs an action as part of the running cell, where there is one
+ * @returns {(error: unknown, origin: string) => void} calls the handlers of `uncaughtException`
  */
 export function guardLastHandlers(report, within) {
   if (runtime.emitsItself) return guardNativeEmitter(report);
@@ -31,20 +33,22 @@ export function guardLastHandlers(report, within) {
     };
     return runtime.forgetsCells ? within(guarded) : guarded();
   });
+  return (error, origin) => process.emit(UNCAUGHT, error, origin);
 }
 
 /** Bun calls the handlers itself, unless there is a callback for all of them; it does not say which of them listen once. */
 function guardNativeEmitter(report) {
-  process.setUncaughtExceptionCaptureCallback((error) => {
+  const raise = (error, origin) => {
     const listeners = rawListeners(UNCAUGHT);
     for (let i = 0; i < listeners.length; i++) {
       try {
-        reflectApply(listeners[i], process, [error, UNCAUGHT]);
+        reflectApply(listeners[i], process, [error, origin]);
       } catch (thrown) {
         report('Uncaught ', thrown);
       }
     }
-  });
+  };
+  process.setUncaughtExceptionCaptureCallback((error) => raise(error, UNCAUGHT));
   replace('once', function (event, listener) {
     if (event !== UNCAUGHT || typeof listener !== 'function') return reflectApply(once, this, [event, listener]);
     const wrapper = (...args) => {
@@ -53,6 +57,7 @@ function guardNativeEmitter(report) {
     };
     return reflectApply(on, this, [UNCAUGHT, wrapper]);
   });
+  return raise;
 }
 
 function replace(name, value) {

@@ -1,5 +1,6 @@
 /** The process listeners that the kernel lives by, put back when user code removed them. Main thread. */
 
+import process from 'node:process';
 import { arrayPush } from '../../shared/primordials.mjs';
 
 const rawListeners = process.rawListeners.bind(process);

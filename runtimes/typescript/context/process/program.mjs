@@ -2,6 +2,7 @@
 
 import module from 'node:module';
 import path from 'node:path';
+import process from 'node:process';
 import { defineProperty } from '../../shared/primordials.mjs';
 
 const SCRIPT = 'cell.ts';

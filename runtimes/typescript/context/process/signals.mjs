@@ -1,5 +1,6 @@
 /** What a cell does to its own process: before it may die, all that was written gets out. Main thread. */
 
+import process from 'node:process';
 import { defineProperty, reflectApply, setImmediate } from '../../shared/primordials.mjs';
 
 const DEADLY = ['abort', 'kill', 'execve'];

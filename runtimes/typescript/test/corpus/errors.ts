@@ -115,6 +115,9 @@ throw 'text'
 //% a number
 throw 42
 //: error Error: 42
+//% not a number
+throw NaN
+//: error Error: NaN
 //% null
 throw null
 //: error Error: null

@@ -71,6 +71,11 @@ process.once('unhandledRejection', (error: any) => console.log('taken:', error.m
 Promise.reject(new Error('rejected'))
 await new Promise((resolve) => setTimeout(resolve, 50))
 //: stdout taken: rejected
+//% without one of its own a rejection is an exception
+process.once('uncaughtException', (error, origin) => console.log('taken:', error.message, origin))
+Promise.reject(new Error('rejected'))
+await new Promise((resolve) => setTimeout(resolve, 50))
+//: stdout taken: rejected unhandledRejection
 //% a handler of uncaughtException that exits ends the cell
 process.once('uncaughtException', (error) => { console.error('fatal:', error.message); process.exit(1) })
 setTimeout(() => { throw new Error('late') }, 1)
