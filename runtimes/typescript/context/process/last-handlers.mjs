@@ -38,8 +38,10 @@ export function guardLastHandlers(report, within) {
 
 /** Bun calls the handlers itself, unless there is a callback for all of them; it does not say which of them listen once. */
 function guardNativeEmitter(report) {
+  // There is room for one callback: the user's own is called by ours.
+  let capture = null;
   const raise = (error, origin) => {
-    const listeners = rawListeners(UNCAUGHT);
+    const listeners = capture === null ? rawListeners(UNCAUGHT) : [capture];
     for (let i = 0; i < listeners.length; i++) {
       try {
         reflectApply(listeners[i], process, [error, origin]);
@@ -49,6 +51,10 @@ function guardNativeEmitter(report) {
     }
   };
   process.setUncaughtExceptionCaptureCallback((error) => raise(error, UNCAUGHT));
+  replace('setUncaughtExceptionCaptureCallback', (callback) => {
+    capture = callback ?? null;
+  });
+  replace('hasUncaughtExceptionCaptureCallback', () => capture !== null);
   replace('once', function (event, listener) {
     if (event !== UNCAUGHT || typeof listener !== 'function') return reflectApply(once, this, [event, listener]);
     const wrapper = (...args) => {
