@@ -34,6 +34,10 @@ function isError(value) {
 function hasLinks(error) {
   if (!isError(error) || findProperty(error, inspect.custom) !== null) return false;
   for (let i = 0; i < LINKS.length; i++) if (isLink(error, LINKS[i])) return true;
+  const names = keys(error);
+  for (let i = 0; i < names.length && i < MAX_PARTS; i++) {
+    if (isError(getOwnPropertyDescriptor(error, names[i])?.value)) return true;
+  }
   return false;
 }
 
@@ -74,7 +78,7 @@ class Tree {
       const property = getOwnPropertyDescriptor(error, names[i]);
       if (property === undefined || isLink(error, names[i]) || isTold(error, names[i])) continue;
       this.#left--;
-      arrayPush(entries, `${keyOf(names[i])}: ${'value' in property ? shown(property.value) : '[Getter]'}`);
+      arrayPush(entries, `${keyOf(names[i])}: ${this.#property(property, depth)}`);
     }
     for (let i = 0; i < LINKS.length; i++) {
       if (!isLink(error, LINKS[i])) continue;
@@ -82,6 +86,11 @@ class Tree {
       arrayPush(entries, `[${LINKS[i]}]: ${LINKS[i] === 'errors' ? this.#list(value, depth) : this.show(value, depth + 1)}`);
     }
     return entries;
+  }
+
+  #property(property, depth) {
+    if (!('value' in property)) return '[Getter]';
+    return isError(property.value) ? this.show(property.value, depth + 1) : shown(property.value);
   }
 
   #list(errors, depth) {

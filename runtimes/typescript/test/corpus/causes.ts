@@ -197,3 +197,14 @@ new Both8().method()
 //: error Error: deep
 //: at Both8.method 5:11
 //: at 8:13
+//% an error in a property, and its causes
+throw Object.assign(new Error('outer'), { code: 5, inner: new Error('i1', { cause: new Error('i2', { cause: new Error('i3', { cause: new Error('i4') }) }) }) })
+//: error Error: outer
+//: at 1:21
+//: at 1:59
+//: at 1:84
+//: at 1:109
+//: at 1:134
+//: trace code: 5
+//: trace inner: Error: i1
+//: trace Error: i4
