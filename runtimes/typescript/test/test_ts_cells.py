@@ -187,3 +187,23 @@ def test_decorators_are_the_classic_ones_in_a_cell_that_imports_what_needs_their
     )
     (package / "index.js").write_text(METADATA)
     assert fresh_kernel.value("import 'orm'\n" + CLASSIC) == "'id'"
+
+
+@pytest.mark.parametrize(
+    ("code", "place"),
+    [
+        ("const a = 1\rthrow new Error('x')", "2:7"),
+        ("await 1\rconst a = 1\rthrow new Error('x')", "3:7"),
+        ("const a: number = 1\rthrow new Error('x')", "2:7"),
+        ("enum Ends { A }\rthrow new Error('x')", "2:7"),
+        ("await 1\r\nconst a: number = 1\r\nthrow new Error('x')", "3:7"),
+        ("// one\u2028await 1; throw new Error('x')", "2:16"),
+        ("const a = `\u2029`; await 1\nthrow new Error('x')", "3:7"),
+        ("const e = <a>{'\u2028'}</a>\nthrow new Error('x')", "3:7"),
+        ("const a = '\u2028'\r\nlet b: number = ;", "3:17"),
+        ("const a: string = '\u2028'\nconst e = <div><b>x</div>", "3:17"),
+    ],
+)
+def test_an_error_has_its_place_whatever_ends_the_lines_before_it(kernel, code, place):
+    result = kernel.run(code)
+    assert f"cell_{result.reply['execution_count']}.ts:{place}" in result.traceback
