@@ -20,6 +20,11 @@ export class Rendering {
     this.length += text.length;
   }
 
+  /** Let what follows, until the next piece, belong to a place in the source. */
+  mark(offset) {
+    this.pieces.push(this.length, offset, 0);
+  }
+
   copy(source, start, end) {
     if (end <= start) return;
     this.pieces.push(this.length, start, end - start);
@@ -73,6 +78,7 @@ export class Edits {
       rendering.copy(this.source, position, edit.start);
       for (const part of edit.parts) {
         if (typeof part === 'string') rendering.literal(part);
+        else if (part.start === part.end) rendering.mark(part.start);
         else part.edits.render(rendering, part.start, part.end);
       }
       position = Math.max(position, edit.end);

@@ -5,28 +5,16 @@
  */
 
 import { Edits, Rendering } from './edits.mjs';
-import { importAsCall } from './imports.mjs';
+import { importsAsCalls } from './imports.mjs';
+import { Meanings } from './meanings.mjs';
 import {
-  assignmentsToConstants, awaitsAtTopLevel, boundNames, childrenOf, finalExpression, forAwaitBelow, isAwaitUsing,
-  isDecoration, isFunction, isUsing, loopHead, opensOwnScope,
+  boundNames, childrenOf, endOfExpression, finalExpression, forAwaitBelow, isAwaitUsing, isDecoration, isFunction, isUsing,
+  loopHead, mayLackSemicolon, opensOwnScope, startOfDefault,
 } from './syntax-tree.mjs';
+import { SCOPE } from '../shared/names.mjs';
 
-/** The only name the kernel adds for generated code; see the main thread's `context/scope.mjs`. */
-const SCOPE = '__polyrepl';
-
-/** Statements that automatic semicolon insertion may have ended. */
-const UNTERMINATED = new Set([
-  'ExpressionStatement', 'VariableDeclaration', 'ReturnStatement', 'ThrowStatement', 'BreakStatement',
-  'ContinueStatement', 'DoWhileStatement', 'DebuggerStatement',
-]);
 /** Whose functions are also names outside. */
 const BLOCKS = new Set(['BlockStatement', 'SwitchCase']);
-/** Functions that the compiler's output calls and does not define: the kernel has them, see `context/scope.mjs`. */
-const HELPERS = new Set([
-  '__esDecorate', '__runInitializers', '__propKey', '__setFunctionName', '__decorate', '__metadata', '__param',
-  '__addDisposableResource', '__disposeResources', '__rest', '__classPrivateFieldGet', '__classPrivateFieldSet',
-  '__classPrivateFieldIn', '__makeTemplateObject', '__rewriteRelativeImportExtension',
-]);
 
 /**
  * @typedef {object} Rewritten
@@ -35,16 +23,14 @@ const HELPERS = new Set([
  * @property {'script' | 'generator'} kind - what running the script yields: its value, or a generator function
  * @property {boolean} hasValue - whether the cell ends in an expression
  * @property {string[]} names - top-level names that the cell declares
+ * @property {string[]} shadows - those of them that are kept apart from the runtime's global of the same name
  */
 
 /**
- * Parse as a module, or as a sloppy script where only that is valid. Throws acorn's error of the module parse.
  * @param {string} source
- */
-/**
- * @param {string} source
- * @param {{ast: object, isTransformed?: boolean, isCompiled?: boolean}} options - the parsed source; whether TypeScript
- *   was transformed rather than only stripped; whether the compiler did it, so that helpers may be called
+ * @param {{ast: object, typed: string, shadows: import('./shadows.mjs').Shadows, isTransformed?: boolean,
+ *   isCompiled?: boolean}} options - the parsed source; what it was with its types; the names that are kept apart; whether
+ *   TypeScript was transformed rather than only stripped; whether the compiler did it, so that helpers may be called
  * @returns {Rewritten}
  */
 export function rewriteCell(source, options) {
@@ -55,22 +41,24 @@ class CellRewriter {
   #names = new Set();
   #functions = [];
   #locals = 0;
-  #constantTargets;
+  #meanings;
 
-  constructor(source, { ast, isTransformed = false, isCompiled = false }) {
+  constructor(source, { ast, typed, shadows, isTransformed = false, isCompiled = false }) {
     this.source = source;
+    this.typed = typed;
     this.isTransformed = isTransformed;
     this.isCompiled = isCompiled;
     this.body = ast.body;
     this.edits = new Edits(source);
-    this.#constantTargets = assignmentsToConstants(this.body);
-    this.isGenerator = this.body.some((node) => node.type === 'ImportDeclaration' || isUsing(node)) ||
-      this.body.some((node) => !opensOwnScope(node) && awaitsAtTopLevel(node));
+    this.#meanings = new Meanings(this.body, { shadows, isCompiled });
+    this.isGenerator = this.#meanings.awaits || this.#meanings.needsAssignments ||
+      this.body.some((node) => node.type === 'ImportDeclaration' || isUsing(node));
   }
 
   rewrite() {
     const last = this.body.findLast((node) => node.type !== 'EmptyStatement' && !this.#isHoisted(node));
     const value = finalExpression(last);
+    this.#preamble();
     const resources = this.#resources(this.body, this.source.length, this.edits);
     for (const node of this.body) this.#topLevel(node, node === last, resources);
     if (this.source.startsWith('#!')) this.edits.open(0, '//');
@@ -79,15 +67,32 @@ class CellRewriter {
       kind: this.isGenerator ? 'generator' : 'script',
       hasValue: value !== null,
       names: [...this.#names],
+      shadows: this.#meanings.shadows,
     };
+  }
+
+  /** What comes before the cell's first statement: which names have no value yet, and all imports. */
+  #preamble() {
+    const first = this.body.find(({ directive }) => directive === undefined);
+    if (!this.isGenerator || first === undefined) return;
+    const { parts, names } = importsAsCalls(this.body, {
+      edits: this.edits, typed: this.typed, meanings: this.#meanings, load: `yield ${SCOPE}.load`,
+    });
+    for (const name of names) this.#names.add(name);
+    this.edits.replace(first.start, first.start, this.#meanings.hide(), ...parts);
   }
 
   #render() {
     if (!this.isGenerator && this.edits.isEmpty) return { code: this.source, pieces: null };
     const rendering = new Rendering();
     if (this.isGenerator) {
-      if (this.#names.size > 0) rendering.literal(`var ${[...this.#names].join(',')};`);
-      for (const { edits, start, end } of this.#functions) edits.render(rendering, start, end);
+      if (this.#names.size > 0) rendering.literal(`var ${this.#properties().join()};`);
+      for (const { name, edits, start, end } of this.#functions) {
+        const isAssigned = this.#meanings.isShadowed(name);
+        if (isAssigned) rendering.literal(`${this.#meanings.property(name)}=`);
+        edits.render(rendering, start, end);
+        if (isAssigned) rendering.literal(';');
+      }
       rendering.literal('(function*(){');
     }
     this.edits.render(rendering);
@@ -95,8 +100,13 @@ class CellRewriter {
     return { code: rendering.text, pieces: rendering.pieces };
   }
 
-  /** What a transform puts last (a namespace's variable, `export {}`) is not how the user's cell ends. */
+  #properties() {
+    return [...this.#names].map((name) => this.#meanings.property(name));
+  }
+
+  /** An import, and what a transform puts last (a namespace's variable, `export {}`), is not how the user's cell ends. */
   #isHoisted(node) {
+    if (node.type === 'ImportDeclaration') return true;
     if (!this.isTransformed) return false;
     if (node.type === 'ExportNamedDeclaration') return !node.declaration;
     if (node.type === 'ExpressionStatement') return this.isCompiled && isDecoration(node.expression);
@@ -107,7 +117,7 @@ class CellRewriter {
   #topLevel(node, isLast, resources) {
     if (isUsing(node)) return this.#using(node, this.edits, { resources, isGlobal: true });
     switch (node.type) {
-      case 'ImportDeclaration': return this.#import(node);
+      case 'ImportDeclaration': return;
       case 'ExportNamedDeclaration': return this.#exportNamed(node, isLast);
       case 'ExportDefaultDeclaration': return this.#exportDefault(node, isLast);
       case 'ExportAllDeclaration': return this.edits.replace(node.start, node.end, ';');
@@ -121,9 +131,10 @@ class CellRewriter {
 
   #expression(node, isLast) {
     this.#terminate(node, this.edits);
+    // The statement rather than its expression: that one begins inside of its parentheses.
     if (isLast && this.isGenerator) {
-      this.edits.open(node.expression.start, 'return(');
-      this.edits.close(node.expression.end, ')');
+      this.edits.open(node.start, this.#return(node));
+      this.edits.close(endOfExpression(node, this.source), ')');
     }
     this.#visit(node.expression, this.edits);
   }
@@ -136,12 +147,20 @@ class CellRewriter {
 
   #exportDefault(node, isLast) {
     const { declaration } = node;
-    this.edits.replace(node.start, declaration.start, this.isGenerator ? '' : ';');
+    const start = startOfDefault(node, this.source);
+    this.edits.replace(node.start, start, declaration.id ? '' : this.isGenerator && isLast ? this.#return(node) : ';(');
     if (declaration.id) return this.#topLevel(declaration, isLast);
-    if (this.isGenerator && isLast) this.edits.open(declaration.start, 'return');
-    this.edits.open(declaration.start, '(');
-    this.edits.close(declaration.end, ')');
+    this.#terminate(node, this.edits);
+    this.edits.close(endOfExpression(node, this.source), ')');
     this.#visit(declaration, this.edits);
+  }
+
+  /** What goes in front of the cell's value, up to the parenthesis. Imports below it are still to come. */
+  #return(node) {
+    if (!this.body.some(({ type, start }) => type === 'ImportDeclaration' && start > node.start)) return 'return(';
+    const value = this.#local('value');
+    this.edits.close(this.source.length, `\nreturn ${value}`);
+    return `const ${value}=(`;
   }
 
   /** A function declared by a generator cell moves in front of the generator, to be global like in any other cell. */
@@ -150,14 +169,14 @@ class CellRewriter {
     if (!this.isGenerator) return this.#visit(node, this.edits);
     const edits = new Edits(this.source);
     this.#visit(node, edits);
-    this.#functions.push({ edits, start: node.start, end: node.end });
+    this.#functions.push({ name: node.id.name, edits, start: node.start, end: node.end });
     this.edits.replace(node.start, node.end, '');
   }
 
   #class(node) {
     this.#names.add(node.id.name);
-    this.edits.open(node.start, `${this.isGenerator ? '' : 'var '}${node.id.name}=`);
-    this.edits.close(node.end, ';');
+    this.edits.open(node.start, `${this.isGenerator ? '' : 'var '}${this.#meanings.property(node.id.name)}=`);
+    this.edits.close(node.end, `;${this.#meanings.show([node.id.name], '', ';')}`);
     this.#visitChildren(node, this.edits, true);
   }
 
@@ -179,23 +198,20 @@ class CellRewriter {
     edits.replace(node.start, node.declarations[0].start, '');
     for (const { id, init, start, end } of node.declarations) {
       const inParentheses = id.type === 'ObjectPattern' && init;
+      edits.close(end, this.#meanings.show(boundNames(id), ',', ''));
       if (inParentheses) {
         edits.open(start, '(');
         edits.close(end, ')');
       }
       if (!init && node.kind === 'let' && !isLoopHead) edits.close(end, '=undefined');
       this.#visit(id, edits);
+      if (init) this.#meanings.keepName(id, init, edits);
       this.#visit(init, edits);
     }
   }
 
   #declare(node) {
     for (const { id } of node.declarations) for (const name of boundNames(id)) this.#names.add(name);
-  }
-
-  #import(node) {
-    for (const { local } of node.specifiers) this.#names.add(local.name);
-    this.edits.replace(node.start, node.end, importAsCall(node, `yield ${SCOPE}.load`));
   }
 
   /** Make an implied semicolon explicit: what follows may begin with a parenthesis that was not there before. */
@@ -208,9 +224,7 @@ class CellRewriter {
     if (!node) return;
     switch (node.type) {
       case 'Identifier':
-        if (this.#constantTargets.has(node)) edits.replace(node.start, node.end, `${SCOPE}.constant`);
-        else if (this.isCompiled && HELPERS.has(node.name)) edits.open(node.start, `${SCOPE}.helpers.`);
-        return;
+        return this.#meanings.edit(node, edits);
       case 'Property':
         // A shorthand's key and value are the same place.
         if (node.shorthand) return this.#shorthand(node, edits, isTop);
@@ -246,13 +260,13 @@ class CellRewriter {
         if (isTop && node.kind === 'var') return this.#nestedVariables(node, edits, false);
         break;
     }
-    if (isTop && UNTERMINATED.has(node.type)) this.#terminate(node, edits);
+    if (isTop && mayLackSemicolon(node)) this.#terminate(node, edits);
     this.#visitChildren(node, edits, isTop);
   }
 
   #shorthand(node, edits, isTop) {
     const target = node.value.type === 'AssignmentPattern' ? node.value.left : node.value;
-    if (this.#constantTargets.has(target)) edits.open(node.start, `${node.key.name}:`);
+    if (this.#meanings.isOther(target)) edits.open(node.start, `${node.key.name}:`);
     this.#visit(node.value, edits, isTop);
   }
 
@@ -336,7 +350,7 @@ class CellRewriter {
   #blockFunction(node, edits) {
     if (!this.isGenerator || node.type !== 'FunctionDeclaration' || node.async || node.generator) return;
     this.#names.add(node.id.name);
-    edits.close(node.end, `${SCOPE}.globals.${node.id.name}=${node.id.name};`);
+    edits.close(node.end, `${SCOPE}.globals.${this.#meanings.property(node.id.name)}=${node.id.name};`);
   }
 
   /**
@@ -356,7 +370,11 @@ class CellRewriter {
     if (isGlobal) this.#declare(node);
     this.#terminate(node, edits);
     edits.replace(node.start, node.declarations[0].start, isGlobal ? '' : 'const ');
-    for (const { init } of node.declarations) {
+    for (const { id, init, end } of node.declarations) {
+      if (isGlobal) {
+        edits.close(end, this.#meanings.show([id.name], ',', ''));
+        this.#visit(id, edits);
+      }
       edits.open(init.start, `${resources}.use(`);
       edits.close(init.end, `,${isAwaitUsing(node)})`);
       this.#visit(init, edits);

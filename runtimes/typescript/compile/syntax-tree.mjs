@@ -1,16 +1,27 @@
 /** Questions about acorn's syntax trees. Worker thread, pure. */
 
-import { parse } from '../vendor/acorn/acorn.mjs';
+import { Parser } from '../vendor/acorn/acorn.mjs';
 
 const PARSE_OPTIONS = { ecmaVersion: 'latest', allowAwaitOutsideFunction: true, allowHashBang: true };
+
+const UNTERMINATED = new Set([
+  'ExpressionStatement', 'VariableDeclaration', 'ReturnStatement', 'ThrowStatement', 'BreakStatement',
+  'ContinueStatement', 'DoWhileStatement', 'DebuggerStatement',
+]);
+const EXPORT_DEFAULT = /^export(?:\s|\/\*[^]*?\*\/|\/\/.*)*default/;
+
+/** Exports may name what an earlier cell declared, or a type that is gone. */
+class LenientParser extends Parser {
+  checkLocalExport() {}
+}
 
 /** The syntax tree of JavaScript: as a module if it can be one, else as a script. Throws what the module's parser throws. */
 export function parseJavaScript(source) {
   try {
-    return parse(source, { ...PARSE_OPTIONS, sourceType: 'module' });
+    return LenientParser.parse(source, { ...PARSE_OPTIONS, sourceType: 'module' });
   } catch (error) {
     try {
-      return parse(source, { ...PARSE_OPTIONS, sourceType: 'script' });
+      return LenientParser.parse(source, { ...PARSE_OPTIONS, sourceType: 'script' });
     } catch {
       throw error;
     }
@@ -35,6 +46,11 @@ export function isFunction(node) {
   return FUNCTIONS.has(node?.type);
 }
 
+/** @returns {boolean} whether an expression takes its name from what it is assigned to */
+export function isNamelessFunction(node) {
+  return (isFunction(node) || node.type === 'ClassExpression') && !node.id;
+}
+
 /** @returns {boolean} whether a statement declares resources, awaited or not */
 export function isUsing(node) {
   return node?.type === 'VariableDeclaration' && node.kind.endsWith('using');
@@ -48,13 +64,6 @@ export function isAwaitUsing(node) {
 /** @returns {boolean} whether `await` below this node belongs to something other than the cell */
 export function opensOwnScope(node) {
   return isFunction(node) || node.type === 'StaticBlock';
-}
-
-/** @returns {boolean} whether the cell itself awaits at or below this node */
-export function awaitsAtTopLevel(node) {
-  if (node.type === 'AwaitExpression' || isAwaitUsing(node)) return true;
-  if (node.type === 'ForOfStatement' && node.await) return true;
-  return childrenOf(node).some((child) => !opensOwnScope(child) && awaitsAtTopLevel(child));
 }
 
 /** @returns {object | null} the `for await` that this statement is or labels */
@@ -87,61 +96,27 @@ function boundIdentifiers(pattern) {
 }
 
 /**
- * Find the assignments to a top-level `const` of the same cell. A name that is declared a second time anywhere in the
- * cell is left out: which of the two is meant would take an analysis of scopes.
- * @param {object[]} body
- * @returns {Set<object>} identifiers that are assigned to
- */
-export function assignmentsToConstants(body) {
-  const constants = new Set();
-  for (const { declaration, ...statement } of body) {
-    const { type, kind, declarations } = declaration ?? statement;
-    if (type !== 'VariableDeclaration' || kind !== 'const') continue;
-    for (const { id } of declarations) for (const name of boundNames(id)) constants.add(name);
-  }
-  if (constants.size === 0) return new Set();
-  const declared = new Map();
-  const targets = [];
-  for (const node of body) collect(node, declared, targets);
-  return new Set(targets.filter(({ name }) => constants.has(name) && declared.get(name) === 1));
-}
-
-function collect(node, declared, targets) {
-  for (const pattern of declaredPatterns(node)) {
-    for (const name of boundNames(pattern)) declared.set(name, (declared.get(name) ?? 0) + 1);
-  }
-  const target = assignedPattern(node);
-  if (target) targets.push(...boundIdentifiers(target));
-  for (const child of childrenOf(node)) collect(child, declared, targets);
-}
-
-function declaredPatterns(node) {
-  switch (node.type) {
-    case 'VariableDeclarator': case 'ClassDeclaration': case 'ClassExpression': return [node.id];
-    case 'FunctionDeclaration': case 'FunctionExpression': return [node.id, ...node.params];
-    case 'ArrowFunctionExpression': return node.params;
-    case 'CatchClause': return [node.param];
-    default: return [];
-  }
-}
-
-function assignedPattern(node) {
-  switch (node.type) {
-    // What `||=` and its like do depends on the value there is.
-    case 'AssignmentExpression': return /^(\|\||&&|\?\?)=$/.test(node.operator) ? null : node.left;
-    case 'UpdateExpression': return node.argument;
-    case 'ForOfStatement': case 'ForInStatement': return node.left;
-    default: return null;
-  }
-}
-
-/**
  * What a legacy decorator of a class or its member becomes.
  * @returns {boolean}
  */
 export function isDecoration(node) {
   const call = node.type === 'AssignmentExpression' ? node.right : node;
   return call.type === 'CallExpression' && call.callee.name === '__decorate';
+}
+
+/** @returns {number} where the expression of a statement ends, with its parentheses and without the semicolon */
+export function endOfExpression({ end }, source) {
+  return source[end - 1] === ';' ? end - 1 : end;
+}
+
+/** @returns {number} where what `export default` exports begins, with its parentheses */
+export function startOfDefault({ start }, source) {
+  return start + EXPORT_DEFAULT.exec(source.slice(start))[0].length;
+}
+
+/** @returns {boolean} whether automatic semicolon insertion may have ended a statement */
+export function mayLackSemicolon({ type }) {
+  return UNTERMINATED.has(type);
 }
 
 /** @returns {object | null} the expression that a cell with this last statement has as its value */

@@ -1,8 +1,9 @@
 /** A cell's source text to a program for the evaluator, or a syntax error in the user's lines. Worker thread. */
 
-import { compileTypeScript, mayNeedCompiler, restoreUsing } from '../shared/compiler.mjs';
+import { compileTypeScript, hasMergedNamespaces, mayNeedCompiler, restoreUsing } from '../shared/compiler.mjs';
 import { PositionMap, placeIn } from '../shared/positions.mjs';
 import { rewriteCell } from './rewrite.mjs';
+import { Shadows } from './shadows.mjs';
 import { parseJavaScript } from './syntax-tree.mjs';
 import { CellSyntaxError, STRIPS_TYPES, toJavaScript } from '../shared/typescript.mjs';
 
@@ -12,26 +13,34 @@ import { CellSyntaxError, STRIPS_TYPES, toJavaScript } from '../shared/typescrip
  * @property {'script' | 'generator'} kind
  * @property {boolean} hasValue
  * @property {string[]} names - globals that the cell declares
+ * @property {string[]} shadows - those of them that leave the runtime's global of the same name alone
  * @property {boolean} resetNames - whether they must not keep a value of an earlier cell (enums merge with theirs)
  * @property {import('../shared/positions.mjs').PositionData | null} positions - null when generated and own positions agree
  */
 
+/** Declarations that go on with a value of the same name, if there is one. */
+const MERGING = /\b(?:enum|namespace|module)\s/;
+
+const NO_SHADOWS = new Shadows();
+
 /**
  * @param {string} source
+ * @param {Shadows} [shadows] - names of earlier cells that are kept apart from the runtime's globals
  * @returns {Program}
  * @throws {CellSyntaxError}
  */
-export function transformCell(source) {
-  return (looksLikeObject(source) && tryCompileObject(source)) || compile(source, '');
+export function transformCell(source, shadows = NO_SHADOWS) {
+  return (looksLikeObject(source) && tryCompileObject(source, shadows)) || compile(source, '', shadows);
 }
 
 /**
  * Compile one expression of `user_expressions`.
  * @param {string} source
+ * @param {Shadows} [shadows]
  * @returns {Program}
  */
-export function transformExpression(source) {
-  return compileParenthesized(source) ?? compile(source, '');
+export function transformExpression(source, shadows = NO_SHADOWS) {
+  return compileParenthesized(source, shadows) ?? compile(source, '', shadows);
 }
 
 /**
@@ -53,25 +62,27 @@ function looksLikeObject(source) {
   return /^(?:\s|\/\/.*\n|\/\*[^]*?\*\/)*\{/.test(source) && !/;\s*$/.test(source);
 }
 
-function tryCompileObject(source) {
+function tryCompileObject(source, shadows) {
   try {
-    return compileParenthesized(source);
+    return compileParenthesized(source, shadows);
   } catch {
     return null;
   }
 }
 
-function compileParenthesized(source) {
-  const program = compile(`${source}\n)`, '(');
+function compileParenthesized(source, shadows) {
+  const program = compile(`${source}\n)`, '(', shadows);
   return program.hasValue ? program : null;
 }
 
-function compile(source, prefix) {
+function compile(source, prefix, shadows) {
   const { code, mappings, ast, isCompiled } = readPlain(prefix + source) ?? readTyped(prefix + source, prefix.length);
   try {
-    const { pieces, ...program } = rewriteCell(code, { isTransformed: mappings !== null, isCompiled, ast });
+    const { pieces, ...program } = rewriteCell(code, {
+      ast, typed: prefix + source, shadows, isTransformed: mappings !== null, isCompiled,
+    });
     const positions = describePositions({ generated: program.code, code, pieces, mappings, prefix: prefix.length });
-    return { ...program, resetNames: mappings !== null, positions };
+    return { ...program, resetNames: mappings !== null && MERGING.test(source), positions };
   } catch (error) {
     throw fromParser(error, { code, mappings, prefix: prefix.length });
   }
@@ -102,7 +113,7 @@ function readTyped(source, prefixLength) {
     try {
       return readCompiled(source);
     } catch (error) {
-      if (isSurelyJsx(source) || isBehind(failure, error)) failure = error;
+      if (error.isCertain || isSurelyJsx(source) || isBehind(failure, error)) failure = error;
     }
   }
   if (failure.line === 1) failure.column -= prefixLength;
@@ -121,7 +132,7 @@ function isBehind(error, other) {
 }
 
 function readStripped(source) {
-  if (!STRIPS_TYPES) return readWithoutJsx(source);
+  if (!STRIPS_TYPES || hasMergedNamespaces(source)) return readWithoutJsx(source);
   let stripped;
   try {
     stripped = toJavaScript(source);
@@ -142,7 +153,7 @@ function readSloppy(source, error) {
   }
 }
 
-/** Where the runtime strips no types, the compiler does. */
+/** Where the runtime does not do it, the compiler does. */
 function readWithoutJsx(source) {
   try {
     return readCompiled(source, { hasJsx: false });

@@ -6,11 +6,14 @@ import { describeTree } from './error-trees.mjs';
 import { localPath, withoutVersion } from '../modules/local-files.mjs';
 import { ProcessExit } from './process/exit.mjs';
 import { isKernelFile, isRuntimeFile } from '../shared/platform.mjs';
+import { SCOPE } from '../shared/names.mjs';
 import { PositionMaps } from '../shared/positions.mjs';
 import {
-  arrayJoin, arrayPush, errorToString, hasOwn, objectPrototype, regExpExec, stringIncludes, stringSplit, stringStartsWith,
+  arrayJoin, arrayPush, errorToString, hasOwn, objectPrototype, regExpExec, regExpReplace, stringIncludes, stringSplit,
+  stringStartsWith,
 } from '../shared/primordials.mjs';
 
+const GENERATED = new RegExp(`\\(${SCOPE}\\.check\\([^)]*\\) ?, ?([^)]*)\\)|${SCOPE}(?:\\.early\\.|_)`, 'g');
 const CELL_FILE = /^(?:cell|uncounted)_\d+\.ts$/;
 /** The place of a cell's own code: its line, and the column. */
 const PLACE = /^ +at (?:async )?((?:cell|uncounted)_\d+\.ts:\d+:)(\d+)$/m;
@@ -133,7 +136,7 @@ function isKernelFrame(site, file) {
 
 function headerOf(error) {
   try {
-    return errorToString(error);
+    return asWritten(errorToString(error));
   } catch {
     return 'Error';
   }
@@ -159,7 +162,13 @@ function nameOf(error) {
 
 function messageOf(error) {
   const message = read(error, 'message');
-  return typeof message === 'string' || message === undefined ? message : textOf(message);
+  if (message === undefined) return undefined;
+  return typeof message === 'string' ? asWritten(message) : textOf(message);
+}
+
+/** What the engine quotes is generated code; see the worker's `compile/meanings.mjs`. */
+function asWritten(message) {
+  return stringIncludes(message, SCOPE) ? regExpReplace(GENERATED, message, '$1') : message;
 }
 
 /** What a property holds, which may be a getter of the user's. */

@@ -4,7 +4,7 @@ import { types } from 'node:util';
 import vm from 'node:vm';
 import { KeyboardInterrupt } from './cell.mjs';
 import {
-  SafePromise, compareExchange, defineProperty, generatorNext, generatorThrow, getOwnPropertyDescriptor, isSame, load,
+  SafePromise, compareExchange, generatorNext, generatorThrow, isSame, load,
   reflectApply, store, uncurryThis, wait,
 } from '../shared/primordials.mjs';
 import { INTERRUPTED_CELL, INTERRUPTED_CHILD, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING } from '../shared/state.mjs';
@@ -23,6 +23,7 @@ export class Evaluator {
   #shared;
   #listeners;
   #onCallbackInterrupted;
+  #textImports;
   #trampoline;
   #onRejected;
   /** Where the cell awaits, as an error that was made there. @type {Error | null} */
@@ -34,13 +35,14 @@ export class Evaluator {
 
   /**
    * @param {{shared: Int32Array, scope: {name: string, onSegment: (run: () => any) => void,
-   *   onAwait: (note: (place: Error) => void) => void},
+   *   onAwait: (note: (place: Error) => void) => void}, textImports: any,
    *   listeners: import('./process/listeners.mjs').KeptListeners,
    *   onCallbackInterrupted: (cell: import('./cell.mjs').Cell, error: Error) => void,
    *   onRejected: (error: unknown, place: Error) => void}} options - `onRejected`: told of what a cell's `await` throws
    */
-  constructor({ shared, scope, listeners, onCallbackInterrupted, onRejected }) {
+  constructor({ shared, scope, textImports, listeners, onCallbackInterrupted, onRejected }) {
     this.#onRejected = onRejected;
+    this.#textImports = textImports;
     this.#onCallbackInterrupted = onCallbackInterrupted;
     this.#shared = shared;
     this.#listeners = listeners;
@@ -61,13 +63,11 @@ export class Evaluator {
   /**
    * Run a program to its end. The value is boxed, since a promise as a value must not be awaited on the way.
    * @param {import('./cell.mjs').Cell} cell
-   * @param {{code: string, kind: 'script' | 'generator', hasValue: boolean, names: string[], resetNames: boolean,
-   *   file: string}} program - what the worker's `compile/transform.mjs` makes of a cell
+   * @param {{code: string, kind: 'script' | 'generator', hasValue: boolean, file: string}} program - what the worker's `compile/transform.mjs` makes of a cell
    * @returns {Promise<{value: any}>}
    */
   async evaluate(cell, program) {
-    prepareNames(program);
-    const script = new Script(program.code, { filename: program.file });
+    const script = new Script(program.code, { filename: program.file, importModuleDynamically: this.#textImports });
     let value = this.segment(cell, () => runScript(script, PLAIN));
     if (program.kind === 'generator') value = (await this.#drain(cell, reflectApply(value, globalThis, []))).value;
     if (!program.hasValue) return { value: undefined };
@@ -195,22 +195,6 @@ async function forward(awaited, resolve, reject) {
     return;
   }
   resolve({ value });
-}
-
-/** A global accessor (`crypto`, `navigator`) or constant must not swallow what the cell assigns to its own name. */
-function prepareNames({ names, resetNames }) {
-  for (let i = 0; i < names.length; i++) {
-    const descriptor = getOwnPropertyDescriptor(globalThis, names[i]);
-    if (descriptor === undefined) continue;
-    const isPlain = 'value' in descriptor && descriptor.writable;
-    if (!isPlain && descriptor.configurable) {
-      defineProperty(globalThis, names[i], {
-        value: resetNames ? undefined : descriptor.value, writable: true, enumerable: true, configurable: true,
-      });
-    } else if (isPlain && resetNames) {
-      globalThis[names[i]] = undefined;
-    }
-  }
 }
 
 function ignoreSignal() {}

@@ -11,6 +11,7 @@ import { Introspection } from '../values/introspection.mjs';
 import { guardLastHandlers } from './process/last-handlers.mjs';
 import { KeptListeners } from './process/listeners.mjs';
 import { Modules } from '../modules/modules.mjs';
+import { globalNames, prepareNames } from './names.mjs';
 import { installOutput } from './output.mjs';
 import { installProgram, mainModule } from './process/program.mjs';
 import { installSignals } from './process/signals.mjs';
@@ -58,7 +59,7 @@ export class Kernel {
     });
     const scope = installCellScope(modules);
     this.#evaluator = new Evaluator({
-      shared, scope, listeners: this.#listeners,
+      shared, scope, textImports: modules.textImports, listeners: this.#listeners,
       onCallbackInterrupted: (cell, error) => this.#interruptAwait(cell, error),
       onRejected: (error, place) => this.#errors.addAwait(error, place),
     });
@@ -99,7 +100,7 @@ export class Kernel {
       },
     };
     this.#worker.on('message', (message) => handlers[message.type](message));
-    this.#post({ type: 'ready' });
+    this.#post({ type: 'ready', globals: globalNames() });
   }
 
   #answer(id, value) {
@@ -119,6 +120,7 @@ export class Kernel {
   #begin(cell, program) {
     if (program.positions) this.#errors.addPositions(cell.file, program.positions);
     if (program.tellsChanges) cell.variablesBefore = this.#variables.look();
+    prepareNames(program);
     this.#variables.declare(program.names);
     cell.restoreEnvironment = installEnvironment(program.environment);
     if (this.#interruptedEarly === cell.id) return this.#settleError(cell, new KeyboardInterrupt());
@@ -157,6 +159,7 @@ export class Kernel {
 
   async #evaluateExpression(cell, program) {
     try {
+      prepareNames(program);
       const { value } = await this.#evaluator.evaluate(cell, { ...program, file: cell.file });
       return { status: 'ok', ...await this.#bundle(cell, value) };
     } catch (error) {

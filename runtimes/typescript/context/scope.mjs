@@ -1,10 +1,11 @@
 /** `__polyrepl`, the one global that generated code refers to. Main thread. */
 
 import { createRequire } from 'node:module';
+import { deadZone } from './names.mjs';
 import { currentFragment, installJsx, jsx } from '../display/jsx.mjs';
+import { SCOPE } from '../shared/names.mjs';
 import { arrayPush, defineProperty, freeze, reflectApply } from '../shared/primordials.mjs';
 
-const NAME = '__polyrepl';
 const TSLIB = '../vendor/tslib/tslib.es6.mjs';
 const { asyncDispose, dispose } = Symbol;
 
@@ -18,8 +19,8 @@ export function installCellScope(modules) {
   let helpers = null;
   defineMetadataSymbol();
   installJsx();
+  // With a prototype: of what has none, V8 looks properties up one by one.
   const value = freeze({
-    __proto__: null,
     segment: () => runSegment(),
     // Not called `import`: V8 misplaces calls of a keyword.
     load: (specifier, options, wanted) => modules.import(specifier, options, wanted),
@@ -30,6 +31,7 @@ export function installCellScope(modules) {
     },
     asyncSteps: () => new AsyncSteps(),
     globals: globalThis,
+    ...deadZone,
     resources: () => new Resources(),
     jsx,
     get Fragment() {
@@ -49,9 +51,9 @@ export function installCellScope(modules) {
     },
   });
   // Not writable: without it no cell would run any more.
-  defineProperty(globalThis, NAME, { value, writable: false, enumerable: false, configurable: false });
+  defineProperty(globalThis, SCOPE, { value, writable: false, enumerable: false, configurable: false });
   return {
-    name: NAME,
+    name: SCOPE,
     onSegment: (run) => {
       runSegment = run;
     },

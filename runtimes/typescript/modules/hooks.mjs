@@ -5,9 +5,13 @@
 
 import { readFileSync, statSync } from 'node:fs';
 import { createRequire, isBuiltin } from 'node:module';
+import { dirname, resolve as resolvePath } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { compileTypeScript, mayHaveDecorators } from '../shared/compiler.mjs';
+import { withoutTypeImports } from '../compile/elision.mjs';
+import { compileTypeScript, hasMergedNamespaces, mayHaveDecorators } from '../shared/compiler.mjs';
 import { localPath } from './local-files.mjs';
+import { exportsType } from './type-exports.mjs';
+import { runtime } from '../shared/platform.mjs';
 import { lineOf } from '../shared/positions.mjs';
 import { mappedPaths } from './tsconfig.mjs';
 import { toJavaScript } from '../shared/typescript.mjs';
@@ -19,7 +23,10 @@ const SOURCES = { '.js': ['.ts', '.tsx'], '.jsx': ['.tsx'], '.mjs': ['.mts'], '.
 const REFUSED = new Set(['ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX', 'ERR_INVALID_TYPESCRIPT_SYNTAX']);
 /** Node's names for TypeScript of a kind that the file's name or package says. */
 const FORMATS = { 'module-typescript': 'module', 'commonjs-typescript': 'commonjs' };
+const MODULE = /^\s*(?:import|export)\b/m;
 const FILE = /^(?:\.\.?(?:\/|$)|\/|file:)/;
+/** What `require` gives of a module that says so. */
+const WHOLE_EXPORT = '\nif ("module.exports" in exports) module.exports = exports["module.exports"];';
 const NOT_FOUND = new Set(['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND', 'ERR_UNSUPPORTED_DIR_IMPORT']);
 
 /**
@@ -38,7 +45,7 @@ export function moduleHooks({ files, onTransformed }) {
     },
     load(url, context, nextLoad) {
       const path = localPath(url);
-      if (path === null) return nextLoad(url, context);
+      if (path === null) return loadOfPackage(url, context) ?? nextLoad(url, context);
       const transformed = loadTransformed(path, { url, context, nextLoad });
       if (transformed.positions) onTransformed(path, transformed.positions);
       return transformed.loaded;
@@ -133,11 +140,9 @@ function withJsonAttribute(resolved, context) {
 }
 
 function loadTransformed(path, { url, context, nextLoad }) {
-  if (/\.[jt]sx$/.test(path)) return convert(path, readFileSync(path, 'utf8'));
+  if (/\.(?:[jt]sx|cts)$/.test(path)) return convert(path, readFileSync(path, 'utf8'));
   // Deno goes by the attribute that the user left out.
-  if (path.endsWith('.json')) {
-    return { loaded: { format: 'json', source: readFileSync(path, 'utf8'), shortCircuit: true } };
-  }
+  if (path.endsWith('.json')) return { loaded: readJson(path) };
   let loaded;
   try {
     loaded = nextLoad(url, context);
@@ -146,19 +151,64 @@ function loadTransformed(path, { url, context, nextLoad }) {
     if (!REFUSED.has(error.code)) throw error;
     return convert(path, readFileSync(path, 'utf8'));
   }
+  // Deno has removed the types itself.
+  if (loaded.format === undefined && typeof loaded.source === 'string') {
+    return { loaded: { ...loaded, source: withValuesOnly(path, loaded.source) } };
+  }
   if (!loaded.format?.endsWith('typescript')) return { loaded };
   return convert(path, String(loaded.source), FORMATS[loaded.format]);
 }
 
+/**
+ * Once there are hooks, Deno takes JSON that a package requires for JavaScript, and of a module that one requires it finds
+ * no imports.
+ */
+function loadOfPackage(url, context) {
+  if (runtime.name !== 'deno' || !url.startsWith('file:')) return null;
+  if (url.endsWith('.json')) return readJson(fileURLToPath(url));
+  if (isImport(context) || !url.endsWith('.mjs')) return null;
+  const path = fileURLToPath(url);
+  const { code } = compileTypeScript(readFileSync(path, 'utf8'), {
+    // By its own name it would stay a module.
+    fileName: path.replace(/mjs$/, 'cjs'), format: 'commonjs',
+  });
+  return { format: 'commonjs', source: `${code}${WHOLE_EXPORT}`, shortCircuit: true };
+}
+
+function readJson(path) {
+  return { format: 'json', source: readFileSync(path, 'utf8'), shortCircuit: true };
+}
+
 function convert(path, source, format = formatOf(path, source)) {
-  const isWhole = /\.[jt]sx$/.test(path) || mayHaveDecorators(source);
+  // What is CommonJS by its name may still be written as a module.
+  const isWhole = /\.[jt]sx$/.test(path) || (path.endsWith('.cts') && MODULE.test(source)) ||
+    mayHaveDecorators(source) || hasMergedNamespaces(source);
   try {
     const { code, mappings } = isWhole ? compileTypeScript(source, { fileName: path, format }) : toJavaScript(source);
     const positions = mappings === null ? null : { generated: code, code, pieces: null, mappings, prefix: 0 };
-    return { loaded: { format, source: code, shortCircuit: true }, positions };
+    return { loaded: { format, source: withValuesOnly(path, code), shortCircuit: true }, positions };
   } catch (error) {
     throw error.line === undefined ? error : inFile(error, path, source);
   }
+}
+
+/** Names that are types are no names of the modules that are loaded. */
+function withValuesOnly(path, code) {
+  if (!/\.(?:[cm]?ts|tsx)$/.test(path)) return code;
+  return withoutTypeImports(code, (specifier, name) => {
+    const from = findFile(specifier, path);
+    return from !== null && exportsType(from, name, findFile);
+  });
+}
+
+/** @returns {string | null} the path of the file that a relative specifier means, if it is there */
+export function findFile(specifier, importer) {
+  if (!FILE.test(specifier) || specifier.startsWith('file:')) return null;
+  for (const candidate of [specifier, ...candidates(specifier)]) {
+    const path = resolvePath(dirname(importer), candidate);
+    if (statSync(path, { throwIfNoEntry: false })?.isFile()) return path;
+  }
+  return null;
 }
 
 /** A syntax error with its place drawn like those of a cell. */
@@ -173,6 +223,6 @@ function inFile({ message, line, column }, path, source) {
 /** A file is a module unless its name or its text says CommonJS. */
 function formatOf(path, source) {
   if (/\.c[jt]s$/.test(path)) return 'commonjs';
-  const isModule = /^\s*(?:import|export)\b/m.test(source) || !/\bmodule\.exports\b|\bexports\.\w/.test(source);
+  const isModule = MODULE.test(source) || !/\bmodule\.exports\b|\bexports\.\w/.test(source);
   return isModule ? 'module' : 'commonjs';
 }

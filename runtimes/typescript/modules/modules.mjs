@@ -2,6 +2,7 @@
  * `import` and `require` for cells, resolved from the current directory like from a file in it. Main thread.
  */
 
+import { existsSync } from 'node:fs';
 import module from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -9,24 +10,40 @@ import { types } from 'node:util';
 import vm from 'node:vm';
 import { completeNamespace } from './commonjs.mjs';
 import { LocalFiles } from './local-files.mjs';
+import { letTextImport } from './vm-imports.mjs';
 import { runtime } from '../shared/platform.mjs';
 import {
-  arrayJoin, arrayPush, defineProperty, freeze, regExpExec, stringIncludes, stringSplit,
+  SafeSet, arrayJoin, arrayPush, defineProperty, freeze, getOwnPropertyDescriptor, hasOwn, regExpExec, stringIncludes,
+  stringSplit,
 } from '../shared/primordials.mjs';
 
 const CELL_FILE = 'cell.ts';
 /** How Deno writes a package of npm, with a version perhaps. */
 const NPM = /^npm:\/?((?:@[^/@]+\/)?[^/@]+)(?:@[^/]*)?(\/.+)?$/;
 const BARE = /^[^./][^:]*$/;
+const NOT_FOUND = new SafeSet(['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND', 'ERR_PACKAGE_PATH_NOT_EXPORTED']);
+const NOT_FOUND_BY_DENO = /^Import "[^"]*" not a dependency|^Module not found "|^\[ERR_PACKAGE_PATH_NOT_EXPORTED\]/;
+const PACKAGE = /^(?:@[^/.]+\/)?[^@/.:][^/:]*(?=\/|$)/;
 const LOADER_FRAME = /^ +at .*node:(?:internal\/|diagnostics_channel:)/;
 const cwd = process.cwd.bind(process);
-const { createRequire, registerHooks } = module;
+const { createRequire, isBuiltin, registerHooks } = module;
+
+/**
+ * What a static import takes of a module. A name that may be a type does not have to be there, and neither has a module
+ * to be that has types only.
+ * @typedef {object} Wanted
+ * @property {string[]} names - that it needs
+ * @property {[string, string][]} optional - names that may be types (`*` for all of it), with the global that each becomes
+ * @property {boolean} isNeeded - whether the module must be there
+ * @property {boolean} isTyped - whether the cell uses an optional name as a type
+ * @property {boolean} mayFollow - whether it may be there only later, when it is asked for again
+ */
 
 export class Modules {
   #directory = null;
   #require = null;
   #import = null;
-  #hasHooks = false;
+  #hooks = null;
   #files = new LocalFiles();
   #onTransformed;
   #onLoaded;
@@ -54,8 +71,16 @@ export class Modules {
     },
   });
 
+  /**
+   * What loads the imports of text that a cell runs (`eval`, `new Function`): `vm` wants to know. Bun would look for files
+   * beside the cell's own, which is nowhere.
+   */
+  textImports = runtime.name === 'bun' ? (specifier, _, attributes) => this.import(specifier, { with: attributes }) :
+    vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER;
+
   /** Define `require`, `module`, `exports`, `__dirname` and `__filename`. @param {object} module - of the cells */
   install(module) {
+    letTextImport();
     const require = (specifier) => {
       const loaded = this.#refreshed().require(this.#meant(specifier));
       this.#onLoaded();
@@ -72,16 +97,18 @@ export class Modules {
   /**
    * @param {unknown} specifier
    * @param {object} [options] - `{with: {...}}`
-   * @param {string[]} [wanted] - names that a static import needs
+   * @param {Wanted} [wanted] - what a static import takes
    */
   async import(specifier, options, wanted) {
     // What fails later has no frame of the cell, so the place is taken now.
     const place = new Error();
+    if (wanted?.mayFollow && !this.#isThere(`${specifier}`)) return {};
     try {
       const namespace = completeNamespace(await this.#refreshed().import(this.#meant(`${specifier}`), options));
       this.#onLoaded();
       return wanted === undefined ? namespace : withNames(namespace, wanted, specifier);
     } catch (error) {
+      if (wanted?.isNeeded === false && hasOnlyTypes(error, `${specifier}`, wanted)) return {};
       const failure = asError(error);
       addFrames(failure, place);
       throw failure;
@@ -117,12 +144,19 @@ export class Modules {
     return loaders;
   }
 
+  /** Whether a file or package can be found, without asking the runtime: Deno remembers what it did not find. */
+  #isThere(specifier) {
+    this.#loaders();
+    if (isBuiltin(specifier)) return true;
+    const name = regExpExec(PACKAGE, specifier)?.[0];
+    return name === undefined ? this.#hooks.findFile(specifier, path.join(cwd(), CELL_FILE)) !== null : isInstalled(name);
+  }
+
   #loaders() {
-    if (!this.#hasHooks) {
-      this.#hasHooks = true;
+    if (this.#hooks === null) {
       // Only contexts that import anything pay for this.
-      const { moduleHooks } = createRequire(import.meta.url)('./hooks.mjs');
-      registerHooks?.(moduleHooks({ files: this.#files, onTransformed: this.#onTransformed }));
+      this.#hooks = createRequire(import.meta.url)('./hooks.mjs');
+      registerHooks?.(this.#hooks.moduleHooks({ files: this.#files, onTransformed: this.#onTransformed }));
     }
     const directory = cwd();
     if (directory !== this.#directory) {
@@ -156,8 +190,9 @@ function asError(thrown) {
  * Names that Node could not detect in a CommonJS module are taken from its `module.exports`; a name that is nowhere is
  * the error that a module file would give.
  */
-function withNames(namespace, wanted, specifier) {
+function withNames(namespace, { names: wanted, optional }, specifier) {
   const fallback = Object(namespace.default);
+  assignOptional(optional, namespace, fallback);
   let isComplete = true;
   for (let i = 0; i < wanted.length; i++) {
     if (wanted[i] in namespace) continue;
@@ -168,6 +203,41 @@ function withNames(namespace, wanted, specifier) {
   }
   if (isComplete) return namespace;
   return new Proxy(namespace, { get: (target, name) => (name in target ? target[name] : fallback[name]) });
+}
+
+function assignOptional(optional, namespace, fallback) {
+  for (let i = 0; i < optional.length; i++) {
+    const { 0: name, 1: property } = optional[i];
+    if (name === '*') assignGlobal(property, namespace);
+    else if (name in namespace) assignGlobal(property, namespace[name]);
+    else if (name !== 'default' && hasOwn(fallback, name)) assignGlobal(property, fallback[name]);
+  }
+}
+
+function assignGlobal(name, value) {
+  const { configurable = true } = getOwnPropertyDescriptor(globalThis, name) ?? {};
+  if (configurable) defineProperty(globalThis, name, { value, writable: true, enumerable: true, configurable });
+  else globalThis[name] = value;
+}
+
+/**
+ * Whether an import failed because there is nothing to load: a package has types and no code or, where the cell says by
+ * its types that it is about those, is not there at all.
+ */
+function hasOnlyTypes(error, specifier, { isTyped }) {
+  if (!isMissing(error)) return false;
+  if (isTyped) return true;
+  const name = regExpExec(PACKAGE, specifier)?.[0];
+  return name !== undefined && (isInstalled(name) || isInstalled(`@types/${name}`));
+}
+
+function isInstalled(name) {
+  return existsSync(path.join(cwd(), 'node_modules', name, 'package.json'));
+}
+
+function isMissing(error) {
+  return NOT_FOUND.has(error?.code) || error?.name === 'ResolveMessage' ||
+    regExpExec(NOT_FOUND_BY_DENO, `${error?.message}`) !== null;
 }
 
 /** Show where the cell imported what failed, in place of the frames of Node's loader. */

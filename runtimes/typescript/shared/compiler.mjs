@@ -24,6 +24,8 @@ const UNCLOSED = new Set([17008, 17014, 1010, 1160, 1161]);
 /** The package that classic decorators keep their metadata with. */
 const METADATA = 'reflect-metadata';
 const IMPORTED = /(?:\bfrom|\bimport|\brequire\s*\()\s*['"]((?:@[\w.~-]+\/)?[\w.~-]+)/g;
+/** The compiler's number for a decorator in a wrong place. */
+const NOT_VALID = 1206;
 
 let compiler = null;
 
@@ -38,15 +40,25 @@ function loadCompiler() {
 /** Statements that tell what the declarations after them were; see `keepUsing`. */
 const MARKS = { using: 'polyrepl: using', 'await using': 'polyrepl: await using' };
 
-/** Whether text that could not be read otherwise may hold JSX (type arguments follow a name at once) or a decorator. */
+/**
+ * Whether text that could not be read otherwise may hold JSX (type arguments follow a name at once), a decorator, or
+ * TypeScript's own form of `require`, which Deno does not take.
+ */
 export function mayNeedCompiler(source) {
-  return mayHaveDecorators(source) ||
+  return mayHaveDecorators(source) || /\bimport\s+[\p{ID_Continue}$]+\s*=|\bexport\s*=/u.test(source) ||
     /(?<![\p{ID_Continue}$)\].])<(?:[\p{ID_Start}$_][^\s<>]*[\s/>]|>)/u.test(source);
 }
 
 /** Whether text may hold a decorator or `accessor`, which stripping leaves as they are. */
 export function mayHaveDecorators(source) {
   return /(?:^|[\s;{}()*/])@[\p{ID_Start}$_(]|\baccessor\b/u.test(source);
+}
+
+/** Whether a namespace has several parts: only the compiler lets one see what another declares. */
+export function hasMergedNamespaces(source) {
+  if (!source.includes('namespace')) return false;
+  const names = Array.from(source.matchAll(/\bnamespace\s+([\p{ID_Start}$_][\p{ID_Continue}$.]*)\s*\{/gu), ([, name]) => name);
+  return new Set(names).size < names.length;
 }
 
 /**
@@ -73,7 +85,10 @@ export function compileTypeScript(source, { fileName, format = 'module', hasJsx 
       sourceMap: true,
       ...configuredOptions(ts, source, name),
     },
-    transformers: fileName === undefined ? { before: [() => (file) => keepUsing(ts, file)] } : undefined,
+    transformers: { before: [() => (file) => {
+      if (source.includes('@')) refuseDecorators(ts, file);
+      return fileName === undefined ? keepUsing(ts, file) : file;
+    }] },
   });
   const errors = diagnostics.filter(({ file }) => file !== undefined).sort((a, b) => a.start - b.start);
   if (errors.length > 0) throw toSyntaxError(ts, source, errors[0]);
@@ -97,6 +112,20 @@ function keepUsing(ts, file) {
     return [mark, factory.updateVariableStatement(statement, statement.modifiers, constants)];
   });
   return factory.updateSourceFile(file, statements);
+}
+
+/** The compiler drops a decorator that stands where there can be none: in front of a function. */
+function refuseDecorators(ts, file) {
+  const visit = (node) => {
+    const decorator = node.modifiers?.find(({ kind }) => kind === ts.SyntaxKind.Decorator);
+    // What is missing may follow.
+    if (decorator && !ts.canHaveDecorators(node) && node.kind !== ts.SyntaxKind.MissingDeclaration) {
+      const place = { start: decorator.getStart(file), code: NOT_VALID, messageText: 'Decorators are not valid here.' };
+      throw Object.assign(toSyntaxError(ts, file.text, place), { isCertain: true });
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
 }
 
 /** @param {object} ast - of what `compileTypeScript` made of a cell */

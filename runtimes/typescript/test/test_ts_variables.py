@@ -117,6 +117,22 @@ def test_names_are_those_of_the_user(fresh_kernel):
     assert [item["name"] for item in listing(kernel)["items"]] == ["crypto", "fetch", "loose", "mine", "prompt"]
 
 
+def test_a_name_that_is_also_a_global_is_the_cells_own(fresh_kernel):
+    assert changes(fresh_kernel, "const URL = 'mine'")["created"] == ["URL"]
+    assert entry(fresh_kernel, "URL")["preview"] == "'mine'"
+    assert changes(fresh_kernel, "URL = 'other'")["changed"] == ["URL"]
+    assert [item["name"] for item in listing(fresh_kernel)["items"]] == ["URL"]
+    inspected = fresh_kernel.request("inspect_request", {"code": "URL", "cursor_pos": 3, "detail_level": 0})
+    assert "other" in inspected["data"]["text/plain"]
+    completed = fresh_kernel.request("complete_request", {"code": "URL.toUpp", "cursor_pos": 9})
+    assert completed["matches"] == ["toUpperCase"]
+    names = fresh_kernel.request("complete_request", {"code": "__poly", "cursor_pos": 6})
+    assert names["matches"] == []
+    asked = fresh_kernel.run("1", user_expressions={"own": "URL", "other": "globalThis.URL.name"})
+    texts = {name: value["data"]["text/plain"] for name, value in asked.reply["user_expressions"].items()}
+    assert texts == {"own": "'other'", "other": "'URL'"}
+
+
 def test_pages_and_searches(fresh_kernel):
     kernel = fresh_kernel
     kernel.run("for (let i = 0; i < 1500; i++) globalThis['n' + String(i).padStart(4, '0')] = i; var other = 1")

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import vm from 'node:vm';
 import { PositionMap, PositionMaps, decodeMappings } from '../shared/positions.mjs';
+import { Shadows } from '../compile/shadows.mjs';
 import { completeness, transformCell, transformExpression } from '../compile/transform.mjs';
 
 /** The position in the user's text of a marker's occurrence in the generated code. */
@@ -32,6 +33,9 @@ const TRACED = [
   '@d class A { @d m(x: number) {\n  return MARK(x) } }',
   'const a: number = 1\nawait using x: X = f(), y = MARK()',
   '{ await using x = f()\nlet b = 1; MARK() }',
+  'await 1; ({ a: MARK() })',
+  'f(later, MARK())\nconst later: number = 1',
+  'MARK(a)\nimport { a } from "x"',
 ];
 
 for (const source of TRACED) {
@@ -147,4 +151,57 @@ test('position maps of old cells are dropped once all together are too large', (
   for (let i = 0; i < 10; i++) maps.add(`cell_${i}.ts`, data);
   assert.deepEqual(maps.original('cell_0.ts', 1, 1), { line: 1, column: 1 });
   assert.deepEqual(maps.original('cell_9.ts', 1, 1), { line: 1, column: 6 });
+});
+
+/** @returns {string[]} the names that generated code looks at before it uses them */
+function checked(source) {
+  const { code } = transformCell(source);
+  return [...new Set(Array.from(code.matchAll(/__polyrepl\.(?:check\("|early\.)([\w$]+)/g), ([, name]) => name))];
+}
+
+test('only names that can be reached before their declaration are checked', () => {
+  for (const source of [
+    'const a = 1; a', 'let a; a', 'const f = (n) => f(n - 1)', 'const o = { get a() { return o }, b: [() => o] }',
+    'class A { m() { return b } } const b = 1; new A()', 'function f() { return a } const a = 1; f()', 'var a = a',
+    'const f = () => g(), g = () => 1; f()', 'const { a, b = a } = c', 'const [a, b = a] = c', '(a) => a; const b = 1',
+    '{ const a = 1; a } const a = 2', 'enum E { A } E', 'x.a; ({ a: 1 }); a: for (;;) break a; const a = 1',
+  ]) assert.deepEqual(checked(source), [], source);
+  for (const source of [
+    'a; const a = 1', 'const a = a', 'const { a } = a', 'a = 1; let a', 'a++; let a', '({ a } = b); let a', 'new a; class a {}',
+    'class B extends a {} class a {}', 'f(); function f() { return a } const a = 1', 'g(); function g() { f() } function f() { return a } const a = 1',
+    'const f = () => a; f(); const a = 1', 'const b = c(() => a); const a = 1', 'const a = b(() => a)', '({ a }); const a = 1',
+    'const o = { m() { return a } }; o.m(); let a', 'using b = a; using a = c', 'typeof a; let a', 'export const b = a; export const a = 1',
+  ]) assert.deepEqual(checked(source), ['a'], source);
+});
+
+test('names of globals are kept apart, in the cell that declares them and in later ones', () => {
+  const shadows = new Shadows();
+  shadows.setGlobals(['URL', 'fetch', 'h']);
+  assert.equal(transformCell('new URL(fetch)', shadows).code, 'new URL(fetch)');
+  const program = transformCell('const URL = 1, a = (fetch) => ({ URL, fetch, h })', shadows);
+  assert.deepEqual([program.names, program.shadows], [['URL', 'a'], ['URL']]);
+  assert.match(program.code, /__polyrepl_URL = 1, a = \(fetch\) => \(\{ URL:__polyrepl_URL, fetch, h \}\)/);
+  shadows.declare(program.shadows);
+  assert.equal(transformCell('o.URL = URL', shadows).code, 'o.URL = __polyrepl_URL');
+  assert.equal(transformExpression('URL', shadows).code, '(__polyrepl_URL\n)');
+  assert.deepEqual(transformCell('const h = 1', shadows).shadows, []);
+});
+
+test('an import that is written below other code comes first, and again where it stands', () => {
+  const { code, names } = transformCell('const b = a\nimport { a } from "m"');
+  assert.match(code, /load\("m".*"mayFollow":true\}\)\);b = a;\n.*load\("m".*"mayFollow":false/);
+  assert.deepEqual(names.sort(), ['a', 'b']);
+  assert.equal(transformCell('import "m"\nb').code.match(/load/g).length, 1);
+});
+
+test('an imported name that may be a type does not have to be there', () => {
+  const optional = (source) => Array.from(
+    transformCell(source).code.matchAll(/"optional":(.*?),"isNeeded"/g), ([, list]) => JSON.parse(list).flat(),
+  );
+  assert.deepEqual(optional('import { Type, value } from "m"'), [['Type', 'Type']]);
+  assert.deepEqual(optional('import D, { T as U, v } from "m"; import * as N from "n"\nlet a: U, b: v, c: N.A, d: D'), [
+    ['default', 'D', 'T', 'U', 'v', 'v'], ['*', 'N'],
+  ]);
+  assert.deepEqual(optional('import { Type } from "m"\nnew Type()'), [[]]);
+  assert.doesNotMatch(transformCell('import { type A, type B } from "m"').code, /load/);
 });

@@ -1,7 +1,10 @@
 /** What names and members there are, for completion and inspection; runs none of the user's code. Main thread. */
 
 import { preview } from './previews.mjs';
-import { SafeSet, arrayPush, getOwnPropertyNames, getPrototypeOf, isArray } from '../shared/primordials.mjs';
+import { SCOPE, shadowOf } from '../shared/names.mjs';
+import {
+  SafeSet, arrayPush, getOwnPropertyNames, getPrototypeOf, hasOwn, isArray, stringStartsWith,
+} from '../shared/primordials.mjs';
 import { signatureOf, sourceOf } from './signatures.mjs';
 import { findProperty, isProxy, kindOf, typeName } from './values.mjs';
 
@@ -29,8 +32,7 @@ export class Introspection {
   names() {
     const names = new SafeSet();
     collect(globalThis, names);
-    names.delete('__polyrepl');
-    return toArray(names);
+    return toArray(names, isUsersName);
   }
 
   /** @param {Subject} subject @returns {string[]} */
@@ -58,12 +60,14 @@ export class Introspection {
     let value = literal === undefined ? globalThis : LITERALS[literal];
     for (let i = 0; i < path.length; i++) {
       if (value === undefined || value === null || isProxy(value)) return { isFound: false };
-      const property = findProperty(Object(value), path[i]);
+      const isGlobal = i === 0 && literal === undefined;
+      const name = isGlobal && hasOwn(globalThis, shadowOf(path[i])) ? shadowOf(path[i]) : path[i];
+      const property = findProperty(Object(value), name);
       if (property === null) return { isFound: false };
       // Node defines globals such as `crypto` as accessors: those are safe to read.
-      const isReadable = i === 0 && literal === undefined && this.#variables.isInitialAccessor(path[i]);
+      const isReadable = isGlobal && this.#variables.isInitialAccessor(name);
       if (property.get !== undefined && !isReadable) return { isFound: false };
-      value = isReadable ? globalThis[path[i]] : property.value;
+      value = isReadable ? globalThis[name] : property.value;
     }
     return { isFound: true, value };
   }
@@ -79,8 +83,13 @@ function collect(object, names, isSkippingOwn = false) {
   }
 }
 
-function toArray(set) {
+/** The kernel's own are none. */
+function isUsersName(name) {
+  return !stringStartsWith(name, SCOPE);
+}
+
+function toArray(set, isWanted = () => true) {
   const items = [];
-  set.forEach((item) => arrayPush(items, item));
+  set.forEach((item) => isWanted(item) && arrayPush(items, item));
   return items;
 }

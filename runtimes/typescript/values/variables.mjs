@@ -5,6 +5,7 @@
 
 import { fingerprint, token } from './fingerprints.mjs';
 import { describeValue } from './previews.mjs';
+import { shadowOf } from '../shared/names.mjs';
 import {
   SafeMap, SafeSet, arrayPush, arraySort, getOwnPropertyDescriptor, getOwnPropertyNames, isFiniteNumber, isSame, max,
   min, regExpExec, stringIncludes,
@@ -32,7 +33,7 @@ export class Variables {
   /** To be made last: all that is global by then is the kernel's own. */
   constructor() {
     const names = getOwnPropertyNames(globalThis);
-    for (let i = 0; i < names.length; i++) this.#initial.set(names[i], contentOf(globalThis, names[i]));
+    for (let i = 0; i < names.length; i++) this.#initial.set(names[i], contentOf(names[i]));
   }
 
   /** Note the names that a cell declares: those are the user's, also where they were something else before. */
@@ -53,12 +54,12 @@ export class Variables {
     if (this.#declared.has(name) || !this.#initial.has(name)) return true;
     const before = this.#initial.get(name);
     // Node replaces its own accessors by their values at their first use.
-    return typeof before.get !== 'function' && !isSame(contentOf(globalThis, name).value, before.value);
+    return typeof before.get !== 'function' && !isSame(contentOf(name).value, before.value);
   }
 
   /** Whether reading a global runs a getter of the runtime's own. */
   isInitialAccessor(name) {
-    const { get } = contentOf(globalThis, name);
+    const { get } = contentOf(name);
     return get !== undefined && this.#initial.get(name)?.get === get;
   }
 
@@ -78,7 +79,7 @@ export class Variables {
   }
 
   #describe(name, hasTime) {
-    const { get, value } = contentOf(globalThis, name);
+    const { get, value } = contentOf(name);
     if (get !== undefined) return { type: 'accessor', kind: 'value', preview: '[Getter]' };
     return hasTime ? describeValue(value) : { type: typeof value, kind: 'value', preview: '…' };
   }
@@ -89,7 +90,7 @@ export class Variables {
     const end = now() + COMPARING_MS;
     const names = this.names();
     for (let i = 0; i < names.length; i++) {
-      const { get, value } = contentOf(globalThis, names[i]);
+      const { get, value } = contentOf(names[i]);
       const subject = get ?? value;
       seen.set(names[i], { token: token(subject), inside: now() < end ? fingerprint(subject) : null });
     }
@@ -117,8 +118,9 @@ export class Variables {
   }
 }
 
-function contentOf(object, name) {
-  const { get, value } = getOwnPropertyDescriptor(object, name) ?? {};
+/** What a cell declared by the name of a global is a property of its own. */
+function contentOf(name) {
+  const { get, value } = getOwnPropertyDescriptor(globalThis, shadowOf(name)) ?? getOwnPropertyDescriptor(globalThis, name) ?? {};
   return { get, value };
 }
 

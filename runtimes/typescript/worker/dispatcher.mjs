@@ -11,6 +11,7 @@ import { limitBundle, limitError } from './limits.mjs';
 import { MainThread } from './main-thread.mjs';
 import { Requests, failure } from './requests.mjs';
 import { Streams } from './streams.mjs';
+import { Shadows } from '../compile/shadows.mjs';
 import { compileCache } from '../shared/platform.mjs';
 import { lineOf } from '../shared/positions.mjs';
 import { OUTPUT_TAKEN } from '../shared/state.mjs';
@@ -31,6 +32,7 @@ export class Dispatcher {
   #streams;
   #interrupter;
   #executions = new Executions();
+  #shadows = new Shadows();
   /** @type {import('./execution.mjs').Execution | null} */
   #current = null;
   /** @type {import('../transport/messages.mjs').Message[]} */
@@ -59,6 +61,7 @@ export class Dispatcher {
       clear_output: (message) => this.#clearOutput(message),
       input: (question) => this.#input.ask(this.#current, question),
     });
+    this.#main.globals().then((names) => this.#shadows.setGlobals(names));
     this.#requests = new Requests(this.#main);
     this.#input = new Input({
       shared: this.#shared, port: this.#stdinPort, main: this.#main,
@@ -203,19 +206,21 @@ export class Dispatcher {
       const { settled } = this.#interrupter;
       const { transformCell } = await loadTransform();
       await settled;
+      await this.#main.globals();
       let program;
       try {
-        program = transformCell(code);
+        program = transformCell(code, this.#shadows);
       } catch (error) {
         const payload = await this.#requests.help(code);
         return payload === null ? syntaxError(error, execution.file, code) : { status: 'ok', payload };
       }
       this.#requests.noteCell(code);
+      this.#shadows.declare(program.shadows);
       // Awaited here, so that what goes wrong is caught here.
       return await this.#main.execute({
         id: execution.id, file: execution.file, environment, ...program, isSilent: execution.isSilent,
         tellsChanges: execution.tellsChanges,
-        expressions: await compileExpressions(expressions, execution.file),
+        expressions: await compileExpressions(expressions, execution.file, this.#shadows),
       });
     } catch (error) {
       return failure(error.name, error.message);
@@ -319,7 +324,7 @@ function replyTo(type) {
   return type.replace(/_request$/, '_reply');
 }
 
-async function compileExpressions(expressions, file) {
+async function compileExpressions(expressions, file, shadows) {
   const names = Object.keys(expressions);
   if (names.length === 0) return [];
   const { transformExpression } = await loadTransform();
@@ -328,7 +333,9 @@ async function compileExpressions(expressions, file) {
       return { name, failure: failure('TypeError', `an expression must be a string, not ${kindOf(expressions[name])}`) };
     }
     try {
-      return { name, program: transformExpression(expressions[name]) };
+      const program = transformExpression(expressions[name], shadows);
+      shadows.declare(program.shadows);
+      return { name, program };
     } catch (error) {
       return { name, failure: syntaxError(error, file, expressions[name]) };
     }

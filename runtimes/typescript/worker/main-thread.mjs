@@ -17,7 +17,7 @@ export class MainThread {
     this.#port = port;
     this.#handlers = {
       ...handlers,
-      ready: () => this.#isReady.resolve(undefined),
+      ready: ({ globals }) => this.#isReady.resolve(globals),
       done: ({ id, outcome }) => this.#done(id, outcome),
       answer: ({ id, value }) => this.#answers.get(id)?.(value),
       interrupt_seen: ({ id }) => this.#onSeen?.(id),
@@ -27,6 +27,11 @@ export class MainThread {
 
   post(message) {
     this.#port.postMessage(message);
+  }
+
+  /** The names of what is global before any cell has run. @returns {Promise<string[]>} */
+  globals() {
+    return this.#isReady.promise;
   }
 
   /** Run a program. @returns {Promise<object>} its outcome, see the main thread's `context/kernel.mjs` */

@@ -81,9 +81,8 @@ await null
 const w2 = await q2
 (w2)
 //: stdout 1
-//: error TypeError: q2 is not a function
-//: at 4:18
-//: differs bun JavaScriptCore words it otherwise
+//: error ReferenceError: Cannot access 'w2' before initialization
+//: at 5:2
 //% a rejected await
 await Promise.reject(new RangeError('rejected'))
 //: error RangeError: rejected
@@ -168,3 +167,66 @@ const hoisted2 = await up2()
 async function up2() { return 'up' }
 hoisted2
 //: result 'up'
+//% an object in parentheses after an await
+const one2 = await Promise.resolve(1); ({ one2 })
+//: result { one2: 1 }
+//% on a line of its own, with comments
+await null
+;( // inside
+  { k: 1 } /* d */
+) // after
+//: result { k: 1 }
+//% an await in parentheses
+(await Promise.resolve({ a: 1 }))
+//: result { a: 1 }
+//% in several
+((await 1) + (await 2))
+//: result 3
+//% a sequence in parentheses
+await 1; (1, 2)
+//: result 2
+//% a cast in parentheses
+const cast2 = await Promise.resolve<unknown>({ q: 1 });
+(cast2 as { q: number })
+//: result { q: 1 }
+//% satisfies in parentheses
+await 1
+;({ a: 1 } satisfies { a: number });
+//: result { a: 1 }
+//% a function that is called at once
+await 1;
+(async () => ({ b: await 2 }))()
+//: result { b: 2 }
+//% a member of what is in parentheses
+(await import('node:path')).sep
+//: result '/'
+//% an index after a list
+const wait2 = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+await wait2(1)
+;[1, 2].map((x) => x + 1)
+//: result [ 2, 3 ]
+//% parentheses after a loop
+for await (const each2 of [1]) { each2 }
+({ done: true })
+//: result { done: true }
+//% parentheses after a resource
+using resource2 = { [Symbol.dispose]() {} }; ({ v: 1 })
+//: result { v: 1 }
+//% an object with an await, at the start
+{ a: 1, b: await Promise.resolve(2) }.b
+//: result 2
+//% a default export in parentheses
+await 1; export default ({ a: 1 })
+//: result { a: 1 }
+//% one without an await
+export default ({ a: 2 });
+//: result { a: 2 }
+//% one that awaits, with comments
+export /* the */ default (await Promise.resolve(3)) // end
+//: result 3
+//% one of a class and one of a function
+await 1; export default class { v = 1 }
+//: result [class (anonymous)]
+//% one of a call
+export default (async () => 6)()
+//: result 6

@@ -41,7 +41,6 @@ require('node:path').sep + typeof util3.inspect
 import url3 = require('node:url')
 new url3.URL('http://a/b').pathname
 //: result '/b'
-//: differs deno not transformed
 //% what import.meta knows
 import.meta.dirname === process.cwd() && import.meta.url.startsWith('file:///') && __dirname === process.cwd()
 //: result true
@@ -335,3 +334,158 @@ named3()
 //% what a cell imports is there for later ones
 typeof readFileSync + path3.sep
 //: result 'undefined/'
+//% a type of a builtin module, imported without the word
+import { EventEmitter as Emitter3, EventEmitterOptions } from 'node:events'
+const options3: EventEmitterOptions = {}
+typeof Emitter3
+//: result 'function'
+//% beside the module itself
+import fs3, { Stats, PathLike } from 'node:fs'
+function size3(stats: Stats): number { return stats.size }
+const path3: PathLike = '.'
+size3(fs3.statSync(path3)) > 0
+//: result true
+//% a class that is only a type here is there for later cells
+import { IncomingMessage as Incoming3, RequestListener, createServer as create3 } from 'node:http'
+const listener3: RequestListener = (request: Incoming3) => {}
+typeof create3
+//: result 'function'
+//% as it says
+typeof Incoming3
+//: result 'function'
+//% names that may be types, in a cell that only imports
+import { NoSuchThing3, Readable as Readable3 } from 'node:stream'
+//% are there if the module has them
+[typeof Readable3, typeof NoSuchThing3]
+//: result [ 'function', 'undefined' ]
+//% a type by the name of a global
+import { Request, Response } from 'node:http'
+//% leaves the global
+new Response('text').status
+//: result 200
+//% a name that is mentioned has to be there
+import { Missing3 } from 'node:fs'
+console.log(Missing3)
+//: error SyntaxError: The requested module 'node:fs' does not provide an export named 'Missing3'
+//: at 1:1
+//% a package that is not there, for its types
+import { JSONSchema3 } from 'nowhere-types3'
+import Schema3 from 'nowhere-types3'
+const schema3: JSONSchema3 | Schema3 = { type: 'object' }
+schema3
+//: result { type: 'object' }
+//% a package that is not there, for a value
+import { JSONSchema3 } from 'nowhere-types3'
+JSONSchema3
+//: error Error: Cannot find package 'nowhere-types3' imported from DIRECTORY/cell.ts
+//: at 1:1
+//: differs bun the error is a ResolveMessage
+//: differs deno the error is a TypeError
+//% a package of types
+{ "name": "only-types3", "version": "1.0.0", "exports": { ".": { "types": "./index.d.ts" } } }
+//: file node_modules/only-types3/package.json
+//% has nothing to load
+import { Shape3 } from 'only-types3'
+//% and gives types
+import { Shape3, type Other3 } from 'only-types3'
+import { type Inline3 } from 'only-types3'
+const shape3: Shape3 | Other3 | Inline3 = { sides: 3 }
+shape3
+//: result { sides: 3 }
+//% a file of types
+export type Id3 = string
+export interface User3 { id: Id3 }
+//: file types3.ts
+//% a file with a type and a value
+export interface Item3 { a: number }
+export const five3 = 5
+//: file item3.ts
+//% a file that imports both
+import { Item3, five3 } from './item3.ts'
+import { User3 } from './types3'
+export function make3(): Item3 & Partial<User3> { return { a: five3 } }
+//: file make3.ts
+//% gives what it makes
+import { make3 } from './make3'
+make3()
+//: result { a: 5 }
+//% a cell that imports a type of a file
+import { Item3, five3 } from './item3'
+import * as Types3 from './types3'
+const item3: Item3 & Types3.User3 = { a: five3, id: 'i' }
+item3
+//: result { a: 5, id: 'i' }
+//% a file that passes types on
+export { User3, Id3 } from './types3'
+export { five3, Item3 } from './item3'
+export * from './types3'
+//: file barrel3.ts
+//% a file that imports them and passes them on
+import { User3, Id3, five3 } from './barrel3'
+export { User3 }
+export type { Item3 } from './item3'
+export class Service3 { get(id: Id3): User3 { return { id: id + five3 } } }
+//: file service3.ts
+//% of which a cell takes a type and a class
+import { Service3, User3 } from './service3'
+const user3: User3 = new Service3().get('a')
+user3
+//: result { id: 'a5' }
+//: differs bun compiles files itself, and passes no type on without the word
+//% a file with an enum
+import { User3 } from './types3'
+export enum Kind3 { One = 1 }
+export const kind3 = (): User3 & { kind: Kind3 } => ({ id: 'k', kind: Kind3.One })
+//: file enum3.ts
+//% that imports a type
+import { kind3 } from './enum3'
+kind3()
+//: result { id: 'k', kind: 1 }
+//% a decorated file
+import { User3 } from './types3'
+const mark3 = (_: unknown, __: unknown) => {}
+@mark3 export class Marked3 { user?: User3; n = 1 }
+//: file marked3.ts
+//% that imports a type, too
+import { Marked3 } from './marked3'
+new Marked3().n
+//: result 1
+//% a file that exports its types in a list
+interface Listed3 { a: number }
+type Other3 = Listed3
+const make3listed = (): Other3 => ({ a: 3 })
+export { Listed3, Other3, make3listed }
+//: file listed3.ts
+//% gives its values
+import { Listed3, make3listed } from './listed3'
+const listed3: Listed3 = make3listed()
+listed3
+//: result { a: 3 }
+//% a cell may export what an earlier one declared, and types
+type Own3 = number
+export { make3listed, Own3 }
+export type { Listed3 }
+export default (5 as Own3)
+//: result 5
+//% TypeScript's own require and export
+import process3 = require('node:process')
+export = typeof process3.version
+//: result 'string'
+//% what it exports is the cells' module
+const exported3here = module.exports
+module.exports = exports
+exported3here
+//: result 'string'
+//% a file with them
+import path3 = require('node:path')
+class Parts3 { separator: string = path3.sep }
+export = Parts3
+//: file parts3.cts
+//% required
+const Parts3 = require('./parts3.cts')
+new Parts3().separator
+//: result '/'
+//% and imported
+import Imported3 from './parts3.cts'
+new Imported3().separator
+//: result '/'

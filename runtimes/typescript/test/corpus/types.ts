@@ -172,3 +172,13 @@ const early = up()
 function up(): number { return 8 }
 early
 //: result 8
+//% parts of a namespace see each other
+namespace Parts5 { export const a = 1; const hidden = 2; export const sum = () => a + hidden }
+namespace Parts5 { export const b = a + 1 }
+[Parts5.b, Parts5.sum()]
+//: result [ 2, 3 ]
+//% a decorator where there can be none
+const decorate5 = (value: any) => value
+@decorate5 function plain5() {}
+//: error SyntaxError: Decorators are not valid here.
+//: at 2:1
