@@ -8,8 +8,8 @@ import {
 
 const MAX_NODES = 100_000;
 const MAX_DEPTH = 64;
-/** As JSON, an object of more properties is more than the server keeps of one value. */
-const MAX_KEYS = 400_000;
+/** An object of more properties takes seconds on its way to the client as JSON. */
+const MAX_KEYS = 100_000;
 const SHOWN_KEYS = 10_000;
 /** As far as the text of a value goes. */
 const MAX_THINNED_DEPTH = 5;

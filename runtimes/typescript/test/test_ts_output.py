@@ -287,9 +287,9 @@ def test_a_crowded_object_shows_its_first_properties(kernel, wrapped):
     assert '"k19999": 19999' in json.dumps(data["application/json"])
 
 
-def test_an_object_of_half_a_million_keys_is_text_alone(kernel):
-    kernel.run("var huge = Object.fromEntries(Array.from({ length: 500_000 }, (_, i) => [i, i]))")
+def test_an_object_of_many_more_keys_is_text_alone(kernel):
+    kernel.run("var huge = Object.fromEntries(Array.from({ length: 250_000 }, (_, i) => [i, i]))")
     data = kernel.run("huge").data
     assert set(data) == {"text/plain"}
-    assert "'...': 490000 more properties" in data["text/plain"]
+    assert "'...': 240000 more properties" in data["text/plain"]
     assert kernel.run("huge[0] = 1; 0", metadata={"changes": True}).metadata["changes"]["changed"] == []
