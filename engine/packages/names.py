@@ -23,8 +23,16 @@ _NPM = re.compile(rf"{_NPM_NAME}(?:@[A-Za-z0-9.^~<>=*|+ -]+)?")
 _ELSEWHERE = re.compile(r"(?:(?:git\+)?https?://|git\+ssh://|file:|\.{0,2}/)\S+")
 
 _LOOKED_AT = 8192  # characters of an error
-_NPM_MISSING = re.compile(r"Cannot find (?:package|module) '((?:@[\w~.-]++/)?[\w~][\w~.-]*+)[^']*+'")
-_NPM_CODES = re.compile(r"\b(?:ERR_)?MODULE_NOT_FOUND\b|\bResolveMessage\b|^Cannot find package ")
+_NPM_IMPORTED = r"(?:@[\w~.-]++/)?[\w~][\w~.-]*+"
+# As Node and Bun say it, and as Deno does of a name and of an "npm:" specifier.
+_NPM_MISSING = re.compile(
+    rf"Cannot find (?:package|module) '({_NPM_IMPORTED})[^':]*+'"
+    rf"|Import \"({_NPM_IMPORTED})[^\":]*+\" not a dependency"
+    rf"|Could not find a matching package for 'npm:/?({_NPM_IMPORTED})[^']*+'"
+)
+_NPM_CODES = re.compile(
+    r"\b(?:ERR_)?MODULE_NOT_FOUND\b|\bResolveMessage\b|^Cannot find package |^Import \"|^Could not find a matching package "
+)
 
 
 def check_packages(packages: Sequence[str], tool: Tool, *, any_source: bool) -> list[str]:
@@ -71,7 +79,8 @@ def missing_package(tool: Tool, name: str, value: str, traceback: str = "") -> t
     found = _NPM_MISSING.match(value)
     if found is None or not (_NPM_CODES.search(value) or _NPM_CODES.search(traceback) or _NPM_CODES.search(name)):
         return None
-    return found[1], found[1]
+    package = found[1] or found[2] or found[3]
+    return package, package
 
 
 def package_hint(tool: Tool, error: tuple[str, str, str], install: str) -> str | None:

@@ -237,8 +237,8 @@ class CellRewriter {
         return;
       case 'AwaitExpression':
         if (isTop) {
-          edits.replace(node.start, node.start + 'await'.length, '(yield');
-          edits.close(node.end, ')');
+          edits.replace(node.start, node.start + 'await'.length, `(yield ${SCOPE}.here(`);
+          edits.close(node.end, '))');
         }
         break;
       case 'LabeledStatement':
@@ -302,7 +302,7 @@ class CellRewriter {
     edits.open(node.start, `{const ${steps}=${SCOPE}.asyncSteps();try{`);
     edits.replace(
       loop.start, loop.body.start,
-      `for(${steps}.open(`, this.#part(loop.right), `);yield ${steps}.next(),!${steps}.done;){`,
+      `for(${steps}.open(`, this.#part(loop.right), `);yield ${SCOPE}.here(${steps}.next()),!${steps}.done;){`,
       ...(isAwaitUsing(loop.left) ? [] : this.#forAwaitTarget(loop.left, value)),
     );
     edits.close(node.end, `}}finally{yield ${steps}.close()}}`);

@@ -1,7 +1,7 @@
 /** A cell's source text to a program for the evaluator, or a syntax error in the user's lines. Worker thread. */
 
 import { compileTypeScript, hasMergedNamespaces, mayNeedCompiler, restoreUsing } from '../shared/compiler.mjs';
-import { PositionMap } from '../shared/positions.mjs';
+import { PositionMap, placeIn } from '../shared/positions.mjs';
 import { rewriteCell } from './rewrite.mjs';
 import { Shadows } from './shadows.mjs';
 import { parseJavaScript } from './syntax-tree.mjs';
@@ -139,6 +139,8 @@ function readStripped(source) {
   } catch (error) {
     return readSloppy(source, error);
   }
+  // The transform's map counts other lines than stack traces do.
+  if (stripped.mappings !== null && /[\u2028\u2029]/.test(source)) return readCompiled(source, { hasJsx: false });
   return withTree(stripped);
 }
 
@@ -182,8 +184,8 @@ function describePositions({ generated, code, pieces, mappings, prefix }) {
 function fromParser(error, { code, mappings, prefix }) {
   if (error.pos === undefined) return error;
   const map = new PositionMap({ generated: code, code, pieces: null, mappings, prefix });
-  const before = code.slice(0, error.pos).split('\n');
-  const { line, column } = map.original(before.length, before.at(-1).length + 1);
+  const place = placeIn(code, error.pos);
+  const { line, column } = map.original(place.line, place.column);
   const message = error.message.replace(/ \(\d+:\d+\)$/, '');
   const incomplete = error.pos >= code.trimEnd().length || /^Unterminated (template|comment|regular)/.test(message);
   return new CellSyntaxError(message, { line, column, incomplete });

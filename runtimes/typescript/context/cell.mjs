@@ -1,28 +1,26 @@
 /** One running cell, and which cell the code that runs right now belongs to. Main thread. */
 
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { isObject } from '../values/values.mjs';
 
 /** The user asked to stop the cell. */
 export class KeyboardInterrupt extends Error {
   name = 'KeyboardInterrupt';
+  #isOwn = true;
 
   constructor() {
     super('Execution interrupted');
   }
-}
 
-/** Thrown by `process.exit` where nothing else can end the cell. */
-export class ProcessExit extends Error {
-  name = 'ProcessExit';
-
-  constructor(code) {
-    super(`process.exit(${code})`);
+  /** Of whatever was thrown: a Proxy is not asked. */
+  static is(value) {
+    return isObject(value) && #isOwn in value;
   }
 }
 
 export class Cell {
   isSettled = false;
-  /** Set by `process.exit`. @type {ProcessExit | null} */
+  /** Set by `process.exit`. @type {import('./process/exit.mjs').ProcessExit | null} */
   exit = null;
   /** Rejects what the cell awaits at its top level. @type {((error: Error) => void) | null} */
   rejectAwait = null;

@@ -1,8 +1,10 @@
 /** Errors as the user sees them: their own lines and columns, no frames of the kernel. Main thread. */
 
 import { inspect } from 'node:util';
-import { ProcessExit, KeyboardInterrupt } from './cell.mjs';
+import { KeyboardInterrupt } from './cell.mjs';
+import { describeTree } from './error-trees.mjs';
 import { localPath, withoutVersion } from '../modules/local-files.mjs';
+import { ProcessExit } from './process/exit.mjs';
 import { isKernelFile, isRuntimeFile } from '../shared/platform.mjs';
 import { SCOPE } from '../shared/names.mjs';
 import { PositionMaps } from '../shared/positions.mjs';
@@ -13,6 +15,8 @@ import {
 
 const GENERATED = new RegExp(`\\(${SCOPE}\\.check\\([^)]*\\) ?, ?([^)]*)\\)|${SCOPE}(?:\\.early\\.|_)`, 'g');
 const CELL_FILE = /^(?:cell|uncounted)_\d+\.ts$/;
+/** The place of a cell's own code: its line, and the column. */
+const PLACE = /^ +at (?:async )?((?:cell|uncounted)_\d+\.ts:\d+:)(\d+)$/m;
 const STACK_DEPTH = 20;
 
 export class ErrorFormatter {
@@ -30,27 +34,41 @@ export class ErrorFormatter {
   }
 
   /**
-   * @param {import('./cell.mjs').Cell} cell
-   * @returns {{status: 'error', ename: string, evalue: string, traceback: string[]}}
+   * @returns {{status: 'error', ename: string, evalue: string, traceback: string[]}} whatever was thrown; of what
+   *   cannot be read at least that
    */
-  describe(cell, error) {
-    if (error instanceof KeyboardInterrupt || error instanceof ProcessExit) {
+  describe(error) {
+    if (isOwn(error)) {
       const { name, message } = error;
       return failure(name, message, [`${name}: ${message}`]);
     }
     if (!isErrorLike(error)) {
-      const text = inspect(error);
+      const text = textOf(error);
       return failure('Error', typeof error === 'string' ? error : text, stringSplit(`Uncaught ${text}`, '\n'));
     }
-    return failure(nameOf(error), messageOf(error), stringSplit(this.format(error), '\n'));
+    const lines = stringSplit(this.format(error), '\n');
+    return failure(nameOf(error), messageOf(error) ?? lines[0], lines);
   }
 
   /** @returns {string} never throws, whatever was thrown */
   format(error) {
     try {
-      return error instanceof SuppressedError ? suppressed(error) : inspect(error);
+      return describeTree(error);
     } catch {
-      return 'an error that cannot be shown';
+      return plainText(error);
+    }
+  }
+
+  /** Name the line of the cell that awaited what failed, as the runtime does of a module. @param {Error} place - made there */
+  addAwait(error, place) {
+    if (isOwn(error) || !isErrorLike(error)) return;
+    const frame = regExpExec(PLACE, place.stack);
+    const stack = read(error, 'stack');
+    if (frame === null || typeof stack !== 'string' || stringIncludes(stack, frame[1])) return;
+    try {
+      error.stack = `${stack === '' ? headerOf(error) : stack}\n    at async ${frame[1]}${frame[2]}`;
+    } catch {
+      // It is frozen.
     }
   }
 
@@ -99,12 +117,6 @@ export class ErrorFormatter {
   }
 }
 
-/** What went wrong during disposal, and what had gone wrong before it; `inspect` shows neither. */
-function suppressed(error) {
-  const parts = `  [error]: ${inspect(error.error)}\n[suppressed]: ${inspect(error.suppressed)}`;
-  return `${error.stack} {\n${arrayJoin(stringSplit(parts, '\n'), '\n  ')}\n}`;
-}
-
 function nameOfFrame(site) {
   const name = site.getFunctionName();
   if (name === null || name === '') return null;
@@ -130,24 +142,57 @@ function headerOf(error) {
   }
 }
 
+function isOwn(error) {
+  return KeyboardInterrupt.is(error) || ProcessExit.is(error);
+}
+
 function isErrorLike(value) {
   if (value === null || typeof value !== 'object') return false;
-  return value instanceof Error || typeof value.stack === 'string';
+  try {
+    return value instanceof Error || typeof value.stack === 'string';
+  } catch {
+    return false;
+  }
 }
 
 function nameOf(error) {
-  const { name } = error;
+  const name = read(error, 'name');
   return typeof name === 'string' && name !== '' ? name : 'Error';
 }
 
 function messageOf(error) {
-  const { message } = error;
-  return typeof message === 'string' ? asWritten(message) : inspect(message);
+  const message = read(error, 'message');
+  if (message === undefined) return undefined;
+  return typeof message === 'string' ? asWritten(message) : textOf(message);
 }
 
 /** What the engine quotes is generated code; see the worker's `compile/meanings.mjs`. */
 function asWritten(message) {
   return stringIncludes(message, SCOPE) ? regExpReplace(GENERATED, message, '$1') : message;
+}
+
+/** What a property holds, which may be a getter of the user's. */
+function read(object, name) {
+  try {
+    return object[name];
+  } catch {
+    return undefined;
+  }
+}
+
+/** @returns {string} never throws */
+function textOf(value) {
+  try {
+    return inspect(value);
+  } catch {
+    return 'a value that cannot be shown';
+  }
+}
+
+/** An error whose own `inspect` fails, from its parts. */
+function plainText(error) {
+  const stack = read(error, 'stack');
+  return typeof stack === 'string' && stack !== '' ? stack : `${nameOf(error)}: ${messageOf(error) ?? ''}`;
 }
 
 function failure(ename, evalue, traceback) {

@@ -4,9 +4,10 @@ import { types } from 'node:util';
 import vm from 'node:vm';
 import { KeyboardInterrupt } from './cell.mjs';
 import {
-  SafePromise, compareExchange, generatorNext, generatorThrow, load, reflectApply, store, uncurryThis, wait,
+  SafePromise, compareExchange, generatorNext, generatorThrow, isSame, load,
+  reflectApply, store, uncurryThis, wait,
 } from '../shared/primordials.mjs';
-import { INTERRUPTED_CELL, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING } from '../shared/state.mjs';
+import { INTERRUPTED_CELL, INTERRUPTED_CHILD, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING } from '../shared/state.mjs';
 
 const { isPromise } = types;
 const { Script } = vm;
@@ -14,6 +15,7 @@ const runScript = uncurryThis(Script.prototype.runInThisContext);
 const WATCHED = { breakOnSigint: true, displayErrors: false };
 const PLAIN = { displayErrors: false };
 const SIGNAL_WAIT_MS = 20;
+const NOTHING = Symbol('nothing');
 /** Termination follows a signal within a millisecond; this is for a signal that somebody else swallowed. */
 const MAX_SIGNAL_WAITS = 100;
 
@@ -23,20 +25,31 @@ export class Evaluator {
   #onCallbackInterrupted;
   #textImports;
   #trampoline;
+  #onRejected;
+  /** Where the cell awaits, as an error that was made there. @type {Error | null} */
+  #place = null;
   #action = null;
+  /** What the action threw: an interrupt passes no `catch` on its way out of the script. */
+  #thrown = NOTHING;
   #cell = null;
 
   /**
-   * @param {{shared: Int32Array, scope: {name: string, onSegment: (run: () => any) => void}, textImports: any,
-   *   listeners: import('./listeners.mjs').KeptListeners,
-   *   onCallbackInterrupted: (cell: import('./cell.mjs').Cell, error: Error) => void}} options
+   * @param {{shared: Int32Array, scope: {name: string, onSegment: (run: () => any) => void,
+   *   onAwait: (note: (place: Error) => void) => void}, textImports: any,
+   *   listeners: import('./process/listeners.mjs').KeptListeners,
+   *   onCallbackInterrupted: (cell: import('./cell.mjs').Cell, error: Error) => void,
+   *   onRejected: (error: unknown, place: Error) => void}} options - `onRejected`: told of what a cell's `await` throws
    */
-  constructor({ shared, scope, textImports, listeners, onCallbackInterrupted }) {
+  constructor({ shared, scope, textImports, listeners, onCallbackInterrupted, onRejected }) {
+    this.#onRejected = onRejected;
     this.#textImports = textImports;
     this.#onCallbackInterrupted = onCallbackInterrupted;
     this.#shared = shared;
     this.#listeners = listeners;
     scope.onSegment(() => this.#runSegment());
+    scope.onAwait((place) => {
+      this.#place = place;
+    });
     this.#trampoline = new Script(`${scope.name}.segment()`, { filename: 'node:internal/polyrepl' });
     // Between two segments, and when idle, a SIGINT from outside must not end the process.
     listeners.add('SIGINT', ignoreSignal);
@@ -66,12 +79,14 @@ export class Evaluator {
     let resume = generatorNext;
     let argument;
     for (;;) {
+      this.#place = null;
       const step = this.segment(cell, () => resume(generator, argument));
       if (step.done) return step;
       try {
         argument = (await this.settle(cell, step.value)).value;
         resume = generatorNext;
       } catch (error) {
+        if (this.#place !== null) this.#onRejected(error, this.#place);
         argument = error;
         resume = generatorThrow;
       }
@@ -112,15 +127,22 @@ export class Evaluator {
     if (cell.isSettled) throw new KeyboardInterrupt();
     this.#cell = cell;
     this.#action = action;
+    this.#thrown = NOTHING;
     this.#listeners.restore();
     try {
       return runScript(this.#trampoline, WATCHED);
     } catch (error) {
-      throw error?.code === 'ERR_SCRIPT_EXECUTION_INTERRUPTED' ? new KeyboardInterrupt() : error;
+      throw isSame(error, this.#thrown) ? error : new KeyboardInterrupt();
     } finally {
+      this.#thrown = NOTHING;
       store(this.#shared, SEGMENT, SEGMENT_NONE);
       this.#listeners.restore();
     }
+  }
+
+  /** Whether a cell failed because the child that it waited for was interrupted: not every runtime ends it then. */
+  isInterruptedInChild(cell) {
+    return load(this.#shared, INTERRUPTED_CHILD) === cell.id && !cell.sawInterrupt;
   }
 
   /** Run a callback that nobody awaits: an interrupt of it has to end what the cell itself awaits. */
@@ -128,7 +150,7 @@ export class Evaluator {
     try {
       return this.segment(cell, action);
     } catch (error) {
-      if (!(error instanceof KeyboardInterrupt)) throw error;
+      if (!KeyboardInterrupt.is(error)) throw error;
       cell.sawInterrupt = true;
       this.#onCallbackInterrupted(cell, error);
       return undefined;
@@ -144,6 +166,9 @@ export class Evaluator {
     store(this.#shared, SEGMENT, SEGMENT_RUNNING);
     try {
       return action();
+    } catch (error) {
+      this.#thrown = error;
+      throw error;
     } finally {
       this.#leaveSegment();
     }

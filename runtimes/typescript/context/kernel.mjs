@@ -3,20 +3,24 @@
 import { Cell, CellContext, KeyboardInterrupt } from './cell.mjs';
 import { installCellScope } from './scope.mjs';
 import { Display } from '../display/display.mjs';
-import { installEnvironment } from './environment.mjs';
+import { installEnvironment } from './process/environment.mjs';
 import { ErrorFormatter } from './errors.mjs';
 import { Evaluator } from './evaluator.mjs';
-import { installExit } from './exit.mjs';
+import { ProcessExit, installExit } from './process/exit.mjs';
 import { Introspection } from '../values/introspection.mjs';
-import { KeptListeners } from './listeners.mjs';
+import { guardLastHandlers } from './process/last-handlers.mjs';
+import { KeptListeners } from './process/listeners.mjs';
 import { Modules } from '../modules/modules.mjs';
 import { globalNames, prepareNames } from './names.mjs';
 import { installOutput } from './output.mjs';
+import { installProgram, mainModule } from './process/program.mjs';
+import { installSignals } from './process/signals.mjs';
 import { Stdin, installStdin } from './stdin.mjs';
 import { CellTimers } from './timers.mjs';
 import { Variables } from '../values/variables.mjs';
 import { compileCache } from '../shared/platform.mjs';
-import { setImmediate } from '../shared/primordials.mjs';
+import { hasOwn, setImmediate, store } from '../shared/primordials.mjs';
+import { CLASSIC_DECORATORS } from '../shared/state.mjs';
 
 const SHORT_LENGTH = 10_000;
 
@@ -46,19 +50,31 @@ export class Kernel {
     this.#worker = worker;
     const post = worker.postMessage.bind(worker);
     this.#post = post;
-    const modules = new Modules({ onTransformed: (path, positions) => this.#errors.addPositions(path, positions) });
+    const modules = new Modules({
+      onTransformed: (path, positions) => this.#errors.addPositions(path, positions),
+      // Of `reflect-metadata`: the worker compiles, and sees no globals of this thread.
+      onLoaded: () => {
+        if (hasOwn(Reflect, 'getMetadata')) store(shared, CLASSIC_DECORATORS, 1);
+      },
+    });
     const scope = installCellScope(modules);
     this.#evaluator = new Evaluator({
       shared, scope, textImports: modules.textImports, listeners: this.#listeners,
       onCallbackInterrupted: (cell, error) => this.#interruptAwait(cell, error),
+      onRejected: (error, place) => this.#errors.addAwait(error, place),
     });
     this.#timers = new CellTimers({ context, evaluator: this.#evaluator });
-    this.#exit = installExit({ context, shared, evaluator: this.#evaluator, settle: this.#settleError.bind(this) });
     const output = installOutput({ post, context, shared });
+    this.#exit = installExit({
+      context, shared, evaluator: this.#evaluator, listeners: this.#listeners, settle: this.#settleError.bind(this),
+      report: this.#report.bind(this, output),
+    });
+    installSignals({ output, listeners: this.#listeners });
     this.#display = new Display({ post: (message) => output.display(message), context });
     this.#stdin = new Stdin({ post, context, shared, port: stdinPort });
     installStdin(this.#stdin, output);
-    modules.install();
+    installProgram();
+    modules.install(mainModule());
     this.#display.install();
     this.#timers.install();
     this.#errors.install();
@@ -133,7 +149,7 @@ export class Kernel {
   }
 
   async #evaluateExpressions(cell, expressions) {
-    const results = {};
+    const results = { __proto__: null };
     for (let i = 0; i < expressions.length; i++) {
       const { name, program, failure } = expressions[i];
       results[name] = failure ?? await this.#evaluateExpression(cell, program);
@@ -147,27 +163,26 @@ export class Kernel {
       const { value } = await this.#evaluator.evaluate(cell, { ...program, file: cell.file });
       return { status: 'ok', ...await this.#bundle(cell, value) };
     } catch (error) {
-      if (error instanceof KeyboardInterrupt || cell.exit) throw error;
+      if (KeyboardInterrupt.is(error) || cell.exit) throw error;
       return this.#describeError(cell, error);
     }
   }
 
   #describeError(cell, error) {
     try {
-      return this.#evaluator.segment(cell, () => this.#errors.describe(cell, error));
-    } catch {
-      // Only an error whose own inspection fails, or was interrupted, gets here.
-      return this.#errors.describe(cell, new KeyboardInterrupt());
+      return this.#evaluator.segment(cell, () => this.#errors.describe(error));
+    } catch (thrown) {
+      return this.#errors.describe(KeyboardInterrupt.is(thrown) ? thrown : new Error('an error that cannot be shown'));
     }
   }
 
   #settleError(cell, error) {
     if (cell.isSettled) return;
-    const cause = cell.exit ?? error;
+    const cause = cell.exit ?? (this.#evaluator.isInterruptedInChild(cell) ? new KeyboardInterrupt() : error);
     // A timer left behind could keep the thread busy for good, with no cell left to interrupt.
-    if (cause instanceof KeyboardInterrupt) this.#timers.cancel();
-    const isOwn = cause instanceof KeyboardInterrupt || cause === cell.exit;
-    this.#settle(cell, isOwn ? this.#errors.describe(cell, cause) : this.#describeError(cell, cause));
+    if (KeyboardInterrupt.is(cause)) this.#timers.cancel();
+    const isOwn = KeyboardInterrupt.is(cause) || cause === cell.exit;
+    this.#settle(cell, isOwn ? this.#errors.describe(cause) : this.#describeError(cell, cause));
   }
 
   /** Settle once; the outcome leaves after a turn of the event loop, so that output written until then precedes it. */
@@ -218,14 +233,26 @@ export class Kernel {
     else this.#settleError(cell, error);
   }
 
+  #report(output, label, error) {
+    if (ProcessExit.is(error) || KeyboardInterrupt.is(error)) return;
+    output.write('stderr', `${label}${this.#errors.format(error)}\n`);
+  }
+
   /** What fails after or beside its cell is told on that cell's stderr; the kernel stays. */
   #reportLateErrors(output) {
-    const report = (label, error) => {
-      if (this.#exit.isExit(error) || error instanceof KeyboardInterrupt) return;
-      output.write('stderr', `${label}${this.#errors.format(error)}\n`);
-    };
-    this.#listeners.add('uncaughtException', (error) => report('Uncaught ', error));
-    this.#listeners.add('unhandledRejection', (error) => report('Unhandled promise rejection: ', error));
+    const raise = guardLastHandlers(this.#report.bind(this, output), (action) => {
+      const { running } = this.#context;
+      return running === null ? action() : this.#context.runAs(running, action);
+    });
+    this.#listeners.add('uncaughtException', (error) => {
+      if (!this.#listeners.hasOthers('uncaughtException')) this.#report(output, 'Uncaught ', error);
+    });
+    this.#listeners.add('unhandledRejection', (error) => {
+      if (this.#listeners.hasOthers('unhandledRejection')) return;
+      // As without any listener, where a rejection is an exception.
+      if (this.#listeners.hasOthers('uncaughtException')) raise(error, 'unhandledRejection');
+      else this.#report(output, 'Unhandled promise rejection: ', error);
+    });
     process.removeAllListeners('warning');
     this.#listeners.add('warning', (warning) => {
       if (warning.name === 'ExperimentalWarning') return;

@@ -7,10 +7,12 @@ import { charCodeAt, defineProperty, keys, load, stringSlice, wait } from '../sh
 import { OUTPUT_HIGH_WATER, OUTPUT_TAKEN, WRITE_COST } from '../shared/state.mjs';
 
 const PAUSE_MS = 100;
+const DRAIN_MS = 1000;
 /** A longer text goes in pieces: while the worker is busy with one message it cannot take an interrupt. */
 const PIECE_LENGTH = 128 * 1024;
 /** What a value that is no text counts: it is copied as objects, which take far more memory than their text. */
 const DATA_COST = 64 * 1024;
+const now = performance.now.bind(performance);
 const nextTick = process.nextTick.bind(process);
 
 /** Sends text to the worker as the output of the cell that wrote it. */
@@ -40,6 +42,17 @@ class Output {
   /** Send a message with a MIME bundle, or without; it counts like a write. @param {{data?: Record<string, any>}} message */
   display(message) {
     this.#send(message, message.data === undefined ? 0 : sizeOf(message.data));
+  }
+
+  /** Wait until the client has been sent all that was written, or as long as that is worth waiting for. */
+  drain() {
+    this.#send({ type: 'flush' }, 0);
+    const deadline = now() + DRAIN_MS;
+    for (;;) {
+      const taken = load(this.#shared, OUTPUT_TAKEN);
+      if (taken === this.#sent || now() > deadline) return;
+      wait(this.#shared, OUTPUT_TAKEN, taken, PAUSE_MS);
+    }
   }
 
   #send(message, size) {

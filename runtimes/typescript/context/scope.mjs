@@ -11,10 +11,11 @@ const { asyncDispose, dispose } = Symbol;
 
 /**
  * @param {import('../modules/modules.mjs').Modules} modules
- * @returns {{name: string, onSegment: (run: () => any) => void}}
+ * @returns {{name: string, onSegment: (run: () => any) => void, onAwait: (note: (place: Error) => void) => void}}
  */
 export function installCellScope(modules) {
   let runSegment = () => undefined;
+  let noteAwait = () => undefined;
   let helpers = null;
   defineMetadataSymbol();
   installJsx();
@@ -23,6 +24,11 @@ export function installCellScope(modules) {
     segment: () => runSegment(),
     // Not called `import`: V8 misplaces calls of a keyword.
     load: (specifier, options, wanted) => modules.import(specifier, options, wanted),
+    // What is awaited next, and where: a rejection knows no line of the cell.
+    here: (value) => {
+      noteAwait(new Error());
+      return value;
+    },
     asyncSteps: () => new AsyncSteps(),
     globals: globalThis,
     ...deadZone,
@@ -50,6 +56,9 @@ export function installCellScope(modules) {
     name: SCOPE,
     onSegment: (run) => {
       runSegment = run;
+    },
+    onAwait: (note) => {
+      noteAwait = note;
     },
   };
 }

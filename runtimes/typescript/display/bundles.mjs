@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { inspect, types } from 'node:util';
 import { chartOf } from './charts.mjs';
-import { isJsonable, toJson } from './json.mjs';
+import { lookAt, thinned, toJson } from './json.mjs';
 import { JsxElement } from './jsx.mjs';
 import { bytesOf, dataUrl, pictureData, toBase64 } from './pictures.mjs';
 import { VALUES } from '../shared/mime.mjs';
@@ -72,9 +72,10 @@ function recognized(value) {
 }
 
 function plainData(value) {
-  const text = inspect(value, INSPECT_OPTIONS);
-  if (isRecords(value)) return tableData(value, { text });
-  if (!isJsonable(value) || value.toJSON !== undefined) return { 'text/plain': text };
+  if (isRecords(value)) return tableData(value, { text: inspect(value, INSPECT_OPTIONS) });
+  const { isJsonable, isCrowded } = lookAt(value);
+  const text = inspect(isCrowded ? thinned(value) : value, INSPECT_OPTIONS);
+  if (!isJsonable || value.toJSON !== undefined) return { 'text/plain': text };
   return { 'text/plain': text, [VALUES]: toJson(value) };
 }
 

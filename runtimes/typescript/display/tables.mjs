@@ -6,7 +6,7 @@ import { isPlain, toJson } from './json.mjs';
 import { escapeHtml } from './jsx.mjs';
 import { VALUES } from '../shared/mime.mjs';
 import {
-  SafeSet, arrayJoin, arrayPush, arraySlice, isArray, keys, objectCreate, stringTrimEnd,
+  SafeSet, arrayJoin, arrayPush, arraySlice, hasOwn, isArray, keys, objectCreate, objectPrototype, stringTrimEnd,
 } from '../shared/primordials.mjs';
 
 /** More rows are in the data, not in what is drawn. */
@@ -19,7 +19,10 @@ const { isMap } = types;
 /** @returns {boolean} whether a value is a list of records, each with at least one field */
 export function isRecords(value) {
   if (!isArray(value) || value.length === 0 || value.length > MAX_CHECKED_ROWS) return false;
-  for (let i = 0; i < value.length; i++) if (!isPlain(value[i]) || keys(value[i]).length === 0) return false;
+  for (let i = 0; i < value.length; i++) {
+    const fields = isPlain(value[i]) ? keys(value[i]).length : 0;
+    if (fields === 0 || fields > MAX_COLUMNS) return false;
+  }
   return columnsOf(value).length <= MAX_COLUMNS;
 }
 
@@ -69,6 +72,11 @@ function fromColumns(object) {
   return arrayFrom({ length }, (_, i) => Object.fromEntries(names.map((name) => [name, object[name][i]])));
 }
 
+/** Whether a record has a field, which a class may define for all of its own; what every object has is none. */
+function hasField(record, name) {
+  return hasOwn(record, name) || (name in record && !(name in objectPrototype));
+}
+
 function columnsOf(records) {
   const names = new SafeSet();
   for (let i = 0; i < records.length; i++) {
@@ -83,8 +91,8 @@ function columnsOf(records) {
 function selected(records, columns) {
   const rows = [];
   for (let i = 0; i < records.length; i++) {
-    const row = {};
-    for (let j = 0; j < columns.length; j++) if (columns[j] in records[i]) row[columns[j]] = records[i][columns[j]];
+    const row = objectCreate(null);
+    for (let j = 0; j < columns.length; j++) if (hasField(records[i], columns[j])) row[columns[j]] = records[i][columns[j]];
     arrayPush(rows, row);
   }
   return rows;
@@ -119,7 +127,7 @@ function html(records, columns) {
 function rowHtml(record, columns) {
   const cells = [];
   for (let i = 0; i < columns.length; i++) {
-    const value = record[columns[i]];
+    const value = hasField(record, columns[i]) ? record[columns[i]] : undefined;
     const isNumber = typeof value === 'number' || typeof value === 'bigint';
     arrayPush(cells, `<td${isNumber ? ' style="text-align:right"' : ''}>${escapeHtml(cellText(value))}</td>`);
   }

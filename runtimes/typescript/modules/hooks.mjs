@@ -4,13 +4,16 @@
  */
 
 import { readFileSync, statSync } from 'node:fs';
+import { createRequire, isBuiltin } from 'node:module';
 import { dirname, resolve as resolvePath } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { withoutTypeImports } from '../compile/elision.mjs';
 import { compileTypeScript, hasMergedNamespaces, mayHaveDecorators } from '../shared/compiler.mjs';
 import { localPath } from './local-files.mjs';
 import { exportsType } from './type-exports.mjs';
 import { runtime } from '../shared/platform.mjs';
+import { lineOf } from '../shared/positions.mjs';
+import { mappedPaths } from './tsconfig.mjs';
 import { toJavaScript } from '../shared/typescript.mjs';
 
 /** Tried in this order after a relative specifier that names no file. */
@@ -55,6 +58,9 @@ function isImport(context) {
 }
 
 function find(specifier, context, nextResolve) {
+  const isFile = FILE.test(specifier);
+  const mapped = isFile ? null : findMapped(specifier, context, nextResolve);
+  if (mapped !== null) return mapped;
   let resolved;
   let failure;
   try {
@@ -65,13 +71,13 @@ function find(specifier, context, nextResolve) {
     failure = error;
   }
   // If none is there, the first answer names what the user wrote.
-  const found = FILE.test(specifier) ? findCandidate(specifier, context, nextResolve) : null;
+  const found = isFile ? findCandidate(specifier, context, nextResolve) : findInPackage(specifier, context, nextResolve);
   if (found === null && failure !== undefined) throw failure;
   return found ?? resolved;
 }
 
-function findCandidate(specifier, context, nextResolve) {
-  for (const candidate of candidates(specifier)) {
+function findCandidate(specifier, context, nextResolve, first = []) {
+  for (const candidate of [...first, ...candidates(specifier)]) {
     try {
       const resolved = nextResolve(candidate, context);
       if (isThere(resolved)) return resolved;
@@ -82,10 +88,42 @@ function findCandidate(specifier, context, nextResolve) {
   return null;
 }
 
-/** Deno finds out only when it loads. */
+/** Where the `tsconfig.json` says; packages have none of their own. */
+function findMapped(specifier, context, nextResolve) {
+  if (isBuiltin(specifier) || !isUsers(context.parentURL)) return null;
+  for (const path of mappedPaths(specifier)) {
+    const file = isImport(context) ? pathToFileURL(path).href : path;
+    const found = findCandidate(file, context, nextResolve, [file]);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+/** Deno gives the cell's path. */
+function isUsers(parent) {
+  return localPath(parent?.startsWith('/') ? pathToFileURL(parent).href : parent) !== null;
+}
+
+/** A file in a package that says nothing of what may be imported: as `require` finds it, and bundlers do. */
+function findInPackage(specifier, context, nextResolve) {
+  if (!isImport(context) || !/^(?:@[^/]+\/)?[^/:]+\/./.test(specifier)) return null;
+  try {
+    const path = createRequire(context.parentURL).resolve(specifier);
+    return nextResolve(pathToFileURL(path).href, context);
+  } catch {
+    return findCandidate(specifier, context, nextResolve);
+  }
+}
+
+/** Deno finds out only when it loads, or says so by no address. */
 function isThere({ url }) {
-  const path = localPath(url);
-  return path === null || (statSync(path, { throwIfNoEntry: false })?.isFile() ?? false);
+  if (typeof url !== 'string') return false;
+  if (!url.startsWith('file:')) return true;
+  try {
+    return statSync(fileURLToPath(url), { throwIfNoEntry: false })?.isFile() ?? false;
+  } catch {
+    return true;
+  }
 }
 
 function* candidates(specifier) {
@@ -175,7 +213,7 @@ export function findFile(specifier, importer) {
 
 /** A syntax error with its place drawn like those of a cell. */
 function inFile({ message, line, column }, path, source) {
-  const text = source.split('\n')[line - 1] ?? '';
+  const text = lineOf(source, line);
   const caret = `${text.slice(0, column - 1).replace(/[^\t]/g, ' ')}^`;
   const error = new SyntaxError(`${message} (${path}:${line}:${column})`);
   error.stack = `${path}:${line}:${column}\n${text}\n${caret}\n\nSyntaxError: ${message}`;

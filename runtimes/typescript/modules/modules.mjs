@@ -8,6 +8,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { types } from 'node:util';
 import vm from 'node:vm';
+import { completeNamespace } from './commonjs.mjs';
 import { LocalFiles } from './local-files.mjs';
 import { letTextImport } from './vm-imports.mjs';
 import { runtime } from '../shared/platform.mjs';
@@ -17,6 +18,9 @@ import {
 } from '../shared/primordials.mjs';
 
 const CELL_FILE = 'cell.ts';
+/** How Deno writes a package of npm, with a version perhaps. */
+const NPM = /^npm:\/?((?:@[^/@]+\/)?[^/@]+)(?:@[^/]*)?(\/.+)?$/;
+const BARE = /^[^./][^:]*$/;
 const NOT_FOUND = new SafeSet(['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND', 'ERR_PACKAGE_PATH_NOT_EXPORTED']);
 const NOT_FOUND_BY_DENO = /^Import "[^"]*" not a dependency|^Module not found "|^\[ERR_PACKAGE_PATH_NOT_EXPORTED\]/;
 const PACKAGE = /^(?:@[^/.]+\/)?[^@/.:][^/:]*(?=\/|$)/;
@@ -42,13 +46,16 @@ export class Modules {
   #hooks = null;
   #files = new LocalFiles();
   #onTransformed;
+  #onLoaded;
 
   /**
-   * @param {{onTransformed: (path: string, positions: import('../shared/positions.mjs').PositionData) => void}} options - told
-   *   of each local file whose lines are not those that run
+   * @param {{onTransformed: (path: string, positions: import('../shared/positions.mjs').PositionData) => void,
+   *   onLoaded: () => void}} options - `onTransformed`: told
+   *   of each local file whose lines are not those that run; `onLoaded`: after each import
    */
-  constructor({ onTransformed }) {
+  constructor({ onTransformed, onLoaded }) {
     this.#onTransformed = onTransformed;
+    this.#onLoaded = onLoaded;
   }
 
   /** What `import.meta` is in a cell. */
@@ -71,13 +78,17 @@ export class Modules {
   textImports = runtime.name === 'bun' ? (specifier, _, attributes) => this.import(specifier, { with: attributes }) :
     vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER;
 
-  /** Define `require`, `module`, `exports`, `__dirname` and `__filename`. */
-  install() {
+  /** Define `require`, `module`, `exports`, `__dirname` and `__filename`. @param {object} module - of the cells */
+  install(module) {
     letTextImport();
-    const require = (specifier) => this.#refreshed().require(specifier);
+    const require = (specifier) => {
+      const loaded = this.#refreshed().require(this.#meant(specifier));
+      this.#onLoaded();
+      return loaded;
+    };
     require.resolve = (...args) => this.#loaders().require.resolve(...args);
     defineProperty(require, 'cache', { get: () => this.#loaders().require.cache, enumerable: true });
-    const module = { exports: {} };
+    require.main = module;
     defineGlobals({ require, module, exports: module.exports });
     defineReplaceable('__dirname', cwd);
     defineReplaceable('__filename', () => path.join(cwd(), CELL_FILE));
@@ -93,13 +104,36 @@ export class Modules {
     const place = new Error();
     if (wanted?.mayFollow && !this.#isThere(`${specifier}`)) return {};
     try {
-      const namespace = await this.#refreshed().import(`${specifier}`, options);
+      const namespace = completeNamespace(await this.#refreshed().import(this.#meant(`${specifier}`), options));
+      this.#onLoaded();
       return wanted === undefined ? namespace : withNames(namespace, wanted, specifier);
     } catch (error) {
       if (wanted?.isNeeded === false && hasOnlyTypes(error, `${specifier}`, wanted)) return {};
-      addFrames(error, place);
-      throw error;
+      const failure = asError(error);
+      addFrames(failure, place);
+      throw failure;
     }
+  }
+
+  /** The specifier that the runtime is given for one of the user's. */
+  #meant(specifier) {
+    if (typeof specifier !== 'string') return specifier;
+    return (registerHooks === undefined ? this.#mapped(specifier) : null) ?? withoutScheme(specifier);
+  }
+
+  /** Without hooks the runtime itself reads a `tsconfig.json`, and only one that was there before the kernel. */
+  #mapped(specifier) {
+    if (regExpExec(BARE, specifier) === null || module.isBuiltin(specifier)) return null;
+    const { mappedPaths } = createRequire(import.meta.url)('./tsconfig.mjs');
+    const paths = mappedPaths(specifier);
+    for (let i = 0; i < paths.length; i++) {
+      try {
+        return this.#loaders().require.resolve(paths[i]);
+      } catch {
+        // The next one may exist.
+      }
+    }
+    return null;
   }
 
   /** Forget the local files that have changed, so that what a cell imports now is what they hold now. */
@@ -136,6 +170,20 @@ export class Modules {
     }
     return { require: this.#require, import: this.#import };
   }
+}
+
+/** The package that an `npm:` specifier names: which version of it there is was decided when it was installed. */
+function withoutScheme(specifier) {
+  const npm = regExpExec(NPM, specifier);
+  return npm === null ? specifier : `${npm[1]}${npm[2] ?? ''}`;
+}
+
+/** What Bun throws where a module is not found is no error. */
+function asError(thrown) {
+  if (runtime.name !== 'bun' || thrown?.name !== 'ResolveMessage') return thrown;
+  const error = new Error(`${thrown.message}`);
+  error.code = `${thrown.code}`;
+  return error;
 }
 
 /**

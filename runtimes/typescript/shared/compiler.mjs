@@ -6,6 +6,9 @@
 import { readFileSync } from 'node:fs';
 import module from 'node:module';
 import path from 'node:path';
+import { isMainThread, workerData } from 'node:worker_threads';
+import { placeIn } from './positions.mjs';
+import { CLASSIC_DECORATORS } from './state.mjs';
 import { CellSyntaxError } from './typescript.mjs';
 
 /** What JSX calls in a cell; see the main thread's `context/scope.mjs`. */
@@ -18,6 +21,9 @@ const HEEDED = [
 /** Diagnostics that say "something is never closed", at the place where it was opened. */
 const UNCLOSED = new Set([17008, 17014, 1010, 1160, 1161]);
 
+/** The package that classic decorators keep their metadata with. */
+const METADATA = 'reflect-metadata';
+const IMPORTED = /(?:\bfrom|\bimport|\brequire\s*\()\s*['"]((?:@[\w.~-]+\/)?[\w.~-]+)/g;
 /** The compiler's number for a decorator in a wrong place. */
 const NOT_VALID = 1206;
 
@@ -134,8 +140,12 @@ export function restoreUsing(ast) {
 function configuredOptions(ts, source, name) {
   const configured = readConfiguration(ts);
   const wanted = { ...JSX };
-  // Classic decorators are the only ones that parameters can have.
-  if (source.includes('@') && decoratesParameters(ts, source, name)) wanted.experimentalDecorators = true;
+  if (source.includes('@')) {
+    const hasMetadata = usesMetadata(source);
+    // Classic decorators are the only ones that parameters can have.
+    if (hasMetadata || decoratesParameters(ts, source, name)) wanted.experimentalDecorators = true;
+    if (hasMetadata) wanted.emitDecoratorMetadata = true;
+  }
   for (const option of HEEDED) if (configured[option] !== undefined) wanted[option] = configured[option];
   if (wanted.jsx === 'preserve' || wanted.jsx === 'react-native') wanted.jsx = JSX.jsx;
   if (wanted.jsx !== 'react') {
@@ -143,6 +153,27 @@ function configuredOptions(ts, source, name) {
     delete wanted.jsxFragmentFactory;
   }
   return ts.convertCompilerOptionsFromJson(wanted, process.cwd()).options;
+}
+
+/** Whether classic decorators are meant: their metadata is there, or the text imports what brings it. */
+function usesMetadata(source) {
+  if (hasMetadata()) return true;
+  return [...source.matchAll(IMPORTED)].some(([, name]) => name === METADATA || needsMetadata(name));
+}
+
+function hasMetadata() {
+  if (isMainThread) return typeof Reflect.getMetadata === 'function';
+  return Atomics.load(workerData.shared, CLASSIC_DECORATORS) === 1;
+}
+
+function needsMetadata(name) {
+  try {
+    const file = path.join(process.cwd(), 'node_modules', name, 'package.json');
+    const { dependencies, peerDependencies } = JSON.parse(readFileSync(file, 'utf8'));
+    return METADATA in { ...dependencies, ...peerDependencies };
+  } catch {
+    return false;
+  }
 }
 
 function readConfiguration(ts) {
@@ -163,9 +194,8 @@ function decoratesParameters(ts, source, name) {
 }
 
 function toSyntaxError(ts, source, { start, code, messageText }) {
-  const before = source.slice(0, start).split('\n');
   return new CellSyntaxError(ts.flattenDiagnosticMessageText(messageText, '\n'), {
-    line: before.length, column: before.at(-1).length + 1,
+    ...placeIn(source, start),
     incomplete: UNCLOSED.has(code) || start >= source.trimEnd().length,
   });
 }

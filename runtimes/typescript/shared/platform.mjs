@@ -8,8 +8,12 @@ const RUNTIMES = {
   node: {
     title: 'Node.js', documentation: 'https://nodejs.org/docs/latest/api/', stopsScripts: true, stopsAnything: true,
   },
-  bun: { title: 'Bun', documentation: 'https://bun.sh/docs', stopsScripts: true, stopsAnything: false },
-  deno: { title: 'Deno', documentation: 'https://docs.deno.com/', stopsScripts: false, stopsAnything: false },
+  bun: {
+    title: 'Bun', documentation: 'https://bun.sh/docs', stopsScripts: true, stopsAnything: false, emitsItself: true,
+  },
+  deno: {
+    title: 'Deno', documentation: 'https://docs.deno.com/', stopsScripts: false, stopsAnything: false, forgetsCells: true,
+  },
 };
 
 const { versions } = process;
@@ -18,8 +22,10 @@ const name = versions.bun !== undefined ? 'bun' : versions.deno !== undefined ? 
 /**
  * `stopsScripts`: SIGINT ends what `vm` runs. `stopsAnything`: another thread can end whatever runs. Where neither is
  * so, a cell that never lets the event loop turn ends with the process, and the client has to see to that.
+ * `emitsItself`: the handlers of process events are called past `process.emit`.
+ * `forgetsCells`: what handles an error that nobody caught does not know which cell's code threw it.
  * @type {{name: 'node' | 'bun' | 'deno', version: string, title: string, documentation: string, stopsScripts: boolean,
- *   stopsAnything: boolean}}
+ *   stopsAnything: boolean, emitsItself?: boolean, forgetsCells?: boolean}}
  */
 export const runtime = Object.freeze({ name, version: versions[name], ...RUNTIMES[name] });
 

@@ -3,7 +3,10 @@
  * types were transformed rather than stripped, through the source map. Used by both threads; pure.
  */
 
-import { SafeMap, arrayPush, charCodeAt, max, stringIndexOf } from './primordials.mjs';
+import { runtime } from './platform.mjs';
+import {
+  SafeMap, arrayPush, charCodeAt, max, min, regExpReplace, stringIncludes, stringIndexOf, stringSlice,
+} from './primordials.mjs';
 
 /**
  * @typedef {object} PositionData
@@ -60,10 +63,13 @@ export class PositionMap {
 
   #throughMappings({ line, column }) {
     this.#segments ??= decodeMappings(this.#data.mappings);
-    const segments = this.#segments[line - 1];
-    if (segments === undefined || segments.length === 0) return { line, column };
-    let best = 0;
-    for (let i = 0; i < segments.length && segments[i] <= column - 1; i += 3) best = i;
+    // A line without any was generated for what stands before it.
+    let at = min(line, this.#segments.length) - 1;
+    while (at > 0 && this.#segments[at].length === 0) at--;
+    const segments = this.#segments[at] ?? [];
+    if (segments.length === 0) return { line, column };
+    let best = at < line - 1 ? segments.length - 3 : 0;
+    for (let i = best; i < segments.length && segments[i] <= column - 1; i += 3) best = i;
     return { line: segments[best + 1] + 1, column: segments[best + 2] + 1 };
   }
 }
@@ -104,10 +110,40 @@ export class PositionMaps {
   }
 }
 
+/** A line ends where the language says, and stack traces with it; JavaScriptCore counts no separators of Unicode. */
+const SEPARATORS = runtime.name === 'bun' ? [] : ['\u2028', '\u2029'];
+
 function lineStarts(text) {
+  for (let i = 0; i < SEPARATORS.length; i++) if (stringIncludes(text, SEPARATORS[i])) return unusualLineStarts(text);
+  if (stringIncludes(text, '\r')) return unusualLineStarts(text);
   const starts = [0];
   for (let at = stringIndexOf(text, '\n'); at !== -1; at = stringIndexOf(text, '\n', at + 1)) arrayPush(starts, at + 1);
   return starts;
+}
+
+function unusualLineStarts(text) {
+  const starts = [0];
+  for (let i = 0; i < text.length; i++) {
+    const isEnd = text[i] === '\n' || (text[i] === '\r' && text[i + 1] !== '\n') || isSeparator(text[i]);
+    if (isEnd) arrayPush(starts, i + 1);
+  }
+  return starts;
+}
+
+function isSeparator(character) {
+  return character === SEPARATORS[0] || character === SEPARATORS[1];
+}
+
+/** @returns {Position} of an offset in a text */
+export function placeIn(text, offset) {
+  return positionAt(lineStarts(text), offset);
+}
+
+/** @returns {string} a line of a text, counted from 1 */
+export function lineOf(text, line) {
+  const starts = lineStarts(text);
+  const end = starts[line] ?? text.length;
+  return regExpReplace(/[\r\n\u2028\u2029]+$/, stringSlice(text, starts[line - 1] ?? text.length, end), '');
 }
 
 function positionAt(starts, offset) {

@@ -13,6 +13,10 @@ export const STDIN = 2;
 export const OUTPUT_TAKEN = 3;
 /** Id of the cell that an interrupt is being delivered to, 0 for none. */
 export const INTERRUPTED_CELL = 4;
+/** Id of the cell whose interrupt has been given to the child that the main thread waits for. */
+export const INTERRUPTED_CHILD = 5;
+/** 1 once something has defined the metadata of classic decorators. */
+export const CLASSIC_DECORATORS = 6;
 
 export const SEGMENT_NONE = 0;
 export const SEGMENT_RUNNING = 1;

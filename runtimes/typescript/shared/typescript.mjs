@@ -1,6 +1,7 @@
 /** TypeScript to JavaScript with what Node itself ships, and its syntax errors as positions. Both threads. */
 
 import module from 'node:module';
+import { placeIn } from './positions.mjs';
 
 // Looked up, not imported: not every runtime has it, and a missing import would keep this module from loading.
 const { stripTypeScriptTypes } = module;
@@ -67,7 +68,7 @@ const DENO_ERROR = /^SyntaxError: ([^\n]*)\n[^]*\n +at [^\n]*:(\d+):(\d+)$/;
 function positioned(error, source) {
   const drawing = /^[^\n]*:(\d+)\n[^]*?\n( *)\^+\s*\n/.exec(error.stack ?? '');
   if (drawing) return new CellSyntaxError(readable(error.message), {
-    line: Number(drawing[1]), column: columnOf(drawing[2].length, source.split('\n')[drawing[1] - 1] ?? ''),
+    ...placeDrawn(Number(drawing[1]), drawing[2].length, source),
     incomplete: isUnterminated(error.message) || isUnexpectedEnd(error.message),
   });
   const place = DENO_ERROR.exec(error.message);
@@ -75,16 +76,24 @@ function positioned(error, source) {
   return atEnd(error.message === 'Expression expected' ? 'Unexpected end of input' : readable(error.message), source);
 }
 
+/** The place of a drawing, whose lines end with returns or line feeds only. */
+function placeDrawn(line, width, source) {
+  const text = source.split(/(?<=\r\n|\n|\r(?!\n))/);
+  const before = text.slice(0, line - 1).join('').length;
+  return placeIn(source, before + columnOf(width, (text[line - 1] ?? '').replace(/[\r\n]+$/, '')) - 1);
+}
+
 function positionedByDeno([, message, lineText, columnText], source) {
+  const before = source.split('\n').slice(0, lineText - 1).join('\n').length;
+  const place = placeIn(source, before + (before > 0 ? 1 : 0) + Number(columnText) - 1);
   const [line, column] = [Number(lineText), Number(columnText)];
   const lines = source.trimEnd().split('\n');
   const isAtEnd = line > lines.length || (line === lines.length && column > lines.at(-1).length);
-  return new CellSyntaxError(readable(message), { line, column, incomplete: isAtEnd || isUnterminated(message) });
+  return new CellSyntaxError(readable(message), { ...place, incomplete: isAtEnd || isUnterminated(message) });
 }
 
 function atEnd(message, source) {
-  const lines = source.trimEnd().split('\n');
-  return new CellSyntaxError(message, { line: lines.length, column: lines.at(-1).length + 1, incomplete: true });
+  return new CellSyntaxError(message, { ...placeIn(source, source.trimEnd().length), incomplete: true });
 }
 
 /** The drawing is as wide as a terminal shows it: tabs go to the next stop, some characters take no or two columns. */

@@ -146,3 +146,64 @@ def test_the_console_prints_what_node_prints(kernel):
     assert result.stream("stderr").replace("(node)", "") == re.sub(
         r"\(node:\d+\)|\(Use `node --trace-warnings.*\n", "", node.stderr
     )
+
+
+METADATA = """
+const all = new WeakMap()
+Reflect.defineMetadata = (key, value, target) => { all.set(target, { ...all.get(target), [key]: value }) }
+Reflect.getMetadata = (key, target) => all.get(target)?.[key]
+Reflect.metadata = (key, value) => (target) => Reflect.defineMetadata(key, value, target)
+"""
+CLASSIC = """
+const column = (target: any, key: string) => Reflect.defineMetadata('column', key, target)
+class Entity {
+  @column id!: number
+}
+Reflect.getMetadata('column', Entity.prototype)
+"""
+
+
+def test_decorators_are_the_classic_ones_once_their_metadata_is_there(fresh_kernel, directory):
+    package = directory / "node_modules" / "reflect-metadata"
+    package.mkdir(exist_ok=True)
+    (package / "index.js").write_text(METADATA)
+    assert fresh_kernel.run(CLASSIC).status == "error"
+    assert fresh_kernel.value("import 'reflect-metadata'\n" + CLASSIC) == "'id'"
+    assert fresh_kernel.value(CLASSIC.replace("id!", "name!")) == "'name'"
+    code = "const service = (target: any) => target\n@service class Served { constructor(a: string, b: Date) {} }\n"
+    assert fresh_kernel.value(code + "Reflect.getMetadata('design:paramtypes', Served).length") == "2"
+    (directory / "entity.ts").write_text(CLASSIC.replace("class", "export class"))
+    assert (
+        fresh_kernel.value("import { Entity as E } from './entity'; Reflect.getMetadata('column', E.prototype)")
+        == "'id'"
+    )
+
+
+def test_decorators_are_the_classic_ones_in_a_cell_that_imports_what_needs_their_metadata(fresh_kernel, directory):
+    package = directory / "node_modules" / "orm"
+    package.mkdir(exist_ok=True)
+    (package / "package.json").write_text(
+        '{"name": "orm", "version": "1.0.0", "peerDependencies": {"reflect-metadata": "*"}}'
+    )
+    (package / "index.js").write_text(METADATA)
+    assert fresh_kernel.value("import 'orm'\n" + CLASSIC) == "'id'"
+
+
+@pytest.mark.parametrize(
+    ("code", "place"),
+    [
+        ("const a = 1\rthrow new Error('x')", "2:7"),
+        ("await 1\rconst a = 1\rthrow new Error('x')", "3:7"),
+        ("const a: number = 1\rthrow new Error('x')", "2:7"),
+        ("enum Ends { A }\rthrow new Error('x')", "2:7"),
+        ("await 1\r\nconst a: number = 1\r\nthrow new Error('x')", "3:7"),
+        ("// one\u2028await 1; throw new Error('x')", "2:16"),
+        ("const a = `\u2029`; await 1\nthrow new Error('x')", "3:7"),
+        ("const e = <a>{'\u2028'}</a>\nthrow new Error('x')", "3:7"),
+        ("const a = '\u2028'\r\nlet b: number = ;", "3:17"),
+        ("const a: string = '\u2028'\nconst e = <div><b>x</div>", "3:17"),
+    ],
+)
+def test_an_error_has_its_place_whatever_ends_the_lines_before_it(kernel, code, place):
+    result = kernel.run(code)
+    assert f"cell_{result.reply['execution_count']}.ts:{place}" in result.traceback

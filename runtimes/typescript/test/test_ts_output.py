@@ -294,3 +294,22 @@ def test_a_display_can_be_updated(kernel):
 
 
 # ---- interrupts
+
+
+@pytest.mark.parametrize("wrapped", ["{}", "[{}]", "({{ a: {{ b: {} }} }})"])
+def test_a_crowded_object_shows_its_first_properties(kernel, wrapped):
+    kernel.run("var crowd = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`k${i}`, i]))")
+    data = kernel.run(wrapped.format("crowd")).data
+    assert "k0: 0,\n" in data["text/plain"]
+    assert "k9999: 9999,\n" in data["text/plain"]
+    assert "'...': 10000 more properties\n" in data["text/plain"]
+    assert "k10000" not in data["text/plain"]
+    assert '"k19999": 19999' in json.dumps(data["application/json"])
+
+
+def test_an_object_of_many_more_keys_is_text_alone(kernel):
+    kernel.run("var huge = Object.fromEntries(Array.from({ length: 250_000 }, (_, i) => [i, i]))")
+    data = kernel.run("huge").data
+    assert set(data) == {"text/plain"}
+    assert "'...': 240000 more properties" in data["text/plain"]
+    assert kernel.run("huge[0] = 1; 0", metadata={"changes": True}).metadata["changes"]["changed"] == []

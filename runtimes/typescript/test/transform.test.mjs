@@ -75,7 +75,7 @@ test('a comparison is not taken for JSX, nor an e-mail address for a decorator',
 
 test('an implied semicolon in front of an await becomes explicit', () => {
   const { code } = transformCell('const a = 1\nawait f()\ng()');
-  assert.match(code, /a = 1;\n\(yield f\(\)\)/);
+  assert.match(code, /a = 1;\n\(yield __polyrepl\.here\( f\(\)\)\)/);
 });
 
 test('declared names are reported whatever declares them', () => {

@@ -20,6 +20,8 @@ const ENDS = 128;
 const TEXT = 512;
 /** Bytes of binary data that are compared; what is larger is compared by samples. */
 const BYTES = 1024 * 1024;
+/** More properties take longer to list than a cell should wait. */
+const CROWDED = 200_000;
 const LARGE = 1n << 4096n;
 
 /**
@@ -38,8 +40,12 @@ export function token(value) {
   return `o${identity(value)}:${quickLength(value)}`;
 }
 
-/** What a mutable value is compared by besides its token. @returns {string} */
+/**
+ * What a mutable value is compared by besides its token.
+ * @returns {string | null} null for what is not compared
+ */
 export function fingerprint(value) {
+  if (isObject(value) && crowded.has(value)) return null;
   if (!isObject(value) || isProxy(value) || isModuleNamespaceObject(value) || kindOf(value) === 'class') return '';
   const digest = new Digest();
   if (isTypedArray(value)) {
@@ -51,7 +57,7 @@ export function fingerprint(value) {
   else if (isSet(value)) addSet(digest, value);
   else {
     if (isDate(value)) digest.add(`${dateToNumber(value)}`);
-    addProperties(digest, value);
+    if (!addProperties(digest, value)) return null;
   }
   return digest.text;
 }
@@ -69,6 +75,7 @@ function textToken(value) {
   return sample;
 }
 
+const crowded = new SafeWeakMap();
 const identities = new SafeWeakMap();
 let sequence = 0;
 
@@ -108,13 +115,19 @@ function addElements(digest, array) {
   for (let i = length - ENDS > head ? length - ENDS : head; i < length; i++) addProperty(digest, array, `${i}`);
 }
 
+/** @returns {boolean} whether there are few enough to list them before and after every cell */
 function addProperties(digest, object) {
   const names = keys(object);
+  if (names.length > CROWDED) {
+    crowded.set(object, true);
+    return false;
+  }
   for (let i = 0; i < names.length; i++) {
     if (i >= ENDS && i < names.length - ENDS) continue;
     digest.add(stringSlice(names[i], 0, TEXT));
     addProperty(digest, object, names[i]);
   }
+  return true;
 }
 
 function addProperty(digest, object, name) {

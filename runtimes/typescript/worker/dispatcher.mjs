@@ -13,6 +13,7 @@ import { Requests, failure } from './requests.mjs';
 import { Streams } from './streams.mjs';
 import { Shadows } from '../compile/shadows.mjs';
 import { compileCache } from '../shared/platform.mjs';
+import { lineOf } from '../shared/positions.mjs';
 import { OUTPUT_TAKEN } from '../shared/state.mjs';
 
 const KILL_DELAY_MS = 500;
@@ -55,6 +56,7 @@ export class Dispatcher {
     this.#transport = transport;
     this.#main = new MainThread(main, {
       stream: (write) => this.#write(write),
+      flush: ({ sent }) => this.#flush(sent),
       display: (message) => this.#display(message),
       clear_output: (message) => this.#clearOutput(message),
       input: (question) => this.#input.ask(this.#current, question),
@@ -259,6 +261,11 @@ export class Dispatcher {
     this.#take(sent);
   }
 
+  #flush(sent) {
+    this.#streams.flush();
+    this.#take(sent);
+  }
+
   #display({ cell, data, metadata, displayId, update, sent }) {
     this.#take(sent);
     this.#streams.flush();
@@ -345,7 +352,7 @@ function limitExpressions(expressions, execution) {
 
 function syntaxError(error, file, code) {
   if (error.line === undefined) return failure(error.name, error.message, [String(error.stack)]);
-  const line = code.split('\n')[error.line - 1] ?? '';
+  const line = lineOf(code, error.line);
   const caret = `${line.slice(0, error.column - 1).replace(/[^\t]/g, ' ')}^`;
   const traceback = [`${file}:${error.line}:${error.column}`, line, caret, '', `SyntaxError: ${error.message}`];
   return failure('SyntaxError', error.message, traceback);

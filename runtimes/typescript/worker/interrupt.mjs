@@ -5,13 +5,15 @@
  * - inside a segment watched by `vm` (synchronous user code): SIGINT, sent while the segment is kept from ending;
  * - waiting (top-level await): a message, which throws into the cell's generator so that its `finally` blocks run;
  * - busy outside a watched segment (a loop in an async function or a timer): the inspector terminates the execution.
+ * What ends by none of these may be waiting for a child process, which is signalled, too.
  */
 
 import { Session as InspectorSession } from 'node:inspector';
 import { setTimeout as delay } from 'node:timers/promises';
+import { BlockingChild } from './children.mjs';
 import { runtime } from '../shared/platform.mjs';
 import {
-  INTERRUPTED_CELL, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING, SEGMENT_SIGNALLED, SEGMENT_SIGNALLING,
+  INTERRUPTED_CELL, INTERRUPTED_CHILD, SEGMENT, SEGMENT_CELL, SEGMENT_NONE, SEGMENT_RUNNING, SEGMENT_SIGNALLED, SEGMENT_SIGNALLING,
   STDIN, STDIN_INTERRUPTED, STDIN_WAITING,
 } from '../shared/state.mjs';
 
@@ -34,6 +36,7 @@ export class Interrupter {
   #termination = null;
   #seen = 0;
   #isHurried = false;
+  #child = null;
 
   /**
    * @param {{shared: Int32Array, main: import('./main-thread.mjs').MainThread,
@@ -64,6 +67,7 @@ export class Interrupter {
     Atomics.store(this.#shared, INTERRUPTED_CELL, execution.id);
     Atomics.compareExchange(this.#shared, STDIN, STDIN_WAITING, STDIN_INTERRUPTED);
     Atomics.notify(this.#shared, STDIN);
+    this.#child = new BlockingChild();
     const start = performance.now();
     while (this.#isCurrent(execution)) await this.#attempt(execution, performance.now() - start > PATIENCE_MS);
     Atomics.compareExchange(this.#shared, INTERRUPTED_CELL, execution.id, 0);
@@ -71,7 +75,7 @@ export class Interrupter {
   }
 
   async #attempt(execution, abandon) {
-    if (this.#signal(execution)) return this.#waitWhile(execution, STUCK_MS);
+    if (this.#signal(execution)) return this.#endSegment(execution);
     this.#seen = 0;
     this.#main.post({ type: 'interrupt', id: execution.id, abandon });
     let isSignalled = false;
@@ -80,11 +84,24 @@ export class Interrupter {
       return this.#seen !== execution.id && !isSignalled;
     });
     if (!this.#isCurrent(execution)) return;
-    if (isSignalled) return this.#waitWhile(execution, STUCK_MS);
+    if (isSignalled) return this.#endSegment(execution);
     // Only what has seen the interrupt may clean up. A segment entered since the last look gets the next attempt's signal.
-    if (this.#seen !== execution.id) return this.#isInSegment ? undefined : this.#terminate();
+    if (this.#seen !== execution.id) {
+      this.#interruptChild(execution);
+      return this.#isInSegment ? undefined : this.#terminate();
+    }
     this.#isHurried = false;
     await this.#waitWhile(execution, CLEAN_UP_MS, () => !this.#isHurried);
+  }
+
+  /** Wait for what a signal ends at once, unless the segment waits for a child. */
+  async #endSegment(execution) {
+    await this.#waitWhile(execution, STUCK_MS);
+    if (this.#isCurrent(execution) && this.#isInSegment) this.#interruptChild(execution);
+  }
+
+  #interruptChild({ id }) {
+    if (this.#child.interrupt()) Atomics.store(this.#shared, INTERRUPTED_CHILD, id);
   }
 
   get #isInSegment() {

@@ -119,8 +119,8 @@ export function limitBundle(data, itemBytes) {
   const kept = {};
   const omitted = {};
   for (const [mime, value] of Object.entries(data)) {
-    const text = typeof value === 'string' ? value : JSON.stringify(value);
-    const bytes = Buffer.byteLength(isJson(mime) ? JSON.stringify(value) : text);
+    const text = typeof value === 'string' && !isJson(mime) ? value : JSON.stringify(value);
+    const bytes = Buffer.byteLength(text);
     if (bytes <= itemBytes) {
       kept[mime] = value;
     } else if (mime === TEXT_PLAIN) {

@@ -70,6 +70,16 @@ def test_the_number_of_packages_is_bounded(packages: list[str]) -> None:
         ("npm", "Error", "Cannot find module './a' MODULE_NOT_FOUND", None),
         ("npm", "Error", "Cannot find module '/c/a.ts' imported from /c/cell.ts ERR_MODULE_NOT_FOUND", None),
         ("npm", "Error", "Cannot find module 'left-pad'", None),
+        ("npm", "TypeError", 'Import "zod" not a dependency', ("zod", "zod")),
+        ("npm", "TypeError", 'Import "@scope/pkg/sub" not a dependency', ("@scope/pkg", "@scope/pkg")),
+        ("npm", "TypeError", 'Import "@/own" not a dependency', None),
+        (
+            "npm",
+            "TypeError",
+            "Could not find a matching package for 'npm:zod@3' in the node_modules directory.",
+            ("zod", "zod"),
+        ),
+        ("npm", "ResolveMessage", "Cannot find package 'jsr:@std' imported from /c/cell.ts", None),
     ],
 )
 def test_an_error_that_misses_a_package_names_it(

@@ -103,6 +103,7 @@ await middle2()
 //: error Error: inner
 //: at inner2 1:45
 //: at middle2 2:35
+//: at 3:1
 //% all, allSettled, race and any
 const many2 = await Promise.all([1, Promise.resolve(2)])
 const settled2 = await Promise.allSettled([Promise.reject(new Error('x'))])

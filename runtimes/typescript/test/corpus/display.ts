@@ -271,3 +271,25 @@ new Proxy({} as any, { get: () => () => ({ 'text/plain': 'anything' }) })
 new Proxy([{ a: 1 }], {})
 //: result [ { a: 1 } ]
 //: types text/plain text/html application/json
+//% records with a key that every object inherits
+[JSON.parse('{"__proto__": 1, "a": 2}'), { a: 3 }]
+//: result [ { ['__proto__']: 1, a: 2 }, { a: 3 } ]
+//: data application/json [{"__proto__": 1, "a": 2}, {"a": 3}]
+//: data text/html <table><thead><tr><th>__proto__</th><th>a</th></tr></thead><tbody><tr><td style="text-align:right">1</td><td style="text-align:right">2</td></tr><tr><td></td><td style="text-align:right">3</td></tr></tbody></table>
+//: differs bun its util.inspect writes the key otherwise
+//% other such keys are nobody's until they are somebody's
+[{ toString: 1, constructor: 2 }, { valueOf: 3 }]
+//: result [ { toString: 1, constructor: 2 }, { valueOf: 3 } ]
+//: data application/json [{"toString": 1, "constructor": 2}, {"valueOf": 3}]
+//: data text/html <table><thead><tr><th>toString</th><th>constructor</th><th>valueOf</th></tr></thead><tbody><tr><td style="text-align:right">1</td><td style="text-align:right">2</td><td></td></tr><tr><td></td><td></td><td style="text-align:right">3</td></tr></tbody></table>
+//% a table of what classes compute
+class Half8 { constructor(public whole: number) {} get half() { return this.whole / 2 } }
+display.table([new Half8(4), new Half8(6)], { columns: ['whole', 'half'] })
+//: display ┌─────────┬───────┬──────┐
+//: | │ (index) │ whole │ half │
+//: | ├─────────┼───────┼──────┤
+//: | │ 0       │ 4     │      │
+//: | │ 1       │ 6     │      │
+//: | └─────────┴───────┴──────┘
+//: data application/json [{"whole": 4, "half": 2}, {"whole": 6, "half": 3}]
+//: differs bun console.table centres what it draws

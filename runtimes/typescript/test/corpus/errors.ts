@@ -102,6 +102,7 @@ throw new Error('outer', { cause: new RangeError('inner') })
 //% an aggregate
 await Promise.any([Promise.reject(new Error('one')), Promise.reject(new Error('two'))])
 //: error AggregateError: All promises were rejected
+//: at 1:1
 //: at 1:35
 //: at 1:69
 //: trace Error: one
@@ -114,6 +115,9 @@ throw 'text'
 //% a number
 throw 42
 //: error Error: 42
+//% not a number
+throw NaN
+//: error Error: NaN
 //% null
 throw null
 //: error Error: null

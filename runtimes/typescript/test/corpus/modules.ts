@@ -171,19 +171,128 @@ import left3, { how } from 'left3'
 import { pad } from 'left3/sub'
 [left3(), how, require('left3').how, pad()].join()
 //: result 'default,imported,required,pad'
+//% a package that says nothing of its parts
+{ "name": "old3", "version": "1.0.0", "main": "index.js" }
+//: file node_modules/old3/package.json
+//% its names, which no reader of its text finds
+const all = {}; for (const k of ['chunk', 'map']) all[k] = () => k; module.exports = all
+//: file node_modules/old3/index.js
+//% a plugin
+module.exports = 'plugin'
+//: file node_modules/old3/plugin/utc.js
+//% a folder of the package
+module.exports = 'folder'
+//: file node_modules/old3/fp/index.js
+//% a folder with a file of its name
+module.exports = 'beside'
+//: file node_modules/old3/both.js
+//% the folder
+module.exports = 'inside'
+//: file node_modules/old3/both/index.js
+//% a folder that says what its file is
+{ "main": "../deep/start.js" }
+//: file node_modules/old3/operators/package.json
+//% that file
+exports.started = 'started'
+//: file node_modules/old3/deep/start.js
+//% a module of its own kind
+export default 'module'
+//: file node_modules/old3/esm.mjs
+//% an instance
+class Logger { level = 'info'; log() { return `[${this.level}]` } }
+module.exports = new Logger()
+//: file node_modules/old3/logger.js
+//% names that are made when they are wanted
+Object.defineProperty(exports, 'heavy', { enumerable: true, get() { globalThis.made3 = true; return 'heavy' } })
+Object.defineProperty(exports, 'light', { enumerable: true, value: 'light' })
+//: file node_modules/old3/lazy.js
+//% paths into packages as bundlers take them
+import plugin3 from 'old3/plugin/utc'
+import folder3 from 'old3/fp'
+import both3 from 'old3/both'
+import { started } from 'old3/operators'
+import esm3 from 'old3/esm'
+[plugin3, folder3, both3, started, esm3].join()
+//: result 'plugin,folder,beside,started,module'
+//% import * gives all that a CommonJS module exports
+import * as old3 from 'old3'
+[old3.chunk(), old3.map(), old3.default.chunk(), Object.keys(old3).filter((name) => name !== 'module.exports').sort().join()]
+//: result [ 'chunk', 'map', 'chunk', 'chunk,default,map' ]
+//% import() gives it, too
+const { chunk: chunk3 } = await import('old3');
+[chunk3(), (await import('old3')) === (await import('old3'))]
+//: result [ 'chunk', true ]
+//% the methods of what is exported
+import * as logger3 from 'old3/logger'
+[logger3.log(), logger3.level]
+//: result [ '[info]', 'info' ]
+//: differs bun its namespaces have own properties only
+//% getters stay getters
+import * as lazy3 from 'old3/lazy'
+const early3 = globalThis.made3;
+[early3, lazy3.light, lazy3.heavy, globalThis.made3]
+//: result [ undefined, 'light', 'heavy', true ]
+//: differs bun it reads them all
+//% a package by an npm: specifier
+import { map as map3 } from 'npm:old3@^1.0.0'
+import npm3 from 'npm:old3/plugin/utc'
+[map3(), npm3, require('npm:old3').chunk()]
+//: result [ 'map', 'plugin', 'chunk' ]
+//% a package that is not installed, by an npm: specifier
+import nowhere3 from 'npm:nowhere3@2'
+//: error Error: Cannot find package 'nowhere3' imported from DIRECTORY/cell.ts
+//: at 1:1
+//: trace ERR_MODULE_NOT_FOUND
+//: differs deno the error is a TypeError
+//% a part that a package does not have
+import part3 from 'old3/nothing'
+//: error Error: Cannot find module 'DIRECTORY/node_modules/old3/nothing' imported from DIRECTORY/cell.ts
+//: at 1:1
+//: differs bun it names the package
+//: differs deno the error is a TypeError
+//% paths of a project
+{
+  // with comments, and commas at the end
+  "compilerOptions": { "paths": { "@/*": ["./lib3/*"], "config3": ["./lib3/settings.ts"], "#lib/*.js": ["./none3/*", "./lib3/*"], }, },
+}
+//: file tsconfig.json
+//% a file of the project
+import { base3 } from '@/deep/base'
+export const scaled3 = (n: number) => n * base3
+//: file lib3/scale.ts
+//% another file of the project
+export const base3: number = 10
+//: file lib3/deep/base.ts
+//% a third
+export default { debug: true }
+//: file lib3/settings.ts
+//% modules by the paths of a tsconfig.json
+import { scaled3 } from '@/scale'
+import settings3 from 'config3'
+import { base3 } from '#lib/deep/base.js'
+[scaled3(2), settings3.debug, base3, require('@/scale.ts').scaled3(3), (await import('@/deep/base')).base3]
+//: result [ 20, true, 10, 30, 10 ]
+//: differs bun it reads a tsconfig.json that was there at the start
+//% a path that leads nowhere
+import none3 from '@/none'
+//: error Error: Cannot find package '@/none' imported from DIRECTORY/cell.ts
+//: at 1:1
+//: differs deno the error is a TypeError
+//% no paths
+{}
+//: file tsconfig.json
 //% a module that is not there
 import nothing3 from 'nowhere3'
 //: error Error: Cannot find package 'nowhere3' imported from DIRECTORY/cell.ts
 //: at 1:1
 //: trace ERR_MODULE_NOT_FOUND
-//: differs bun the error is a ResolveMessage
 //: differs deno the error is a TypeError
 //% a file that is not there
 await import('./nowhere3')
 //: error Error: Cannot find module 'DIRECTORY/nowhere3' imported from DIRECTORY/cell.ts
 //: at 1:7
 //: trace ERR_MODULE_NOT_FOUND
-//: differs bun the error is a ResolveMessage
+//: differs bun it names the file as the cell does
 //: differs deno the error is a TypeError
 //% a name that a module does not have
 import { nope3 } from 'node:fs'

@@ -1,6 +1,6 @@
 /** The environment of a single cell (`env_vars`, runtimes/README.md). Main thread. */
 
-import { SafeSet, hasOwn, keys } from '../shared/primordials.mjs';
+import { SafeSet, hasOwn, keys } from '../../shared/primordials.mjs';
 
 /**
  * Set variables for a cell. While they are set, `process.env` notes what the cell itself assigns.
