@@ -33,7 +33,7 @@ from .limits import limit_bundle
 from .plain import PlainCells
 from .protocol import encode
 from .signals import without_handlers
-from .tracebacks import BoundedTB
+from .tracebacks import BoundedTB, KeepsErrors, shorten, text_of
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -167,7 +167,7 @@ class DisplayPublisher(_Sender, _DisplayPublisher):
         self._send("clear_output", {"wait": wait})
 
 
-class ZMQInteractiveShell(InteractiveShell):
+class ZMQInteractiveShell(KeepsErrors, InteractiveShell):
     """IPython's shell as a kernel has it; libraries look for a notebook by the name of this class."""
 
     displayhook_class = Type(DisplayHook)
@@ -331,6 +331,7 @@ class ZMQInteractiveShell(InteractiveShell):
         found = exc_tuple or sys.exc_info()
         error = self._interrupt_for(found[1]) if self.interrupts.cancelled else found[1]
         if isinstance(error, BaseException):
+            shorten(error)
             frames = without_handlers(found[2] if error is found[1] else error.__traceback__)
             if isinstance(error, KeyboardInterrupt):
                 without_kernel_frames(frames)
@@ -362,17 +363,10 @@ class ZMQInteractiveShell(InteractiveShell):
             self._last_traceback_during_displayhook = True
         if self.kernel.is_forked_child:
             children.report(etype, stb)
-        error: dict[str, Any] = {"ename": str(etype.__name__), "evalue": _text_of(evalue), "traceback": stb}
+        error: dict[str, Any] = {"ename": str(etype.__name__), "evalue": text_of(evalue), "traceback": stb}
         damage.add_advice(error, self.user_ns)
         self.last_error = error
         self.kernel.outbox.publish("error", error, hold=True)
-
-
-def _text_of(error: BaseException | None) -> str:
-    try:
-        return str(error)
-    except Exception as failure:
-        return f"<unprintable: {type(failure).__name__}>"
 
 
 def _blank_lines_before_marks(lines: list[str]) -> list[str]:
