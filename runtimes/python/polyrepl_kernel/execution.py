@@ -14,6 +14,7 @@ from .cells import Cell
 from .environment import environment
 from .protocol import IOPUB, Request
 from .requests import code_of
+from .tracebacks import unshown
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -170,7 +171,8 @@ class Execution:
                 reply["user_expressions"] = shell.user_expressions(self._expressions)
         else:
             reply["status"] = "error"
-            reply.update(shell.last_error or _unnamed(result))
+            # It failed without showing an error: a debugger that was quit, a custom handler.
+            reply.update(shell.last_error or unshown(_error_of(result)))
         reply["payload"] = shell.payload_manager.read_payload()
         shell.payload_manager.clear_payload()
         return reply
@@ -182,12 +184,6 @@ def _expressions_of(content: dict[str, Any]) -> dict[str, Any]:
         msg = f"user_expressions must be an object, not {type(expressions).__name__}"
         raise TypeError(msg)
     return expressions or {}
-
-
-def _unnamed(result: Any) -> dict[str, Any]:
-    """The error of a cell that failed without showing one (a debugger that was quit, a custom handler)."""
-    error = _error_of(result)
-    return {"ename": type(error).__name__, "evalue": str(error), "traceback": []}
 
 
 def _error_of(result: Any) -> BaseException | None:

@@ -57,7 +57,7 @@ class Interrupts:
     def install(self) -> None:
         """Make this the handler of SIGINT."""
         _set_handler(signal.SIGINT, self._on_signal)
-        _set_handler(_WAKE, _nothing)
+        _set_handler(_WAKE, end_wait)
 
     def prepare(self) -> None:
         """Repeat interrupts that come where Python ignores exceptions: in finalizers, and around a fork."""
@@ -259,7 +259,7 @@ class Interrupts:
             task.cancel()
 
 
-def _nothing(number: int, frame: FrameType | None) -> None:
+def end_wait(number: int, frame: FrameType | None) -> None:
     """Handle a signal that only ends a wait."""
 
 

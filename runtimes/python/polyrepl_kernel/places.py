@@ -7,6 +7,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_SHOWS = {PACKAGE + name for name in ("formatting.py", "shell.py", "tracebacks.py", "values.py")}
 
 
 class Places:
@@ -52,7 +53,8 @@ class Places:
                 # Around the user's own frames the runner prepares them, or the kernel reports their error.
                 return not own if seen or not is_reported else None
             if code.co_filename.startswith(PACKAGE):
-                own = own or code not in self._waiting
+                # What shows values and errors expects that a user's repr raises, and holds nothing meanwhile.
+                own = own or not (code in self._waiting or (seen and code.co_filename in _SHOWS))
             own = own or self._must_end(frame)
             if frame.f_globals is self.user_globals:
                 seen, torn = True, own  # code of this package farther out only runs the loop

@@ -30,6 +30,7 @@ from .plain import PlainCells
 from .senders import DisplayHook, DisplayPublisher
 from .signals import without_handlers
 from .sources import SourceTB
+from .tracebacks import KeepsErrors, shorten, text_of
 
 # That programs have no terminal, as ipykernel says it.
 NO_TERMINAL = {
@@ -42,7 +43,7 @@ NO_TERMINAL = {
 }
 
 
-class ZMQInteractiveShell(InteractiveShell):
+class ZMQInteractiveShell(KeepsErrors, InteractiveShell):
     """IPython's shell as a kernel has it; libraries look for a notebook by the name of this class."""
 
     displayhook_class = Type(DisplayHook)
@@ -227,6 +228,7 @@ class ZMQInteractiveShell(InteractiveShell):
         found = exc_tuple or sys.exc_info()
         error = self._interrupt_for(found[1]) if self.interrupts.cancelled else found[1]
         if isinstance(error, BaseException):
+            shorten(error)
             frames = without_handlers(found[2] if error is found[1] else error.__traceback__)
             if isinstance(error, KeyboardInterrupt):
                 without_kernel_frames(frames)
@@ -241,11 +243,6 @@ class ZMQInteractiveShell(InteractiveShell):
         self._showtraceback(type(error), error, groups.traceback_of(error, frames, self._name_of_source))
         if self.call_pdb:
             self.debugger(force=True)
-
-    def _format_exception_for_storage(self, exception: BaseException, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Keep for the history what was shown; IPython would make the traceback a second time, of a group with all that is in it."""
-        shown = self.last_error or {"ename": type(exception).__name__, "evalue": _text_of(exception), "traceback": []}
-        return {name: shown[name] for name in ("ename", "evalue", "traceback")}
 
     def _name_of_source(self, filename: str) -> str:
         """What IPython's tracebacks call a cell; a file's own name."""
@@ -275,17 +272,10 @@ class ZMQInteractiveShell(InteractiveShell):
             self._last_traceback_during_displayhook = True
         if self.kernel.is_forked_child:
             children.report(etype, stb)
-        error: dict[str, Any] = {"ename": str(etype.__name__), "evalue": _text_of(evalue), "traceback": stb}
+        error: dict[str, Any] = {"ename": str(etype.__name__), "evalue": text_of(evalue), "traceback": stb}
         damage.add_advice(error, self.user_ns)
         self.last_error = error
         self.kernel.outbox.publish("error", error, hold=True)
-
-
-def _text_of(error: BaseException | None) -> str:
-    try:
-        return str(error)
-    except Exception as failure:
-        return f"<unprintable: {type(failure).__name__}>"
 
 
 def _blank_lines_before_marks(lines: list[str]) -> list[str]:

@@ -10,7 +10,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from .helper import Helper
-from .interrupts import Interrupts
+from .interrupts import Interrupts, end_wait
 
 _AGAIN_SECONDS = 0.005
 _kill = os.kill  # a cell may mock it
@@ -59,6 +59,8 @@ def guard(interrupts: Interrupts, helper: Helper) -> None:
 
 
 def _own(handler: Any) -> Any:
+    if handler is end_wait:
+        return signal.SIG_DFL
     return handler.function if isinstance(handler, Handler) else handler
 
 

@@ -14,6 +14,7 @@ _MOST_FRAMES = 100
 _FIRST, _LAST = 10, 10  # frames that are shown where there are more than that
 _NAMED = 4  # places that are named among those that are left out
 _MOST_CHAINED = 20
+_LONGEST_CHAIN = 200
 
 
 class EarlierErrors(Exception):
@@ -60,6 +61,49 @@ class BoundedTB(AutoFormattedTB):
         first, last = traceback.extract_tb(_joined(frames[:_FIRST])), traceback.extract_tb(frames[-_LAST])
         middle = traceback.FrameSummary("...", 0, _description(frames[_FIRST:-_LAST]), line="")
         return traceback.StackSummary.from_list([*first, middle, *last])
+
+
+class KeepsErrors:
+    """A shell that keeps what it has shown of an error. To format it again would take as long, and ask the exception once more."""
+
+    last_error: dict[str, Any] | None
+
+    def _format_exception_for_storage(self, exception: BaseException, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """What the history keeps of an error."""
+        return dict(self.last_error or unshown(exception))
+
+
+def shorten(error: BaseException) -> None:
+    """Cut the chain of errors that were being handled where it is so long that IPython, which looks at it by recursion, would fail."""
+    found: BaseException | None = error
+    for _ in range(_LONGEST_CHAIN):
+        if found is None:
+            return
+        found = found.__context__
+    found = error
+    for _ in range(_MOST_CHAINED - 1):
+        assert found is not None
+        found = found.__context__
+    assert found is not None
+    found.__context__ = EarlierErrors(f"{_length_of(found)} earlier errors are left out")
+
+
+def unshown(error: BaseException | None) -> dict[str, Any]:
+    """Name an error that was not shown, perhaps because its text could not be had; it is not asked again."""
+    first = BaseException.args.__get__(error)[:1] if error is not None else ()
+    return {
+        "ename": type(error).__name__,
+        "evalue": "".join(each for each in first if type(each) is str),
+        "traceback": [],
+    }
+
+
+def text_of(error: BaseException | None) -> str:
+    """The text of an error, whatever that raises."""
+    try:
+        return str(error)
+    except BaseException as failure:
+        return f"<unprintable: {type(failure).__name__}>"
 
 
 def _listed(frames: TracebackType | None) -> list[TracebackType]:

@@ -69,6 +69,42 @@ def test_a_long_chain_of_errors_is_told_in_short(kernel: KernelUnderTest) -> Non
     assert text.count("ValueError:") == 21
 
 
+def test_a_long_chain_of_errors_that_were_being_handled_is_told_in_short(kernel: KernelUnderTest) -> None:
+    code = "error = ValueError('the first')\nfor i in range(5000):\n    later = ValueError(i)\n"
+    result = kernel.run(code + "    later.__context__ = error\n    error = later\nraise error")
+    text = strip_ansi("\n".join(result.reply["traceback"]))
+    assert (result.error, result.reply["ename"]) == ("ValueError", "ValueError")
+    assert "4981 earlier errors are left out" in text
+
+
+HANGS = {
+    "repr": "class Hangs:\n    def __repr__(self):\n        while True: pass\nHangs()",
+    "a form of its own": "class Hangs:\n    def _repr_html_(self):\n        while True: pass\nHangs()",
+    "in a list": "class Hangs:\n    def __repr__(self):\n        while True: pass\n[Hangs()]",
+    "displayed": "class Hangs:\n    def __repr__(self):\n        while True: pass\ndisplay(Hangs())",
+    "awaited": "class Hangs:\n    def __repr__(self):\n        while True: pass\nawait asyncio.sleep(0); Hangs()",
+    "text of an error": "class Hangs(Exception):\n    def __str__(self):\n        while True: pass\nraise Hangs",
+}
+
+
+@pytest.mark.parametrize("code", HANGS.values(), ids=HANGS)
+def test_interrupts_end_a_description_that_takes_for_ever(kernel: KernelUnderTest, code: str) -> None:
+    request = kernel.send(code)
+    kernel.wait_until_started(request)
+    for _ in range(100):  # each ends one question
+        kernel.interrupt()
+        if kernel.sockets["shell"].poll(100):
+            break
+    assert kernel.collect(request).reply["ename"] in ("KeyboardInterrupt", "Hangs")
+    assert kernel.run("3").value == "3"
+
+
+def test_an_error_whose_text_exits_is_an_error(kernel: KernelUnderTest) -> None:
+    code = "class Exits(Exception):\n    def __str__(self): raise SystemExit\nraise Exits"
+    assert kernel.run(code).reply["status"] == "error"
+    assert kernel.run("4").value == "4"
+
+
 @pytest.mark.parametrize("mode", ["Plain", "Verbose", "Minimal"])
 def test_every_kind_of_traceback_is_bounded(kernel: KernelUnderTest, mode: str) -> None:
     kernel.run(f"%xmode {mode}")
