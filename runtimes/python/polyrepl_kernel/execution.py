@@ -172,7 +172,8 @@ class Execution:
         else:
             reply["status"] = "error"
             # It failed without showing an error: a debugger that was quit, a custom handler.
-            reply.update(shell.last_error or unshown(_error_of(result)))
+            interrupted = shell.interrupts.has_raised
+            reply.update(shell.last_error or unshown(_error_of(result), was_interrupted=interrupted))
         reply["payload"] = shell.payload_manager.read_payload()
         shell.payload_manager.clear_payload()
         return reply

@@ -48,7 +48,7 @@ class Interrupts:
         self._shields = 0
         self._received: socket.socket
         self.deferred = False
-        self.raised = 0  # how often, in all
+        self.raised = self._raised_before = 0  # how often, in all and before this cell
         self.idle = False
         self.cancelled = False
         self.cause: BaseException | None = None  # of the cancellation, unless it was an interrupt
@@ -121,6 +121,7 @@ class Interrupts:
         self.places.has_begun = False
         self.idle = self.deferred = self.cancelled = self.reported = False
         self._task, self._cancels, self.cause = None, False, None
+        self._raised_before = self.raised
         self._cells += 1
         self._in_cell = True
 
@@ -170,6 +171,11 @@ class Interrupts:
             self._early = True
         elif self._loop is not None:
             self._settle_in_loop(self._loop, frame)
+
+    @property
+    def has_raised(self) -> bool:
+        """Whether an interrupt was raised in this cell."""
+        return self.raised != self._raised_before
 
     @property
     def handler(self) -> Callable[[int, FrameType | None], None]:

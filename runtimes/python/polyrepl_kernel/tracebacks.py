@@ -67,10 +67,11 @@ class KeepsErrors:
     """A shell that keeps what it has shown of an error. To format it again would take as long, and ask the exception once more."""
 
     last_error: dict[str, Any] | None
+    interrupts: Any  # a property of the shell
 
     def _format_exception_for_storage(self, exception: BaseException, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """What the history keeps of an error."""
-        return dict(self.last_error or unshown(exception))
+        return dict(self.last_error or unshown(exception, was_interrupted=self.interrupts.has_raised))
 
 
 def shorten(error: BaseException) -> None:
@@ -88,14 +89,10 @@ def shorten(error: BaseException) -> None:
     found.__context__ = EarlierErrors(f"{_length_of(found)} earlier errors are left out")
 
 
-def unshown(error: BaseException | None) -> dict[str, Any]:
-    """Name an error that was not shown, perhaps because its text could not be had; it is not asked again."""
-    first = BaseException.args.__get__(error)[:1] if error is not None else ()
-    return {
-        "ename": type(error).__name__,
-        "evalue": "".join(each for each in first if type(each) is str),
-        "traceback": [],
-    }
+def unshown(error: BaseException | None, *, was_interrupted: bool) -> dict[str, Any]:
+    """Name an error that was not shown. After an interrupt it is not asked for its text: that may be what was interrupted."""
+    evalue = "" if was_interrupted else text_of(error)
+    return {"ename": type(error).__name__, "evalue": evalue, "traceback": []}
 
 
 def text_of(error: BaseException | None) -> str:
