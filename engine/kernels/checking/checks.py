@@ -66,11 +66,6 @@ class Checks:
     def __repr__(self) -> str:
         return f"<Checks {self._process}, {len(self._tasks)} under way>"
 
-    @property
-    def pid(self) -> int | None:
-        """The process, while there is one."""
-        return self._process.pid if self._process is not None and self._process.is_alive else None
-
     def note(self, kernel: Kernel, code: str) -> None:
         """The kernel is given this cell."""
         cells = self._cells.get(kernel)
