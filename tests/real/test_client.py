@@ -191,6 +191,15 @@ def test_an_execution_is_followed_and_interrupted_from_anywhere(client: Client) 
         client.executions.input(started.execution_id, "late")
 
 
+def test_a_run_bounds_its_output_and_its_events_end_for_who_has_read_them(client: Client) -> None:
+    result = client.run_code("print('x' * 10_000)", context_id="bounds", max_output_bytes=1024)
+    assert result.truncated
+    assert result.truncated["stdout"].kept_bytes <= 256
+    events = list(client.executions.events(result.execution_id))
+    assert isinstance(events[-1], Done)
+    assert list(client.executions.events(result.execution_id, after=len(events))) == []
+
+
 def test_a_stream_that_is_dropped_is_never_closed_by_the_garbage_collector_but_by_the_next_call(client: Client) -> None:
     started = client.executions.start("print('begun', flush=True)\nwhile True: pass", context_id="d")
     kept: dict[str, Any] = {"events": client.executions.events(started.execution_id)}
