@@ -222,14 +222,7 @@ class NotebookKernels:
         assert self._language is not None
         worker.kernel = None
         if worker.context is None:
-            try:
-                context = await self._engine.create_context(
-                    language=self._language.name, context_id=f"notebook-{worker.number}-{uuid.uuid4().hex[:8]}"
-                )
-            except UnknownLanguage as error:
-                raise BadNotebook(self.notebook.name, error.errors[0].error) from None
-            context.is_kept = True
-            worker.context = context
+            worker.context = await self._make(self._language, f"notebook-{worker.number}-{uuid.uuid4().hex[:8]}")
         else:
             await worker.context.restart()
         kernel = worker.context.kernel
@@ -240,6 +233,21 @@ class NotebookKernels:
             raise KernelDied("it ended while it was set up")
         worker.kernel = kernel
         kernel.exited.add_done_callback(lambda _: self._note_exit(worker))
+
+    async def _make(self, language: Language, context_id: str) -> Context:
+        contexts = self._engine.contexts
+        try:
+            await self._engine.capabilities.check_usable(language)
+        except UnknownLanguage as error:
+            raise BadNotebook(self.notebook.name, error.errors[0].error) from None
+        context, _ = contexts.get_or_create(context_id, language)
+        context.is_kept = True  # before anything is awaited: it may be culled as soon as its kernel is there
+        try:
+            await context.ready()
+        except BaseException:
+            contexts.undo(context, "could not be started")
+            raise
+        return context
 
     async def _run_setup(self, context: Context, cell: Cell) -> None:
         execution = await self._engine.execute(

@@ -382,7 +382,12 @@ async def test_an_unknown_kernelspec_is_named_at_the_start(serve: Serve) -> None
 
 
 async def test_kernels_of_a_notebook_are_neither_evicted_nor_culled(serve: Serve) -> None:
-    served = await serve(max_contexts=1, context_idle_timeout=0.001)
+    served = await serve(ready=False, max_contexts=1, context_idle_timeout=0.001)
+    starting = asyncio.create_task(served.notebook.ready())
+    while not starting.done():
+        await asyncio.sleep(0)
+        served.notebook._engine.contexts.cull()
+    await starting
     served.notebook._engine.contexts.cull()
     assert not served.notebook._engine.contexts.has_room
     assert (await served.get("/hello")).text == "hello\n"
