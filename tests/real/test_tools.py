@@ -79,6 +79,8 @@ async def test_what_every_tool_answers_is_what_its_schema_says(tmp_path: Path) -
         assert (late["status"], late["truncated"]) == ("timeout", True)
         names = {each["name"] for each in (await call("list_variables", context_id="t"))["items"]}
         assert names >= {"table", "nothing", "cycle"}
+        there = await call("install_packages", context_id="t", packages=["numpy"])
+        assert there["status"] == "ok"
         fork = await call("fork_context", context_id="t", new_context_id="copy")
         assert fork["id"] == "copy"
         died = await call("execute_code", code="import os; os._exit(3)", context_id="copy")
