@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -42,6 +43,9 @@ def test_the_corpus_is_large_and_the_document_names_only_its_cells() -> None:
     cells = {(group.name, cell.title) for group in GROUPS for cell in group.cells}
     assert len(cells) >= 220
     assert differences.named() <= cells
+    text = differences.DOCUMENT.read_text(encoding="utf-8")
+    titles = {(group, title) for group, title in re.findall(r"^`([\w-]+) / ([^`\n]+)`", text, re.MULTILINE)}
+    assert titles == differences.named(), "a block without its end takes in the one after it"
 
 
 def test_what_is_compared_loosely_says_why_in_the_document() -> None:
