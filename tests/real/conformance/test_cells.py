@@ -153,18 +153,20 @@ def test_a_context_can_work_in_a_directory_that_its_user_names(
     assert client.delete(context["id"]) == 204
 
 
-def test_late_output_of_a_cell_stays_with_its_cell(client: Client, repl: Repl, dialect: Dialect) -> None:
+def test_output_after_the_end_of_a_cell_stays_with_it_while_no_other_runs(
+    client: Client, repl: Repl, dialect: Dialect
+) -> None:
     late = {
-        "python": "import threading, time\ngo = threading.Event()\n"
-        "def late():\n    go.wait(20); print('late')\nthread = threading.Thread(target=late); thread.start()",
-        "typescript": "let go: () => void = () => {};\nconst gate = new Promise<void>((resolve) => { go = resolve });\n"
-        "const late = gate.then(() => console.log('late')); 0",
+        "python": "import os, threading, time\ndef late():\n    while not os.path.exists('go'): time.sleep(0.05)\n"
+        "    print('late')\nthreading.Thread(target=late).start()",
+        "typescript": "import { existsSync } from 'node:fs';\nconst timer = setInterval(() => {\n"
+        "  if (existsSync('go')) { clearInterval(timer); console.log('late'); }\n}, 50); 0",
     }[dialect.name]
-    join = {"python": "go.set(); thread.join(20); print('own')", "typescript": "go(); await late; console.log('own')"}
-    first = repl.run(late)
-    assert repl.run(join[dialect.name]).stdout == ["own"]
+    ended = repl.run(late)
+    assert ended.stdout == []
+    client.http.put(f"/contexts/{repl.id}/files/go", content=b"").raise_for_status()
     wait_until(
-        lambda: client.execution(first["execution_id"]).stdout == ["late"], what="the late output is in the result"
+        lambda: client.execution(ended["execution_id"]).stdout == ["late"], what="the late output is in the result"
     )
 
 
