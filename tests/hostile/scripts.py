@@ -97,7 +97,8 @@ typescript(
     "code_of_everybody_by_node",
     "Opens Node and the kernel's own source for writing.",
     "Refused: they are read-only, or of another user.",
-    """const paths = [process.execPath, process.argv[1]].filter((path) => path && fs.existsSync(path));
+    """const words = fs.readFileSync('/proc/self/cmdline', 'utf8').split('\\0');
+    const paths = [process.execPath, words.find((word) => word.endsWith('.mjs'))].filter((path) => path && fs.existsSync(path));
     return reached(Object.fromEntries(paths.map((path) => [path, () => { fs.accessSync(path, fs.constants.W_OK); return true }])))""",
     since="landlock",
     as_root="process",
