@@ -229,7 +229,9 @@ class Context:
             await self.kernel.flushed(timeout)
 
     async def ready(self) -> None:
-        """Have a living kernel. Raises KernelStartFailed."""
+        """Have a living kernel. Raises KernelStartFailed, or InvalidRequest for a working directory that its user may not enter."""
+        if not self._slot.has_living:
+            await self.workspace.check_named()
         await self._slot.living()
         self._check_living()
 

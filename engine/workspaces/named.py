@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -13,7 +14,8 @@ from engine.workspaces.places import Anchor, Held
 from engine.workspaces.refusals import shortage
 from engine.workspaces.threads import Lane, Stuck, Threads
 
-_DEFAULT = "/home/user"  # that of the compatible APIs: it means none where it is not there or not allowed
+_DEFAULT = "/home/user"  # that of the compatible APIs: it means none where it is not there, not allowed or of no use
+_WRITABLE_BY_ALL = stat.S_IWOTH | stat.S_IXOTH
 _SECONDS = 10.0
 
 
@@ -24,9 +26,10 @@ class Naming:
         self._threads = threads
         self._lanes: WeakValueDictionary[str, Lane] = WeakValueDictionary()  # while there is work in them
 
-    async def find(self, cwd: str | None, allowed: Sequence[Path]) -> Anchor | None:
+    async def find(self, cwd: str | None, allowed: Sequence[Path], *, for_others: bool = False) -> Anchor | None:
         """The directory at an absolute path, held open; None for no directory in particular. Links in the path are followed first.
 
+        `for_others`: contexts have users of their own, so that the default of the compatible APIs counts only if all may write to it.
         Raises InvalidRequest for what is no directory, or is not below one of the `allowed`."""
         if cwd is None:
             return None
@@ -34,7 +37,7 @@ class Naming:
             raise _refused("must be an absolute path")
         lane = self._lanes.setdefault(_share_of(cwd, allowed), Lane(self._threads))
         try:
-            return await lane.run(lambda: _open(cwd, allowed), timeout=_SECONDS)
+            return await lane.run(lambda: _open(cwd, allowed, to_all=for_others and cwd == _DEFAULT), timeout=_SECONDS)
         except Stuck:
             raise _refused(f"its file system did not answer in {_SECONDS:g} s") from None
         except (OSError, ValueError) as error:
@@ -54,9 +57,11 @@ def _share_of(cwd: str, allowed: Sequence[Path]) -> str:
     return str(Path(*path.parts[: max(above, default=1) + 1]))
 
 
-def _open(cwd: str, allowed: Sequence[Path]) -> Anchor:
+def _open(cwd: str, allowed: Sequence[Path], *, to_all: bool) -> Anchor:
     """Blocks. Raises OSError, or ValueError for what is not allowed."""
     held = Held(os.open(cwd, DIRECTORY & ~os.O_NOFOLLOW))
+    if to_all and ~os.fstat(held.fd).st_mode & _WRITABLE_BY_ALL:
+        raise ValueError("must be writable for all users")
     # What was opened is asked for its path: a link may have changed since.
     try:
         path = Path(os.readlink(f"/proc/self/fd/{held.fd}"))

@@ -174,7 +174,7 @@ class RunDir:
 
     async def named(self, cwd: str | None, allowed: Sequence[Path]) -> Anchor | None:
         """As `Naming.find`."""
-        return await self._naming.find(cwd, allowed)
+        return await self._naming.find(cwd, allowed, for_others=self.uids is not None)
 
     async def remove(self, path: Path) -> bool:
         """Remove a directory of ours with all that is in it, and a slot with its last workspace. Returns whether it is gone; if

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.errors import FieldError, InvalidRequest
 from engine.options import Isolation
 from engine.settings import Limits
 from engine.workspaces.beneath import open_beneath
@@ -154,6 +155,15 @@ class Workspace:
                 raise self._unusable(error) from None
         self.prepare()
 
+    async def check_named(self) -> None:
+        """Raises InvalidRequest for a directory that a request named and that the context's user may not enter."""
+        if self.named is None:
+            return
+        try:
+            await self.lanes.files.run(self._enter_named, timeout=_FIND_SECONDS)
+        except OSError as error:
+            raise InvalidRequest(FieldError("cwd", self._reason(error))) from None
+
     def _enter_named(self) -> None:
         """Have the directory that a request named, and see that the context's user may enter it. Raises OSError."""
         if self.named is not None:
@@ -180,10 +190,15 @@ class Workspace:
             raise self._unusable(error) from None
 
     def _unusable(self, error: OSError) -> OSError:
-        reason = "its file system does not answer" if isinstance(error, Stuck) else error.strerror
+        reason = f"its working directory cannot be used: {self._reason(error)}"
+        return OSError(error.errno or errno.EIO, reason, str(self.cwd))
+
+    def _reason(self, error: OSError) -> str:
+        if isinstance(error, Stuck):
+            return "its file system does not answer"
         if isinstance(error, PermissionError) and self.slot.uid is not None:
-            reason = f"the user {self.slot.uid}, as whom the context runs, may not enter it"
-        return OSError(error.errno or errno.EIO, f"its working directory cannot be used: {reason}", str(self.cwd))
+            return f"the user {self.slot.uid}, as whom the context runs, may not enter it"
+        return error.strerror or str(error)
 
     def _prepare_work(self) -> None:
         if self.named is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Settings
-from engine.errors import InvalidRequest, KernelStartFailed
+from engine.errors import InvalidRequest
 from engine.kernels import KernelSpecs
 from engine.models import Result
 from engine.settings import Tier
@@ -165,10 +166,10 @@ async def test_a_directory_of_the_system_is_no_working_directory(engine: Engine,
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's contexts have users of their own")
 async def test_a_directory_that_its_user_may_not_enter_is_a_clear_refusal(engine: Engine, tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
-    with pytest.raises(
-        KernelStartFailed, match=r"its working directory cannot be used: the user \d+, .* may not enter it"
-    ):
-        await engine.create_context(cwd=str(tmp_path))
+    with pytest.raises(InvalidRequest) as refused:
+        await engine.create_context(cwd=str(tmp_path), context_id="refused")
+    assert re.fullmatch(r"cwd: the user \d+, as whom the context runs, may not enter it", refused.value.explanation)
+    assert "refused" not in {context.id for context in engine.contexts}
 
 
 async def test_less_than_what_is_required_refuses_the_start_by_name(place: Path) -> None:

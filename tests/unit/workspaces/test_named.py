@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from engine.errors import InvalidRequest
+from engine.workspaces.named import Naming
 from engine.workspaces.run_directory import RunDir
+from engine.workspaces.threads import Disk
 from tests.harness.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +40,19 @@ async def test_a_request_may_name_a_directory_below_those_that_are_allowed(run_d
         await run_dir.named(str(tmp_path), [])
     assert await run_dir.named(None, []) is None
     assert await run_dir.named("/home/user", []) is None
+
+
+@pytest.mark.parametrize(("mode", "is_used"), [(0o777, True), (0o755, False), (0o700, False)])
+async def test_the_default_of_the_compatible_apis_counts_if_the_users_of_contexts_may_write_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, is_used: bool
+):
+    home = tmp_path / "user"
+    home.mkdir()
+    home.chmod(mode)
+    monkeypatch.setattr("engine.workspaces.named._DEFAULT", str(home))
+    naming = Naming(Disk().names)
+    assert (await naming.find(str(home), [tmp_path], for_others=True) is not None) is is_used
+    assert await naming.find(str(home), [tmp_path]) is not None
 
 
 async def test_a_directory_that_does_not_answer_holds_up_no_other(
