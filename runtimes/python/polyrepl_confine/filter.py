@@ -32,6 +32,9 @@ _ASK = (0, 0xFFFFFFFF)  # of personality
 _ONE_PROCESS = {"setpriority": 0, "ioprio_set": 1}  # what their first argument calls one
 _OF_A_PROCESS = ("sched_setscheduler", "sched_setparam", "sched_setattr")
 _LINGER = (socket.SOL_SOCKET, socket.SO_LINGER)
+_FREES = 0x02  # of fallocate: FALLOC_FL_PUNCH_HOLE
+# FS_IOC_RESVSP and RESVSP64, FS_IOC_ZERO_RANGE, XFS_IOC_ALLOCSP and ALLOCSP64: fallocate by other names
+_RESERVE = (0x40305828, 0x4030582A, 0x40305839, 0x4030580A, 0x40305824)
 _SET_LEASE = 1024  # of fcntl: whoever opens that file then waits for its holder, and contexts share files
 
 
@@ -119,6 +122,7 @@ def program(machine: str, *, network: bool = True, boxed: bool = True) -> bytes:
     judged = {
         "clone": _clone,
         "ioctl": _ioctl,
+        "fallocate": _fallocate,
         "fcntl": _fcntl,
         "personality": _personality,
         "prlimit64": _prlimit,
@@ -163,7 +167,20 @@ def _ioctl(code: _Code) -> None:
     for request in _TERMINAL:
         with code.only(_EQUAL, request):
             code.refuse(errno.EPERM)
+    for request in _RESERVE:
+        with code.only(_EQUAL, request):
+            code.refuse(errno.EOPNOTSUPP)
     code.allow()
+
+
+def _fallocate(code: _Code) -> None:
+    """Space may be freed, but not taken: one call takes all that the disk has, before anybody can count it.
+
+    Some file systems cannot do it either, so that programs go on: posix_fallocate then writes to each block."""
+    code.argument(1)
+    with code.only(_ANY_BIT, _FREES):
+        code.allow()
+    code.refuse(errno.EOPNOTSUPP)
 
 
 def _fcntl(code: _Code) -> None:

@@ -23,7 +23,7 @@ io_uring_setup 425 425    io_uring_enter 426 426    io_uring_register 427 427 cl
 clone 56 220              ioctl 16 29               personality 135 92        socket 41 198             socketpair 53 199
 sendto 44 206             sendmsg 46 211            sendmmsg 307 269          fcntl 72 25
 prlimit64 302 261         setpriority 141 140       ioprio_set 251 30         sched_setscheduler 144 119
-sched_setparam 142 118    sched_setattr 314 274     setsockopt 54 208
+sched_setparam 142 118    sched_setattr 314 274     setsockopt 54 208         fallocate 285 47
 """
 
 NEWEST = 462

@@ -22,6 +22,16 @@ def attempt(function, *arguments):
     except OSError as error: return errno.errorcode[error.errno]
     except ValueError: return 'EPERM'  # of setrlimit
     return "done"
+def reserve(kind, mode, size=1 << 20):
+    with open('/tmp/reserved', 'wb') as file:
+        file.write(b'x' * 8192)
+        file.flush()
+        if kind == 'ioctl': return call(16, file.fileno(), mode, struct.pack('hhqqiI4i', 0, 0, 0, size, 0, 0, 0, 0, 0, 0))
+        return call(285, file.fileno(), mode, 0, size)
+def reserves_by_writing():
+    with open('/tmp/written', 'wb') as file:
+        os.posix_fallocate(file.fileno(), 0, 1 << 20)
+        return os.fstat(file.fileno()).st_blocks * 512 >= 1 << 20
 def lingers():
     tcp = socket.socket()
     tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
@@ -80,6 +90,15 @@ _ABSENT = {
     "a number that nobody knows": "call(1000)",
     "x32": "call(0x40000000 + 39)",
 }
+_RESERVATIONS = {
+    "fallocate": "reserve('call', 0)",
+    "fallocate beyond the end": "reserve('call', 1)",
+    "fallocate of zeros": "reserve('call', 0x10)",
+    "fallocate with high bits": "reserve('call', 0x5_00000000)",
+    "FS_IOC_RESVSP": "reserve('ioctl', 0x40305828)",
+    "FS_IOC_RESVSP64": "reserve('ioctl', 0x4030582A)",
+    "FS_IOC_ZERO_RANGE": "reserve('ioctl', 0x40305839)",
+}
 _FAMILIES = {
     "vsock": "attempt(socket.socket, 40, socket.SOCK_STREAM)",
     "packet": "attempt(socket.socket, socket.AF_PACKET, socket.SOCK_DGRAM)",
@@ -101,10 +120,12 @@ _WORKS = {
     "own descriptors": "os.listdir('/proc/self/fd') and 'yes'",
     "own environment": "open('/proc/self/environ').read() is not None and 'yes'",
     "memory file": "os.memfd_create('a') and 'yes'",
+    "space by writing": "reserves_by_writing() and 'yes'",
+    "freeing space": "reserve('call', 3, 4096) == 0 and 'yes'",
     "a pidfd": "os.pidfd_open(os.getpid()) and 'yes'",
     "asking for the personality": "call(135, 0xFFFFFFFF) == 0 and 'yes'",
 }
-_ALL = {**_CALLS, **_ABSENT, **_FAMILIES, **_WORKS}
+_ALL = {**_CALLS, **_ABSENT, **_RESERVATIONS, **_FAMILIES, **_WORKS}
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +146,10 @@ def test_what_leads_out_of_a_box_is_refused(found: Any):
 
 def test_what_programs_probe_for_is_absent(found: Any):
     assert {name: found[name] for name in _ABSENT} == dict.fromkeys(_ABSENT, "ENOSYS")
+
+
+def test_space_is_taken_by_writing_only(found: Any):
+    assert {name: found[name] for name in _RESERVATIONS} == dict.fromkeys(_RESERVATIONS, errno.errorcode[errno.EOPNOTSUPP])
 
 
 def test_sockets_are_of_the_usual_families(found: Any):

@@ -96,6 +96,15 @@ def test_no_file_is_leased(machine: str, high: int):
 
 
 @pytest.mark.parametrize("high", [0, HIGH], ids=["plain", "high bits"])
+def test_no_space_is_reserved_but_it_can_be_freed(machine: str, high: int):
+    taking = {verdict(machine, "fallocate", 5, mode | high, 0, 1 << 40) for mode in (0, 1, 0x10, 0x11, 0x20, 0x40)}
+    reserving = [0x40305828, 0x4030582A, 0x40305839, 0x4030580A, 0x40305824]
+    assert taking | {verdict(machine, "ioctl", 5, request | high) for request in reserving} == {errno.EOPNOTSUPP}
+    assert verdict(machine, "fallocate", 5, 3 | high, 0, 1 << 40) == "allowed"
+    assert {verdict(machine, "ioctl", 5, request | high) for request in (0x40305829, 0x4030582B)} == {"allowed"}
+
+
+@pytest.mark.parametrize("high", [0, HIGH], ids=["plain", "high bits"])
 def test_limits_of_others_can_be_asked_for_only(machine: str, high: int):
     assert verdict(machine, "prlimit64", high, 7, 0x7FFF_0000_0000, 0) == "allowed"
     assert verdict(machine, "prlimit64", 4711 | high, 7, 0, 0x7FFF_0000_0000) == "allowed"
