@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any, TypeGuard
 
 import msgspec
@@ -76,14 +77,13 @@ def to_item(
         else:
             setattr(item, field, value)
     total = sum(sizes.values())
-    while max_bytes is not None and total > max_bytes:
-        largest = max(sizes, key=sizes.__getitem__)
-        omitted[largest] = sizes.pop(largest)
-        total -= omitted[largest]
-        if largest in extra:
-            del extra[largest]
+    for mime_type in _largest_beyond(sizes, total, max_bytes):
+        omitted[mime_type] = sizes[mime_type]
+        total -= sizes[mime_type]
+        if mime_type in extra:
+            del extra[mime_type]
         else:
-            setattr(item, FIELDS[largest], UNSET)
+            setattr(item, FIELDS[mime_type], UNSET)
     if rest:
         size = len(encode(rest, _encoder))
         if (max_value_bytes is not None and size > max_value_bytes) or (
@@ -98,6 +98,17 @@ def to_item(
     if omitted:
         item.omitted = omitted
     return item, total
+
+
+def _largest_beyond(sizes: dict[str, int], total: int, most: int | None) -> Iterator[str]:
+    """The largest values, until the rest of the total fits. A bundle may have very many: they are sorted once."""
+    if most is None or total <= most:
+        return
+    for name, size in sorted(sizes.items(), key=itemgetter(1), reverse=True):
+        yield name
+        total -= size
+        if total <= most:
+            return
 
 
 def _is_too_much(value: Json | Text, most: int) -> bool:
