@@ -148,7 +148,7 @@ class Execution:
     @property
     def size(self) -> int:
         """Bytes held, roughly."""
-        return self._normalizer.size + self.journal.size
+        return self._normalizer.size + self.journal.size + self.checked.size
 
     @property
     def was_truncated(self) -> bool:

@@ -57,6 +57,8 @@ class Process:
                 raise CheckerFailed("it has ended")
             case "late":
                 return {"late": True}
+            case "fault":
+                raise RuntimeError("nobody expects this")
             case "nonsense":
                 return {"diagnostics": [{"line": "x"}]}
         return {"diagnostics": [FOUND]}
@@ -143,6 +145,7 @@ async def test_those_behind_one_that_hangs_are_late_and_no_more(
         ("die", "The type checker failed: it has ended."),
         ("late", "The type check took longer than 0.3 s, the setting check_timeout."),
         ("nonsense", "The type checker failed on this code."),
+        ("fault", "The type checker failed on this code."),
     ],
 )
 async def test_what_is_no_answer_is_a_reason(all_checks: Checks, workspace: Workspace, code: str, reason: str):
