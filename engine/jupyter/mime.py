@@ -77,13 +77,14 @@ def to_item(
         else:
             setattr(item, field, value)
     total = sum(sizes.values())
-    for mime_type in _largest_beyond(sizes, total, max_bytes):
-        omitted[mime_type] = sizes[mime_type]
-        total -= sizes[mime_type]
-        if mime_type in extra:
-            del extra[mime_type]
-        else:
-            setattr(item, FIELDS[mime_type], UNSET)
+    if max_bytes is not None and total > max_bytes:
+        for mime_type in _largest(sizes, total - max_bytes):
+            omitted[mime_type] = sizes[mime_type]
+            total -= sizes[mime_type]
+            if mime_type in extra:
+                del extra[mime_type]
+            else:
+                setattr(item, FIELDS[mime_type], UNSET)
     if rest:
         size = len(encode(rest, _encoder))
         if (max_value_bytes is not None and size > max_value_bytes) or (
@@ -100,14 +101,12 @@ def to_item(
     return item, total
 
 
-def _largest_beyond(sizes: dict[str, int], total: int, most: int | None) -> Iterator[str]:
-    """The largest values, until the rest of the total fits. A bundle may have very many: they are sorted once."""
-    if most is None or total <= most:
-        return
-    for name, size in sorted(sizes.items(), key=itemgetter(1), reverse=True):
+def _largest(sizes: dict[str, int], size: int) -> Iterator[str]:
+    """The largest values, which have this size together. There may be very many: they are sorted once."""
+    for name, each in sorted(sizes.items(), key=itemgetter(1), reverse=True):
         yield name
-        total -= size
-        if total <= most:
+        size -= each
+        if size <= 0:
             return
 
 

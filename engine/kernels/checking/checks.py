@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from engine.kernels import Backend, Kernel, types_of
+from engine.kernels import Backend, Kernel
 from engine.kernels.checking.cells import PastCells
 from engine.kernels.checking.process import CheckerFailed, CheckerProcess
 from engine.kernels.checking.sources import Sources
@@ -75,30 +75,27 @@ class Checks:
 
     def note(self, kernel: Kernel, code: str) -> None:
         """The kernel is given this cell."""
+        if kernel.types is None:
+            return
         cells = self._cells.get(kernel)
         if cells is None:
-            if types_of(kernel.spec) is None:
-                return
             cells = self._cells[kernel] = PastCells()
         cells.add(code)
 
     def begin(self, kernel: Kernel, code: str, workspace: Workspace) -> asyncio.Task[Checked]:
         """Check a cell that the kernel is about to get; `note` it afterwards. The task ends within the setting check_timeout."""
         deadline = time.monotonic() + self._settings.check_timeout
-        runtime = types_of(kernel.spec)
         past = self._cells.get(kernel) or PastCells()
         request = {
             "context": str(workspace.root),
-            "runtime": runtime,
+            "runtime": kernel.types,
             "cells": [*past.codes, code],
             "partial": past.is_partial,
         }
-        return self._spawn(self._check(kernel, request, workspace, deadline, has_types=runtime is not None))
+        return self._spawn(self._check(kernel, request, workspace, deadline))
 
-    async def _check(
-        self, kernel: Kernel, request: dict[str, Any], workspace: Workspace, deadline: float, *, has_types: bool
-    ) -> Checked:
-        if not has_types:
+    async def _check(self, kernel: Kernel, request: dict[str, Any], workspace: Workspace, deadline: float) -> Checked:
+        if kernel.types is None:
             return Checked(reason=_OTHER_LANGUAGE)
         if self._closed:
             return Checked(reason="The server is shutting down.")

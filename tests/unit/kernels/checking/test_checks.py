@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from jupyter_client.kernelspec import KernelSpec
 
+from engine.kernels import types_of
 from engine.kernels.checking import Checked, Checks, checks
 from engine.kernels.checking.process import CheckerFailed
 from engine.models import Diagnostic
@@ -27,7 +28,7 @@ class Kernel:
 
     def __init__(self, name: str = "polyrepl-typescript", **ours: Any) -> None:
         metadata = {"polyrepl": {"types": "node", **ours}}
-        self.spec = KernelSpec(resource_dir=str(kernelspecs_dir() / name), metadata=metadata)
+        self.types = types_of(KernelSpec(resource_dir=str(kernelspecs_dir() / name), metadata=metadata))
 
 
 class Process:
