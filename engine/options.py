@@ -65,8 +65,8 @@ class ExecuteOptions(msgspec.Struct, frozen=True, kw_only=True):
     check: Annotated[
         bool,
         Meta(
-            description="Check the types of the code while it runs, and list what is wrong as `diagnostics`. TypeScript and JavaScript "
-            "only. Code with type errors runs all the same. Default: false."
+            description="Check the types of the code while it runs, and return the problems as `diagnostics`. TypeScript and "
+            "JavaScript only. Code with type errors still runs. Default: false."
         ),
     ] = False
     files: Annotated[
@@ -80,8 +80,8 @@ class ExecuteOptions(msgspec.Struct, frozen=True, kw_only=True):
         int | None,
         Meta(
             ge=LEAST_OUTPUT,
-            description="Bytes to keep of all output of the code: the first and the last half of each stream, and of the items. "
-            "Default, and maximum: the setting max_output_bytes.",
+            description="Maximum number of bytes of output to keep: the first and the last half of each stream, and of the items. "
+            "Default and maximum: the setting max_output_bytes.",
         ),
     ] = None
     limits: Annotated[

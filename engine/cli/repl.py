@@ -188,7 +188,9 @@ class Repl:
             case Done(context_state="restarted"):
                 self._view.complain("This ran in a new kernel: the state of the context was lost.")
             case Failed(name="SystemExit"):
-                self._view.complain("SystemExit. The kernel goes on; exit() or Ctrl-D leaves the REPL.")
+                self._view.complain(
+                    "SystemExit: the code has ended, and the kernel still runs. Leave the REPL with exit() or Ctrl-D."
+                )
             case _:
                 self._begin_line()
                 self._view.show(event)

@@ -139,7 +139,7 @@ class CellRun:
             execution.loss = found.loss
         if checking is not None:
             execution.stop_clock()
-            execution.checked = (await checking).of_run(is_ok=status == "ok")
+            execution.note_checked((await checking).of_run(is_ok=status == "ok"))
         self._end(status, state, error, slot)
 
     def _begin_check(self, kernel: Kernel, request: Request) -> asyncio.Task[Checked] | None:
@@ -170,7 +170,7 @@ class CellRun:
         if request.options.env_vars and kernel.honours("env_vars"):
             metadata["env_vars"] = request.options.env_vars
         if kernel.honours("output_limits"):
-            metadata["output_limits"] = self.execution.limits.for_kernels()
+            metadata["output_limits"] = self.execution.limits.for_kernels
         if kernel.honours("items"):
             metadata["items"] = True
         if request.options.variables:

@@ -111,6 +111,7 @@ class Execution:
         self.checkpoint: str | UnsetType = UNSET
         self.files: list[FileChange] | UnsetType = UNSET
         self.checked: Checked = NOT_ASKED
+        self._checked_size = 0
         self.journal = Journal(max_events=max_events, max_bytes=limits.output_bytes)
         self.request: Request | None = request
         self._answers = Answers(request.options)
@@ -148,7 +149,7 @@ class Execution:
     @property
     def size(self) -> int:
         """Bytes held, roughly."""
-        return self._normalizer.size + self.journal.size
+        return self._normalizer.size + self.journal.size + self._checked_size
 
     @property
     def was_truncated(self) -> bool:
@@ -200,6 +201,10 @@ class Execution:
         """The cell has stopped; its duration does not grow any more."""
         if self._started_at and self._duration is None:
             self._duration = time.perf_counter() - self._started_at
+
+    def note_checked(self, checked: Checked) -> None:
+        """What came of the check of its types."""
+        self.checked, self._checked_size = checked, checked.size
 
     def attach(self, run: Run) -> None:
         """Its cell was handed to a kernel."""
@@ -270,7 +275,8 @@ class Execution:
         self.revision += 1
         self.request = None
         self._answers.close()
-        hint, primary = explain(self.error, self.checked.diagnostics or ()), self._normalizer.primary_index()
+        found, primary = self.checked.diagnostics, self._normalizer.primary_index()
+        hint = explain(self.error, found) if found else UNSET
         self.journal.append(Done(primary_index=primary, hint=hint, **self._outcome()))
         self.journal.close()
         for waiter in self._waiters:

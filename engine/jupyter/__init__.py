@@ -2,7 +2,7 @@
 
 from engine.jupyter.client_frames import ClientMessage, Outgoing, read_frame
 from engine.jupyter.contents import EMPTY
-from engine.jupyter.frames import MAX_FRAME, Frame, FrameDecoder, encode_frame, frame_pieces
+from engine.jupyter.frames import MAX_FRAME, Frame, FrameDecoder, frame_pieces
 from engine.jupyter.json_reader import Steps
 from engine.jupyter.messages import DELIMITER, Channel, Message, Session, encode_header
 from engine.jupyter.mime import FIELDS, is_count, members_of, to_bundle, to_item, utf8_size
@@ -28,7 +28,6 @@ __all__ = [
     "Text",
     "decode_legacy",
     "decode_v1",
-    "encode_frame",
     "encode_header",
     "encode_legacy",
     "encode_v1",

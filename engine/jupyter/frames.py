@@ -32,13 +32,8 @@ class Frame(NamedTuple):
     parts: list[bytes | memoryview]
 
 
-def encode_frame(channel: Channel, parts: Sequence[bytes]) -> bytes:
-    """The bytes of a frame. Raises MessageError for one that the other side would refuse."""
-    return b"".join(frame_pieces(channel, parts))
-
-
 def frame_pieces(channel: Channel, parts: Sequence[bytes]) -> list[bytes]:
-    """The same in pieces, in which a large part is not copied."""
+    """The bytes of a frame, in pieces: a large part is not copied. Raises MessageError for one that the other side would refuse."""
     sizes = [len(part) for part in parts]
     length = _AFTER_LENGTH + 4 * len(parts) + sum(sizes)
     if length > MAX_FRAME or not MESSAGE_PARTS <= len(parts) <= MAX_PARTS:

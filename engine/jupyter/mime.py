@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any, TypeGuard
 
 import msgspec
@@ -76,14 +77,14 @@ def to_item(
         else:
             setattr(item, field, value)
     total = sum(sizes.values())
-    while max_bytes is not None and total > max_bytes:
-        largest = max(sizes, key=sizes.__getitem__)
-        omitted[largest] = sizes.pop(largest)
-        total -= omitted[largest]
-        if largest in extra:
-            del extra[largest]
-        else:
-            setattr(item, FIELDS[largest], UNSET)
+    if max_bytes is not None and total > max_bytes:
+        for mime_type in _largest(sizes, total - max_bytes):
+            omitted[mime_type] = sizes[mime_type]
+            total -= sizes[mime_type]
+            if mime_type in extra:
+                del extra[mime_type]
+            else:
+                setattr(item, FIELDS[mime_type], UNSET)
     if rest:
         size = len(encode(rest, _encoder))
         if (max_value_bytes is not None and size > max_value_bytes) or (
@@ -98,6 +99,15 @@ def to_item(
     if omitted:
         item.omitted = omitted
     return item, total
+
+
+def _largest(sizes: dict[str, int], size: int) -> Iterator[str]:
+    """The largest values, which have this size together. There may be very many: they are sorted once."""
+    for name, each in sorted(sizes.items(), key=itemgetter(1), reverse=True):
+        yield name
+        size -= each
+        if size <= 0:
+            return
 
 
 def _is_too_much(value: Json | Text, most: int) -> bool:

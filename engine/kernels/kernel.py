@@ -16,7 +16,7 @@ from jupyter_client.kernelspec import KernelSpec
 from engine.errors import KernelDied, MessageError
 from engine.jupyter import Channel, Message
 from engine.kernels.channels import Channels, Listener, MakeChannels
-from engine.kernels.kernelspecs import honours
+from engine.kernels.kernelspecs import honours, types_of
 from engine.kernels.limiting import Ward
 from engine.kernels.process import KernelProcess, Remover
 from engine.kernels.provisioners import Exit, Provisioner
@@ -66,6 +66,7 @@ class Kernel:
         uid: int | None = None,
     ) -> None:
         self.spec = spec
+        self.types = types_of(spec)
         self.name = directory.name
         self.state = KernelState.STARTING
         self.execution_count = 0

@@ -12,9 +12,14 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
-_CGROUPS = Path("/sys/fs/cgroup")
+from engine.kernels.limiting import own_groups
+
+# Of a memory cgroup of version 2, and of version 1: its limit, what it uses, and the statistic of what can be dropped.
+_FILES = {
+    "": ("memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
 _STATISTIC = re.compile(r"^(\w+) (\d+)$", re.MULTILINE)
 _FIELD = re.compile(r"^(\w+):\s+(\d+) kB", re.MULTILINE)
 # How V8 and C++ end a process, and our Python kernel itself.
@@ -132,20 +137,12 @@ def _cgroups() -> Iterator[tuple[int, int]]:
 @cache
 def _groups() -> tuple[tuple[str, tuple[str, str, str]], ...]:
     """The directories of our memory cgroup and of those above it, of version 2 or 1; a process is not moved later on."""
+    places = own_groups(_read("/proc/self/mountinfo"), _read("/proc/self/cgroup"))
     found = []
-    for line in _read("/proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            base, names = _CGROUPS, ("memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            base = _CGROUPS / "memory"
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-        else:
-            continue
-        inside = base / path.strip("/")
-        # In a container the path can be that of the host, while the files lie at the mount itself.
-        groups = (inside, *(above for above in inside.parents if above.is_relative_to(base)))
-        found += [(str(group), names) for group in groups if _read(f"{group}/{names[0]}")]
+    for controller, names in _FILES.items():
+        if controller in places:
+            own = places[controller]
+            found += [(str(group), names) for group in (own, *own.parents) if _read(f"{group}/{names[0]}")]
     return tuple(found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -17,7 +18,7 @@ from engine.output.terminal import Terminal, moves_cursor
 _MOST_EVENTS = 10  # of one update
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OutputLimits:
     """Bounds on what is kept of one execution. Bytes are UTF-8 bytes; `output_bytes` covers streams and items together."""
 
@@ -30,20 +31,21 @@ class OutputLimits:
         """These limits, with that much output in all."""
         return self if output_bytes is None else replace(self, output_bytes=output_bytes)
 
-    @property
+    @cached_property
     def stream_share(self) -> int:
         """Bytes one stream may take, so that both together never take more than half of `output_bytes`."""
         return min(self.stream_bytes, self.output_bytes // 4)
 
+    @cached_property
     def for_kernels(self) -> dict[str, int]:
         """As kernels take them that apply them themselves (runtimes/README.md)."""
         return {"stream_bytes": self.stream_share, "item_bytes": self.item_share}
 
-    @property
+    @cached_property
     def items_share(self) -> int:
         return self.output_bytes - 2 * self.stream_share
 
-    @property
+    @cached_property
     def item_share(self) -> int:
         """Bytes one value may take: an item must fit into either half of the items' share."""
         return min(self.item_bytes, self.items_share // 2)

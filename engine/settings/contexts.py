@@ -65,17 +65,15 @@ class Contexts(BaseModel):
     max_timeout: Seconds = Field(3600.0, description="Maximum timeout of an execution, in seconds.")
     interrupt_grace: Seconds = Field(
         1.0,
-        description="Seconds between the interrupt of a cell and the kill of its kernel. Meanwhile a kernel that signals interrupt gets "
-        "two more. Time in which the kernel waits for a processor does not count, up to five times as long.",
+        description="Seconds between the interrupt of a cell and the kill of its kernel. Kernels that are interrupted by signals get two "
+        "more signals in that time. Time in which the kernel waits for a processor does not count, up to five times as long.",
     )
     kernel_start_timeout: Seconds = Field(60.0, description="Timeout of the start of a kernel, in seconds.")
     check_timeout: Seconds = Field(
         5.0,
-        description="Maximum duration of a type check, in seconds, from the start of its cell. It delays no output.",
+        description="Maximum duration of a type check, in seconds, from the start of its cell. A check delays no output.",
     )
-    check_memory: int = Field(
-        512 * MIB, ge=256 * MIB, description="Memory limit of the type checker, in bytes: of the heap of its process."
-    )
+    check_memory: int = Field(512 * MIB, ge=256 * MIB, description="Maximum size of the type checker's heap, in bytes.")
     check_idle_timeout: Seconds = Field(300.0, description="Seconds until an idle type checker ends.")
     shutdown_timeout: Seconds = Field(5.0, description="Seconds that the server waits for requests and kernels to end.")
 

@@ -42,8 +42,8 @@ class Serving(BaseModel):
     allowed_hosts: Names = Field([], description="Accepted Host headers, besides loopback names and `host`.")
     allowed_origins: Names = Field(
         [],
-        description="Origins of web pages that may call the API, such as https://app.example. *: all. null: pages without an origin, "
-        "such as files and sandboxed frames. Default: the same origin only.",
+        description="Origins of web pages that may call the API, such as https://app.example. * allows all. null allows pages "
+        "without an origin, such as files and sandboxed frames. Default: the same origin only.",
     )
     max_request_bytes: int = Field(
         10 * MIB, ge=1024, le=48 * MIB, description="Maximum size of a request body, in bytes."

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from msgspec import Meta
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, StringConstraints, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
 from engine.api.http.requests import FewEntries, FirstProblem
 from engine.options import BODY_FIELDS, DESCRIPTIONS, ExecuteOptions, from_body
@@ -28,19 +28,14 @@ ContextId = Annotated[str, StringConstraints(pattern=f"^{CONTEXT_ID}$")]
 class _Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
-    _warnings: list[str] = PrivateAttr(default_factory=list)
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Look at the unknown fields, and drop them."""
-        if unknown := self.model_extra:
-            names = list(islice(unknown, _MOST_LOOKED_AT))
-            unknown.clear()
-            self._warnings = [warning for name in names if (warning := _warning(name, list(type(self).model_fields)))]
-
-    @property
-    def warnings(self) -> list[str]:
-        """What is wrong with unknown fields that look like one that is known."""
-        return self._warnings
+    def drop_unknown(self) -> list[str]:
+        """Drop the unknown fields, which may be large; returns a warning about each that looks like a field that is known."""
+        unknown = self.__pydantic_extra__
+        if not unknown:
+            return []
+        names, known = list(islice(unknown, _MOST_LOOKED_AT)), list(type(self).model_fields)
+        unknown.clear()
+        return [warning for name in names if (warning := _warning(name, known))]
 
 
 _MOST_LOOKED_AT = 20  # unknown fields of a request

@@ -40,7 +40,7 @@ async def fork_context(request: Request) -> Response:
         checkpoint=body.checkpoint,
         force=bool(body.force),
     )
-    info.warnings = body.warnings or UNSET
+    info.warnings = body.drop_unknown() or UNSET
     return json_response(info, 201, {"Location": f"/contexts/{info.id}"})
 
 
@@ -49,7 +49,7 @@ async def create_checkpoint(request: Request) -> Response:
     info = await engine_of(request).branching.keep(
         _context_id(request), language=_language(request, body.language), name=body.name, force=bool(body.force)
     )
-    info.warnings = body.warnings or UNSET
+    info.warnings = body.drop_unknown() or UNSET
     return json_response(info, 201)
 
 

@@ -49,7 +49,7 @@ async def create_context(request: Request) -> Response:
         limits=body.limits,
     )
     info = context.info()
-    info.warnings = body.warnings or UNSET
+    info.warnings = body.drop_unknown() or UNSET
     return json_response(info, 201, {"Location": f"/contexts/{context.id}"})
 
 

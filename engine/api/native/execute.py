@@ -73,9 +73,10 @@ async def execute(request: Request) -> ASGIApp:
     detached = "respond-async" in headers.get("prefer", "")
     after = _last_event_id(request)
     options = body.options(interactive=bool(stream) or detached, idempotency_key=headers.get("idempotency-key"))
+    warnings = body.drop_unknown()
     execution = await engine.execute(body.code, language=body.language, context_id=body.context_id, options=options)
-    if not execution.is_finished:
-        execution.warnings = body.warnings or execution.warnings
+    if warnings and not execution.is_finished:
+        execution.warnings = warnings
     if detached:
         return await result_response(
             execution, 202, {"Location": f"/executions/{execution.id}", "Preference-Applied": "respond-async"}
@@ -231,7 +232,7 @@ OPERATIONS: list[Operation] = [
         "executions",
         {
             200: Answer("The events", EventPage, STREAMS),
-            204: Answer("`done` was read before: a browser's EventSource stops asking"),
+            204: Answer("The client has read `done`. An EventSource of a browser then stops."),
             400: BAD_QUERY,
             404: _NO_EXECUTION,
         },

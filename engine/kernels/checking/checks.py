@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from engine.kernels import Backend, Kernel, types_of
+from engine.kernels import Backend, Kernel
 from engine.kernels.checking.cells import PastCells
 from engine.kernels.checking.process import CheckerFailed, CheckerProcess
 from engine.kernels.checking.sources import Sources
@@ -20,6 +20,7 @@ from engine.models import Diagnostic
 from engine.settings import Settings
 from engine.workspaces import RunDir, Workspace
 
+_DIAGNOSTIC_BYTES = 300  # without its message
 _LEAST = 0.05  # of a deadline, that a check is begun with
 _PAUSE = 60.0  # seconds in which no cell is checked of a kernel whose cell has ended the process
 _UNRESOLVED = (2306, 2307, 2882)  # "is not a module", "Cannot find module", the same "for side-effect import"
@@ -33,6 +34,11 @@ class Checked:
     diagnostics: list[Diagnostic] | None = None
     reason: str | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes of memory that it takes, roughly."""
+        return sum(_DIAGNOSTIC_BYTES + len(each.message) for each in self.diagnostics) if self.diagnostics else 0
+
     def of_run(self, *, is_ok: bool) -> Checked:
         """The same once the cell has run. One that reached its end has found its modules, wherever they were."""
         if not is_ok or not self.diagnostics:
@@ -42,6 +48,7 @@ class Checked:
 
 NOT_ASKED = Checked()
 """Nobody wants to know."""
+_FAILED = Checked(reason="The type checker failed on this code.")
 
 
 class Checks:
@@ -68,30 +75,27 @@ class Checks:
 
     def note(self, kernel: Kernel, code: str) -> None:
         """The kernel is given this cell."""
+        if kernel.types is None:
+            return
         cells = self._cells.get(kernel)
         if cells is None:
-            if types_of(kernel.spec) is None:
-                return
             cells = self._cells[kernel] = PastCells()
         cells.add(code)
 
     def begin(self, kernel: Kernel, code: str, workspace: Workspace) -> asyncio.Task[Checked]:
         """Check a cell that the kernel is about to get; `note` it afterwards. The task ends within the setting check_timeout."""
         deadline = time.monotonic() + self._settings.check_timeout
-        runtime = types_of(kernel.spec)
         past = self._cells.get(kernel) or PastCells()
         request = {
             "context": str(workspace.root),
-            "runtime": runtime,
+            "runtime": kernel.types,
             "cells": [*past.codes, code],
             "partial": past.is_partial,
         }
-        return self._spawn(self._check(kernel, request, workspace, deadline, has_types=runtime is not None))
+        return self._spawn(self._check(kernel, request, workspace, deadline))
 
-    async def _check(
-        self, kernel: Kernel, request: dict[str, Any], workspace: Workspace, deadline: float, *, has_types: bool
-    ) -> Checked:
-        if not has_types:
+    async def _check(self, kernel: Kernel, request: dict[str, Any], workspace: Workspace, deadline: float) -> Checked:
+        if kernel.types is None:
             return Checked(reason=_OTHER_LANGUAGE)
         if self._closed:
             return Checked(reason="The server is shutting down.")
@@ -116,6 +120,9 @@ class Checks:
             except CheckerFailed as error:
                 get_logger().warning("checker_failed", reason=str(error))
                 return Checked(reason=f"The type checker failed: {error}.")
+            except Exception:  # a fault of ours, which must not cost the cell its result, nor the context its kernel
+                get_logger().exception("check_failed")
+                return _FAILED
             finally:
                 self._rest()
 
@@ -141,7 +148,7 @@ class Checks:
             return Checked(msgspec.convert(said["diagnostics"], list[Diagnostic]))
         except (KeyError, msgspec.ValidationError):
             get_logger().warning("check_failed")  # what it says of it may hold code
-            return Checked(reason="The type checker failed on this code.")
+            return _FAILED
 
     async def _drop(self, process: CheckerProcess, kernel: Kernel) -> None:
         """End the process: this kernel's cell has stopped it."""

@@ -22,7 +22,7 @@ from engine.settings import MIB, Settings, Tier
 from engine.validation import KERNEL_VARIABLE
 from engine.workspaces import RunDir, Slot
 
-_MOST_LINE = 16 * MIB
+_MOST_LINE = 2 * MIB  # what it may find of one cell takes less than that
 _YOUNG_MIB = 8  # a check leaves little behind that is young
 _CPU_SECONDS = 1200  # of one process: what is left of a killed server, in a type without end, ends too
 _MARK = "checker"
@@ -132,7 +132,7 @@ class CheckerProcess:
                 if "list" not in said and "read" not in said:
                     return said
                 message = {"answer": await files.answer(said)}
-        except (OSError, ValueError, msgspec.DecodeError) as error:
+        except (OSError, ValueError, RecursionError, msgspec.DecodeError) as error:
             raise CheckerFailed(type(error).__name__) from None
 
     async def aclose(self) -> None:

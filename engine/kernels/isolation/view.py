@@ -38,8 +38,8 @@ _ETC = (
         "lsb-release",
         "magic",
     ),
-    *("mime.types", "nsswitch.conf", "os-release", "passwd", "pki", "protocols", "R", "redhat-release", "resolv.conf"),
-    *("rpc", "services", "ssl", "terminfo", "texmf", "timezone"),
+    *("mime.types", "nsswitch.conf", "OpenCL", "os-release", "passwd", "pki", "protocols", "R", "redhat-release"),
+    *("resolv.conf", "rpc", "services", "ssl", "terminfo", "texmf", "timezone", "vulkan"),
 )
 _WRITABLE = ("/dev/ptmx", "/dev/tty", "/dev/shm")  # noqa: S108 - semaphores of libc lie there
 _TERMINALS = "/dev/pts"  # of an ordinary user's contexts, and of that user, too: then for none of them

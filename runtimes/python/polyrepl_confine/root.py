@@ -13,8 +13,9 @@ from .plan import Plan
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 # What programs read of /etc. No file of it may hold a secret: no pip.conf, npmrc, gitconfig or ssh.
 _ETC = """
-alternatives ca-certificates fonts gai.conf host.conf inputrc ld.so.cache ld.so.conf ld.so.conf.d locale.alias localtime magic
-mime.types nsswitch.conf OpenCL os-release pki protocols R rpc services ssl terminfo texmf timezone vulkan
+alternatives ca-certificates debian_version fonts gai.conf host.conf inputrc ld.so.cache ld.so.conf ld.so.conf.d locale.alias
+localtime lsb-release magic mime.types nsswitch.conf OpenCL os-release pki protocols R redhat-release rpc services ssl terminfo texmf
+timezone vulkan
 """
 _EMPTY = ("/home", "/opt", "/root", "/run", "/srv", "/sys", "/var/lib")
 _DEVICES = ("null", "zero", "full", "random", "urandom")

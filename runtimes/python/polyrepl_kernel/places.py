@@ -7,7 +7,13 @@ from types import CodeType, FrameType
 from typing import Any
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_SHOWS = {PACKAGE + name for name in ("formatting.py", "shell.py", "tracebacks.py", "values.py")}
+_SHOWS = {
+    f"{PACKAGE}{name}.py"
+    for name in (
+        *("charting", "equivalents", "formatting", "groups", "limits", "pictures", "protocol", "senders", "shell"),
+        *("sources", "tracebacks", "values"),
+    )
+}
 
 
 class Places:

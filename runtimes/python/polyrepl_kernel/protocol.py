@@ -141,8 +141,10 @@ def _encoded(value: Any) -> tuple[bytes, Any]:
     if orjson is not None:
         try:
             return orjson.dumps(value, default=_at_once, option=orjson.OPT_NON_STR_KEYS), value
-        except (TypeError, ValueError, RecursionError):
-            pass  # a lone surrogate, a large integer, a subclass of str as a key, an iterator: the slow way can
+        except (TypeError, ValueError, RecursionError) as error:
+            # A lone surrogate, a large integer, a subclass of str as a key, an iterator: the slow way can.
+            if isinstance(error.__cause__, KeyboardInterrupt):
+                raise error.__cause__ from None
     value = cleaned(value)
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode(), value
 

@@ -1,5 +1,7 @@
 /** Import statements as calls that load a module and assign to globals. Worker thread, pure. */
 
+import { asPattern } from '../shared/names.mjs';
+
 /**
  * @typedef {object} Surroundings
  * @property {import('./edits.mjs').Edits} edits - of the cell's code
@@ -102,7 +104,7 @@ class ImportCall {
 
 /** How often a text has a name, as a word. */
 function occurrences(text, name) {
-  return text.split(new RegExp(`(?<![\\p{ID_Continue}$])${RegExp.escape(name)}(?![\\p{ID_Continue}$])`, 'u')).length - 1;
+  return text.split(new RegExp(`(?<![\\p{ID_Continue}$])${asPattern(name)}(?![\\p{ID_Continue}$])`, 'u')).length - 1;
 }
 
 /** @returns {string} the name in the module, `*` for all of it */

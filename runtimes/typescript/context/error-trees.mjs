@@ -5,7 +5,7 @@
 
 import { inspect, types } from 'node:util';
 import {
-  SafeSet, arrayJoin, arrayPush, getOwnPropertyDescriptor, isArray, keys, regExpExec, stringIncludes, stringSlice,
+  SuppressedError, SafeSet, arrayJoin, arrayPush, getOwnPropertyDescriptor, isArray, keys, regExpExec, stringIncludes, stringSlice,
   stringSplit,
 } from '../shared/primordials.mjs';
 import { findProperty, isObject, isProxy, typeName } from '../values/values.mjs';

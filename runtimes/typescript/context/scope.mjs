@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { deadZone } from './names.mjs';
 import { currentFragment, installJsx, jsx } from '../display/jsx.mjs';
 import { SCOPE } from '../shared/names.mjs';
-import { arrayPush, defineProperty, freeze, reflectApply } from '../shared/primordials.mjs';
+import { SuppressedError, arrayPush, defineProperty, freeze, reflectApply } from '../shared/primordials.mjs';
 
 const TSLIB = '../vendor/tslib/tslib.es6.mjs';
 const { asyncDispose, dispose } = Symbol;

@@ -1,6 +1,7 @@
 /** What a TypeScript file exports as a type, as far as its text tells. Main thread. */
 
 import { readFileSync } from 'node:fs';
+import { asPattern } from '../shared/names.mjs';
 
 /** How many files a name may be passed on through. */
 const MAX_STEPS = 8;
@@ -26,7 +27,7 @@ export function exportsType(path, name, find, steps = 0) {
     const [, isInterface, local] = DEFAULT.exec(text) ?? [];
     return isInterface !== undefined || (local !== undefined && exportsType(path, local, find, steps + 1));
   }
-  const word = `${RegExp.escape(name)}(?![\\w$])`;
+  const word = `${asPattern(name)}(?![\\w$])`;
   const pattern = (description) => new RegExp(description.replaceAll('NAME', () => word), 'gm');
   if (pattern(VALUE).test(text)) return false;
   if (pattern(TYPE).test(text) || pattern(LISTED_TYPE).test(text)) return true;

@@ -1,4 +1,4 @@
-/** The names that the kernel adds to the global scope. Both threads. */
+/** Names: those that the kernel adds to the global scope, and any as a part of a pattern. Both threads. */
 
 /** What generated code refers to; see the main thread's `context/scope.mjs`. */
 export const SCOPE = '__polyrepl';
@@ -9,4 +9,9 @@ export const SCOPE = '__polyrepl';
  */
 export function shadowOf(name) {
   return `${SCOPE}_${name}`;
+}
+
+/** A name as a part of a regular expression. Node 22 has no `RegExp.escape`. @param {string} name */
+export function asPattern(name) {
+  return name.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
 }

@@ -97,3 +97,14 @@ export const SafeMap = makeSafe(Map);
 export const SafeSet = makeSafe(Set);
 export const SafeWeakMap = makeSafe(WeakMap);
 export const SafeUint8Array = Uint8Array;
+
+/** Node 22 has none. */
+export const SuppressedError = globalThis.SuppressedError ?? class SuppressedError extends Error {
+  name = 'SuppressedError';
+
+  constructor(error, suppressed, message) {
+    super(message);
+    this.error = error;
+    this.suppressed = suppressed;
+  }
+};

@@ -205,3 +205,14 @@ test('an imported name that may be a type does not have to be there', () => {
   assert.deepEqual(optional('import { Type } from "m"\nnew Type()'), [[]]);
   assert.doesNotMatch(transformCell('import { type A, type B } from "m"').code, /load/);
 });
+
+test('a typed cell imports where RegExp.escape is missing, as in Node 22', () => {
+  const { escape } = RegExp;
+  delete RegExp.escape;
+  try {
+    const program = transformCell("import { $a, b } from 'm'\nconst x: $a = b");
+    assert.deepEqual(program.names, ['b', 'x']);
+  } finally {
+    if (escape) RegExp.escape = escape;
+  }
+});

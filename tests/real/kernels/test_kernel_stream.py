@@ -19,7 +19,7 @@ from jupyter_client.kernelspec import KernelSpec
 import engine.kernels.channels.stream
 import engine.kernels.kernel
 from engine.errors import KernelDied, KernelStartFailed, KernelTimeout, MessageError
-from engine.jupyter import FrameDecoder, encode_frame
+from engine.jupyter import FrameDecoder
 from engine.jupyter.messages import Channel, Message
 from engine.kernels.channels import Receiver
 from engine.kernels.channels.stream import StreamChannels, stream_pair
@@ -30,6 +30,7 @@ from engine.kernels.provisioners.spawn import SpawnProvisioner
 from engine.kernels.run import Outcome
 from engine.metrics import Metrics
 from tests.harness import scripted_kernel
+from tests.harness.frames import encode_frame
 from tests.harness.removal import Removal
 
 pytestmark = pytest.mark.anyio

@@ -84,18 +84,23 @@ HANGS = {
     "displayed": "class Hangs:\n    def __repr__(self):\n        while True: pass\ndisplay(Hangs())",
     "awaited": "class Hangs:\n    def __repr__(self):\n        while True: pass\nawait asyncio.sleep(0); Hangs()",
     "text of an error": "class Hangs(Exception):\n    def __str__(self):\n        while True: pass\nraise Hangs",
+    "text of an error in a group": "class Hangs(Exception):\n    def __str__(self):\n        while True: pass\n"
+    "raise ExceptionGroup('g', [Hangs()])",
+    "value in JSON": "class Hangs:\n    def tolist(self):\n        while True: pass\ndisplay({'application/json': [Hangs()]}, raw=True)",
+    "iterator in JSON": "from itertools import repeat\ndisplay({'application/json': filter(None, repeat(0))}, raw=True)",
 }
 
 
 @pytest.mark.parametrize("code", HANGS.values(), ids=HANGS)
 def test_interrupts_end_a_description_that_takes_for_ever(kernel: KernelUnderTest, code: str) -> None:
-    request = kernel.send(code)
+    limits = {"stream_bytes": 1 << 20, "item_bytes": 1 << 20}  # as the server sends them
+    request = kernel.send(code, metadata={"output_limits": limits})
     kernel.wait_until_started(request)
     for _ in range(100):  # each ends one question
         kernel.interrupt()
         if kernel.sockets["shell"].poll(100):
             break
-    assert kernel.collect(request).reply["ename"] in ("KeyboardInterrupt", "Hangs")
+    assert kernel.collect(request).reply["ename"] in ("KeyboardInterrupt", "Hangs", "ExceptionGroup")
     assert kernel.run("3").value == "3"
 
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import MessageError
-from engine.jupyter.frames import MAX_FRAME, MAX_PARTS, VERSION, Frame, FrameDecoder, encode_frame, frame_pieces
+from engine.jupyter.frames import MAX_FRAME, MAX_PARTS, VERSION, Frame, FrameDecoder, frame_pieces
 from engine.jupyter.messages import Channel
+from tests.harness.frames import encode_frame
 
 frames = st.builds(Frame, st.sampled_from(Channel), st.lists(st.binary(max_size=300), min_size=4, max_size=8))
 

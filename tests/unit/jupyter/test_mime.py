@@ -113,6 +113,17 @@ def test_the_largest_values_are_left_out_until_the_rest_fits():
     assert size == 9
 
 
+def test_a_bundle_of_very_many_values_is_cut_in_one_pass():
+    data = {
+        f"x/{number}": "y" * (number % 7) for number in range(200_000)
+    }  # looked through again for each, it would take hours
+    item, size = to_item(data, is_primary=True, max_bytes=100)
+    kept = item.extra if item.extra is not UNSET else {}
+    assert size == sum(map(len, kept.values())) <= 100
+    assert item.omitted is not UNSET
+    assert len(item.omitted) + len(kept) == len(data)
+
+
 def test_metadata_gives_way_to_the_data():
     item, size = to_item({"text/plain": "12345"}, is_primary=True, metadata={"a": "b" * 10}, max_bytes=10)
     assert (item.text, item.metadata, size) == ("12345", UNSET, 5)

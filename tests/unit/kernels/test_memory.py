@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,14 +16,27 @@ GIB = 1 << 30
 
 
 @pytest.fixture
-def system(monkeypatch: pytest.MonkeyPatch):
-    """`system(path, text)` says what a file of /proc or of the cgroups holds."""
+def system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """`system(path, text)` says what a file of /proc holds, or one of the cgroups: those of version 2 are in `two`, of 1 in `one`."""
+    (tmp_path / "two").mkdir()
+    (tmp_path / "one").mkdir()
     files: dict[str, str] = {
-        "/proc/meminfo": f"MemTotal:  {16 * GIB // 1024} kB\nMemAvailable:  {8 * GIB // 1024} kB\n"
+        "/proc/meminfo": f"MemTotal:  {16 * GIB // 1024} kB\nMemAvailable:  {8 * GIB // 1024} kB\n",
+        "/proc/self/mountinfo": f"30 1 0:26 / {tmp_path}/two rw - cgroup2 cgroup2 rw\n"
+        f"31 1 0:27 / {tmp_path}/one rw - cgroup cgroup rw,memory\n",
     }
-    monkeypatch.setattr(memory, "_read", lambda path: files.get(path, ""))
+    read = memory._read
+    monkeypatch.setattr(memory, "_read", lambda path: files.get(path, "") if path.startswith("/proc/") else read(path))
+
+    def say(path: str, text: str) -> None:
+        if path.startswith("/proc/"):
+            files[path] = text
+        else:
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(text)
+
     memory._groups.cache_clear()
-    yield files.__setitem__
+    yield say
     memory._groups.cache_clear()
 
 
@@ -32,19 +46,19 @@ def test_without_cgroups_it_is_the_machines(system):
 
 def test_a_limit_of_a_cgroup_counts_where_it_is_tighter(system):
     system("/proc/self/cgroup", "0::/a/b\n")
-    system("/sys/fs/cgroup/a/memory.max", f"{4 * GIB}\n")
-    system("/sys/fs/cgroup/a/memory.current", f"{3 * GIB}\n")
-    system("/sys/fs/cgroup/a/memory.stat", f"anon 1\ninactive_file {GIB // 2}\n")
-    system("/sys/fs/cgroup/a/b/memory.max", "max\n")
+    system("two/a/memory.max", f"{4 * GIB}\n")
+    system("two/a/memory.current", f"{3 * GIB}\n")
+    system("two/a/memory.stat", f"anon 1\ninactive_file {GIB // 2}\n")
+    system("two/a/b/memory.max", "max\n")
     assert read_memory() == Memory(GIB + GIB // 2, 4 * GIB // 10)
 
 
 def test_version_1_is_understood(system):
     system("/proc/self/cgroup", "4:cpu:/x\n3:memory:/x\n")
-    system("/sys/fs/cgroup/memory/x/memory.limit_in_bytes", f"{2 * GIB}\n")
-    system("/sys/fs/cgroup/memory/x/memory.usage_in_bytes", f"{GIB}\n")
-    system("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")
-    system("/sys/fs/cgroup/memory/memory.usage_in_bytes", f"{GIB}\n")
+    system("one/x/memory.limit_in_bytes", f"{2 * GIB}\n")
+    system("one/x/memory.usage_in_bytes", f"{GIB}\n")
+    system("one/memory.limit_in_bytes", "9223372036854771712\n")
+    system("one/memory.usage_in_bytes", f"{GIB}\n")
     assert read_memory().available == GIB
 
 

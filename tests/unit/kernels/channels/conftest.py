@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from engine.errors import MessageError
-from engine.jupyter.frames import VERSION, Frame, FrameDecoder, encode_frame
+from engine.jupyter.frames import VERSION, Frame, FrameDecoder
 from engine.jupyter.messages import Channel, Message
 from engine.jupyter.values import Text
 from engine.kernels.channels.stream import StreamChannels, stream_pair
+from tests.harness.frames import encode_frame
 
 HEAD = struct.pack("<IBBH", 24, VERSION, 1, 4)
 STARTING = {"execution_state": "starting"}

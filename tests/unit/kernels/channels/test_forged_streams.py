@@ -9,8 +9,9 @@ import struct
 import pytest
 
 from engine.errors import MessageError
-from engine.jupyter.frames import VERSION, encode_frame
+from engine.jupyter.frames import VERSION
 from engine.jupyter.messages import Channel
+from tests.harness.frames import encode_frame
 from tests.unit.kernels.channels.conftest import Wire, message
 
 pytestmark = pytest.mark.anyio

@@ -12,9 +12,10 @@ import pytest
 
 import engine.kernels.channels.stream
 from engine.errors import MessageError
-from engine.jupyter.frames import MAX_FRAME, VERSION, encode_frame
+from engine.jupyter.frames import MAX_FRAME, VERSION
 from engine.jupyter.messages import Channel
 from engine.kernels.channels.turns import BUDGET, SLICE, Turns, _turns
+from tests.harness.frames import encode_frame
 from tests.unit.kernels.channels.conftest import HEAD, STARTING, message
 
 pytestmark = pytest.mark.anyio

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from jupyter_client.kernelspec import KernelSpec
 
+from engine.kernels import types_of
 from engine.kernels.checking import Checked, Checks, checks
 from engine.kernels.checking.process import CheckerFailed
 from engine.models import Diagnostic
@@ -27,7 +28,7 @@ class Kernel:
 
     def __init__(self, name: str = "polyrepl-typescript", **ours: Any) -> None:
         metadata = {"polyrepl": {"types": "node", **ours}}
-        self.spec = KernelSpec(resource_dir=str(kernelspecs_dir() / name), metadata=metadata)
+        self.types = types_of(KernelSpec(resource_dir=str(kernelspecs_dir() / name), metadata=metadata))
 
 
 class Process:
@@ -57,6 +58,8 @@ class Process:
                 raise CheckerFailed("it has ended")
             case "late":
                 return {"late": True}
+            case "fault":
+                raise RuntimeError("nobody expects this")
             case "nonsense":
                 return {"diagnostics": [{"line": "x"}]}
         return {"diagnostics": [FOUND]}
@@ -143,6 +146,7 @@ async def test_those_behind_one_that_hangs_are_late_and_no_more(
         ("die", "The type checker failed: it has ended."),
         ("late", "The type check took longer than 0.3 s, the setting check_timeout."),
         ("nonsense", "The type checker failed on this code."),
+        ("fault", "The type checker failed on this code."),
     ],
 )
 async def test_what_is_no_answer_is_a_reason(all_checks: Checks, workspace: Workspace, code: str, reason: str):
