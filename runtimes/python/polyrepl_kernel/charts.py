@@ -142,7 +142,8 @@ class _Reader:
         self._wedges = [each for each in axes.patches if type(each).__name__ == "Wedge"]
 
     def _data_lines(self) -> list[Any]:
-        """The lines in data coordinates, without those that only accompany others: caps of error bars, baselines of stems."""
+        """The lines in data coordinates, without those that only accompany others: caps of error bars, baselines of stems, and
+        lines without a point, which seaborn draws for its legend."""
         companions: list[Any] = []
         for container in self._axes.containers:
             if type(container).__name__ == "ErrorbarContainer":
@@ -151,7 +152,9 @@ class _Reader:
                 companions.append(container.baseline)
         # axhline and axvline span the axes, whatever the data are.
         data = self._axes.transData
-        return [each for each in self._axes.lines if each not in companions and each.get_transform() == data]
+        lines = [each for each in self._axes.lines if each not in companions and each.get_transform() == data]
+        drawn = [each for each in lines if len(each.get_xdata(orig=False))]
+        return drawn if drawn or self._axes.collections else lines
 
     def chart(self) -> Chart:
         """The chart."""
