@@ -46,7 +46,7 @@ class BoundedTB(AutoFormattedTB):
         try:
             return list(super().format_exception(etype, evalue))
         except BaseException as failure:
-            return [f"{etype.__name__}: {_unprintable(failure)}"]
+            return [f"{type(evalue).__name__}: {_unprintable(failure)}"]
 
     def get_records(self, etb: TracebackType, context: int, tb_offset: int) -> list[Any]:
         """The frames to show; of many, the first and the last."""
