@@ -27,7 +27,7 @@ from engine.log import get_logger
 from engine.models import ContextState, ErrorInfo, Status
 from engine.workspaces import Watch, Workspace, watch
 
-_GRACE = (0.6, 0.2, 0.2)  # shares of the grace, each after a signal
+_GRACE = (0.6, 0.4, 0.4, 0.6)  # shares of the grace, each after a signal; the first one makes a cell stop in most cases
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +182,8 @@ class CellRun:
     async def _time_out(self, kernel: Kernel, run: Run) -> Outcome:
         """The ladder: interrupt, a time of grace, kill. Returns which step was reached: DONE, DIED, or TIMEOUT for killed.
 
-        A signal only starts the wait at the end of a block, such as that of a thread pool; another one ends it. It comes late: a
-        handler of the user may take the first as a request to finish, and the second as one to break off."""
+        A signal only starts the wait at the end of a block, such as that of a thread pool; another one ends it, and blocks are
+        nested. It comes late: a handler of the user may take the first as a request to finish, and the second as one to break off."""
         self.execution.deadline_passed = True
         outcome = Outcome.TIMEOUT
         for share in _GRACE if kernel.spec.interrupt_mode == "signal" else (1.0,):

@@ -7,14 +7,13 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Sequence
 from typing import Any
+
+from .boxplots import EPSILON, Boxes, boxes_of, is_same
 
 MAX_POINTS = 50_000  # of a figure; it is no chart for programs beyond that
 _UNIT = re.compile(r"\s\(([^()]+)\)|\[([^\[\]]+)\]")
 _DIGITS = 6  # of an angle, in degrees
-_EPSILON = 1e-9
-_NOTCHED = 11  # corners of a box with notches; other boxes have 5
 
 Chart = dict[str, Any]
 
@@ -104,7 +103,7 @@ class _Axis:
         if self._has_names and self.ticks:
             nearest = min(range(len(self.ticks)), key=lambda at: abs(self.ticks[at] - place))
             gaps = [abs(after - before) for before, after in zip(self.ticks, self.ticks[1:], strict=False)]
-            is_near = abs(self.ticks[nearest] - place) <= (min(gaps) if gaps else 1.0) / 2 + _EPSILON
+            is_near = abs(self.ticks[nearest] - place) <= (min(gaps) if gaps else 1.0) / 2 + EPSILON
             if is_near and nearest < len(self.tick_labels) and self.tick_labels[nearest]:
                 return self.tick_labels[nearest]
         return self._date(place) if self._has_dates else f"{place:g}"
@@ -143,7 +142,8 @@ class _Reader:
         self._wedges = [each for each in axes.patches if type(each).__name__ == "Wedge"]
 
     def _data_lines(self) -> list[Any]:
-        """The lines in data coordinates, without those that only accompany others: caps of error bars, baselines of stems."""
+        """The lines in data coordinates, without those that only accompany others: caps of error bars, baselines of stems, and
+        lines without a point, which seaborn draws for its legend."""
         companions: list[Any] = []
         for container in self._axes.containers:
             if type(container).__name__ == "ErrorbarContainer":
@@ -152,7 +152,9 @@ class _Reader:
                 companions.append(container.baseline)
         # axhline and axvline span the axes, whatever the data are.
         data = self._axes.transData
-        return [each for each in self._axes.lines if each not in companions and each.get_transform() == data]
+        lines = [each for each in self._axes.lines if each not in companions and each.get_transform() == data]
+        drawn = [each for each in lines if len(each.get_xdata(orig=False))]
+        return drawn if drawn or self._axes.collections else lines
 
     def chart(self) -> Chart:
         """The chart."""
@@ -162,7 +164,7 @@ class _Reader:
             return self._pie() if not (self._bars or self._lines or self._scatters) else self._unknown()
         if self._bars:
             return self._bar_chart() if not (self._scatters or self._plotted_over_bars()) else self._unknown()
-        boxes = _boxes(self._axes, self._lines)
+        boxes = boxes_of(self._axes, self._lines)
         if boxes is not None:
             return self._box_chart(boxes)
         if self._scatters:
@@ -254,7 +256,7 @@ class _Reader:
         ]
         return self._base("pie", elements)
 
-    def _box_chart(self, boxes: _Boxes) -> Chart:
+    def _box_chart(self, boxes: Boxes) -> Chart:
         x, y = self._axis_pair()
         if boxes.is_horizontal:
             x, y = y, x
@@ -273,100 +275,10 @@ class _Reader:
         return self._labelled("box_and_whisker", elements, x, y)
 
 
-class _Box:
-    """A box: where it stands, between which values, and what was found on it. Across: along the axis on which boxes stand."""
-
-    def __init__(self, across: Sequence[float], along: Sequence[float]) -> None:
-        self.left, self.right = min(across), max(across)
-        opposite = along[5 if len(along) >= _NOTCHED else 2]  # a notch may reach beyond the box
-        self.low, self.high = min(along[0], opposite), max(along[0], opposite)
-        self.place = (self.left + self.right) / 2
-        self.least, self.most = self.low, self.high
-        self._levels: list[float] = []  # of lines across: caps of the whiskers, the median, a mean, as they were drawn
-        self._markers: list[float] = []
-        self.whiskers = 0
-
-    def take(self, across: list[float], along: list[float], *, is_marker: bool) -> None:
-        """Read a line that stands on this box: a whisker, the median, or points beyond the whiskers."""
-        if is_marker:
-            self._markers = along  # the last ones: a mean, which has a marker too, is drawn before
-        elif len(along) == 2 and _same(across[0], across[1]):
-            self.least, self.most = min(self.least, *along), max(self.most, *along)
-            self.whiskers += 1
-        elif len(along) == 2 and _same(along[0], along[1]):
-            self._levels.append(along[0])
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it has what every box has."""
-        return bool(self.whiskers and self._levels)
-
-    @property
-    def median(self) -> float:
-        """The first level that is no cap: caps are at the ends of the whiskers, and the median may be there, too."""
-        levels = list(self._levels)
-        for end in (self.least, self.most):
-            if len(levels) > 1 and end in levels:
-                levels.remove(end)
-        return levels[0]
-
-    @property
-    def beyond(self) -> list[float]:
-        """The outliers: what lies between the whiskers is a mean."""
-        return [value for value in self._markers if value < self.least or value > self.most]
-
-
-class _Boxes:
-    def __init__(self, boxes: list[_Box], *, is_horizontal: bool) -> None:
-        self.all = boxes
-        self.is_horizontal = is_horizontal
-
-
-def _boxes(axes: Any, lines: list[Any]) -> _Boxes | None:
-    """The boxes of a box plot, drawn as patches or as closed lines, with what belongs to them; None where it is none."""
-    outlines: list[tuple[Any, Any]] = []
-    rest = []
-    for patch in axes.patches:
-        corners = patch.get_path().vertices
-        if type(patch).__name__ == "PathPatch" and len(corners) >= 5:
-            outlines.append((corners[:, 0], corners[:, 1]))
-    for line in lines:
-        xs, ys = line.get_xdata(orig=False), line.get_ydata(orig=False)
-        if len(xs) in (5, _NOTCHED) and _same(xs[0], xs[-1]) and _same(ys[0], ys[-1]):
-            outlines.append((xs, ys))
-        else:
-            rest.append((_floats(xs), _floats(ys), str(line.get_linestyle()).lower() == "none"))
-    if not outlines:
-        return None
-    for is_horizontal in (False, True):
-        boxes = [
-            _Box(ys, xs) if is_horizontal else _Box(xs, ys)
-            for xs, ys in ((_floats(a), _floats(b)) for a, b in outlines)
-        ]
-        for xs, ys, is_marker in rest:
-            across, along = (ys, xs) if is_horizontal else (xs, ys)
-            box = next(
-                (each for each in boxes if across and each.left <= min(across) and max(across) <= each.right), None
-            )
-            if box is not None:
-                box.take(across, along, is_marker=is_marker)
-        if all(box.is_whole for box in boxes):
-            return _Boxes(boxes, is_horizontal=is_horizontal)
-    return None
-
-
-def _same(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=_EPSILON, abs_tol=_EPSILON)
-
-
 def _is_segment(line: Any) -> bool:
     """Whether a line is one stroke along an axis, as error bars are."""
     xs, ys = line.get_xdata(orig=False), line.get_ydata(orig=False)
-    return len(xs) == 2 and (_same(xs[0], xs[1]) or _same(ys[0], ys[1]))
-
-
-def _floats(values: Any) -> list[float]:
-    return [float(value) for value in values]
+    return len(xs) == 2 and (is_same(xs[0], xs[1]) or is_same(ys[0], ys[1]))
 
 
 def _rows(offsets: Any) -> list[tuple[float, float]]:

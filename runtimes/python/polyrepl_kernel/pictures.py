@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 
 _PYPLOT = "matplotlib.pyplot"
 _INLINE = "matplotlib_inline.backend_inline"
-# The backends of matplotlib that only write files.
+# The backends of matplotlib that only write files, and those that need a page of Jupyter's.
 _WITHOUT_DISPLAY = frozenset({"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"})
+_IN_A_PAGE = frozenset({"notebook", "nbagg", "widget", "ipympl"})
 _DRAWN = (
     ("matplotlib.artist", "Artist"),
     ("matplotlib.container", "Container", "PieContainer"),
     ("matplotlib.animation", "Animation"),
     ("seaborn.axisgrid", "Grid"),
+    ("sympy.plotting.backends.base_backend", "Plot"),
+    ("sympy.plotting.plot", "Plot"),  # before sympy 1.13
 )
 _PLAIN = frozenset({bool, int, float, complex, str, bytes})
 _FEW = 20  # parts of a value that are looked at
@@ -40,8 +43,8 @@ def watch(shell: ZMQInteractiveShell) -> None:
 
 
 def is_backend_without_display(name: object) -> bool:
-    """Whether a backend of matplotlib shows nothing anywhere."""
-    return isinstance(name, str) and name.lower() in _WITHOUT_DISPLAY
+    """Whether a backend of matplotlib shows nothing to a client that reads items."""
+    return isinstance(name, str) and name.lower() in _WITHOUT_DISPLAY | _IN_A_PAGE
 
 
 def _keep_shown(pyplot: ModuleType, shell: ZMQInteractiveShell) -> None:

@@ -41,6 +41,13 @@ class BoundedTB(AutoFormattedTB):
             return type(error), error, None
         return parts
 
+    def format_exception(self, etype: Any, evalue: Any) -> list[str]:
+        """The last lines: the error's name and its text. IPython expects no more than an Exception of `__str__`."""
+        try:
+            return list(super().format_exception(etype, evalue))
+        except BaseException as failure:
+            return [f"{type(evalue).__name__}: {_unprintable(failure)}"]
+
     def get_records(self, etb: TracebackType, context: int, tb_offset: int) -> list[Any]:
         """The frames to show; of many, the first and the last."""
         frames = _listed(etb)
@@ -100,7 +107,11 @@ def text_of(error: BaseException | None) -> str:
     try:
         return str(error)
     except BaseException as failure:
-        return f"<unprintable: {type(failure).__name__}>"
+        return _unprintable(failure)
+
+
+def _unprintable(failure: BaseException) -> str:
+    return f"<unprintable: {type(failure).__name__}>"
 
 
 def _listed(frames: TracebackType | None) -> list[TracebackType]:

@@ -27,6 +27,26 @@ def test_a_timeout_keeps_the_state_and_says_so(repl: Repl, dialect: Dialect, way
     assert (following.text, following.stdout, following["context_state"]) == ("42", [], "preserved")
 
 
+_LOOP = "async def main():\n    {}\nasyncio.run(main())"
+BLOCKS = {
+    "pool": "with P(2) as p: list(p.map(gate.wait, [None, None]))",
+    "three pools": "with P(1) as p, P(1) as q, P(1) as r:\n    [x.submit(gate.wait) for x in (p, q, r)]",
+    "as completed": "with P(3) as p:\n    for f in as_completed([p.submit(gate.wait) for _ in range(3)]): print(f.result())",
+    "thread of a loop": "asyncio.run(asyncio.to_thread(gate.wait))",
+    "threads of a loop": _LOOP.format("await asyncio.gather(*(asyncio.to_thread(gate.wait) for _ in range(3)))"),
+    "pool in a loop": _LOOP.format("with P() as p: await asyncio.get_running_loop().run_in_executor(p, gate.wait)"),
+}
+
+
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+def test_a_timeout_ends_blocks_that_wait_for_threads(python: Repl, block: str) -> None:
+    python.run("import asyncio\nfrom concurrent.futures import ThreadPoolExecutor as P, as_completed")
+    python.run("from threading import Event\ngate = Event()")
+    result = python.run(block, timeout_ms=500)
+    assert (result.status, result["context_state"]) == ("timeout", "preserved")
+    assert python.run("gate.set(); 'kept'").text == "'kept'"
+
+
 def test_what_was_printed_before_a_timeout_is_in_the_answer(repl: Repl, dialect: Dialect) -> None:
     result = repl.run(dialect.print("'before'") + "\n" + dialect.loop, timeout_ms=500)
     assert result.stdout == ["before"]

@@ -99,6 +99,12 @@ class TestFigures:
             "plt.xticks(rotation=45)",
             "plt.bar([1], [2])",
             "plt.errorbar([1], [2], [3])",
+            "fig, axs = plt.subplots(1, 2)\n[ax.imshow(np.eye(2)) for ax in axs]",
+            "ax = plt.gca(); ax.plot([1]); ax.twinx().plot([2])",
+            "plt.polar([0, 1], [1, 2])",
+            "pd.plotting.scatter_matrix(frame[['a', 'b']])",
+            "frame.boxplot(column='a', by='c')",
+            "frame['c'].value_counts().plot.bar()",
             "frame.hist()",
             "frame.plot(subplots=True)",
             "frame.groupby('c')['a'].plot()",
@@ -108,6 +114,28 @@ class TestFigures:
     )
     def test_a_value_that_stands_for_what_was_drawn_is_marked(self, kernel: StreamKernel, code: str):
         assert Shown(kernel, code).marks == [True, False]
+
+    @pytest.mark.parametrize("code", ["sympy.plot(x ** 2)", "sympy.plot_parametric(x, x ** 2)"])
+    def test_a_plot_of_sympys_stands_for_what_it_has_shown(self, kernel: StreamKernel, code: str):
+        shown = Shown(kernel, f"import sympy\nx = sympy.Symbol('x')\n{code}")
+        assert (shown.pictures, shown.marks) == (1, [False, True])
+
+    @pytest.mark.parametrize(
+        ("code", "count"),
+        [
+            ("plt.plot([1]); plt.savefig('a.png'); plt.show()", 1),
+            ("plt.plot([1]); plt.savefig('b.png'); plt.close()", 0),
+            ("plt.plot([1]); plt.show(block=False)", 1),
+            ("plt.figure(); plt.plot([1]); plt.figure(); plt.plot([2]);", 2),
+            ("plt.plot([1]); plt.show(); plt.plot([2]); plt.show()", 2),
+            ("def made():\n    fig, ax = plt.subplots(); ax.bar([1], [2]); plt.close(fig); return fig\nmade()", 1),
+            ("from matplotlib.figure import Figure\nalone = Figure(); _ = alone.subplots().plot([1, 2]); alone", 1),
+            ("for n in range(3):\n    plt.plot([n, 1]); plt.show()\nprint('after')", 3),
+        ],
+        ids=["saved", "closed", "not-blocking", "two", "two-shown", "returned", "without-pyplot", "loop"],
+    )
+    def test_each_figure_is_a_picture(self, kernel: StreamKernel, code: str, count: int):
+        assert Shown(kernel, code).pictures == count
 
     @pytest.mark.parametrize(
         "code", ["42", "'text'", "[1, 2]", "(0.0, 1.0)", "frame", "frame['c']", "np.eye(3)", "np.array(['a', None])"]
@@ -128,9 +156,12 @@ class TestFigures:
         "import matplotlib.pyplot as plt\nimport matplotlib\nmatplotlib.use('agg')\n",
         "import os\nos.environ['MPLBACKEND'] = 'Agg'\nimport matplotlib.pyplot as plt\n",
         "%matplotlib agg\nimport matplotlib.pyplot as plt\n",
+        "%matplotlib notebook\nimport matplotlib.pyplot as plt\n",
+        "%matplotlib widget\nimport matplotlib.pyplot as plt\n",
+        "import matplotlib\nmatplotlib.use('nbagg')\nimport matplotlib.pyplot as plt\n",
         "import matplotlib\nmatplotlib.use('svg')\nimport matplotlib.pyplot as plt\nplt.switch_backend('pdf')\n",
     ],
-    ids=["before", "after", "environment", "magic", "files"],
+    ids=["before", "after", "environment", "magic", "notebook", "widget", "nbagg", "files"],
 )
 def test_a_backend_that_shows_nothing_silences_no_figure(tmp_path_factory: pytest.TempPathFactory, code: str):
     kernel = new_kernel(tmp_path_factory)

@@ -47,6 +47,14 @@ def test_a_comm_whose_callback_raises_leaves_the_kernel_alive(kernel: KernelUnde
     assert kernel.run("2").value == "2"
 
 
+@pytest.mark.parametrize("raised", ["sys.exit(3)", "raise KeyboardInterrupt", "raise GeneratorExit", "1 / 0"])
+def test_an_error_whose_text_raises_is_told_with_its_traceback(kernel: KernelUnderTest, raised: str) -> None:
+    result = kernel.run(f"class Odd(Exception):\n    def __str__(self): {raised}\nraise Odd(1)")
+    assert (result.error, result.reply["ename"]) == ("Odd", "Odd")
+    assert "raise Odd(1)" in strip_ansi("\n".join(result.reply["traceback"]))
+    assert kernel.run("4").value == "4"
+
+
 def test_an_endless_recursion_is_told_in_short(kernel: KernelUnderTest) -> None:
     result = kernel.run("def down(n): return n * down(n - 1)\ndown(5)")
     text = "\n".join(result.reply["traceback"])
