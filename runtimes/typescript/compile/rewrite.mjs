@@ -67,7 +67,7 @@ class CellRewriter {
       hasValue: value !== null,
       names: [...this.#names],
       shadows: this.#meanings.shadows,
-      late: this.#meanings.late.filter((name) => this.#names.has(name)),
+      late: this.#names.size === 0 ? [] : this.#meanings.late.filter((name) => this.#names.has(name)),
     };
   }
 
