@@ -60,6 +60,11 @@ export class Meanings {
     return [...this.#shadowed];
   }
 
+  /** Names that are nothing before their declaration has run. @returns {string[]} */
+  get late() {
+    return this.#scopes.late();
+  }
+
   /** Names that code of this cell mentions, other than to declare or import them. @returns {Set<string>} */
   mentioned() {
     return this.#scopes.mentioned();

@@ -7,14 +7,9 @@
 import { Edits, Rendering } from './edits.mjs';
 import { importsAsCalls } from './imports.mjs';
 import { Meanings } from './meanings.mjs';
-import {
-  boundNames, childrenOf, endOfExpression, finalExpression, forAwaitBelow, isAwaitUsing, isDecoration, isFunction, isUsing,
-  loopHead, mayLackSemicolon, opensOwnScope, startOfDefault,
-} from './syntax-tree.mjs';
+import { StatementRewriter } from './statements.mjs';
+import { endOfExpression, finalExpression, isDecoration, isUsing, startOfDefault } from './syntax-tree.mjs';
 import { SCOPE } from '../shared/names.mjs';
-
-/** Whose functions are also names outside. */
-const BLOCKS = new Set(['BlockStatement', 'SwitchCase']);
 
 /**
  * @typedef {object} Rewritten
@@ -24,6 +19,7 @@ const BLOCKS = new Set(['BlockStatement', 'SwitchCase']);
  * @property {boolean} hasValue - whether the cell ends in an expression
  * @property {string[]} names - top-level names that the cell declares
  * @property {string[]} shadows - those of them that are kept apart from the runtime's global of the same name
+ * @property {string[]} late - those of them that are nothing before their declaration has run
  */
 
 /**
@@ -40,8 +36,8 @@ export function rewriteCell(source, options) {
 class CellRewriter {
   #names = new Set();
   #functions = [];
-  #locals = 0;
   #meanings;
+  #statements;
 
   constructor(source, { ast, typed, shadows, isTransformed = false, isCompiled = false }) {
     this.source = source;
@@ -53,13 +49,16 @@ class CellRewriter {
     this.#meanings = new Meanings(this.body, { shadows, isCompiled });
     this.isGenerator = this.#meanings.awaits || this.#meanings.needsAssignments ||
       this.body.some((node) => node.type === 'ImportDeclaration' || isUsing(node));
+    this.#statements = new StatementRewriter(source, {
+      meanings: this.#meanings, isGenerator: this.isGenerator, names: this.#names,
+    });
   }
 
   rewrite() {
     const last = this.body.findLast((node) => node.type !== 'EmptyStatement' && !this.#isHoisted(node));
     const value = finalExpression(last);
     this.#preamble();
-    const resources = this.#resources(this.body, this.source.length, this.edits);
+    const resources = this.#statements.resources(this.body, this.source.length, this.edits);
     for (const node of this.body) this.#topLevel(node, node === last, resources);
     if (this.source.startsWith('#!')) this.edits.open(0, '//');
     return {
@@ -68,6 +67,7 @@ class CellRewriter {
       hasValue: value !== null,
       names: [...this.#names],
       shadows: this.#meanings.shadows,
+      late: this.#names.size === 0 ? [] : this.#meanings.late.filter((name) => this.#names.has(name)),
     };
   }
 
@@ -115,7 +115,7 @@ class CellRewriter {
   }
 
   #topLevel(node, isLast, resources) {
-    if (isUsing(node)) return this.#using(node, this.edits, { resources, isGlobal: true });
+    if (isUsing(node)) return this.#statements.using(node, this.edits, { resources, isGlobal: true });
     switch (node.type) {
       case 'ImportDeclaration': return;
       case 'ExportNamedDeclaration': return this.#exportNamed(node, isLast);
@@ -125,18 +125,18 @@ class CellRewriter {
       case 'ClassDeclaration': return this.#class(node);
       case 'VariableDeclaration': return this.#topVariables(node);
       case 'ExpressionStatement': return this.#expression(node, isLast);
-      default: return this.#visit(node, this.edits);
+      default: return this.#statements.visit(node, this.edits);
     }
   }
 
   #expression(node, isLast) {
-    this.#terminate(node, this.edits);
+    this.#statements.terminate(node, this.edits);
     // The statement rather than its expression: that one begins inside of its parentheses.
     if (isLast && this.isGenerator) {
       this.edits.open(node.start, this.#return(node));
       this.edits.close(endOfExpression(node, this.source), ')');
     }
-    this.#visit(node.expression, this.edits);
+    this.#statements.visit(node.expression, this.edits);
   }
 
   #exportNamed(node, isLast) {
@@ -150,15 +150,15 @@ class CellRewriter {
     const start = startOfDefault(node, this.source);
     this.edits.replace(node.start, start, declaration.id ? '' : this.isGenerator && isLast ? this.#return(node) : ';(');
     if (declaration.id) return this.#topLevel(declaration, isLast);
-    this.#terminate(node, this.edits);
+    this.#statements.terminate(node, this.edits);
     this.edits.close(endOfExpression(node, this.source), ')');
-    this.#visit(declaration, this.edits);
+    this.#statements.visit(declaration, this.edits);
   }
 
   /** What goes in front of the cell's value, up to the parenthesis. Imports below it are still to come. */
   #return(node) {
     if (!this.body.some(({ type, start }) => type === 'ImportDeclaration' && start > node.start)) return 'return(';
-    const value = this.#local('value');
+    const value = this.#statements.local('value');
     this.edits.close(this.source.length, `\nreturn ${value}`);
     return `const ${value}=(`;
   }
@@ -166,9 +166,9 @@ class CellRewriter {
   /** A function declared by a generator cell moves in front of the generator, to be global like in any other cell. */
   #function(node) {
     this.#names.add(node.id.name);
-    if (!this.isGenerator) return this.#visit(node, this.edits);
+    if (!this.isGenerator) return this.#statements.visit(node, this.edits);
     const edits = new Edits(this.source);
-    this.#visit(node, edits);
+    this.#statements.visit(node, edits);
     this.#functions.push({ name: node.id.name, edits, start: node.start, end: node.end });
     this.edits.replace(node.start, node.end, '');
   }
@@ -177,232 +177,17 @@ class CellRewriter {
     this.#names.add(node.id.name);
     this.edits.open(node.start, `${this.isGenerator ? '' : 'var '}${this.#meanings.property(node.id.name)}=`);
     this.edits.close(node.end, `;${this.#meanings.show([node.id.name], '', ';')}`);
-    this.#visitChildren(node, this.edits, true);
+    this.#statements.visitChildren(node, this.edits, true);
   }
 
   #topVariables(node) {
-    if (this.isGenerator) return this.#assignments(node, this.edits, false);
-    this.#declare(node);
+    if (this.isGenerator) return this.#statements.assignments(node, this.edits, false);
+    this.#statements.declare(node);
     if (node.kind !== 'var') this.edits.replace(node.start, node.start + node.kind.length, 'var');
     for (const { id, init, end } of node.declarations) {
       if (node.kind === 'let' && !init) this.edits.close(end, '=undefined');
-      this.#visit(id, this.edits);
-      this.#visit(init, this.edits);
+      this.#statements.visit(id, this.edits);
+      this.#statements.visit(init, this.edits);
     }
   }
-
-  /** Turn a declaration inside a generator cell into assignments to the globals of the same names. */
-  #assignments(node, edits, isLoopHead) {
-    this.#declare(node);
-    if (!isLoopHead) this.#terminate(node, edits);
-    edits.replace(node.start, node.declarations[0].start, '');
-    for (const { id, init, start, end } of node.declarations) {
-      const inParentheses = id.type === 'ObjectPattern' && init;
-      edits.close(end, this.#meanings.show(boundNames(id), ',', ''));
-      if (inParentheses) {
-        edits.open(start, '(');
-        edits.close(end, ')');
-      }
-      if (!init && node.kind === 'let' && !isLoopHead) edits.close(end, '=undefined');
-      this.#visit(id, edits);
-      if (init) this.#meanings.keepName(id, init, edits);
-      this.#visit(init, edits);
-    }
-  }
-
-  #declare(node) {
-    for (const { id } of node.declarations) for (const name of boundNames(id)) this.#names.add(name);
-  }
-
-  /** Make an implied semicolon explicit: what follows may begin with a parenthesis that was not there before. */
-  #terminate(node, edits) {
-    if (this.isGenerator && this.source[node.end - 1] !== ';') edits.close(node.end, ';');
-  }
-
-  /** @param {boolean} isTop - whether an `await` here is the cell's own rather than a function's */
-  #visit(node, edits, isTop = !isFunction(node)) {
-    if (!node) return;
-    switch (node.type) {
-      case 'Identifier':
-        return this.#meanings.edit(node, edits);
-      case 'Property':
-        // A shorthand's key and value are the same place.
-        if (node.shorthand) return this.#shorthand(node, edits, isTop);
-        break;
-      case 'ImportExpression':
-        edits.replace(node.start, node.start + 'import'.length, `${SCOPE}.load`);
-        break;
-      case 'MetaProperty':
-        if (node.meta.name === 'import') edits.replace(node.start, node.end, `${SCOPE}.meta`);
-        return;
-      case 'AwaitExpression':
-        if (isTop) {
-          edits.replace(node.start, node.start + 'await'.length, `(yield ${SCOPE}.here(`);
-          edits.close(node.end, '))');
-        }
-        break;
-      case 'LabeledStatement':
-        if (isTop && forAwaitBelow(node)) return this.#forAwait(node, edits);
-        break;
-      case 'ForOfStatement':
-        if (isTop && node.await) return this.#forAwait(node, edits);
-        if (isTop && isAwaitUsing(node.left)) return this.#forUsing(node, edits);
-        break;
-      case 'ForStatement':
-        if (isTop && isAwaitUsing(node.init)) {
-          throw positionedError('"await using" cannot begin a for loop here', node.init);
-        }
-        break;
-      case 'BlockStatement':
-        if (isTop && node.body.some(isAwaitUsing)) return this.#block(node, edits);
-        break;
-      case 'VariableDeclaration':
-        if (isTop && node.kind === 'var') return this.#nestedVariables(node, edits, false);
-        break;
-    }
-    if (isTop && mayLackSemicolon(node)) this.#terminate(node, edits);
-    this.#visitChildren(node, edits, isTop);
-  }
-
-  #shorthand(node, edits, isTop) {
-    const target = node.value.type === 'AssignmentPattern' ? node.value.left : node.value;
-    if (this.#meanings.isOther(target)) edits.open(node.start, `${node.key.name}:`);
-    this.#visit(node.value, edits, isTop);
-  }
-
-  #nestedVariables(node, edits, isLoopHead) {
-    if (this.isGenerator) return this.#assignments(node, edits, isLoopHead);
-    this.#declare(node);
-    this.#visitChildren(node, edits, true);
-  }
-
-  #visitChildren(node, edits, isTop) {
-    const head = loopHead(node);
-    if (head && isTop) this.#loopHead(head, edits);
-    for (const child of childrenOf(node)) {
-      if (child === head && isTop) continue;
-      this.#visit(child, edits, isTop && !opensOwnScope(child));
-      if (isTop && BLOCKS.has(node.type)) this.#blockFunction(child, edits);
-    }
-  }
-
-  #loopHead(head, edits) {
-    if (head.kind === 'var') this.#nestedVariables(head, edits, true);
-    else this.#visitChildren(head, edits, true);
-  }
-
-  /**
-   * `for await` has no counterpart in a generator, so it becomes a plain loop over `AsyncSteps`, each step awaited by
-   * a yield, with the iterator closed in a `finally`. Labels stay directly in front of the loop.
-   */
-  #forAwait(node, edits) {
-    const loop = forAwaitBelow(node) ?? node;
-    const steps = this.#local('steps');
-    const value = `${steps}.value`;
-    edits.open(node.start, `{const ${steps}=${SCOPE}.asyncSteps();try{`);
-    edits.replace(
-      loop.start, loop.body.start,
-      `for(${steps}.open(`, this.#part(loop.right), `);yield ${SCOPE}.here(${steps}.next()),!${steps}.done;){`,
-      ...(isAwaitUsing(loop.left) ? [] : this.#forAwaitTarget(loop.left, value)),
-    );
-    edits.close(node.end, `}}finally{yield ${steps}.close()}}`);
-    if (isAwaitUsing(loop.left)) this.#usingBody(loop, value, edits);
-    else this.#visit(loop.body, edits, true);
-  }
-
-  #forAwaitTarget(left, value) {
-    const isDeclaration = left.type === 'VariableDeclaration';
-    if (isDeclaration && left.kind !== 'var') {
-      return [`${left.kind} `, this.#part(left.declarations[0].id), `=${value};`];
-    }
-    if (isDeclaration) this.#declare(left);
-    // A list pattern of one, because a target in braces cannot begin a statement.
-    return ['[', this.#part(isDeclaration ? left.declarations[0].id : left), `]=[${value}];`];
-  }
-
-  /** `for (await using x of y)`: each turn's resource belongs to a block of its own. */
-  #forUsing(node, edits) {
-    const value = this.#local('value');
-    edits.replace(node.left.start, node.left.end, `const ${value}`);
-    this.#visit(node.right, edits, true);
-    this.#usingBody(node, value, edits);
-  }
-
-  #usingBody(loop, value, edits) {
-    const { name } = loop.left.declarations[0].id;
-    const resources = this.#local('resources');
-    edits.open(loop.body.start, `{${openResources(resources)}const ${name}=${resources}.use(${value},true);`);
-    edits.close(loop.body.end, `${closeResources(resources)}}`);
-    this.#visit(loop.body, edits, true);
-  }
-
-  /** A block with `await using` among its statements. */
-  #block(node, edits) {
-    const resources = this.#resources(node.body, node.end - 1, edits);
-    for (const child of node.body) {
-      if (isUsing(child)) this.#using(child, edits, { resources, isGlobal: false });
-      else this.#visit(child, edits, !opensOwnScope(child));
-      this.#blockFunction(child, edits);
-    }
-  }
-
-  /** A sloppy script makes the function of a block global once the block is entered; a generator would not. */
-  #blockFunction(node, edits) {
-    if (!this.isGenerator || node.type !== 'FunctionDeclaration' || node.async || node.generator) return;
-    this.#names.add(node.id.name);
-    edits.close(node.end, `${SCOPE}.globals.${this.#meanings.property(node.id.name)}=${node.id.name};`);
-  }
-
-  /**
-   * A generator cannot await what `using` declares, so its disposal becomes a `finally` around what follows. The
-   * resources of the top level are disposed when the cell ends; their names stay, as all names do.
-   */
-  #resources(statements, end, edits) {
-    const first = statements.find(isUsing);
-    if (!first) return null;
-    const resources = this.#local('resources');
-    edits.open(first.start, openResources(resources));
-    edits.close(end, `\n${closeResources(resources)}`);
-    return resources;
-  }
-
-  #using(node, edits, { resources, isGlobal }) {
-    if (isGlobal) this.#declare(node);
-    this.#terminate(node, edits);
-    edits.replace(node.start, node.declarations[0].start, isGlobal ? '' : 'const ');
-    for (const { id, init, end } of node.declarations) {
-      if (isGlobal) {
-        edits.close(end, this.#meanings.show([id.name], ',', ''));
-        this.#visit(id, edits);
-      }
-      edits.open(init.start, `${resources}.use(`);
-      edits.close(init.end, `,${isAwaitUsing(node)})`);
-      this.#visit(init, edits);
-    }
-  }
-
-  /** A name for generated code, other than any that this cell can mean. */
-  #local(name) {
-    let local;
-    do local = `$${name}${++this.#locals}`; while (this.source.includes(local));
-    return local;
-  }
-
-  #part(node) {
-    const edits = new Edits(this.source);
-    this.#visit(node, edits, true);
-    return { edits, start: node.start, end: node.end };
-  }
-}
-
-function positionedError(message, node) {
-  return Object.assign(new SyntaxError(message), { pos: node.start });
-}
-
-function openResources(name) {
-  return `const ${name}=${SCOPE}.resources();try{`;
-}
-
-function closeResources(name) {
-  return `}catch(error){${name}.fail(error)}finally{yield ${name}.dispose()}`;
 }

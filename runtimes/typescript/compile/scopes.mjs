@@ -50,6 +50,13 @@ export class CellScopes {
     return names;
   }
 
+  /** @returns {string[]} the names that are nothing before their declaration has run, in whatever cell */
+  late() {
+    const names = [];
+    for (const [name, { kind }] of this.declared) if (kind !== 'var' && kind !== 'function') names.push(name);
+    return names;
+  }
+
   /** @returns {Reference[]} those that may be reached before their `let`, `const` or `class` */
   early() {
     let reached = null;

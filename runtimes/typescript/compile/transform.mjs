@@ -14,6 +14,7 @@ import { CellSyntaxError, STRIPS_TYPES, toJavaScript } from '../shared/typescrip
  * @property {boolean} hasValue
  * @property {string[]} names - globals that the cell declares
  * @property {string[]} shadows - those of them that leave the runtime's global of the same name alone
+ * @property {string[]} late - those of them that are nothing before their declaration has run
  * @property {boolean} resetNames - whether they must not keep a value of an earlier cell (enums merge with theirs)
  * @property {import('../shared/positions.mjs').PositionData | null} positions - null when generated and own positions agree
  */

@@ -11,7 +11,7 @@ import { Introspection } from '../values/introspection.mjs';
 import { guardLastHandlers } from './process/last-handlers.mjs';
 import { KeptListeners } from './process/listeners.mjs';
 import { Modules } from '../modules/modules.mjs';
-import { globalNames, prepareNames } from './names.mjs';
+import { forgetUnset, globalNames, prepareNames } from './names.mjs';
 import { installOutput } from './output.mjs';
 import { installProgram, mainModule } from './process/program.mjs';
 import { installSignals } from './process/signals.mjs';
@@ -23,6 +23,8 @@ import { hasOwn, setImmediate, store } from '../shared/primordials.mjs';
 import { CLASSIC_DECORATORS } from '../shared/state.mjs';
 
 const SHORT_LENGTH = 10_000;
+/** Says that a file could be loaded faster if its package said that it is a module: no business of who writes a cell. */
+const UNTYPED_PACKAGE = 'MODULE_TYPELESS_PACKAGE_JSON';
 
 /**
  * @typedef {{status: 'ok', result: object | null, expressions: object} |
@@ -192,6 +194,7 @@ export class Kernel {
     cell.rejectAwait = null;
     cell.outcome = outcome;
     cell.restoreEnvironment();
+    forgetUnset();
     this.#stdin.end(cell);
     this.#timers.release();
     setImmediate(() => this.#postOutcome(cell));
@@ -255,7 +258,7 @@ export class Kernel {
     });
     process.removeAllListeners('warning');
     this.#listeners.add('warning', (warning) => {
-      if (warning.name === 'ExperimentalWarning') return;
+      if (warning.name === 'ExperimentalWarning' || warning.code === UNTYPED_PACKAGE) return;
       output.write('stderr', `(node) ${warning.name}: ${warning.message}\n`);
     });
   }

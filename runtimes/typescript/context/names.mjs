@@ -2,11 +2,14 @@
 
 import { SCOPE, shadowOf } from '../shared/names.mjs';
 import {
-  SafeSet, arrayPush, defineProperty, getOwnPropertyDescriptor, getOwnPropertyNames, getPrototypeOf, hasOwn, objectPrototype,
+  SafeSet, arrayPush, defineProperty, deleteProperty, getOwnPropertyDescriptor, getOwnPropertyNames, getPrototypeOf, hasOwn,
+  objectPrototype,
 } from '../shared/primordials.mjs';
 
 /** Names of the top level whose `let`, `const` or `class` has not run. */
 const hidden = new SafeSet();
+/** New global properties whose declaration has not run. */
+const unset = new SafeSet();
 /** Asked in loops, so it is kept at hand. */
 let isAnyHidden = false;
 
@@ -63,12 +66,35 @@ export function globalNames() {
 
 /**
  * Make the names of a program ready to be declared: one that was declared before keeps its value until then.
- * @param {{names: string[], shadows: string[], resetNames: boolean}} program
+ * @param {{names: string[], shadows: string[], late: string[], resetNames: boolean}} program
  */
-export function prepareNames({ names, shadows, resetNames }) {
+export function prepareNames({ names, shadows, late, resetNames }) {
   for (let i = 0; i < shadows.length; i++) prepareShadow(shadows[i], resetNames);
   reveal(names);
   for (let i = 0; i < names.length; i++) prepare(propertyOf(names[i]), resetNames);
+  for (let i = 0; i < late.length; i++) awaitValue(propertyOf(late[i]));
+}
+
+/** A name that is new is a property that can be taken away, until its declaration gives it a value. */
+function awaitValue(name) {
+  if (hasOwn(globalThis, name)) return;
+  unset.add(name);
+  defineProperty(globalThis, name, {
+    get: () => undefined,
+    set: (value) => {
+      unset.delete(name);
+      defineProperty(globalThis, name, { value, writable: true, enumerable: true, configurable: true });
+    },
+    enumerable: false,
+    configurable: true,
+  });
+}
+
+/** The cell has ended: what it declared and never gave a value is not there. */
+export function forgetUnset() {
+  if (unset.size === 0) return;
+  unset.forEach((name) => deleteProperty(globalThis, name));
+  unset.clear();
 }
 
 /** Until its declaration has run, the name is what it was without. */

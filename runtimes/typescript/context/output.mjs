@@ -7,7 +7,7 @@ import { charCodeAt, defineProperty, keys, load, stringSlice, wait } from '../sh
 import { OUTPUT_HIGH_WATER, OUTPUT_TAKEN, WRITE_COST } from '../shared/state.mjs';
 
 const PAUSE_MS = 100;
-const DRAIN_MS = 1000;
+const DRAIN_MS = 10_000;
 /** A longer text goes in pieces: while the worker is busy with one message it cannot take an interrupt. */
 const PIECE_LENGTH = 128 * 1024;
 /** What a value that is no text counts: it is copied as objects, which take far more memory than their text. */

@@ -51,7 +51,7 @@ function textBundle(value) {
 /** MIME data of what can be shown as more than text. */
 function richData(value) {
   if (typeof value !== 'object') return null;
-  if (value instanceof JsxElement) return elementData(value);
+  if (!isProxy(value) && value instanceof JsxElement) return elementData(value);
   try {
     return isProxy(value) ? plainData(value) : recognized(value);
   } catch {

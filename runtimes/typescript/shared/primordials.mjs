@@ -11,7 +11,7 @@ const { bind, call } = Function.prototype;
 /** @type {(method: Function) => (self: any, ...args: any[]) => any} */
 export const uncurryThis = bind.bind(call);
 
-export const { apply: reflectApply, ownKeys } = Reflect;
+export const { apply: reflectApply, deleteProperty, ownKeys } = Reflect;
 export const {
   create: objectCreate, defineProperty, freeze, getOwnPropertyDescriptor, getOwnPropertyNames, getPrototypeOf, is: isSame,
   keys, setPrototypeOf,

@@ -230,3 +230,101 @@ await 1; export default class { v = 1 }
 //% one of a call
 export default (async () => 6)()
 //: result 6
+//% an arrow function in parentheses, called, after an await
+const base = await Promise.resolve(10);
+(() => base * 2)()
+//: result 20
+//% an async IIFE at the end
+await null
+;(async () => { const x = await Promise.resolve(4); return x * x })()
+//: result 16
+//% a parenthesised arrow that is not called
+await 0;
+(x: number) => x + 1
+//: result [Function (anonymous)]
+//% await inside a template in parentheses
+(`${await Promise.resolve('a')}-${(await Promise.resolve('b'))}`)
+//: result 'a-b'
+//% a parenthesised conditional with awaits
+((await Promise.resolve(true)) ? (await Promise.resolve('yes')) : ('no'))
+//: result 'yes'
+//% double parentheses and a non-null mark
+const m = new Map([['k', await Promise.resolve(1)]]);
+((m.get('k')!))
+//: result 1
+//% a parenthesised assignment to a destructuring pattern
+let first: number, rest: number[];
+await 1;
+({ first, rest } = { first: 1, rest: [2, 3] });
+[first, ...rest]
+//: result [ 1, 2, 3 ]
+//% a parenthesised comment at the end
+await 1;
+(/* nothing */ 7 /* more */) // the end
+//: result 7
+//% parenthesised with a trailing comment and semicolons
+await 1;
+(({ a: [1, { b: 2 }] }));;
+// done
+//: result { a: [ 1, { b: 2 } ] }
+//% a regular expression in parentheses
+await 1;
+(/a(b)c\)/g)
+//: result /a(b)c\)/g
+//% a class expression in parentheses
+await 1;
+(class Box<T> { constructor(public v: T) {} })
+//: result [class Box]
+//% a function expression in parentheses
+await 1;
+(function named() {})
+//: result [Function: named]
+//% old-style cast
+const raw: unknown = await Promise.resolve('txt');
+(<string>raw).length
+//: result 3
+//% await of a parenthesised dynamic import with member access
+(await import('node:path')).posix.join('a', '..', 'b')
+//: result 'b'
+//% a generic arrow in parentheses
+await 1;
+(<T,>(x: T): T => x)(5)
+//: result 5
+//% void of an await
+void (await Promise.resolve(3))
+//% comma at the end without parentheses
+await 1; 1, 2, (3)
+//: result 3
+//% an optional chain with a call on an awaited value
+(await Promise.resolve({ f: () => [1, 2] }))?.f?.()?.[1]
+//: result 2
+//% an object at the start with awaits
+{ a: await Promise.resolve(1), b: (await Promise.resolve(2)) }
+//: result { a: 1, b: 2 }
+//% a block that is no object
+{ const inner = await Promise.resolve(3); console.log(inner) }
+//: stdout 3
+//% a label and a loop with await
+outer: for (const i of [1, 2, 3]) { for (const j of [1, 2]) { if (await Promise.resolve(i * j === 4)) break outer; console.log(i, j) } }
+//: stdout 1 1
+//: stdout 1 2
+//: stdout 2 1
+//% for await over an async generator, then its sum
+async function* gen(n: number) { for (let i = 0; i < n; i++) { await null; yield i } }
+let sum = 0
+for await (const v of gen(5)) sum += v
+sum
+//: result 10
+//% export default of an await in parentheses
+export default (await Promise.resolve([1]))
+//: result [ 1 ]
+//% Promise.all destructured, then parentheses
+const [p, q] = await Promise.all([Promise.resolve(1), Promise.resolve(2)])
+;[p, q].map((x) => (x * 2))
+//: result [ 2, 4 ]
+//% an if as last statement gives no value
+if (await Promise.resolve(true)) { 5 }
+//% a try as last statement prints
+try { await Promise.reject(new Error('no')) } catch (e) { console.log((e as Error).message) } finally { console.log('finally') }
+//: stdout no
+//: stdout finally

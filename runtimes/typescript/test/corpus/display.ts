@@ -293,3 +293,58 @@ display.table([new Half8(4), new Half8(6)], { columns: ['whole', 'half'] })
 //: | └─────────┴───────┴──────┘
 //: data application/json [{"whole": 4, "half": 2}, {"whole": 6, "half": 3}]
 //: differs bun console.table centres what it draws
+//% a null-prototype object
+Object.assign(Object.create(null), { toJSON: 1, then: 2 })
+//: result [Object: null prototype] { toJSON: 1, then: 2 }
+//% a proxy whose every trap throws
+new Proxy({}, { get() { throw new Error('get') }, ownKeys() { throw new Error('keys') }, getPrototypeOf() { throw new Error('proto') }, has() { throw new Error('has') } })
+//: result {}
+//% a proxy of a function whose apply throws
+new Proxy(function f() {}, { get() { throw 1 }, apply() { throw 2 } })
+//: result [Function: f]
+//% a revoked proxy
+const rp = Proxy.revocable({}, {}); rp.revoke(); rp.proxy
+//: result <Revoked Proxy>
+//: differs deno its util.inspect refuses a revoked proxy
+//% getters that throw are not called
+({ get a() { throw new Error('x') }, set b(v: any) {}, c: 1 })
+//: result { a: [Getter], b: [Setter], c: 1 }
+//% toJSON that throws or returns itself
+const tj: any = { a: 1, toJSON() { throw new Error('json') } }; tj
+//: result { a: 1, toJSON: [Function: toJSON] }
+//% toJSON that is endless
+const te: any = { toJSON() { return [te] } }; te
+//: result { toJSON: [Function: toJSON] }
+//% a circular structure
+const ci: any = { name: 'c', list: [] }; ci.self = ci; ci.list.push(ci); ci
+//: result <ref *1> { name: 'c', list: [ [Circular *1] ], self: [Circular *1] }
+//% a sparse array
+const sp: number[] = []; sp[5] = 1; sp.length = 1e9; sp
+//: result [ <5 empty items>, 1, <999999994 empty items> ]
+//% an array with extra properties and symbol keys
+Object.assign([1, 2], { x: 3, [Symbol('s')]: 4 })
+//: result [ 1, 2, x: 3, Symbol(s): 4 ]
+//% symbols and boxed things
+[Symbol('a'), Symbol.iterator, Symbol.for('b'), Object(1), Object('s'), Object(2n), Object(Symbol('c'))]
+//: result [
+//: |   Symbol(a),
+//: |   Symbol(Symbol.iterator),
+//: |   Symbol(b),
+//: |   [Number: 1],
+//: |   [String: 's'],
+//: |   [BigInt: 2n],
+//: |   [Symbol: Symbol(c)]
+//: | ]
+//% a class, a static member, an anonymous one
+[class A { static x = 1 }, class extends Array {}, function () {}, async () => {}, function* gg() {}, async function* ag() {}]
+//: result [
+//: |   [class A] { x: 1 },
+//: |   [class (anonymous) extends Array],
+//: |   [Function (anonymous)],
+//: |   [AsyncFunction (anonymous)],
+//: |   [GeneratorFunction: gg],
+//: |   [AsyncGeneratorFunction: ag]
+//: | ]
+//% getter on an array index and a frozen one
+Object.freeze([1, , 3])
+//: result [ 1, <1 empty item>, 3 ]

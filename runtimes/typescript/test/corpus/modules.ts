@@ -489,3 +489,13 @@ new Parts3().separator
 import Imported3 from './parts3.cts'
 new Imported3().separator
 //: result '/'
+//% a package that does not say what its files are
+{ "dependencies": {} }
+//: file package.json
+//% a module in it
+export const untyped9: number = 1
+//: file untyped9.ts
+//% is loaded without a word
+import { untyped9 } from './untyped9'
+untyped9
+//: result 1

@@ -104,3 +104,39 @@ await new Promise((resolve) => setTimeout(resolve, 5000))
 //% the kernel is still there
 typeof defaults9
 //: result 'object'
+//% parseArgs with given args
+parseArgs({ args: ['-v', 'file'], allowPositionals: true, options: { verbose: { type: 'boolean', short: 'v' } } }).positionals
+//: result [ 'file' ]
+//% the main idiom of CommonJS
+async function main() { console.log('in main', process.argv.length) }
+if (require.main === module) main().catch((e) => { console.error(e); process.exit(1) })
+//: stdout in main 2
+//% the main idiom that fails
+async function main2() { throw new Error('bad config') }
+if (require.main === module) await main2().catch((e: Error) => { console.error(e.message); process.exit(1) })
+//: stderr bad config
+//: error ProcessExit: process.exit(1)
+//% the main idiom that fails, not awaited
+main2().catch((e: Error) => { console.error('caught', e.message); process.exit(2) })
+//: stderr caught bad config
+//: error ProcessExit: process.exit(2)
+//% exitCode does not end the cell
+process.exitCode = 3
+'on'
+//: result 'on'
+//% exit without a code uses exitCode
+process.exit()
+//: error ProcessExit: process.exit(3)
+//% exit in a timer that is awaited for
+setTimeout(() => process.exit(5), 5)
+await new Promise(() => {})
+//: error ProcessExit: process.exit(5)
+//% exit after output
+console.log('x'.repeat(10)); process.stdout.write('no newline'); process.exit(1)
+//: stdout xxxxxxxxxx
+//: stdout no newline
+//: error ProcessExit: process.exit(1)
+//% an exit handler, removed again
+const onExit = () => console.log('never')
+process.on('exit', onExit); process.off('exit', onExit); process.exit(0)
+//: error ProcessExit: process.exit(0)

@@ -343,3 +343,118 @@ const script7 = await new vm.Script("import('node:os')").runInThisContext()
 const compiled7 = await vm.compileFunction("return import('node:os')")();
 [ran7, script7, compiled7].map(({ cpus }) => typeof cpus)
 //: result [ 'function', 'function', 'function' ]
+//% a closure called too early
+const callLater = () => price * 2
+let early = 0
+try { early = callLater() } catch (e: any) { console.log(e.message) }
+const price = 4
+callLater()
+//: stdout Cannot access 'price' before initialization
+//: result 8
+//% in a loop body
+for (let i = 0; i < 1; i++) { try { inner; } catch (e: any) { console.log(e.name) } let inner = i }
+//: stdout ReferenceError
+//% a method reads a later class at call time is fine
+class A1 { make() { return new B1() } }
+class B1 { x = 1 }
+new A1().make().x
+//: result 1
+//% default parameters
+function dp(a = bdp) { return a }
+try { dp() } catch (e: any) { console.log(e.message) }
+const bdp = 9
+dp()
+//: stdout Cannot access 'bdp' before initialization
+//: result 9
+//% shorthand and template
+try { console.log(`${tpl}`) } catch (e: any) { console.log('1', e.message) }
+try { console.log({ tpl }) } catch (e: any) { console.log('2', e.message) }
+const tpl = 'ok'
+//: stdout 1 Cannot access 'tpl' before initialization
+//: stdout 2 Cannot access 'tpl' before initialization
+//% a name whose cell failed before it got its value
+throw new Error('stop'); const never1 = 1
+//: error Error: stop
+//: at 1:7
+//% reading it later
+never1
+//: error ReferenceError: never1 is not defined
+//: at 1:1
+//% typeof it later
+typeof never1
+//: result 'undefined'
+//% a function of that cell reads it
+throw new Error('stop'); const never2 = 1; function readNever2() { return never2 }
+//: error Error: stop
+//: at 1:7
+//% calling it
+readNever2()
+//: error ReferenceError: never2 is not defined
+//: at readNever2 1:68
+//: at 1:1
+//% it can be given a value later
+const never2 = 'now'
+readNever2()
+//: result 'now'
+//% a using before its line
+try { res } catch (e: any) { console.log(e.message) }
+using res = { [Symbol.dispose]() { console.log('disposed') } }
+//: stdout Cannot access 'res' before initialization
+//: stdout disposed
+//% an initializer that fails
+let gone = (() => { throw new Error('init') })()
+//: error Error: init
+//: at 1:27
+//: at 1:47
+//% whose name is not there then
+gone
+//: error ReferenceError: gone is not defined
+//: at 1:1
+//% hoisted imports below code and functions
+console.log(joinAll('a', 'b'))
+function joinAll(...p: string[]) { return join(...p) }
+import { join } from 'node:path'
+//: stdout a/b
+//% import in the middle with a namespace and a default
+const made = osx.EOL + URLx.name
+import * as osx from 'node:os'
+import { URL as URLx } from 'node:url'
+made
+//: result '\nURL'
+//% generator closures in loops keep their own
+const fns: (() => number)[] = []
+for (let i = 0; i < 3; i++) fns.push(() => i)
+for (var vv = 0; vv < 3; vv++) fns.push(() => vv)
+fns.map((f) => f())
+//: result [ 0, 1, 2, 3, 3, 3 ]
+//% a recursive arrow and mutual recursion
+const even = (n: number): boolean => n === 0 || odd(n - 1)
+const odd = (n: number): boolean => n !== 0 && even(n - 1)
+even(10)
+//: result true
+//% a class expression that reads itself in a static field
+const Self = class Inner { static me = Inner.name; static other = (() => { try { return Self.name } catch (e: any) { return e.message } })() }
+;[Self.me, Self.other]
+//: result [ 'Inner', "Cannot access 'Self' before initialization" ]
+//% redeclared as everything
+let shape = 1
+//% as a function
+function shape() { return 'f' }
+shape()
+//: result 'f'
+//% as a class
+class shape { v = 1 }
+new shape().v
+//: result 1
+//% as an enum
+enum shape { X = 3 }
+shape.X
+//: result 3
+//% as an import
+import { sep as shape } from 'node:path'
+shape
+//: result '/'
+//% as an interface only keeps the value
+interface shape { a: 1 }
+shape
+//: result '/'

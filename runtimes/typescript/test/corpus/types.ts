@@ -182,3 +182,89 @@ const decorate5 = (value: any) => value
 @decorate5 function plain5() {}
 //: error SyntaxError: Decorators are not valid here.
 //: at 2:1
+//% types used in satisfies and as
+import { ParsedPath, parse as parsePath } from 'node:path'
+const pp = parsePath('/a/b.txt') satisfies ParsedPath as ParsedPath
+pp.name
+//: result 'b'
+//% a type in a class's implements
+import { Transform, TransformCallback } from 'node:stream'
+class Upper extends Transform { _transform(c: any, _e: string, cb: TransformCallback) { cb(null, String(c).toUpperCase()) } }
+const up = new Upper(); up.end('abc'); (await up.toArray()).join('')
+//: result 'ABC'
+//% an imported type as a decorator argument's type and typeof
+import { Buffer as Buf } from 'node:buffer'
+type B = typeof Buf
+const bb: B = Buf
+bb.from('x').length
+//: result 1
+//% import equals of a type
+import type { IncomingMessage } from 'http'
+const hs: Partial<IncomingMessage> = { statusCode: 200 }
+hs.statusCode
+//: result 200
+//% a name that is a type and a value
+import { URL as NodeURL } from 'node:url'
+function host(u: NodeURL): string { return u.host }
+host(new NodeURL('http://h:1/'))
+//: result 'h:1'
+//% declare global and module in a cell
+declare global { interface Array<T> { lastOne(): T } }
+Array.prototype.lastOne = function () { return this[this.length - 1] }
+;[1, 2, 3].lastOne()
+//: result 3
+//% clean up
+delete (Array.prototype as any).lastOne
+//: result true
+//% declarations only give nothing
+declare const fromElsewhere: number
+declare function ambient(x: string): void
+interface Point { x: number; y: number }
+type Pair<A, B = A> = readonly [A, B]
+//% function and namespace merged
+function counter() { return ++counter.n }
+namespace counter { export let n = 10 }
+counter() + counter.n
+//: result 22
+//% class and namespace merged
+class Album { label!: Album.Label }
+namespace Album { export class Label { constructor(public name = 'L') {} } }
+new Album.Label().name
+//: result 'L'
+//% enum parts merged, computed and reverse
+enum E1 { A, B = 'x'.length + 5 }
+enum E1 { C = 40 }
+[E1.A, E1.B, E1[6], E1.C, E1[40]]
+//: result [ 0, 6, 'B', 40, 'C' ]
+//% const enum with references and bits
+const enum Flag { None = 0, Read = 1 << 0, Write = 1 << 1, All = Read | Write }
+Flag.All
+//: result 3
+//% abstract class, parameter properties, override, accessors
+abstract class Animal { constructor(protected readonly name: string, public age = 1) {} abstract sound(): string; get info() { return `${this.name} ${this.sound()} ${this.age}` } }
+class Dog extends Animal { override sound() { return 'woof' } static #count = 0; static make(n: string) { Dog.#count++; return new Dog(n) } static get count() { return Dog.#count } }
+[Dog.make('Rex').info, Dog.count]
+//: result [ 'Rex woof 1', 1 ]
+//% this parameter, assertion functions, template literal types
+function assertNum(x: unknown): asserts x is number { if (typeof x !== 'number') throw new TypeError('nan') }
+function me(this: { v: number }) { return this.v }
+type Route = `/${string}/:${'id' | 'name'}`
+const route: Route = '/a/:id'
+let val: unknown = 3; assertNum(val); me.call({ v: val }) + route
+//: result '3/a/:id'
+//% generic constraint, infer, mapped
+type Un<T> = T extends Promise<infer U> ? U : never
+type Opt<T> = { [K in keyof T]?: T[K] }
+function keysOf<T extends object, const K extends readonly (keyof T)[]>(o: T, ks: K): K { return ks }
+keysOf({ a: 1, b: 2 }, ['a'])
+//: result [ 'a' ]
+//% an index signature, optional methods, a definite let
+let late!: { [k: string]: number; }
+late = { z: 1 }
+late?.['z']!
+//: result 1
+//% a unique symbol and a tuple with labels
+const tag: unique symbol = Symbol('tag')
+type T3 = [x: number, y?: string, ...rest: boolean[]]
+const t3: T3 = [1, 'a', true]; ({ [tag]: t3 })
+//: result { Symbol(tag): [ 1, 'a', true ] }
