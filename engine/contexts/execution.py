@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from msgspec import UNSET, UnsetType
 
 from engine.contexts.answers import Answers
-from engine.contexts.inheritance import Loss
+from engine.contexts.inheritance import Loss, notice_of
 from engine.contexts.variables import changes_of
 from engine.errors import InputNotExpected
 from engine.following import follow
@@ -174,11 +174,7 @@ class Execution:
     @property
     def notice(self) -> str:
         """A line for stderr, in formats without `context_state`: that the state is lost. Empty if nothing is."""
-        if self.context_state == "lost":
-            return "[polyrepl: the state of this context is lost; the next code runs on a fresh kernel]\n"
-        if self.loss is not None:
-            return f"[polyrepl: the earlier state is lost: {self.loss}; this code ran on a fresh kernel]\n"
-        return ""
+        return notice_of(self.context_state, self.loss)
 
     @property
     def error(self) -> ErrorInfo | None:
@@ -306,10 +302,6 @@ class Execution:
         """Every event numbered above `after`, until the end; None after each `ping` seconds of silence."""
         return follow(self.journal, after, ping=ping)
 
-    @property
-    def _duration_ms(self) -> float | None:
-        return None if self.duration is None else round(self.duration * 1000, 3)
-
     def result(self, logs: Logs | None = None) -> Result:
         """The execution as it stands now. `logs`: in place of its own, which may be long."""
         normalizer = self._normalizer
@@ -328,7 +320,7 @@ class Execution:
         return {
             "status": self.status,
             "execution_count": _told(self.execution_count),
-            "duration_ms": _told(self._duration_ms),
+            "duration_ms": _told(_milliseconds(self.duration)),
             "context_state": self.context_state or UNSET,
             "truncated": self._normalizer.truncated(),
             "variables": self._changes,
@@ -338,6 +330,10 @@ class Execution:
             "unchecked": _told(self.checked.reason),
             "warnings": self.warnings or UNSET,
         }
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
 
 
 def _told(value: Value | None) -> Value | UnsetType:

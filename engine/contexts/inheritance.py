@@ -44,3 +44,12 @@ class Inheritance:
 CREATED = Inheritance("created")
 PRESERVED = Inheritance("preserved")
 RESTARTED = Inheritance("restarted")
+
+
+def notice_of(state: ContextState | None, loss: Loss | None) -> str:
+    """The line for stderr that says that a state is lost. Empty if none is."""
+    if state == "lost":
+        return "[polyrepl: the state of this context is lost; the next code runs on a fresh kernel]\n"
+    if loss is not None:
+        return f"[polyrepl: the earlier state is lost: {loss}; this code ran on a fresh kernel]\n"
+    return ""

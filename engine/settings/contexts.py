@@ -65,8 +65,9 @@ class Contexts(BaseModel):
     max_timeout: Seconds = Field(3600.0, description="Maximum timeout of an execution, in seconds.")
     interrupt_grace: Seconds = Field(
         1.0,
-        description="Seconds between the interrupt of a cell and the kill of its kernel. A kernel that is interrupted by signals gets twice as "
-        "long, and three more signals in that time. Time in which the kernel waits for a processor does not count, up to five times as long.",
+        description="Seconds between the interrupt of a cell and the kill of its kernel. A kernel that is interrupted by signals gets "
+        "twice as long, and three more signals in that time. Time in which the kernel waits for a processor does not count, up to five "
+        "times as long.",
     )
     kernel_start_timeout: Seconds = Field(60.0, description="Timeout of the start of a kernel, in seconds.")
     check_timeout: Seconds = Field(
