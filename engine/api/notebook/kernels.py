@@ -222,7 +222,11 @@ class NotebookKernels:
         assert self._language is not None
         worker.kernel = None
         if worker.context is None:
-            worker.context = await self._make(self._language, f"notebook-{worker.number}-{uuid.uuid4().hex[:8]}")
+            context_id = f"notebook-{worker.number}-{uuid.uuid4().hex[:8]}"
+            try:
+                worker.context = await _make(self._engine, self._language, context_id)
+            except UnknownLanguage as error:
+                raise BadNotebook(self.notebook.name, error.errors[0].error) from None
         else:
             await worker.context.restart()
         kernel = worker.context.kernel
@@ -233,21 +237,6 @@ class NotebookKernels:
             raise KernelDied("it ended while it was set up")
         worker.kernel = kernel
         kernel.exited.add_done_callback(lambda _: self._note_exit(worker))
-
-    async def _make(self, language: Language, context_id: str) -> Context:
-        contexts = self._engine.contexts
-        try:
-            await self._engine.capabilities.check_usable(language)
-        except UnknownLanguage as error:
-            raise BadNotebook(self.notebook.name, error.errors[0].error) from None
-        context, _ = contexts.get_or_create(context_id, language)
-        context.is_kept = True  # before anything is awaited: it may be culled as soon as its kernel is there
-        try:
-            await context.ready()
-        except BaseException:
-            contexts.undo(context, "could not be started")
-            raise
-        return context
 
     async def _run_setup(self, context: Context, cell: Cell) -> None:
         execution = await self._engine.execute(
@@ -340,6 +329,19 @@ def _find_language(engine: Engine, notebook: Notebook) -> Language:
         problem = f"its kernelspec {chosen!r} is none of {names}; others are offered by the setting kernelspecs"
         raise BadNotebook(notebook.name, problem)
     return found
+
+
+async def _make(engine: Engine, language: Language, context_id: str) -> Context:
+    """A context that is neither culled nor evicted, with its kernel."""
+    await engine.capabilities.check_usable(language)
+    context, _ = engine.contexts.get_or_create(context_id, language)
+    context.is_kept = True  # before anything is awaited: it may be culled as soon as its kernel is there
+    try:
+        await context.ready()
+    except BaseException:
+        engine.contexts.undo(context, "could not be started")
+        raise
+    return context
 
 
 def _first(errors: BaseExceptionGroup[PolyreplError]) -> PolyreplError:
