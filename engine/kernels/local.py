@@ -259,14 +259,18 @@ class Local(Backend):
     ) -> Kernel:
         kernel = self._kernel(spec, provisioner, enclosure.directory, workspace)
         isolation = self.isolator.of(workspace)
-        if isolation.tier is not Tier.NONE:
-            workspace.make_home()
-        limits = self.limiter.limits_of(workspace)
-        env = _environment(self._settings, self._server_env, kernel.name, spec, workspace, isolation, limits)
-        tcp = language.kernel_name in self._settings.tcp_kernelspecs
-        if tcp and isolation.tier is Tier.LANDLOCK and isolation.network == "none":
-            reason = "it can only use TCP, which the isolation landlock refuses with the network none"
-            raise KernelStartFailed(spec.display_name, reason)
+        try:
+            if isolation.tier is not Tier.NONE:
+                workspace.make_home()
+            tcp = language.kernel_name in self._settings.tcp_kernelspecs
+            if tcp and isolation.tier is Tier.LANDLOCK and isolation.network == "none":
+                reason = "it can only use TCP, which the isolation landlock refuses with the network none"
+                raise KernelStartFailed(spec.display_name, reason)
+            limits = self.limiter.limits_of(workspace)
+            env = _environment(self._settings, self._server_env, kernel.name, spec, workspace, isolation, limits)
+        except BaseException:
+            await asyncio.shield(kernel.kill())  # its directory goes with it
+            raise
         await kernel.start(
             self._kernelspecs.command(spec, memory=self.limiter.heap_of(workspace)),
             channels=self._make_channels,

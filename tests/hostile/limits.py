@@ -195,6 +195,24 @@ def large_file(stage: Stage, language: str) -> object:
     return limited(stage, language, "file_size", cells[language])
 
 
+RESERVES = """
+import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+reserve = lambda file: libc.fallocate(file.fileno(), 0, ctypes.c_int64(0), ctypes.c_int64(200 << 20))
+with open("reserved", "wb") as file: print("reserved" if reserve(file) == 0 else errno.errorcode[ctypes.get_errno()])
+"""
+
+
+@scene(26, "Refused: files grow by writing only.", since="landlock", depends=True, languages="python")
+def reserved_space(stage: Stage, language: str) -> object:
+    """Reserves 200 MB by one call, in less time than anybody needs to see it. The limit is 64 MB."""
+    asked = {"limits": {"disk": LIMITS["disk"]}} if offers("context_limits") else {}
+    with stage.other(language, **asked) as repl:
+        answer = repl.run(RESERVES, timeout_ms=60_000)
+        kept = repl.run("import os\nos.stat('reserved').st_blocks * 512", timeout_ms=60_000)
+        return [] if (answer.stdout, kept.text) == (["ENOTSUP"], "0") else [str(answer)[:300], str(kept)[:300]]
+
+
 @scene(26, "A named limit.", since="none")
 def open_files(stage: Stage, language: str) -> object:
     """Opens /dev/null 400 times. The limit is 128."""

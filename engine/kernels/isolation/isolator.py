@@ -213,8 +213,11 @@ class Isolator:
         if found.tier is Tier.NONE:
             return Enclosure(run_dir.new_kernel_dir(), base)
         directory = run_dir.new_kernel_dir_of(slot)
-        confinement = await self._bare(found, spec, slot, [directory, *extra], base)
-        return Enclosure(directory, confinement)
+        try:
+            return Enclosure(directory, await self._bare(found, spec, slot, [directory, *extra], base))
+        except BaseException:
+            await asyncio.shield(run_dir.remove(directory))
+            raise
 
     async def enclose_tool(
         self, workspace: Workspace, staging: Path, base: Confinement, read: Sequence[str]

@@ -149,7 +149,9 @@ def test_what_programs_probe_for_is_absent(found: Any):
 
 
 def test_space_is_taken_by_writing_only(found: Any):
-    assert {name: found[name] for name in _RESERVATIONS} == dict.fromkeys(_RESERVATIONS, errno.errorcode[errno.EOPNOTSUPP])
+    assert {name: found[name] for name in _RESERVATIONS} == dict.fromkeys(
+        _RESERVATIONS, errno.errorcode[errno.EOPNOTSUPP]
+    )
 
 
 def test_sockets_are_of_the_usual_families(found: Any):

@@ -274,7 +274,14 @@ async def test_a_fork_whose_caller_is_cancelled_as_the_answer_comes_is_ended(not
     await zygote.aclose()
 
 
-@pytest.mark.parametrize("refused", ["new_kernel_dir", "prepare"])
+@pytest.mark.parametrize(
+    "refused",
+    [
+        "engine.workspaces.run_directory.RunDir.new_kernel_dir",
+        "engine.workspaces.workspace.Workspace.prepare",
+        "engine.kernels.local._environment",
+    ],
+)
 async def test_a_disk_without_room_for_a_kernels_directories_is_said_so(
     tmp_path: Path, refused: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,12 +292,7 @@ async def test_a_disk_without_room_for_a_kernels_directories_is_said_so(
     python = Languages(local=local).find("python")
     assert python is not None
     workspace = run_dir.new_workspace("c")
-    owner = (
-        "engine.workspaces.run_directory.RunDir"
-        if refused == "new_kernel_dir"
-        else "engine.workspaces.workspace.Workspace"
-    )
-    monkeypatch.setattr(f"{owner}.{refused}", _refuse)
+    monkeypatch.setattr(refused, _refuse)
     with pytest.raises(StorageFull, match="No space left"):
         await local.start(python, workspace)
     assert list(run_dir.kernels.iterdir()) == []
