@@ -262,10 +262,7 @@ class Local(Backend):
         try:
             if isolation.tier is not Tier.NONE:
                 workspace.make_home()
-            tcp = language.kernel_name in self._settings.tcp_kernelspecs
-            if tcp and isolation.tier is Tier.LANDLOCK and isolation.network == "none":
-                reason = "it can only use TCP, which the isolation landlock refuses with the network none"
-                raise KernelStartFailed(spec.display_name, reason)
+            tcp = _needs_tcp(self._settings, spec, language, isolation)
             limits = self.limiter.limits_of(workspace)
             env = _environment(self._settings, self._server_env, kernel.name, spec, workspace, isolation, limits)
         except BaseException:
@@ -303,6 +300,15 @@ class Local(Backend):
             await self._ancestors.aclose()
         self._channels.close()
         await asyncio.to_thread(self.limiter.close)
+
+
+def _needs_tcp(settings: Settings, spec: KernelSpec, language: Language, isolation: Isolation) -> bool:
+    """Whether a kernel cannot use unix sockets. Raises KernelStartFailed if its isolation refuses TCP."""
+    needs = language.kernel_name in settings.tcp_kernelspecs
+    if needs and isolation.tier is Tier.LANDLOCK and isolation.network == "none":
+        reason = "it can only use TCP, which the isolation landlock refuses with the network none"
+        raise KernelStartFailed(spec.display_name, reason)
+    return needs
 
 
 def _environment(
