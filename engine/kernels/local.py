@@ -119,9 +119,8 @@ class Local(Backend):
     ) -> tuple[Kernel, str]:
         await workspace.ready()
         if self._make_provisioner is not None:
-            return await self._run(
-                self._make_provisioner(spec), spec, language, workspace, Enclosure(self.run_dir.new_kernel_dir())
-            ), "spawn"
+            enclosure = Enclosure(self.run_dir.new_kernel_dir())
+            return await self._run(self._make_provisioner(spec), spec, language, workspace, enclosure), "spawn"
         kernel = await self._fork(spec, language, workspace, patient=patient)
         if kernel is not None:
             return kernel, "zygote"
