@@ -113,6 +113,8 @@ class Execution:
         self.checked: Checked = NOT_ASKED
         self.journal = Journal(max_events=max_events, max_bytes=limits.output_bytes)
         self.request: Request | None = request
+        self.code = None if request.options.prepares else request.code  # the user's, to be exported
+        self.has_late_output = False  # which no event has told
         self._answers = Answers(request.options)
         self._wants_changes = request.options.variables
         self._changes: VariableChanges | UnsetType = UNSET
@@ -147,8 +149,9 @@ class Execution:
 
     @property
     def size(self) -> int:
-        """Bytes held, roughly."""
-        return self._normalizer.size + self.journal.size
+        """Bytes held, roughly. While it waits or runs, its queue weighs the code."""
+        code = getsizeof(self.code) if self.is_finished else 0
+        return self._normalizer.size + self.journal.size + code
 
     @property
     def was_truncated(self) -> bool:
@@ -247,6 +250,7 @@ class Execution:
             self._normalizer.write("stderr", traceback_text(message.content) + "\n")
         elif message.msg_type not in ("execute_reply", "input_request"):
             self._normalizer.feed(message)
+        self.has_late_output = True
         self._normalizer.finish()
         self._tell_growth()
 
@@ -281,7 +285,7 @@ class Execution:
 
     def discard(self) -> None:
         """Let go of all output: nobody can ask for it, and whoever still follows it gets a `Gap`."""
-        self.revision += 1
+        self.revision, self.code = self.revision + 1, None
         self.journal.discard()
         self._normalizer = Normalizer(self.limits)
 
@@ -299,10 +303,6 @@ class Execution:
     def follow(self, after: int = 0, *, ping: float | None = None) -> AsyncIterator[tuple[int, Event] | None]:
         """Every event numbered above `after`, until the end; None after each `ping` seconds of silence."""
         return follow(self.journal, after, ping=ping)
-
-    @property
-    def _duration_ms(self) -> float | None:
-        return None if self.duration is None else round(self.duration * 1000, 3)
 
     def result(self, logs: Logs | None = None) -> Result:
         """The execution as it stands now. `logs`: in place of its own, which may be long."""
@@ -322,7 +322,7 @@ class Execution:
         return {
             "status": self.status,
             "execution_count": _told(self.execution_count),
-            "duration_ms": _told(self._duration_ms),
+            "duration_ms": _told(_milliseconds(self.duration)),
             "context_state": self.context_state or UNSET,
             "truncated": self._normalizer.truncated(),
             "variables": self._changes,
@@ -332,6 +332,10 @@ class Execution:
             "unchecked": _told(self.checked.reason),
             "warnings": self.warnings or UNSET,
         }
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
 
 
 def _told(value: Value | None) -> Value | UnsetType:
