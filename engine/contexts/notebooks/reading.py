@@ -53,21 +53,21 @@ class Document:
         self.content = content
 
     @property
-    def language(self) -> str:
-        """That of cells that name none: by the kernelspec, then by the language; python where neither is told."""
+    def languages(self) -> list[str]:
+        """What the notebook says of the language of its cells, the most exact first: kernelspec, its language, language_info."""
         metadata = _metadata(self.content)
         kernelspec, info = metadata.get("kernelspec"), metadata.get("language_info")
-        for described, field in ((kernelspec, "name"), (kernelspec, "language"), (info, "name")):
-            if isinstance(described, dict) and isinstance(name := described.get(field), str) and name:
-                return _language(name)
-        return "python"
+        return [
+            _language(name)
+            for described, field in ((kernelspec, "name"), (kernelspec, "language"), (info, "name"))
+            if isinstance(described, dict) and isinstance(name := described.get(field), str) and name
+        ]
 
-    def code_cells(self, language: str | None = None) -> Iterator[CodeCell]:
-        """The code cells in order. `language`: in place of the notebook's; cells that name another keep theirs."""
-        default = language or self.language
+    def code_cells(self, language: str = "python") -> Iterator[CodeCell]:
+        """The code cells in order. `language`: of those that name none."""
         for number, cell in enumerate(self.content["cells"], 1):
             if cell["cell_type"] == "code":
-                yield CodeCell(cell, number, _source(cell), _named(cell) or default)
+                yield CodeCell(cell, number, _source(cell), _named(cell) or language)
 
     def clear(self) -> None:
         """Take away the outputs of earlier runs, so that what is not run does not look as if it was."""
