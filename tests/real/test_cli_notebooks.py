@@ -93,8 +93,8 @@ def test_options_of_notebooks_are_refused_for_code(tmp_path: Path, arguments: tu
     assert run(tmp_path, *arguments).returncode == 2
 
 
-def test_an_export_is_what_other_programs_read_and_runs_again(open_server: Server, tmp_path: Path) -> None:
-    with httpx.Client(base_url=open_server.url, timeout=DEADLINE) as client:
+def test_an_export_is_what_other_programs_read_and_runs_again(tmp_path: Path) -> None:
+    with Server() as server, httpx.Client(base_url=server.url, timeout=DEADLINE) as client:
         for language, code in (
             (
                 "python",
