@@ -116,7 +116,10 @@ def serve(config: Path | None, **flags: Any) -> None:
 @main.command()
 @click.option("-l", "--language", help="Language, or an alias of it. Default: what the file's name says, or python.")
 @click.option("-t", "--timeout", type=float, default=30.0, show_default=True, help="Seconds the code may run.")
-@click.option("-s", "--save", type=click.Path(file_okay=False, path_type=Path), help="Directory to save images to.")
+@click.option(
+    "-s", "--save", type=click.Path(path_type=Path), help="Directory to save images to, or .ipynb file for a notebook."
+)
+@click.option("--allow-errors", is_flag=True, help="Run all cells of a notebook, also after one that fails.")
 @click.option("-e", "--env", "env_vars", multiple=True, metavar="NAME=VALUE", help="Environment variable; repeatable.")
 @click.option(
     "-p", "--package", "packages", multiple=True, metavar="NAME", help="Package of pip or npm to install; repeatable."
@@ -128,6 +131,7 @@ def run(
     language: str | None,
     timeout: float,
     save: Path | None,
+    allow_errors: bool,
     env_vars: tuple[str, ...],
     packages: tuple[str, ...],
     check: bool,
@@ -135,6 +139,8 @@ def run(
     code: str | None,
 ) -> None:
     """Run CODE, or the file of that name, once and show its output. Without CODE, or for -, run standard input.
+
+    The cells of a notebook run one after the other, each in its language, up to the first that fails.
 
     Exit status: 0 ok, 1 the code failed, 2 it could not be run, 124 it took too long; or that with which the code exits."""
     from engine.cli.run import run_once
@@ -151,6 +157,25 @@ def run(
     except SourceMissing as error:
         click.echo(str(error), err=True)
         sys.exit(2)
+    saves_notebook = source.is_notebook and save is not None and save.suffix == ".ipynb"
+    if save is not None and save.is_dir() == saves_notebook and save.exists():
+        raise click.BadParameter(f"{save} is {'a directory' if saves_notebook else 'a file'}", param_hint="--save")
+    if source.is_notebook:
+        from engine.cli.replay import run_notebook
+
+        status = run_notebook(
+            settings,
+            source.code,
+            code or "",
+            language=language,
+            options=options,
+            packages=packages,
+            save=save,
+            allows_errors=allow_errors,
+        )
+        sys.exit(status)
+    if allow_errors:
+        raise click.UsageError("--allow-errors is for notebooks")
     language = language or source.language or "python"
     sys.exit(run_once(settings, source, language=language, options=options, packages=packages, save=save))
 

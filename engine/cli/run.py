@@ -37,8 +37,8 @@ from engine.options import DEFAULTS, ExecuteOptions
 from engine.packages import Remedies
 from engine.settings import Settings
 
-_EXIT = {"ok": 0, "timeout": 124}
-_REMEDIES = Remedies(
+EXIT = {"ok": 0, "timeout": 124}
+REMEDIES = Remedies(
     install="polyrepl run --package '{package}' ...",
     answer="Standard input holds the code. Give the code as a file or an argument, and the lines on standard input.",
 )
@@ -82,7 +82,7 @@ async def _run(
 ) -> int:
     async with Engine(settings) as engine:
         context_id = f"run-{uuid.uuid4()}"
-        if packages and not await _install(engine, context_id, language, packages, view):
+        if packages and not await install(engine, context_id, language, packages, view):
             return 2
         if engine.check_language(language).name == "python" and _SCRIPT_NAMES.search(source.code):
             prepared = _AS_SCRIPT + (f"__file__ = {source.file!r}" if source.file else "")
@@ -93,22 +93,22 @@ async def _run(
             language=language,
             context_id=context_id,
             options=options,
-            remedies=_REMEDIES,
+            remedies=REMEDIES,
             interactive=not source.is_stdin,
         )
         async for entry in execution.follow():
             assert entry is not None
             match entry[1]:
                 case InputRequest() as request:
-                    execution.provide_input(await asyncio.to_thread(_answer, request))
+                    execution.provide_input(await asyncio.to_thread(answer_of, request))
                 case Failed(name="SystemExit", value=value):
                     return view.leave(value)
                 case event:
                     view.show(event)
-        return _EXIT.get(execution.status, 1)
+        return EXIT.get(execution.status, 1)
 
 
-async def _install(engine: Engine, context_id: str, language: str, packages: Sequence[str], view: View) -> bool:
+async def install(engine: Engine, context_id: str, language: str, packages: Sequence[str], view: View) -> bool:
     """Install packages into a context, which is made; returns whether they are there. What is wrong is shown."""
     await engine.create_context(language=language, context_id=context_id)
     result = await engine.installations.start(context_id, packages).wait()
@@ -117,7 +117,7 @@ async def _install(engine: Engine, context_id: str, language: str, packages: Seq
     return result.status == "ok"
 
 
-def _answer(request: InputRequest) -> str:
+def answer_of(request: InputRequest) -> str:
     """A line of standard input, without its end."""
     if request.password and sys.stdin.isatty():
         return getpass.getpass(request.prompt)

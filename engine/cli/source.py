@@ -11,7 +11,7 @@ _LANGUAGES = {
     "py": "python", "ipy": "python", "ts": "typescript", "tsx": "typescript", "mts": "typescript", "cts": "typescript",
     "js": "javascript", "jsx": "javascript", "mjs": "javascript", "cjs": "javascript",
 }  # fmt: skip
-_NAME = re.compile(rf"[\w./~@+-]+\.(?:{'|'.join(_LANGUAGES)})")
+_NAME = re.compile(rf"[\w./~@+-]+\.(?:{'|'.join(_LANGUAGES)}|ipynb)")
 
 
 class SourceMissing(Exception):
@@ -25,6 +25,11 @@ class Source(NamedTuple):
     language: str | None = None
     file: str | None = None
     is_stdin: bool = False
+
+    @property
+    def is_notebook(self) -> bool:
+        """Whether it is the text of a notebook."""
+        return self.file is not None and self.file.lower().endswith(".ipynb")
 
 
 def read_source(argument: str | None) -> Source:

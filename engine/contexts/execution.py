@@ -105,15 +105,15 @@ class Execution:
         self.status: Status = "queued"
         self.context_state: ContextState | None = None
         self.loss: Loss | None = None  # of the earlier state, which this answer is the first to tell
-        self.interrupt_requested = False
-        self.deadline_passed = False
+        self.interrupt_requested = self.deadline_passed = False
         self.revision = 0  # which result this is: it changes with each message that is taken in
         self.checkpoint: str | UnsetType = UNSET
         self.files: list[FileChange] | UnsetType = UNSET
-        self.checked: Checked = NOT_ASKED
-        self._checked_size = 0
+        self.checked, self._checked_size = NOT_ASKED, 0
         self.journal = Journal(max_events=max_events, max_bytes=limits.output_bytes)
         self.request: Request | None = request
+        self.code = None if request.options.prepares else request.code  # the user's, to be exported
+        self.has_late_output = False  # which no event has told
         self._answers = Answers(request.options)
         self._wants_changes = request.options.variables
         self._changes: VariableChanges | UnsetType = UNSET
@@ -148,8 +148,9 @@ class Execution:
 
     @property
     def size(self) -> int:
-        """Bytes held, roughly."""
-        return self._normalizer.size + self.journal.size + self._checked_size
+        """Bytes held, roughly. While it waits or runs, its queue weighs the code."""
+        code = getsizeof(self.code) if self.is_finished else 0
+        return self._normalizer.size + self.journal.size + self._checked_size + code
 
     @property
     def was_truncated(self) -> bool:
@@ -248,6 +249,7 @@ class Execution:
             self._normalizer.write("stderr", traceback_text(message.content) + "\n")
         elif message.msg_type not in ("execute_reply", "input_request"):
             self._normalizer.feed(message)
+        self.has_late_output = True
         self._normalizer.finish()
         self._tell_growth()
 
@@ -283,7 +285,7 @@ class Execution:
 
     def discard(self) -> None:
         """Let go of all output: nobody can ask for it, and whoever still follows it gets a `Gap`."""
-        self.revision += 1
+        self.revision, self.code = self.revision + 1, None
         self.journal.discard()
         self._normalizer = Normalizer(self.limits)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 
 from engine.contexts.execution import Execution
 from engine.contexts.keys import Keys
@@ -10,6 +10,7 @@ from engine.contexts.leftovers import Leftovers
 from engine.errors import ExecutionNotFound, IdempotencyConflict, ResultGone
 
 _SPARED = 1024 * 1024  # bytes that each may keep, whatever the others hold
+_MAX_TALLIES = 10_000  # contexts of which it is known how many executions are no longer kept
 
 
 class Executions:
@@ -29,13 +30,14 @@ class Executions:
         self._keys = keys
         self._running: dict[str, int] = {}
         self._running_bytes = 0
+        self._gone: Counter[tuple[str, str]] = Counter()  # by context, the one that lost something last comes last
 
     def __len__(self) -> int:
         return len(self._by_id)
 
     @property
     def size(self) -> int:
-        """Bytes of output that are held, roughly."""
+        """Bytes of code and output that are held, roughly."""
         return self._finished_bytes + self._running_bytes
 
     def get(self, execution_id: str) -> Execution:
@@ -44,6 +46,18 @@ class Executions:
             return self._by_id[execution_id]
         except KeyError:
             raise ExecutionNotFound(execution_id) from None
+
+    def of_context(self, context_id: str) -> list[Execution]:
+        """Those of a context that are kept, in the order in which they were asked for. What the engine ran for itself is not among them."""
+        return [each for each in self._by_id.values() if each.context_id == context_id and each.code is not None]
+
+    def gone_of(self, context_id: str) -> dict[str, int]:
+        """How many executions of a context are no longer kept, by language."""
+        return {language: count for (gone_from, language), count in self._gone.items() if gone_from == context_id}
+
+    def find(self, execution_id: str) -> Execution | None:
+        """That execution, where it is kept."""
+        return self._by_id.get(execution_id)
 
     def find_key(self, key: str, fingerprint: bytes) -> Execution | None:
         """The execution that a request with this Idempotency-Key made before.
@@ -93,7 +107,15 @@ class Executions:
             len(self._finished) > self._max_finished
             or (self._finished_bytes > self._retained_bytes and len(self._finished) > 1)
         ):
-            self._forget(next(iter(self._finished)))
+            self._note_gone(self._forget(next(iter(self._finished))))
+
+    def _note_gone(self, execution: Execution) -> None:
+        if execution.code is None:
+            return
+        key = execution.context_id, execution.language
+        self._gone[key] = self._gone.pop(key, 0) + 1
+        if len(self._gone) > _MAX_TALLIES:
+            del self._gone[next(iter(self._gone))]
 
     def forget_context(self, context_id: str, language: str | None = None) -> None:
         """Drop the finished executions of a context that has ended."""
@@ -101,7 +123,11 @@ class Executions:
             execution = self._by_id[execution_id]
             if execution.context_id == context_id and language in (None, execution.language):
                 self._forget(execution_id)
+        for each in self.gone_of(context_id) if language is None else (language,):
+            self._gone.pop((context_id, each), None)
 
-    def _forget(self, execution_id: str) -> None:
+    def _forget(self, execution_id: str) -> Execution:
         self._finished_bytes -= self._finished.pop(execution_id)
-        self._leftovers.add(self._by_id.pop(execution_id))
+        execution = self._by_id.pop(execution_id)
+        self._leftovers.add(execution)
+        return execution

@@ -124,6 +124,7 @@ class Observers:
         self._header = b""  # of its request
         self._closed: str | None = None  # why
         self._behind: set[str] = set()
+        self.cells = 0  # that clients have run: what they did is kept by the clients, not here
 
     def __repr__(self) -> str:
         return f"<Observers {len(self._present)} present ({len(self._behind)} behind), {len(self._away)} away>"

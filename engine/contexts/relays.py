@@ -99,6 +99,7 @@ class Relay:
             metadata = _encoder.encode({"colors": True, **_decoder.decode(metadata)})
         # The queue is ours: a kernel must never abort a request of another client.
         parts = [header, parent, metadata, _encoder.encode({**content, "stop_on_error": False}), *buffers]
+        self._observers.cells += not content.get("silent")
         self._observers.note_running(self.session, self, header)
         if isinstance(code := content.get("code"), str):
             self._relays.checks.note(kernel, code)

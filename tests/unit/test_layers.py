@@ -47,6 +47,7 @@ ENGINE_ROOMS = {  # from the bottom up, one line each: a room imports only rooms
     "kernels.checking": f"{IO} jupyter_client msgspec",
     "packages": f"{IO} msgspec",
     "contexts": f"{IO} msgspec",
+    "contexts.notebooks": "msgspec",
     "bookkeeping": IO,
     "capabilities": IO,
     "assistance": f"{IO} msgspec",
@@ -89,7 +90,7 @@ FACES = (
         "kernels.provisioners",
         "kernels.remote",
     }
-    | {"packages", "contexts", "settings", "server", "api.middleware"}
+    | {"packages", "contexts", "contexts.notebooks", "settings", "server", "api.middleware"}
     | DIALECTS
 )
 """Folders of which others import only what `__init__` exports. `api.http` is a shelf, used module by module."""

@@ -312,6 +312,11 @@ def read_file(context_id: str, path: str, language: str | None, deadline: float)
     return Call("GET", file_path(context_id, path), bytes, _query(language=language), deadline=deadline)
 
 
+def export_context(context_id: str, kind: str, language: str | None, deadline: float) -> Call[bytes]:
+    query = _query(format=kind, language=language)
+    return Call("GET", _path("contexts", context_id, "export"), bytes, query, deadline=deadline)
+
+
 def delete_file(context_id: str, path: str, recursive: bool, language: str | None) -> Call[None]:
     params = _query(recursive=recursive or None, language=language)
     return Call("DELETE", file_path(context_id, path), type(None), params, is_repeatable=False)

@@ -30,6 +30,10 @@ export declare class Contexts extends Resource {
     restart(contextId: string, options?: LanguageOptions): Promise<ContextInfo>;
     /** Stop what runs in it, and return the ids of that; the state is kept. */
     interrupt(contextId: string, options?: LanguageOptions): Promise<string[]>;
+    /** Its executions as a notebook, a script, or a page (`kind`). */
+    export(contextId: string, options?: LanguageOptions & {
+        kind?: 'ipynb' | 'py' | 'ts' | 'html';
+    }): Promise<Uint8Array>;
     /** Make a new context with the whole live state of this one, or of one of its checkpoints. */
     fork(contextId: string, options?: LanguageOptions & {
         newId?: string;

@@ -49,6 +49,12 @@ export class Contexts extends Resource {
         const call = { query: { language: options.language } };
         return (await this.post(place(contextId, 'interrupt'), options, call)).executions;
     }
+    /** Its executions as a notebook, a script, or a page (`kind`). */
+    export(contextId, options = {}) {
+        const query = { format: options.kind, language: options.language };
+        const limits = rest({ deadlineMs: LONG_MS, ...options });
+        return joined(this.http.bytes({ method: 'GET', path: place(contextId, 'export'), query, ...limits }));
+    }
     /** Make a new context with the whole live state of this one, or of one of its checkpoints. */
     fork(contextId, options = {}) {
         const { newId, language, checkpoint, force } = options;
@@ -125,6 +131,19 @@ export class Checkpoints extends Resource {
         return this.remove(place(contextId, 'checkpoints', checkpoint), options);
     }
 }
+/** Chunks as one. */
+async function joined(source) {
+    const chunks = [];
+    for await (const chunk of source)
+        chunks.push(chunk);
+    const content = new Uint8Array(chunks.reduce((size, chunk) => size + chunk.length, 0));
+    let at = 0;
+    for (const chunk of chunks) {
+        content.set(chunk, at);
+        at += chunk.length;
+    }
+    return content;
+}
 /** Packages of contexts. */
 export class Packages extends Resource {
     /** Install packages; how that ended is in the result. `onOutput` gets what pip or npm prints, as it comes. */
@@ -164,17 +183,8 @@ export class Files extends Resource {
         });
     }
     /** A file's content. */
-    async download(contextId, path, options = {}) {
-        const chunks = [];
-        for await (const chunk of this.#read(contextId, path, options))
-            chunks.push(chunk);
-        const content = new Uint8Array(chunks.reduce((size, chunk) => size + chunk.length, 0));
-        let at = 0;
-        for (const chunk of chunks) {
-            content.set(chunk, at);
-            at += chunk.length;
-        }
-        return content;
+    download(contextId, path, options = {}) {
+        return joined(this.#read(contextId, path, options));
     }
     /** A file's content as it comes, for what is large. */
     async stream(contextId, path, options = {}) {

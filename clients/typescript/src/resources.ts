@@ -82,6 +82,16 @@ export class Contexts extends Resource {
     return (await this.post<{ executions: string[] }>(place(contextId, 'interrupt'), options, call)).executions;
   }
 
+  /** Its executions as a notebook, a script, or a page (`kind`). */
+  export(
+    contextId: string,
+    options: LanguageOptions & { kind?: 'ipynb' | 'py' | 'ts' | 'html' } = {},
+  ): Promise<Uint8Array> {
+    const query = { format: options.kind, language: options.language };
+    const limits = rest({ deadlineMs: LONG_MS, ...options });
+    return joined(this.http.bytes({ method: 'GET', path: place(contextId, 'export'), query, ...limits }));
+  }
+
   /** Make a new context with the whole live state of this one, or of one of its checkpoints. */
   fork(
     contextId: string,
@@ -185,6 +195,19 @@ export class Checkpoints extends Resource {
   }
 }
 
+/** Chunks as one. */
+async function joined(source: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of source) chunks.push(chunk);
+  const content = new Uint8Array(chunks.reduce((size, chunk) => size + chunk.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    content.set(chunk, at);
+    at += chunk.length;
+  }
+  return content;
+}
+
 /** Packages of contexts. */
 export class Packages extends Resource {
   /** Install packages; how that ended is in the result. `onOutput` gets what pip or npm prints, as it comes. */
@@ -231,16 +254,8 @@ export class Files extends Resource {
   }
 
   /** A file's content. */
-  async download(contextId: string, path: string, options: LanguageOptions = {}): Promise<Uint8Array> {
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of this.#read(contextId, path, options)) chunks.push(chunk);
-    const content = new Uint8Array(chunks.reduce((size, chunk) => size + chunk.length, 0));
-    let at = 0;
-    for (const chunk of chunks) {
-      content.set(chunk, at);
-      at += chunk.length;
-    }
-    return content;
+  download(contextId: string, path: string, options: LanguageOptions = {}): Promise<Uint8Array> {
+    return joined(this.#read(contextId, path, options));
   }
 
   /** A file's content as it comes, for what is large. */

@@ -69,7 +69,7 @@ class FileAnswer:
         headers |= {
             "Content-Type": self._content_type,
             "Content-Length": str(end - start),
-            "Content-Disposition": _disposition(basename(self._file.info.path)),
+            "Content-Disposition": disposition(basename(self._file.info.path)),
             # Somebody's HTML must not become a page of this origin.
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "sandbox",
@@ -118,6 +118,7 @@ def _range(headers: Headers, etag: str, size: int) -> tuple[int, int] | None:
     return int(first), min(int(last) + 1, size) if last else size
 
 
-def _disposition(name: str) -> str:
+def disposition(name: str) -> str:
+    """A Content-Disposition header with which a browser saves a file under this name."""
     plain = _NOT_QUOTED.sub("_", name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

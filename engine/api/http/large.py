@@ -26,7 +26,7 @@ class LargeResponse(Response):
             return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         view = memoryview(self.body)
-        with _Reading(peer_of(scope), self.body) as reading:
+        with Reading(peer_of(scope), self.body) as reading:
             for start in range(0, len(view), PIECE):
                 await send({"type": "http.response.body", "body": view[start : start + PIECE], "more_body": True})
                 reading.note_progress()
@@ -34,17 +34,17 @@ class LargeResponse(Response):
         await send({"type": "http.response.body", "body": b""})
 
 
-class _Reading:
+class Reading:
     """One reader of a body. Of all together, those that have stalled go, the longest first, when they hold too much."""
 
-    _all: dict[_Reading, None] = {}  # noqa: RUF012 - those that took something last come last
+    _all: dict[Reading, None] = {}  # noqa: RUF012 - those that took something last come last
 
     def __init__(self, peer: Peer | None, body: bytes | memoryview) -> None:
         self._peer = peer
         self._body = body
         self._moved_at = time.monotonic()
 
-    def __enter__(self) -> _Reading:
+    def __enter__(self) -> Reading:
         self._all[self] = None
         self._make_room()
         return self

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from engine.api.http.openapi import Operation
-from engine.api.native import assistance, branches, contexts, execute, files, operations, packages, variables
+from engine.api.native import assistance, branches, contexts, execute, export, files, operations, packages, variables
 
 OPERATIONS: list[Operation] = [
     *execute.OPERATIONS,
     *contexts.OPERATIONS,
+    *export.OPERATIONS,
     *variables.OPERATIONS,
     *assistance.OPERATIONS,
     *packages.OPERATIONS,

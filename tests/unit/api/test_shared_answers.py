@@ -131,12 +131,12 @@ class TestLarge:
         readers = [
             asyncio.create_task(_read(LargeResponse(each), peer)) for each, peer in zip(bodies, peers, strict=True)
         ]
-        await until(lambda: len(large._Reading._all) == 2)
+        await until(lambda: len(large.Reading._all) == 2)
         assert [peer.reason for peer in peers] == ["stalled", "stalled", "", ""]
         for reader in readers:
             reader.cancel()
         await asyncio.wait(readers)
-        assert not large._Reading._all
+        assert not large.Reading._all
 
 
 async def _read(response: LargeResponse, peer: Peer) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from polyrepl import calls, results, transport
 from polyrepl._async.connection import AsyncConnection
@@ -75,6 +76,20 @@ class Contexts(_Resource):
         """Stop what runs in it, and return the ids of that; the state is kept."""
         answer = await self._send(calls.interrupt_context(context_id, language))
         return answer.executions
+
+    async def export(
+        self,
+        context_id: str,
+        kind: Literal["ipynb", "py", "ts", "html"] = "ipynb",
+        to: str | Path | None = None,
+        *,
+        language: str | None = None,
+        deadline: float = 3600.0,
+    ) -> bytes:
+        """Its executions as a notebook, a script, or a page; with `to` that goes to a local file, and b"" is returned."""
+        return await self._connection.download(
+            calls.export_context(context_id, kind, language, deadline), None if to is None else Path(to)
+        )
 
     async def fork(
         self,

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from polyrepl import calls, results, transport
 from polyrepl._sync.connection import Connection
@@ -76,6 +77,20 @@ class Contexts(_Resource):
         """Stop what runs in it, and return the ids of that; the state is kept."""
         answer = self._send(calls.interrupt_context(context_id, language))
         return answer.executions
+
+    def export(
+        self,
+        context_id: str,
+        kind: Literal["ipynb", "py", "ts", "html"] = "ipynb",
+        to: str | Path | None = None,
+        *,
+        language: str | None = None,
+        deadline: float = 3600.0,
+    ) -> bytes:
+        """Its executions as a notebook, a script, or a page; with `to` that goes to a local file, and b"" is returned."""
+        return self._connection.download(
+            calls.export_context(context_id, kind, language, deadline), None if to is None else Path(to)
+        )
 
     def fork(
         self,
