@@ -23,7 +23,9 @@ async def test_the_frame_lets_nothing_out(api):
     assert answer.headers["content-type"].startswith("text/html")
     assert answer.headers["connection-allowlist"] == "();webrtc=block"
     rules = dict(each.strip().partition(" ")[::2] for each in answer.headers["content-security-policy"].split(";"))
-    assert {rules[name] for name in ("default-src", "connect-src", "frame-src", "form-action", "base-uri")} == {"'none'"}
+    assert {rules[name] for name in ("default-src", "connect-src", "frame-src", "form-action", "base-uri")} == {
+        "'none'"
+    }
     assert "allow-same-origin" not in rules["sandbox"]
     assert "allow-top-navigation" not in rules["sandbox"]
     assert "http" not in answer.headers["content-security-policy"]
@@ -72,7 +74,9 @@ async def test_what_has_not_changed_is_not_sent_again(api):
     assert (answer.status_code, answer.content) == (304, b"")
 
 
-@pytest.mark.parametrize("path", ["../package.json", "..%2fpackage.json", "parts", "", "nothing.js", "%00", "/etc/passwd"])
+@pytest.mark.parametrize(
+    "path", ["../package.json", "..%2fpackage.json", "parts", "", "nothing.js", "%00", "/etc/passwd"]
+)
 async def test_nothing_else_is_served(api, path: str):
     assert (await (await api()).client.get(f"/_web/{path}")).status_code == 404
 
