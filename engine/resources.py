@@ -22,3 +22,9 @@ def kernelspecs_dir() -> Path:
 def static_dir() -> Path:
     """The files of the API's documentation pages."""
     return _PACKAGE / "api" / "static"
+
+
+def web_dir() -> Path:
+    """The files of the rendering kit, as its build wrote them."""
+    inside = data_dir() / "web"
+    return inside if inside.is_dir() else _PACKAGE.parent / "clients" / "web" / "dist"

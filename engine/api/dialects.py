@@ -10,6 +10,7 @@ from typing import Any
 from starlette.routing import BaseRoute
 from starlette.types import Scope
 
+from engine.api import face
 from engine.api.code_interpreter import CODE_INTERPRETER
 from engine.api.e2b import E2B
 from engine.api.gateway import GATEWAY, sign_in
@@ -42,6 +43,8 @@ class Surfaces:
                 found += operator_routes()
         if GATEWAY in self.dialects and len(self.dialects) > 1:  # a Kernel Gateway has no such pages
             found += sign_in.routes()
+        if NATIVE in self.dialects:
+            found += face.routes()
         return found
 
     def dialect_of(self, scope: Scope) -> Dialect:

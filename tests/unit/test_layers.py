@@ -55,6 +55,7 @@ ENGINE_ROOMS = {  # from the bottom up, one line each: a room imports only rooms
     "installations": IO,
     "core": IO,
     "api.http": f"{IO} starlette pydantic msgspec multipart",
+    "api.face": f"{IO} starlette",
     "api.native": f"{IO} starlette pydantic msgspec prometheus_client",
     "api.gateway": f"{IO} starlette pydantic msgspec",
     "api.notebook": f"{IO} starlette msgspec",
@@ -68,6 +69,7 @@ ENGINE_ROOMS = {  # from the bottom up, one line each: a room imports only rooms
     "cli": f"{IO} click rich prompt_toolkit pygments httpx pydantic pydantic_settings msgspec mcp polyrepl",
 }
 DIALECTS = {
+    "api.face",
     "api.native",
     "api.gateway",
     "api.notebook",

@@ -10,6 +10,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.api.dialects import Surfaces
+from engine.api.face import is_public
 from engine.api.gateway import GATEWAY
 from engine.api.http.peers import peer_of
 from engine.api.middleware.cors import allow_reading
@@ -82,6 +83,7 @@ class Guard:
             raise Forbidden(msg)
         origin = headers.get("origin")
         is_foreign = origin is not None and _netloc(origin) != host and not self._origins & {origin, "*"}
+        is_foreign = is_foreign and not is_public(scope)
         if origin is not None and is_foreign:
             self._refusals.note_origin(origin)
         # It tells nothing, and a browser sends no token with it.
@@ -119,7 +121,7 @@ class Guard:
 
     def _is_open(self, scope: Scope) -> bool:
         path: str = scope["path"]
-        is_open = path in _OPEN_PATHS or path.startswith(_OPEN_PREFIX)
+        is_open = path in _OPEN_PATHS or path.startswith(_OPEN_PREFIX) or is_public(scope)
         return is_open and not (self._notebook is not None and is_served(scope, self._notebook))
 
     def _has_token(self, scope: Scope, headers: Headers) -> bool:

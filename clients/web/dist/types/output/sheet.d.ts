@@ -1,0 +1,2 @@
+/** The style sheet that all elements share. */
+export declare function sheet(): CSSStyleSheet;
