@@ -94,7 +94,7 @@ async def _remote(
 
 # Lines that are for the REPL. Options are for pip itself, in the kernel.
 _LEAVING = frozenset({"exit", "exit()", "quit", "quit()", ".exit"})
-_INSTALLING = re.compile(r"\s*[%!]?(?:pip3? |npm )?install((?: +[\w@][^\s'\"();]*)+)\s*")
+_INSTALLING = re.compile(r"[%!]?(?:pip3? |npm )?install((?: ++[\w@][^\s'\"();]*+)++)")
 
 
 class Repl:
@@ -142,7 +142,7 @@ class Repl:
         """Run one cell. What is wrong with it, or with the way to the server, is said, and the REPL goes on."""
         if not code.strip():
             return
-        installing = _INSTALLING.fullmatch(code) if self._can_install else None
+        installing = _INSTALLING.fullmatch(code.strip()) if self._can_install else None
         running = self._follow(code) if installing is None else self._install(installing[1].split())
         self._running = asyncio.create_task(running)
         try:

@@ -45,6 +45,7 @@ REMEDIES = Remedies(
 _FILES = {"png": "png", "jpeg": "jpg", "pdf": "pdf"}
 
 
+_STATUS = re.compile(r"-?\d{1,9}")  # that a process can be asked to end with
 # In a notebook, exit() asks the frontend to leave, and the cell goes on. Code that is run once expects what scripts have.
 _SCRIPT_NAMES = re.compile(r"\b(?:exit|quit|__file__)\b")
 _AS_SCRIPT = "import sys as _sys\nexit = quit = _sys.exit\ndel _sys\n"
@@ -171,7 +172,7 @@ class View:
         """The exit status of code that has left with this value of a SystemExit, as Python has it: a text is shown, and means 1."""
         if value in ("", "None"):
             return 0
-        if re.fullmatch(r"-?\d{1,9}", value):
+        if _STATUS.fullmatch(value):
             return int(value) & 0xFF
         self.complain(value)
         return 1

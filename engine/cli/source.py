@@ -11,7 +11,11 @@ _LANGUAGES = {
     "py": "python", "ipy": "python", "ts": "typescript", "tsx": "typescript", "mts": "typescript", "cts": "typescript",
     "js": "javascript", "jsx": "javascript", "mjs": "javascript", "cjs": "javascript",
 }  # fmt: skip
+<<<<<<< HEAD
 _NAME = re.compile(rf"[\w./~@+-]+\.(?:{'|'.join(_LANGUAGES)}|ipynb)")
+=======
+_NAME = re.compile(r"[\w./~@+-]+")
+>>>>>>> cand
 
 
 class SourceMissing(Exception):
@@ -36,7 +40,7 @@ def read_source(argument: str | None) -> Source:
     """Take an argument as the name of a file if there is such a file, or if it can be nothing else. Raises SourceMissing."""
     if argument is None or argument == "-":
         return Source(sys.stdin.read(), is_stdin=True)
-    if not (os.path.isfile(argument) or _NAME.fullmatch(argument)):
+    if not (os.path.isfile(argument) or _is_name(argument)):
         return Source(argument)
     try:
         with open(argument, encoding="utf-8-sig") as file:
@@ -46,3 +50,9 @@ def read_source(argument: str | None) -> Source:
     except UnicodeDecodeError:
         raise SourceMissing(f"Cannot run {argument}: it is not text in UTF-8") from None
     return Source(code, _LANGUAGES.get(argument.rpartition(".")[2].lower()), os.path.abspath(argument))
+
+
+def _is_name(argument: str) -> bool:
+    """Whether it can be nothing but the name of a file that is not there."""
+    stem, dot, suffix = argument.rpartition(".")
+    return bool(stem) and bool(dot) and suffix in _LANGUAGES and _NAME.fullmatch(stem) is not None

@@ -31,20 +31,15 @@ def primary_of(entries: Iterable[Entry]) -> Entry | None:
 
     the last picture after a value that is only text, since kernels show at the end of a cell what it drew and did not show;
     and the last picture anywhere, if the value is a part of a figure, such as `<Axes: >`."""
-    value: Entry | None = None
-    last: Entry | None = None
-    before: Entry | None = None  # the last picture before the value
-    after: Entry | None = None
-    for entry in entries:
-        if entry.is_primary:
-            before, after, value = after or before, None, entry
-        elif _is_picture(entry.item):
-            after = entry
-        last = entry
-    if value is None:
-        return last
-    picture = after or (before if value.of_figure else None)
-    return picture if picture is not None and _is_text(value.item) else value
+    listed = list(entries)
+    place = next((n for n in range(len(listed) - 1, -1, -1) if listed[n].is_primary), None)
+    if place is None:
+        return listed[-1] if listed else None
+    value = listed[place]
+    if not _is_text(value.item):
+        return value
+    after, before = listed[place + 1 :], listed[:place] if value.of_figure else []
+    return next((each for each in (*reversed(after), *reversed(before)) if _is_picture(each.item)), value)
 
 
 def _is_picture(item: Item) -> bool:

@@ -35,7 +35,7 @@ _PARSER = re.compile(r"Couldn't find a tree builder with the features you reques
 _PARSERS = {"lxml": "lxml", "xml": "lxml", "html5lib": "html5lib"}
 # What the first words of an error of any kind ask for.
 _KNOWN = (
-    (re.compile(r"\s*Image export .{0,40}requires the Kaleido package"), "kaleido"),
+    (re.compile(r"Image export .{0,40}requires the Kaleido package"), "kaleido"),
     (re.compile(r"Saving charts in '\w{1,10}' format requires the vl-convert-python"), "vl-convert-python"),
     (re.compile(r"The '\.style' accessor requires jinja2"), "jinja2"),
     (re.compile(r"`\w{1,20}=True` requires statsmodels, an optional dependency"), "statsmodels"),
@@ -113,7 +113,8 @@ def missing_distribution(name: str, value: str) -> tuple[str, str] | None:
     """The module or package that an error of Python lacks, and what pip installs it from, perhaps with a version.
 
     None for another error, and for what no package has: parts of Python itself."""
-    if (known := next((package for sentence, package in _KNOWN if sentence.match(value)), None)) is not None:
+    first_words = value.lstrip()
+    if (known := next((package for sentence, package in _KNOWN if sentence.match(first_words)), None)) is not None:
         return known, known
     if name == "FeatureNotFound" and (parser := _PARSER.match(value)) is not None:
         return _PARSERS[parser[1]], _PARSERS[parser[1]]

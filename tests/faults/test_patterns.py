@@ -74,7 +74,9 @@ def _sample(kind: Any, value: Any) -> str:
 def _one_of(choices: list[Node]) -> str:
     members = re.compile(_class(choices))
     return next(
-        chr(code) for code in (*range(97, 123), *range(32, 127), 9, 10, 27, 0x2028) if members.fullmatch(chr(code))
+        chr(code)
+        for code in (*range(97, 123), *range(32, 127), *range(32), *range(127, 256), 0x2028)
+        if members.fullmatch(chr(code))
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 PYTHON = {
     "numpy": ("import numpy; a = numpy.random.rand(400, 400); float(numpy.linalg.det(numpy.eye(400))), (a @ a).shape", "(1.0, (400, 400))"),
     "pandas": ("import pandas; pandas.DataFrame({'a': [1, 2]}).to_csv('f.csv'); int(pandas.read_csv('f.csv').a.sum())", "3"),
-    "matplotlib": ("import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.savefig('p.png'); open('p.png', 'rb').read(4)", r"b'\x89PNG'"),
+    "matplotlib": ("import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.savefig('p.png'); plt.close(); open('p.png', 'rb').read(4)", r"b'\x89PNG'"),
     "scikit-learn": (
         "from sklearn.linear_model import LinearRegression as L; round(float(L().fit([[1], [2]], [2, 4]).predict([[3]])[0]))",
         "6",

@@ -119,7 +119,7 @@ def test_an_error_has_its_hint_and_packages_can_be_installed(repl: Terminal) -> 
 
 def test_sys_exit_keeps_the_repl_and_says_what_leaves_it(repl: Terminal) -> None:
     repl.enter("import sys; sys.exit(3)")
-    repl.wait_for("exit() or Ctrl-D leaves the REPL")
+    repl.wait_for("Leave the REPL with exit() or Ctrl-D")
     repl.enter("exit_code = 4; exit_code + 1")
     repl.wait_for("5")
 
