@@ -11,11 +11,7 @@ _LANGUAGES = {
     "py": "python", "ipy": "python", "ts": "typescript", "tsx": "typescript", "mts": "typescript", "cts": "typescript",
     "js": "javascript", "jsx": "javascript", "mjs": "javascript", "cjs": "javascript",
 }  # fmt: skip
-<<<<<<< HEAD
-_NAME = re.compile(rf"[\w./~@+-]+\.(?:{'|'.join(_LANGUAGES)}|ipynb)")
-=======
 _NAME = re.compile(r"[\w./~@+-]+")
->>>>>>> cand
 
 
 class SourceMissing(Exception):
@@ -55,4 +51,4 @@ def read_source(argument: str | None) -> Source:
 def _is_name(argument: str) -> bool:
     """Whether it can be nothing but the name of a file that is not there."""
     stem, dot, suffix = argument.rpartition(".")
-    return bool(stem) and bool(dot) and suffix in _LANGUAGES and _NAME.fullmatch(stem) is not None
+    return bool(stem) and bool(dot) and suffix in (*_LANGUAGES, "ipynb") and _NAME.fullmatch(stem) is not None

@@ -36,6 +36,7 @@ _FRAME_STYLE = (
     "<style>body{font:14px system-ui,sans-serif;margin:8px}"
     "table{border-collapse:collapse}td,th{padding:2px 8px;text-align:right}</style>"
 )
+_ROWS = re.compile(r"<(?:tr|p|div|li|h\d|br)\b", re.IGNORECASE)
 _ACTIVE = re.compile(r"<script|javascript:|\son\w+\s*=", re.IGNORECASE)
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
@@ -117,7 +118,7 @@ def _frame(html: str, data: dict[str, Any]) -> str:
         note = _note("This output has scripts. They do not run here.") + (
             _text(text, "text") if isinstance(text, str) else ""
         )
-    height = min(_TALLEST, 60 + _ROW * len(re.findall(r"<(?:tr|p|div|li|h\d|br)\b", html, re.IGNORECASE)))
+    height = min(_TALLEST, 60 + _ROW * len(_ROWS.findall(html)))
     policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
     document = escape(policy + _FRAME_STYLE + html)
     return f'<iframe sandbox="" title="Output" style="height:{height}px" srcdoc="{document}"></iframe>\n{note}'

@@ -14,8 +14,10 @@ LANGUAGES = {
 }
 """The languages whose code is in a file with that suffix."""
 _SIGNS = {"py": "#", "ts": "//"}
-_CELL_MAGIC = re.compile(r"\s*%%\w")
-_MAGIC = re.compile(r"\s*(?:%[A-Za-z_]|!(?!=)|\?{1,2}[\w.]|[\w.]+\?{1,2}\s*$)")
+_CELL_MAGIC = re.compile(r"%%\w")
+_MAGIC = re.compile(r"%[A-Za-z_]|!(?!=)|\?{1,2}[\w.]")
+_NAME = re.compile(r"[\w.]+")
+_LINE_END = re.compile("\r\n|[\n\r\u2028\u2029]")  # each of these ends a comment in Python or in TypeScript
 
 
 class ScriptWriter:
@@ -58,11 +60,16 @@ class ScriptWriter:
     def _without_magics(self, code: str) -> str:
         if not any(sign in code for sign in "%!?"):
             return code
-        if _CELL_MAGIC.match(code):
+        if _CELL_MAGIC.match(code.lstrip()):
             return self._comment(code).rstrip("\n")
-        return "\n".join(f"{self._sign} {line}" if _MAGIC.match(line) else line for line in code.split("\n"))
+        return "\n".join(f"{self._sign} {line}" if _is_magic(line.strip()) else line for line in code.split("\n"))
 
 
 def _lines(text: str) -> list[str]:
-    """The lines as a language sees them: each of these ends a comment in Python or in TypeScript."""
-    return re.split("\r\n|[\n\r\u2028\u2029]", text)
+    """The lines as a language sees them."""
+    return _LINE_END.split(text)
+
+
+def _is_magic(line: str) -> bool:
+    """Whether IPython alone understands it: a magic, a command of the shell, or a question such as `name?`."""
+    return bool(_MAGIC.match(line)) or (line.endswith("?") and bool(_NAME.fullmatch(line.rstrip("?"))))
