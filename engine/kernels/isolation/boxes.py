@@ -21,10 +21,10 @@ from engine.workspaces import RunDir, Slot
 
 _LEAST = 4  # spares
 _MOST = 32
-_DEMAND_SECONDS = 60.0  # as many spares as were taken in this time
+_DEMAND_SECONDS = 3.0  # as many spares as were taken in this time: contexts come in bursts
 _QUIET = 0.05  # seconds after the latest take, in which the new context has the processors
 _AT_ONCE = 2
-_TICK = 5.0  # seconds between looks at demand that falls
+_TICK = 1.0  # seconds between looks at demand that falls
 _PAUSE = 5.0  # seconds before the next try, after a failure
 _SPAWNERS = 2  # that are asked for one box, if the first turns out to be of no use
 _TITLE = "isolation"
