@@ -39,7 +39,7 @@ CONTRACT = {
     "/metrics": {"get"},
     "/": {"get"},
 }
-PAGES = {"/openapi.json", "/docs", "/redoc", "/docs/{name}"}
+PAGES = {"/openapi.json", "/docs", "/redoc", "/docs/{name}", "/_output/frame.html", "/_web/{path:path}"}
 
 
 @pytest.fixture
