@@ -95,7 +95,7 @@ HANGS = {
     "text of an error in a group": "class Hangs(Exception):\n    def __str__(self):\n        while True: pass\n"
     "raise ExceptionGroup('g', [Hangs()])",
     "value in JSON": "class Hangs:\n    def tolist(self):\n        while True: pass\ndisplay({'application/json': [Hangs()]}, raw=True)",
-    "iterator in JSON": "from itertools import repeat\ndisplay({'application/json': filter(None, repeat(0))}, raw=True)",
+    "iterator in JSON": "display({'application/json': (n for n in iter(int, 1) if n)}, raw=True)",
 }
 
 
