@@ -322,7 +322,7 @@ class Execution:
         return {
             "status": self.status,
             "execution_count": _told(self.execution_count),
-            "duration_ms": _told(_milliseconds(self.duration)),
+            "duration_ms": _told(milliseconds(self.duration)),
             "context_state": self.context_state or UNSET,
             "truncated": self._normalizer.truncated(),
             "variables": self._changes,
@@ -334,7 +334,8 @@ class Execution:
         }
 
 
-def _milliseconds(seconds: float | None) -> float | None:
+def milliseconds(seconds: float | None) -> float | None:
+    """As answers tell a duration."""
     return None if seconds is None else round(seconds * 1000, 3)
 
 

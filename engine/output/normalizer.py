@@ -5,7 +5,6 @@ replaces its item; clear_output clears the items and leaves the logs; limits kee
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -26,9 +25,9 @@ from engine.models import (
 )
 from engine.output.buffers import ItemBuffer, OutputLimits, StreamBuffer
 from engine.output.engine_errors import EngineError, EngineFailed
+from engine.output.terminal import ESCAPE
 
 # CSI, OSC (ended by BEL or ST), and all other escape sequences: ECMA-48, 5.3-5.6, and ISO 2022
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 _MAX_ERROR_CHARS = 256 * 1024
 _MAX_NAME_CHARS = 1024
 
@@ -211,7 +210,7 @@ class Normalizer:
 
 
 def strip_ansi(text: str) -> str:
-    return _ANSI.sub("", text) if "\x1b" in text else text
+    return ESCAPE.sub("", text) if "\x1b" in text else text
 
 
 def _stream_event(name: str, text: str, omitted: int = 0) -> Event:

@@ -6,7 +6,7 @@ import re
 from itertools import islice
 
 # CSI sequences (parameters, intermediates, final), OSC sequences, and all other escape sequences: ECMA-48, 5.3-5.6.
-_ESCAPE = re.compile(r"\x1b(?:\[([0-?]*)([ -/]*)([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*([0-~]))")
+ESCAPE = re.compile(r"\x1b(?:\[([0-?]*)([ -/]*)([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*([0-~]))")
 _MOVES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-ln-~]|[78DEM])|\x08")
 _BACK = re.compile(r"[\r\x08]")
 _ROWS = 100  # of the screen; what has scrolled out of it cannot be reached
@@ -36,7 +36,7 @@ class Terminal:
         """The lines that are left of a text; an empty last one, where nothing is written yet, is not one."""
         self._padding = len(text)
         start = 0
-        for escape in islice(_ESCAPE.finditer(text), _MOST_STEPS):
+        for escape in islice(ESCAPE.finditer(text), _MOST_STEPS):
             self._print(text[start : escape.start()])
             self._obey(escape)
             start = escape.end()

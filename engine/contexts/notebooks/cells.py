@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.contexts import Execution
+from engine.contexts.execution import milliseconds
 from engine.models import ErrorInfo, Event, Gap, Item
 
 
@@ -79,12 +80,11 @@ def snapshot(execution: Execution) -> Cell:
 
 
 def _notes(execution: Execution) -> dict[str, object]:
-    duration = execution.duration
     notes = {
         "language": execution.language,
         "status": execution.status,
         "execution_id": execution.id,
-        "duration_ms": None if duration is None else round(duration * 1000, 3),
+        "duration_ms": milliseconds(execution.duration),
         "context_state": execution.context_state,
         "truncated": execution.was_truncated or None,
     }

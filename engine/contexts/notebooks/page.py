@@ -38,7 +38,7 @@ _FRAME_STYLE = (
 )
 _ROWS = re.compile(r"<(?:tr|p|div|li|h\d|br)\b", re.IGNORECASE)
 _ACTIVE = re.compile(r"<script|javascript:|\son\w+\s*=", re.IGNORECASE)
-_IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
+_IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
 _ROW = 26  # pixels of a table's row
 _TALLEST = 600
@@ -89,9 +89,9 @@ def _output(output: Output) -> str:
 
 def _bundle(data: dict[str, Any]) -> str:
     """The first form that says the most without running: a picture, HTML, then text."""
-    for kind, name in _IMAGES.items():
+    for kind in _IMAGES:
         if isinstance(data.get(kind), str) and _BASE64.fullmatch(data[kind]):
-            return _image(f"image/{name}", "".join(data[kind].split()), data)
+            return _image(kind, "".join(data[kind].split()), data)
     if isinstance(data.get("image/svg+xml"), str):
         return _image("image/svg+xml", _base64(data["image/svg+xml"]), data)
     if isinstance(data.get("text/html"), str):
